@@ -1,0 +1,100 @@
+import type { EventEmitter } from 'node:events';
+import type {
+	NodeName,
+	OnFailure,
+	Readiness,
+	RolloutId,
+	RolloutPlan,
+	RolloutSpec,
+	RolloutType,
+	RolloutView,
+	Service,
+	Snapshot,
+	StepResult,
+} from '../rollout/types.js';
+
+/** What an operator asked for, before defaults. */
+export interface RolloutRequest {
+	type: RolloutType;
+	service: Service | null;
+	app: string | null;
+	replicated: boolean;
+	user: string;
+	/** A number of nodes, or a text with per cent; undefined: the configuration's. */
+	maxUnavailable?: number | string;
+	onFailure?: OnFailure;
+}
+
+/** One row of `cluster_status`, with its names. */
+export interface ClusterNode {
+	name: NodeName;
+	zone: string | null;
+	link: 'self' | 'up' | 'down';
+	boot: number | null;
+	ready: boolean | null;
+	availability: string | null;
+	version: string | null;
+	rtt_ms: number | null;
+	/** ms since 1970. */
+	last_seen: number | null;
+}
+
+/** One row of `system_information` `replication`. */
+export interface ReplicationRow {
+	node: NodeName;
+	url: string;
+	connected: boolean;
+	/** ms since 1970 of the present link, null if down. */
+	since: number | null;
+	rtt_ms: number | null;
+	sent: number;
+	received: number;
+	reconnects: number;
+}
+
+export interface FleetEvents {
+	/** A rollout that this node knows changed; the whole view. Everyone who follows gets each change. */
+	rollout: [RolloutView];
+	link: [{ node: NodeName; up: boolean; reason: string | null }];
+	/** A record file was damaged, cut, or could not be written. */
+	recordError: [{ file: string; reason: string }];
+}
+
+/** The fleet as operations see it. Refusals are RollcallErrors: conflict (with `job_id`), unavailable, not_found. */
+export interface Fleet extends EventEmitter<FleetEvents> {
+	/** Resolves when the 200 may be sent (ROLLOUT.md, 1): the lease is held and the first step is allowed, or the local job is queued. */
+	startRollout(request: RolloutRequest): Promise<RolloutView>;
+	plan(request: RolloutRequest): RolloutPlan;
+	pause(id: RolloutId): Promise<RolloutView>;
+	resume(id: RolloutId, skip: readonly NodeName[]): Promise<RolloutView>;
+	abort(id: RolloutId): Promise<RolloutView>;
+	admit(node: NodeName): Promise<void>;
+	get(id: RolloutId): RolloutView | undefined;
+	/** Newest first, at most `limit`. */
+	list(limit: number): RolloutView[];
+	clusterStatus(): { node: NodeName; boot: number; coordinator: NodeName | null; nodes: ClusterNode[] };
+	replication(): ReplicationRow[];
+	/** The durable stores of the fleet: one row each. */
+	stores(): { table: string; record_count: number; table_size: number }[];
+	close(): Promise<void>;
+}
+
+/** What the fleet needs from its own node; the composition root gives it. */
+export interface LocalNode {
+	readiness(): Readiness;
+	onReadiness(listener: () => void): void;
+	snapshot(): Pick<Snapshot, 'workers'>;
+	/** Reads the configuration again as far as the request needs it; throws RollcallError `unavailable` naming node and key. Nothing is started. */
+	preflight(request: { service: Service | null; app: string | null }): Promise<void>;
+	/**
+	 * Does one step here and proves it. `before` is the stored set; `recovered` is true when the daemon died in the
+	 * middle and goes forward. For type `restart` with recovered false the promise never settles: the process ends.
+	 */
+	execute(step: {
+		spec: RolloutSpec;
+		attempt: number;
+		before: Snapshot;
+		recovered: boolean;
+		onProgress: (text: string) => void;
+	}): Promise<StepResult>;
+}

@@ -1,0 +1,101 @@
+import { spawn } from 'node:child_process';
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { RollcallError } from './errors.js';
+import { isAlive, readProcessStat } from './system/process.js';
+
+/**
+ * One holder at a time, held by the kernel. The lock is flock(2) on an open file description: flock(1) takes it on the
+ * descriptor that it inherits, and it stays with this process when that helper has left. It ends with the process, however
+ * that ends, so a lock is never stale. The file's content only says who holds it.
+ */
+export interface ProcessLock {
+	release(): void;
+}
+
+export interface LockHolder {
+	pid: number;
+	/** Kernel start time in clock ticks. */
+	started: number;
+	/** What the holder wants others to know (for a daemon: nothing secret). */
+	details: Record<string, unknown>;
+}
+
+/** flock(1) exits with this when another holds the lock; told apart from its own errors, which use sysexits. */
+const conflictExitCode = 75;
+
+/** Takes the lock, waiting at most `waitMs`; throws `already_running` naming the holder. */
+export async function acquireLock(
+	path: string,
+	details: Record<string, unknown> = {},
+	waitMs = 0,
+): Promise<ProcessLock> {
+	const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+	try {
+		if (!(await flock(descriptor, waitMs))) {
+			const holder = readHolder(path);
+			const who = holder ? `process ${holder.pid}` : 'another process';
+			throw new RollcallError(
+				'already_running',
+				`${path} is held by ${who}; only one may run on it. Stop that one first (rollcall stop --config FILE).`,
+			);
+		}
+		const holder: LockHolder = { pid: process.pid, started: readProcessStat(process.pid)?.started ?? 0, details };
+		ftruncateSync(descriptor, 0);
+		writeSync(descriptor, `${JSON.stringify(holder)}\n`, 0);
+		fsyncSync(descriptor);
+	} catch (error) {
+		closeSync(descriptor);
+		throw error;
+	}
+	return { release: () => closeSync(descriptor) };
+}
+
+/** Who holds the lock now; null if nobody does (or there is no such file). */
+export async function findHolder(path: string): Promise<LockHolder | null> {
+	let descriptor: number;
+	try {
+		descriptor = openSync(path, constants.O_RDWR);
+	} catch {
+		return null;
+	}
+	try {
+		if (await flock(descriptor, 0)) return null;
+	} finally {
+		closeSync(descriptor);
+	}
+	const holder = readHolder(path);
+	return holder && isAlive(holder) ? holder : null;
+}
+
+function readHolder(path: string): LockHolder | null {
+	try {
+		return JSON.parse(readFileSync(path, 'utf8')) as LockHolder;
+	} catch {
+		return null;
+	}
+}
+
+function flock(descriptor: number, waitMs: number): Promise<boolean> {
+	const wait = waitMs > 0 ? ['--timeout', String(waitMs / 1000)] : ['--nonblock'];
+	return new Promise((resolve, reject) => {
+		const child = spawn('flock', ['--exclusive', '--conflict-exit-code', String(conflictExitCode), ...wait, '3'], {
+			stdio: ['ignore', 'ignore', 'ignore', descriptor],
+			env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+		});
+		child.once('error', (cause) =>
+			reject(
+				new RollcallError(
+					'unavailable',
+					'flock(1) of util-linux is needed and could not be run; install the package util-linux.',
+					{},
+					{ cause },
+				),
+			),
+		);
+		child.once('exit', (code) => {
+			if (code === 0) resolve(true);
+			else if (code === conflictExitCode) resolve(false);
+			else reject(new RollcallError('internal', `flock(1) ended with ${code} on ${descriptor}.`));
+		});
+	});
+}

@@ -1,0 +1,122 @@
+/**
+ * The words of a rollout, shared by the pure core, the shell around it and whoever shows it.
+ * Nothing here but types. All times are ms: `wall` since 1970, `now` on the node's own monotonic clock.
+ */
+import type { ProvenWorker, WorkerIdentity } from '../workers/types.js';
+
+export type NodeName = string;
+export type RolloutId = string;
+
+/** Fencing token of a coordinator, ordered by counter, then by node name. Written `4@alpha`. */
+export interface Epoch {
+	counter: number;
+	node: NodeName;
+}
+
+export type RolloutType = 'restart' | 'restart_service';
+export type Service = 'http_workers' | 'clustering' | 'clustering_config';
+export type OnFailure = 'halt' | 'continue';
+
+/** What was asked for. Immutable from the moment it is stored. */
+export interface RolloutSpec {
+	id: RolloutId;
+	type: RolloutType;
+	service: Service | null;
+	app: string | null;
+	replicated: boolean;
+	user: string;
+	maxUnavailable: number;
+	onFailure: OnFailure;
+	waitBetweenMs: number;
+	/** Longest one step may take. */
+	deadlineMs: number;
+	/** The members at the time of the request, own node included, sorted by name. */
+	members: { name: NodeName; zone: string | null }[];
+	memberHash: string;
+	/** Only for clustering_config: the members after it. */
+	membersNext: { name: NodeName; zone: string | null }[] | null;
+	createdAt: number;
+}
+
+/** What can be said of a node's processes at one instant. */
+export interface Snapshot {
+	boot: number;
+	workers: WorkerIdentity[];
+	/** Peer links that are up, with an id that is new for each link. */
+	links: { node: NodeName; id: string }[];
+	/** Hash of the applied `cluster:` configuration. */
+	configHash: string | null;
+}
+
+/** What the executor of a step reports when it ended. The core judges the facts (I5), not the word. */
+export interface StepResult {
+	outcome: 'back' | 'refused' | 'failed';
+	before: Snapshot;
+	after: (Omit<Snapshot, 'workers'> & { workers: ProvenWorker[] }) | null;
+	/** Workers wanted over the apps that the step covers. */
+	wanted: number;
+	oldGone: boolean;
+	cutOff: number;
+	reason: string | null;
+}
+
+export type RecordState = 'none' | 'restarting' | 'back' | 'refused' | 'failed';
+
+/** What happened to a node in one rollout. Only the node itself writes it. */
+export interface NodeRecord {
+	rollout: RolloutId;
+	state: RecordState;
+	epoch: Epoch | null;
+	attempt: number;
+	before: Snapshot | null;
+	result: StepResult | null;
+}
+
+/** How a node stands, as it reports it itself. */
+export interface Readiness {
+	apps: { app: string; wanted: number; healthy: number }[];
+	availability: 'Available' | 'Unavailable' | null;
+	draining: boolean;
+}
+
+export type RolloutState = 'planned' | 'running' | 'paused' | 'halted' | 'completed' | 'aborted';
+export type NodeState = 'pending' | 'restarting' | 'back' | 'refused' | 'failed' | 'skipped';
+
+/** The shape that `get_rollout` answers. Its names are the contract's. */
+export interface RolloutView {
+	id: RolloutId;
+	type: RolloutType;
+	service: Service | null;
+	app: string | null;
+	replicated: boolean;
+	user: string;
+	state: RolloutState;
+	reason: string | null;
+	waiting_for: string | null;
+	coordinator: NodeName;
+	epoch: string | null;
+	max_unavailable: number;
+	order: NodeName[];
+	nodes: {
+		node: NodeName;
+		state: NodeState;
+		attempt: number;
+		before: { boot: number; workers: WorkerIdentity[] } | null;
+		after: { boot: number; workers: WorkerIdentity[] } | null;
+		started_at: number | null;
+		back_at: number | null;
+		reason: string | null;
+	}[];
+	created_at: number;
+	ended_at: number | null;
+}
+
+/** The shape that `dry_run` answers. */
+export interface RolloutPlan {
+	order: NodeName[];
+	max_unavailable: number;
+	down: NodeName[];
+	steps: { nodes: NodeName[]; estimate_ms: number }[];
+	estimate_ms: number;
+	refused: string | null;
+}

@@ -1,0 +1,154 @@
+import type { EventEmitter } from 'node:events';
+
+/** Which process a worker is. A process id alone is reused by the kernel; with the start time it is not. */
+export interface WorkerIdentity {
+	/** `<app>-<number>`, never used twice on a node. */
+	id: string;
+	pid: number;
+	/** The kernel's start time of the process in clock ticks since boot (/proc/PID/stat field 22). */
+	started: number;
+}
+
+export type WorkerState = 'starting' | 'proving' | 'serving' | 'draining' | 'backoff' | 'failed';
+
+/** One row of the operation `list_workers`. */
+export interface WorkerRow {
+	app: string;
+	id: string;
+	/** null during back-off and after it failed. */
+	pid: number | null;
+	state: WorkerState;
+	/** ms since 1970, null while no process lives. */
+	started_at: number | null;
+	/** Restarts after crashes. */
+	restarts: number;
+	healthy: boolean;
+	/** Resident bytes, null if not known yet. */
+	memory: number | null;
+	/** Per cent of one core, null if not known yet. */
+	cpu: number | null;
+	/** The resolved script path. */
+	release: string;
+}
+
+/** How one app stands, for readiness and for the rollout's budget. */
+export interface AppReadiness {
+	app: string;
+	/** Workers wanted. */
+	wanted: number;
+	/** Workers that have joined and are healthy now. */
+	healthy: number;
+	/** Why fewer than wanted are healthy; null when nothing is wrong. */
+	degraded: string | null;
+}
+
+/** One row of `system_information` `threads`, reported from inside the worker (bytes; times in ms). */
+export interface ThreadRow {
+	threadId: number;
+	name: 'http';
+	heapTotal: number;
+	heapUsed: number;
+	externalMemory: number;
+	arrayBuffers: number;
+	/** ms since the worker last reported. */
+	sinceLastUpdate: number;
+	/** Event loop idle and active time in ms over the last report, and their ratio 0..1. */
+	idle: number;
+	active: number;
+	utilization: number;
+}
+
+/** A worker's last known process with what a proof needs to say about it. */
+export interface ProvenWorker extends WorkerIdentity {
+	/** Answered healthy on its own private socket, carrying its own pid, for the whole soak. */
+	proven: boolean;
+	/** Takes part in the app's public listening. */
+	joined: boolean;
+}
+
+/** What a replacement of all (or one app's) workers came to: facts, to be judged by the rollout's proof. */
+export interface ReplacementResult {
+	/**
+	 * back: the whole new set serves and the old processes are gone.
+	 * refused: the new release failed its proof; the full wanted set is still healthy, be it the old one.
+	 * failed: neither; fewer healthy workers than wanted.
+	 */
+	outcome: 'back' | 'refused' | 'failed';
+	before: WorkerIdentity[];
+	after: ProvenWorker[];
+	wanted: number;
+	/** No process of the losing set lives any more. */
+	oldGone: boolean;
+	/** Requests and connections that the drain timeout ended. */
+	cutOff: number;
+	/** For refused and failed: which worker, why, with the last lines of its stderr. */
+	reason: string | null;
+}
+
+export interface SupervisorEvents {
+	/** Readiness of some app changed. */
+	readiness: [AppReadiness[]];
+	/** A worker's process ended without having been asked to. */
+	crashed: [{ worker: WorkerIdentity; app: string; reason: string }];
+	/** A worker was replaced or restarted, and why: crash, liveness, memory, rollout, host. */
+	restarted: [{ app: string; id: string; reason: string }];
+	/** The worker host was lost or is there again. */
+	host: [{ user: string | null; up: boolean; reason: string }];
+}
+
+/** The room's face to the composition root: keeps the http apps' workers as wanted on this node. */
+export interface Supervisor extends EventEmitter<SupervisorEvents> {
+	/** Connects to (without systemd: starts) the worker host, adopts the workers that live, starts what is missing. Resolves when every app had its first chance: all proven or given up. */
+	start(): Promise<void>;
+	/**
+	 * Replaces every worker of the given app (null: all apps), new before old, with the wanted state given.
+	 * `before` is given when a step is gone forward after a crash in the middle: the set that must be gone at the end.
+	 * Progress is a short text for `waiting_for`.
+	 */
+	replace(request: {
+		app: string | null;
+		apps: readonly WorkerApp[];
+		before?: readonly WorkerIdentity[];
+		deadlineMs: number;
+		onProgress?: (text: string) => void;
+	}): Promise<ReplacementResult>;
+	/** The workers that live now, joined or not. */
+	identities(app?: string): ProvenWorker[];
+	rows(): WorkerRow[];
+	readiness(): AppReadiness[];
+	threads(): ThreadRow[];
+	/** Process ids of the worker hosts. */
+	hosts(): { user: string | null; pid: number }[];
+	/** Drains every worker, then ends them and the worker host (`restart`, `stop`). */
+	shutdown(): Promise<void>;
+	/** Stops supervising; workers and worker host go on without the control plane. */
+	detach(): Promise<void>;
+}
+
+/** An http app as the supervisor wants it: the configuration's entry, resolved (ms, bytes, absolute paths). */
+export interface WorkerApp {
+	name: string;
+	script: string;
+	cwd: string;
+	args: string[];
+	interpreter: string;
+	user: string | null;
+	instances: number;
+	env: Record<string, string>;
+	health: {
+		path: string | null;
+		timeoutMs: number;
+		deadlineMs: number;
+		soakMs: number;
+		intervalMs: number;
+		failures: number;
+	};
+	gate: boolean;
+	ports: number[];
+	drainTimeoutMs: number;
+	/** How many replacements may run beside the old workers at once, at least 1. */
+	surge: number;
+	/** Bytes, null: no limit. */
+	maxMemory: number | null;
+	crashLoop: { intensity: number; periodMs: number };
+}
