@@ -1,0 +1,132 @@
+import { Worker } from 'node:worker_threads';
+import PQueue from 'p-queue';
+import type { HostAnswer, HostAnswers, HostCall, HostQuestion } from './systeminformation.js';
+
+/** Facts about the host, each asked in a thread of its own, kept briefly, and null when they cannot be had in time. */
+export interface HostFacts {
+	/**
+	 * At most `maxAgeMs` old. Takes at most the time limit: an older answer, if there is one, is then better than none;
+	 * else null. A call that hangs (a dead NFS mount behind df) is not asked again before it came back.
+	 */
+	ask<Call extends HostCall>(call: Call, maxAgeMs: number): Promise<HostAnswers[Call] | null>;
+	/** Ends the thread. Asking again starts a new one. */
+	close(): Promise<void>;
+}
+
+export interface HostFactsOptions {
+	/** Longest one question may take, in ms. */
+	timeoutMs?: number;
+	/** The thread leaves after so many ms without a question; it costs about 10 MB. */
+	idleMs?: number;
+	onFault?: (call: HostCall, reason: string) => void;
+}
+
+/** More at once would only take the processors from the workers: most calls are a shell with a handful of programs. */
+const callsAtOnce = 4;
+
+/** The thread and its shells get this and nothing of the daemon's environment, which may hold a password. */
+const shellEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+
+interface Kept {
+	value: unknown;
+	at: number;
+}
+
+export function createHostFacts(options: HostFactsOptions = {}): HostFacts {
+	const { timeoutMs = 4_000, idleMs = 60_000, onFault = () => undefined } = options;
+	const queue = new PQueue({ concurrency: callsAtOnce });
+	const kept = new Map<HostCall, Kept>();
+	const underWay = new Map<HostCall, Promise<void>>();
+	const thread = createThread(idleMs);
+
+	function refresh(call: HostCall): Promise<void> {
+		const present = underWay.get(call);
+		if (present) return present;
+		const asked = queue
+			.add(() => thread.ask(call))
+			.then(
+				(value) => void kept.set(call, { value, at: performance.now() }),
+				(error: unknown) => onFault(call, String(error)),
+			)
+			.finally(() => underWay.delete(call));
+		underWay.set(call, asked);
+		return asked;
+	}
+
+	async function ask<Call extends HostCall>(call: Call, maxAgeMs: number): Promise<HostAnswers[Call] | null> {
+		const present = kept.get(call);
+		if (!present || performance.now() - present.at > maxAgeMs) await atMost(timeoutMs, refresh(call));
+		return (kept.get(call)?.value as HostAnswers[Call] | undefined) ?? null;
+	}
+
+	return { ask, close: () => thread.close() };
+}
+
+async function atMost(ms: number, promise: Promise<void>): Promise<void> {
+	let timer: NodeJS.Timeout | undefined;
+	const limit = new Promise<void>((resolve) => {
+		timer = setTimeout(resolve, ms);
+	});
+	await Promise.race([promise, limit]);
+	clearTimeout(timer);
+}
+
+interface Pending {
+	resolve: (value: unknown) => void;
+	reject: (error: Error) => void;
+}
+
+/** The thread as a function: started by the first question, gone when nobody has asked for a while, or when it breaks. */
+function createThread(idleMs: number): { ask(call: HostCall): Promise<unknown>; close(): Promise<void> } {
+	const pending = new Map<number, Pending>();
+	let worker: Worker | null = null;
+	let idle: NodeJS.Timeout | undefined;
+	let sequence = 0;
+
+	function start(): Worker {
+		const started = new Worker(new URL('./systeminformation.js', import.meta.url), {
+			name: 'system_information',
+			env: shellEnvironment,
+			// Its output is noise of shells; read and dropped, so that it cannot reach the daemon's JSON lines.
+			stdout: true,
+			stderr: true,
+			resourceLimits: { maxOldGenerationSizeMb: 64 },
+		});
+		started.stdout.resume();
+		started.stderr.resume();
+		started.unref();
+		started.on('message', (answer: HostAnswer) => {
+			const waiting = pending.get(answer.id);
+			pending.delete(answer.id);
+			if ('error' in answer) waiting?.reject(new Error(answer.error));
+			else waiting?.resolve(answer.value);
+		});
+		started.on('error', (error) => lost(started, error));
+		started.on('exit', () => lost(started, new Error('The thread of system_information ended.')));
+		return started;
+	}
+
+	function lost(which: Worker, error: Error): void {
+		if (worker !== which) return;
+		worker = null;
+		for (const waiting of pending.values()) waiting.reject(error);
+		pending.clear();
+	}
+
+	async function close(): Promise<void> {
+		clearTimeout(idle);
+		await worker?.terminate();
+	}
+
+	function ask(call: HostCall): Promise<unknown> {
+		clearTimeout(idle);
+		idle = setTimeout(() => void close(), idleMs).unref();
+		worker ??= start();
+		const question: HostQuestion = { id: ++sequence, call };
+		const asked = new Promise<unknown>((resolve, reject) => pending.set(question.id, { resolve, reject }));
+		worker.postMessage(question);
+		return asked;
+	}
+
+	return { ask, close };
+}
