@@ -1,0 +1,181 @@
+/**
+ * The fields of an operation: what each must be, the texts that say what is wrong with it, and its JSON Schema. The texts and
+ * their order within a field (allowed values, type, emptiness, length) are fixed by the contract.
+ */
+
+/** `Value` is what the handler gets once the field has no fault; it exists for the compiler alone. */
+export interface Field<Value = unknown, Required extends boolean = boolean> {
+	readonly required: Required;
+	readonly summary: string;
+	readonly schema: Readonly<Record<string, unknown>>;
+	/** What is said when a required field is missing. */
+	readonly missing: (name: string) => string;
+	/** Everything that is wrong with a given value; null is given, undefined is not. */
+	readonly faults: (name: string, value: unknown, request: Readonly<Record<string, unknown>>) => string[];
+	readonly value?: Value;
+}
+
+export type FieldSet = Readonly<Record<string, Field>>;
+
+/** What a handler gets: required fields have their type, the others may be undefined. */
+export type RequestOf<Fields extends FieldSet> = {
+	readonly [Name in keyof Fields]: Fields[Name] extends Field<infer Value, infer Required>
+		? Required extends true
+			? Value
+			: Value | undefined
+		: never;
+};
+
+/** The most faults that one answer tells, so that no body makes an answer many times its own size. */
+const faultsMax = 100;
+
+const isRequired = (name: string): string => `'${name}' is required`;
+const oneOf = (name: string, values: readonly string[]): string => `'${name}' must be one of [${values.join(', ')}]`;
+
+export interface TextOptions<Value extends string> {
+	summary: string;
+	values?: readonly Value[];
+	/** Longest in UTF-16 units, as JavaScript counts. */
+	lengthMax?: number;
+	/** A further rule on what values are allowed; answers its fault. Told where `values` would be. */
+	rule?: (value: unknown, request: Readonly<Record<string, unknown>>) => string | null;
+}
+
+/** A text that must be given and must not be empty. */
+export function text<Value extends string = string>(options: TextOptions<Value>): Field<Value, true> {
+	return { ...textRules(options), required: true };
+}
+
+/** A text that may be left out, but not be empty. */
+export function optionalText<Value extends string = string>(options: TextOptions<Value>): Field<Value, false> {
+	return { ...textRules(options), required: false };
+}
+
+function textRules(options: TextOptions<string>): Omit<Field<never>, 'required'> {
+	const { values, lengthMax, rule } = options;
+	return {
+		summary: options.summary,
+		missing: isRequired,
+		schema: {
+			type: 'string',
+			minLength: 1,
+			...(values ? { enum: values } : {}),
+			...(lengthMax === undefined ? {} : { maxLength: lengthMax }),
+		},
+		faults(name, value, request) {
+			const faults: string[] = [];
+			if (values && !values.some((allowed) => allowed === value)) faults.push(oneOf(name, values));
+			const broken = rule?.(value, request) ?? null;
+			if (broken !== null) faults.push(broken);
+			if (typeof value !== 'string') faults.push(`'${name}' must be a string`);
+			else if (value === '') faults.push(`'${name}' is not allowed to be empty`);
+			else if (lengthMax !== undefined && value.length > lengthMax) {
+				faults.push(`'${name}' length must be less than or equal to ${lengthMax} characters long`);
+			}
+			return faults;
+		},
+	};
+}
+
+export function flag(summary: string): Field<boolean, false> {
+	return {
+		required: false,
+		summary,
+		missing: isRequired,
+		schema: { type: 'boolean' },
+		faults: (name, value) => (typeof value === 'boolean' ? [] : [`'${name}' must be a boolean`]),
+	};
+}
+
+/** A whole number within bounds, both included. */
+export function count(options: { summary: string; min: number; max: number }): Field<number, false> {
+	const { min, max } = options;
+	return {
+		required: false,
+		summary: options.summary,
+		missing: isRequired,
+		schema: { type: 'integer', minimum: min, maximum: max },
+		faults: (name, value) => (typeof value === 'number' ? countFaults(name, value, min, max) : [notANumber(name)]),
+	};
+}
+
+/** A number of nodes, at least one, or a text with per cent. */
+export function countOrPercent(summary: string): Field<number | string, false> {
+	return {
+		required: false,
+		summary,
+		missing: isRequired,
+		schema: {
+			oneOf: [
+				{ type: 'integer', minimum: 1 },
+				{ type: 'string', pattern: '^(100|[1-9]?[0-9])%$' },
+			],
+		},
+		faults(name, value) {
+			if (typeof value === 'string' && /^(100|[1-9]?[0-9])%$/.test(value)) return [];
+			return typeof value === 'number' ? countFaults(name, value, 1, Number.MAX_SAFE_INTEGER) : [notANumber(name)];
+		},
+	};
+}
+
+const notANumber = (name: string): string => `'${name}' must be a number`;
+
+function countFaults(name: string, value: number, min: number, max: number): string[] {
+	if (!Number.isInteger(value)) return [`'${name}' must be an integer`];
+	if (value < min) return [`'${name}' must be greater than or equal to ${min}`];
+	return value > max ? [`'${name}' must be less than or equal to ${max}`] : [];
+}
+
+/** An array of texts; with `values` each must be one of them, which is then the only fault of an item. */
+export function list<Value extends string = string>(options: {
+	summary: string;
+	values?: readonly Value[];
+}): Field<readonly Value[], false> {
+	const { values } = options;
+	const itemFault = (name: string, item: unknown): string | null => {
+		if (values) return values.some((allowed) => allowed === item) ? null : oneOf(name, values);
+		if (typeof item !== 'string') return `'${name}' must be a string`;
+		return item === '' ? `'${name}' is not allowed to be empty` : null;
+	};
+	return {
+		required: false,
+		summary: options.summary,
+		missing: isRequired,
+		schema: { type: 'array', items: values ? { type: 'string', enum: values } : { type: 'string', minLength: 1 } },
+		faults(name, value) {
+			if (!Array.isArray(value)) return [`'${name}' must be an array`];
+			const faults: string[] = [];
+			for (const [index, item] of value.entries()) {
+				const fault = itemFault(`${name}[${index}]`, item);
+				if (fault !== null && faults.push(fault) >= faultsMax) break;
+			}
+			return faults;
+		},
+	};
+}
+
+/** A field with one text for everything that can be wrong with it, its absence included. */
+export function withOneFault<Value, Required extends boolean>(
+	field: Field<Value, Required>,
+	fault: string,
+): Field<Value, Required> {
+	return {
+		...field,
+		missing: () => fault,
+		faults: (name, value, request) => (field.faults(name, value, request).length > 0 ? [fault] : []),
+	};
+}
+
+/** Every fault of a request in the contract's order; empty when it may be handled. */
+export function faultsOf(fields: FieldSet, request: Readonly<Record<string, unknown>>): string[] {
+	const faults: string[] = [];
+	for (const [name, field] of Object.entries(fields)) {
+		if (Object.hasOwn(request, name)) faults.push(...field.faults(name, request[name], request));
+		else if (field.required) faults.push(field.missing(name));
+	}
+	for (const name of Object.keys(request)) {
+		if (faults.length >= faultsMax) break;
+		if (name !== 'operation' && !Object.hasOwn(fields, name)) faults.push(`'${name}' is not allowed`);
+	}
+	return faults;
+}

@@ -1,0 +1,25 @@
+import type { FieldSet, RequestOf } from './fields.js';
+import type { Access, Follow, Operation, OperationContext } from './types.js';
+
+/** Makes a row of the table; the handler's request has the types that the fields promise. */
+export function operation<const Fields extends FieldSet>(row: {
+	name: string;
+	access: Access;
+	fields: Fields;
+	summary: string;
+	answer: Record<string, unknown>;
+	handler(context: OperationContext, request: RequestOf<Fields>): unknown;
+	follow?(context: OperationContext, request: RequestOf<Fields>): Follow;
+}): Operation {
+	// Dispatch has checked the request against these very fields, which is what makes the two casts true.
+	const { follow } = row;
+	return {
+		name: row.name,
+		access: row.access,
+		fields: row.fields,
+		summary: row.summary,
+		answer: row.answer,
+		handler: async (context, request) => row.handler(context, request as RequestOf<Fields>),
+		...(follow ? { follow: (context, request) => follow(context, request as RequestOf<Fields>) } : {}),
+	};
+}

@@ -1,0 +1,60 @@
+const text = { type: 'string' };
+const textOrNull = { type: ['string', 'null'] };
+const timeOrNull = { type: ['integer', 'null'], description: 'ms since 1970' };
+
+const processes = {
+	oneOf: [
+		{ type: 'null' },
+		{
+			type: 'object',
+			properties: {
+				boot: { type: 'integer' },
+				workers: {
+					type: 'array',
+					items: {
+						type: 'object',
+						properties: { id: text, pid: { type: 'integer' }, started: { type: 'integer' } },
+					},
+				},
+			},
+		},
+	],
+};
+
+/** JSON Schema of a rollout as the operations answer it. */
+export const rolloutSchema = {
+	type: 'object',
+	properties: {
+		id: text,
+		type: { type: 'string', enum: ['restart', 'restart_service'] },
+		service: textOrNull,
+		app: textOrNull,
+		replicated: { type: 'boolean' },
+		user: text,
+		state: { type: 'string', enum: ['planned', 'running', 'paused', 'halted', 'completed', 'aborted'] },
+		reason: textOrNull,
+		waiting_for: textOrNull,
+		coordinator: text,
+		epoch: textOrNull,
+		max_unavailable: { type: 'integer' },
+		order: { type: 'array', items: text },
+		nodes: {
+			type: 'array',
+			items: {
+				type: 'object',
+				properties: {
+					node: text,
+					state: { type: 'string', enum: ['pending', 'restarting', 'back', 'refused', 'failed', 'skipped'] },
+					attempt: { type: 'integer' },
+					before: processes,
+					after: processes,
+					started_at: timeOrNull,
+					back_at: timeOrNull,
+					reason: textOrNull,
+				},
+			},
+		},
+		created_at: { type: 'integer', description: 'ms since 1970' },
+		ended_at: timeOrNull,
+	},
+};

@@ -1,0 +1,100 @@
+import { RollcallError } from '../errors.js';
+import type { RolloutView } from '../rollout/types.js';
+import { count, list, text } from './fields.js';
+import { jobOf } from './jobs.js';
+import { operation } from './operation.js';
+import { rolloutSchema } from './rollout-schema.js';
+import type { OperationContext } from './types.js';
+
+const id = text({ summary: 'The rollout, as its start answered it.' });
+const listMax = 100;
+
+function find({ node }: OperationContext, rollout: string): RolloutView {
+	const view = node.fleet.get(rollout);
+	if (!view) throw new RollcallError('not_found', `Rollout '${rollout}' not found`);
+	return view;
+}
+
+/** Nothing more comes of a rollout by itself: ended, or stopped until an operator says how to go on. */
+const isAtRest = (view: RolloutView): boolean =>
+	view.state === 'completed' || view.state === 'aborted' || view.state === 'halted';
+
+export const rolloutOperations = [
+	operation({
+		name: 'get_job',
+		access: 'super_user',
+		fields: { id: text({ summary: 'The job_id of a restart.' }) },
+		summary: 'Answers a rollout as a job, in an array; an empty one if it is not known.',
+		answer: { type: 'array', items: { type: 'object' } },
+		handler({ node }, request) {
+			const view = node.fleet.get(request.id);
+			return view ? [jobOf(view)] : [];
+		},
+	}),
+	operation({
+		name: 'get_rollout',
+		access: 'viewer',
+		fields: { id },
+		summary:
+			'Answers a rollout; with Accept: application/x-ndjson then each change as a line, until it ends or is halted.',
+		answer: rolloutSchema,
+		handler: (context, request) => find(context, request.id),
+		follow(context, request) {
+			const { fleet } = context.node;
+			return {
+				first: find(context, request.id),
+				subscribe(listener) {
+					const onRollout = (view: RolloutView): void => {
+						if (view.id === request.id) listener(view);
+					};
+					fleet.on('rollout', onRollout);
+					return () => fleet.off('rollout', onRollout);
+				},
+				isLast: (value) => isAtRest(value as RolloutView),
+			};
+		},
+	}),
+	operation({
+		name: 'list_rollouts',
+		access: 'viewer',
+		fields: { limit: count({ summary: `How many at most; ${listMax} if not given.`, min: 1, max: listMax }) },
+		summary: 'Lists the rollouts that this node knows, newest first.',
+		answer: { type: 'array', items: rolloutSchema },
+		handler: ({ node }, { limit }) => node.fleet.list(limit ?? listMax),
+	}),
+	operation({
+		name: 'pause_rollout',
+		access: 'super_user',
+		fields: { id },
+		summary: 'Starts no further step; a running step finishes.',
+		answer: rolloutSchema,
+		handler: (context, request) => context.node.fleet.pause(find(context, request.id).id),
+	}),
+	operation({
+		name: 'resume_rollout',
+		access: 'super_user',
+		fields: { id, skip: list({ summary: 'Nodes that stay as they are.' }) },
+		summary: 'Goes on with a paused or halted rollout.',
+		answer: rolloutSchema,
+		handler: (context, request) => context.node.fleet.resume(find(context, request.id).id, request.skip ?? []),
+	}),
+	operation({
+		name: 'abort_rollout',
+		access: 'super_user',
+		fields: { id },
+		summary: 'Ends a rollout: a running step finishes, the rest is skipped.',
+		answer: rolloutSchema,
+		handler: (context, request) => context.node.fleet.abort(find(context, request.id).id),
+	}),
+	operation({
+		name: 'admit_node',
+		access: 'super_user',
+		fields: { node: text({ summary: 'The node that lost its state.' }) },
+		summary: 'Lets a node that lost its state vote and count again.',
+		answer: { type: 'object', properties: { message: { type: 'string' } } },
+		async handler({ node }, request) {
+			await node.fleet.admit(request.node);
+			return { message: `Node '${request.node}' admitted` };
+		},
+	}),
+];

@@ -1,0 +1,114 @@
+import type { Fleet } from '../fleet/types.js';
+import type { Supervisor } from '../workers/types.js';
+import type { FieldSet } from './fields.js';
+import type { Statuses } from './statuses.js';
+
+export type Role = 'super_user' | 'viewer';
+export type Transport = 'http' | 'socket';
+
+/** Who asks. The server names the caller; operations only read it. */
+export type Caller = {
+	transport: Transport;
+	/** The address that failures are counted under: the peer's network address, or `socket`. */
+	address: string;
+} & (
+	| { by: 'nothing'; user: null; role: null }
+	/** The admin socket without an Authorization header: its file mode is the gate. */
+	| { by: 'socket'; user: 'socket'; role: 'super_user' }
+	| { by: 'basic' | 'operation_token' | 'refresh_token'; user: string; role: Role }
+);
+
+/** A user as `list_users` shows it; nothing secret. */
+export interface UserRow {
+	username: string;
+	role: Role;
+	active: boolean;
+}
+
+/** The users of this node. Refusals are RollcallErrors: not_found, conflict. Every change is on disk before it resolves. */
+export interface Users {
+	list(): UserRow[];
+	add(user: { username: string; password: string; role: Role; active: boolean }): Promise<void>;
+	alter(
+		username: string,
+		change: { password?: string | undefined; role?: Role | undefined; active?: boolean | undefined },
+	): Promise<void>;
+	drop(username: string): Promise<void>;
+}
+
+/** Checks a name and password as the Authorization header would be; throws unauthenticated, throttled, unavailable. */
+export interface Logins {
+	login(username: string, password: string, address: string): Promise<UserRow>;
+}
+
+export interface Tokens {
+	/** An operation token, good for a day. */
+	operation(username: string): Promise<string>;
+	/** A refresh token, good for 30 days. */
+	refresh(username: string): Promise<string>;
+}
+
+export const systemAttributes = [
+	'system',
+	'time',
+	'cpu',
+	'memory',
+	'disk',
+	'network',
+	'harperdb_processes',
+	'table_size',
+	'metrics',
+	'threads',
+	'replication',
+] as const;
+export type SystemAttribute = (typeof systemAttributes)[number];
+
+export interface SystemInformation {
+	/** An object with exactly these keys, in this order. */
+	information(attributes: readonly SystemAttribute[]): Promise<Partial<Record<SystemAttribute, unknown>>>;
+}
+
+/** What operations need of the node that they run on; the composition root gives it. */
+export interface NodeServices {
+	fleet: Fleet;
+	workers: Pick<Supervisor, 'rows' | 'readiness' | 'threads'>;
+	statuses: Statuses;
+	users: Users;
+	logins: Logins;
+	tokens: Tokens;
+	system: SystemInformation;
+}
+
+export interface OperationContext {
+	caller: Caller;
+	node: NodeServices;
+}
+
+/** Something that changes until it ends: the first value, then every change. */
+export interface Follow<T = unknown> {
+	first: T;
+	/** Calls the listener with every later value; answers the function that ends that. */
+	subscribe(listener: (value: T) => void): () => void;
+	/** True for the value after which none comes. */
+	isLast(value: T): boolean;
+}
+
+/**
+ * Who may call: a viewer's operation is a super_user's too. `anyone` carries its own credentials,
+ * `refresh_token` needs exactly that as Bearer.
+ */
+export type Access = Role | 'anyone' | 'refresh_token';
+
+/** One row of the table. Built by {@link operation}, which checks the handler against the fields. */
+export interface Operation {
+	name: string;
+	access: Access;
+	/** In the order in which their faults are told. */
+	fields: FieldSet;
+	summary: string;
+	/** JSON Schema of the 200 answer, for OpenAPI. */
+	answer: Record<string, unknown>;
+	handler(context: OperationContext, request: Readonly<Record<string, unknown>>): Promise<unknown>;
+	/** For callers that accept application/x-ndjson: the answer as it changes. */
+	follow?(context: OperationContext, request: Readonly<Record<string, unknown>>): Follow;
+}
