@@ -1,0 +1,211 @@
+import http from 'node:http';
+import https from 'node:https';
+import { createHistogram } from 'node:perf_hooks';
+
+/** What a load came to. Latencies in ms; `longestGapMs` is the longest time between two answered requests. */
+export interface LoadReport {
+	sent: number;
+	ok: number;
+	lost: number;
+	keepAlive: { sent: number; lost: number };
+	fresh: { sent: number; lost: number };
+	/** Up to twenty different texts, each with how often it came. */
+	failures: string[];
+	p50: number;
+	p99: number;
+	max: number;
+	longestGapMs: number;
+	durationMs: number;
+}
+
+export interface LoadOptions {
+	/** One or several, asked in turn; `http:` or `https:` (any certificate is taken). */
+	urls: string | readonly string[];
+	/** A unix socket to connect to instead of the URL's host and port. */
+	socketPath?: string;
+	ratePerSecond: number;
+	/** Share of requests over kept-alive connections, 0..1; the others open a connection each. Default 0.5. */
+	keepAliveShare?: number;
+	/** Kept-alive connections at most. Default 32. */
+	keepAliveSockets?: number;
+	/** A request that is not answered by then is lost. Default 20,000. */
+	timeoutMs?: number;
+	/** Open requests at most; a request that is due beyond it is not sent, but counted as lost. Default 2,000. */
+	openMax?: number;
+	/** Ends by itself after so many requests. Default: none until stop(). */
+	count?: number;
+}
+
+export interface Load {
+	/** Requests answered until now. */
+	readonly ok: number;
+	readonly lost: number;
+	/** Resolves once so many requests were answered since the call (rejects when that takes longer than `withinMs`). */
+	answered(count: number, withinMs?: number): Promise<void>;
+	/** Resolves when `count` requests were sent. */
+	readonly finished: Promise<void>;
+	/** Sends nothing more, waits for what is open. */
+	stop(): Promise<LoadReport>;
+}
+
+const tickMs = 5;
+const failureTextsMax = 20;
+
+/** Sends requests at an even rate, whether they are answered or not, without a single retry; a lost request is one without a complete answer below 500. */
+export function startLoad(options: LoadOptions): Load {
+	return new LoadRun(options);
+}
+
+class LoadRun implements Load {
+	ok = 0;
+	lost = 0;
+	readonly finished: Promise<void>;
+	readonly #urls: URL[];
+	readonly #agents: { http: http.Agent; https: https.Agent };
+	readonly #histogram = createHistogram({ lowest: 1, highest: 120_000_000, figures: 3 });
+	readonly #failures = new Map<string, number>();
+	readonly #kinds = { keepAlive: { sent: 0, lost: 0 }, fresh: { sent: 0, lost: 0 } };
+	readonly #waiters = new Set<() => void>();
+	readonly #startedAt = performance.now();
+	#timer: NodeJS.Timeout;
+	#sent = 0;
+	#open = 0;
+	#keepAliveCredit = 0;
+	#lastAnswerAt = performance.now();
+	#longestGapMs = 0;
+	#finish: () => void = () => undefined;
+
+	constructor(private readonly options: LoadOptions) {
+		this.#urls = [options.urls].flat().map((url) => new URL(url));
+		const settings = { keepAlive: true, maxSockets: options.keepAliveSockets ?? 32 };
+		this.#agents = {
+			http: new http.Agent(settings),
+			https: new https.Agent({ ...settings, rejectUnauthorized: false }),
+		};
+		this.finished = new Promise((resolve) => {
+			this.#finish = resolve;
+		});
+		this.#timer = setInterval(() => this.#tick(), tickMs);
+	}
+
+	#tick(): void {
+		const elapsed = (performance.now() - this.#startedAt) / 1000;
+		const due = Math.min(
+			Math.floor(elapsed * this.options.ratePerSecond),
+			this.options.count ?? Number.MAX_SAFE_INTEGER,
+		);
+		while (this.#sent < due) this.#send();
+		if (this.#sent === this.options.count) {
+			clearInterval(this.#timer);
+			this.#finish();
+		}
+	}
+
+	#send(): void {
+		const url = this.#urls[this.#sent++ % this.#urls.length] as URL;
+		this.#keepAliveCredit += this.options.keepAliveShare ?? 0.5;
+		const keepAlive = this.#keepAliveCredit >= 1;
+		if (keepAlive) this.#keepAliveCredit -= 1;
+		const kind = keepAlive ? this.#kinds.keepAlive : this.#kinds.fresh;
+		kind.sent++;
+		let settled = false;
+		const settle = (failure: string | null): void => {
+			if (settled) return;
+			settled = true;
+			this.#open--;
+			if (failure === null) this.#answered(startedAt);
+			else this.#failed(kind, failure);
+			for (const waiter of this.#waiters) waiter();
+		};
+		const startedAt = performance.now();
+		this.#open++;
+		if (this.#open > (this.options.openMax ?? 2000)) {
+			settle('not sent: too many requests are open');
+			return;
+		}
+		const secure = url.protocol === 'https:';
+		const request = (secure ? https : http).get(
+			url,
+			{
+				...(this.options.socketPath === undefined ? {} : { socketPath: this.options.socketPath }),
+				agent: keepAlive ? (secure ? this.#agents.https : this.#agents.http) : false,
+				timeout: this.options.timeoutMs ?? 20_000,
+				...(secure ? { rejectUnauthorized: false } : {}),
+			},
+			(response) => {
+				response.resume();
+				response.once('end', () => settle((response.statusCode ?? 0) < 500 ? null : `status ${response.statusCode}`));
+				response.once('close', () => settle('answer broke off'));
+			},
+		);
+		request.once('timeout', () => request.destroy(new Error('no answer in time')));
+		const describe = (error: NodeJS.ErrnoException): string =>
+			`${keepAlive ? 'keep-alive' : 'fresh'}${request.reusedSocket ? ' (reused socket)' : ''}: ${error.message}`;
+		request.once('error', (error) => settle(describe(error)));
+	}
+
+	#answered(startedAt: number): void {
+		this.ok++;
+		const now = performance.now();
+		this.#longestGapMs = Math.max(this.#longestGapMs, now - this.#lastAnswerAt);
+		this.#lastAnswerAt = now;
+		this.#histogram.record(Math.max(1, Math.round((now - startedAt) * 1000)));
+	}
+
+	#failed(kind: { lost: number }, failure: string): void {
+		this.lost++;
+		kind.lost++;
+		const known = this.#failures.get(failure);
+		if (known !== undefined || this.#failures.size < failureTextsMax) this.#failures.set(failure, (known ?? 0) + 1);
+	}
+
+	answered(count: number, withinMs = 60_000): Promise<void> {
+		const goal = this.ok + count;
+		return new Promise((resolve, reject) => {
+			const check = (): void => {
+				if (this.ok < goal) return;
+				clearTimeout(timer);
+				this.#waiters.delete(check);
+				resolve();
+			};
+			const timer = setTimeout(() => {
+				this.#waiters.delete(check);
+				reject(
+					new Error(`${goal - this.ok} of ${count} answers are missing after ${withinMs} ms (lost: ${this.lost})`),
+				);
+			}, withinMs);
+			this.#waiters.add(check);
+			check();
+		});
+	}
+
+	async stop(): Promise<LoadReport> {
+		clearInterval(this.#timer);
+		this.#finish();
+		await new Promise<void>((resolve) => {
+			const check = (): void => {
+				if (this.#open > 0) return;
+				this.#waiters.delete(check);
+				resolve();
+			};
+			this.#waiters.add(check);
+			check();
+		});
+		this.#agents.http.destroy();
+		this.#agents.https.destroy();
+		const ms = (micros: number): number => Math.round(micros / 10) / 100;
+		return {
+			sent: this.#sent,
+			ok: this.ok,
+			lost: this.lost,
+			keepAlive: { ...this.#kinds.keepAlive },
+			fresh: { ...this.#kinds.fresh },
+			failures: [...this.#failures].map(([text, times]) => `${times} × ${text}`),
+			p50: this.ok ? ms(this.#histogram.percentile(50)) : 0,
+			p99: this.ok ? ms(this.#histogram.percentile(99)) : 0,
+			max: this.ok ? ms(this.#histogram.max) : 0,
+			longestGapMs: Math.round(this.#longestGapMs),
+			durationMs: Math.round(performance.now() - this.#startedAt),
+		};
+	}
+}
