@@ -35,6 +35,9 @@ export interface RolloutSpec {
 	memberHash: string;
 	/** Only for clustering_config: the members after it. */
 	membersNext: { name: NodeName; zone: string | null }[] | null;
+	memberHashNext: string | null;
+	/** Only for clustering_config: the hash of each node's checked configuration, which its step has to apply. */
+	configHashes: Record<NodeName, string> | null;
 	createdAt: number;
 }
 
@@ -66,6 +69,8 @@ export type RecordState = 'none' | 'restarting' | 'back' | 'refused' | 'failed';
 export interface NodeRecord {
 	rollout: RolloutId;
 	state: RecordState;
+	/** Grows with every step that this node begins, over all rollouts: the order in which they happened. */
+	begun: number;
 	epoch: Epoch | null;
 	attempt: number;
 	before: Snapshot | null;

@@ -1,0 +1,108 @@
+/** The fold of what a node keeps on disk: entries in the order written make a {@link DurableState}. */
+import { compareEpochs } from './epoch.js';
+import { type DurableEntry, type DurableState, type Ending, endedMax } from './protocol.js';
+import type { NodeRecord, RolloutId } from './types.js';
+
+export function emptyDurable(): DurableState {
+	return {
+		boot: 0,
+		instance: null,
+		voting: false,
+		promised: { counter: 0, node: '' },
+		open: [],
+		records: [],
+		ended: [],
+		peers: {},
+	};
+}
+
+/** Applies one entry in place. Every entry may be applied twice without harm, so a log may be rewritten at any time. */
+export function foldEntry(state: DurableState, entry: DurableEntry): void {
+	switch (entry.kind) {
+		case 'boot':
+			state.boot = entry.boot;
+			return;
+		case 'instance':
+			state.instance = entry.instance;
+			state.voting = entry.voting;
+			return;
+		case 'promised':
+			if (compareEpochs(entry.epoch, state.promised) > 0) state.promised = entry.epoch;
+			return;
+		case 'open':
+			foldOpen(state, entry);
+			return;
+		case 'flags': {
+			const open = state.open.find((one) => one.spec.id === entry.rollout);
+			if (open) open.flags = entry.flags;
+			return;
+		}
+		case 'record':
+			foldRecord(state, entry.record);
+			return;
+		case 'ending':
+			foldEnding(state, entry.ending);
+			return;
+		case 'peer':
+			state.peers[entry.node] = entry.peer;
+			return;
+	}
+}
+
+function foldOpen(state: DurableState, entry: Extract<DurableEntry, { kind: 'open' }>): void {
+	if (state.ended.some((one) => one.rollout === entry.spec.id)) return;
+	const open = state.open.find((one) => one.spec.id === entry.spec.id);
+	if (open) open.flags = entry.flags;
+	else state.open.push({ spec: entry.spec, flags: entry.flags });
+}
+
+function foldRecord(state: DurableState, record: NodeRecord): void {
+	const at = state.records.findIndex((one) => one.rollout === record.rollout);
+	if (at >= 0) state.records[at] = record;
+	else state.records.push(record);
+}
+
+function foldEnding(state: DurableState, ending: Ending): void {
+	state.open = state.open.filter((one) => one.spec.id !== ending.rollout);
+	const at = state.ended.findIndex((one) => one.rollout === ending.rollout);
+	if (at >= 0) {
+		const known = state.ended[at];
+		const newer = known && ending.epoch && (!known.epoch || compareEpochs(ending.epoch, known.epoch) > 0);
+		if (newer) state.ended[at] = ending;
+		return;
+	}
+	state.ended.push(ending);
+	if (state.ended.length > endedMax) state.ended.splice(0, state.ended.length - endedMax);
+	forgetOldRecords(state);
+}
+
+/** Records go with their rollouts, but a node that is out stays known as out. */
+function forgetOldRecords(state: DurableState): void {
+	const kept = new Set<RolloutId>([...state.open.map((one) => one.spec.id), ...state.ended.map((one) => one.rollout)]);
+	state.records = state.records.filter(
+		(record) => kept.has(record.rollout) || record.state === 'restarting' || record.state === 'failed',
+	);
+}
+
+/** The entries that make the same state again: what a log is rewritten to when it has grown. */
+export function entriesOf(state: DurableState): DurableEntry[] {
+	const entries: DurableEntry[] = [{ kind: 'boot', boot: state.boot }];
+	if (state.instance !== null) entries.push({ kind: 'instance', instance: state.instance, voting: state.voting });
+	entries.push({ kind: 'promised', epoch: state.promised });
+	for (const [node, peer] of Object.entries(state.peers)) entries.push({ kind: 'peer', node, peer });
+	for (const ending of state.ended) entries.push({ kind: 'ending', ending });
+	for (const open of state.open) entries.push({ kind: 'open', spec: open.spec, flags: open.flags });
+	for (const record of state.records) entries.push({ kind: 'record', record });
+	return entries;
+}
+
+/** The rollouts in whose records this node is out: restarting, or failed with no later step that brought it back. */
+export function outOf(records: readonly NodeRecord[]): RolloutId[] {
+	const settled = Math.max(
+		0,
+		...records.filter((one) => one.state === 'back' || one.state === 'refused').map((one) => one.begun),
+	);
+	return records
+		.filter((one) => one.state === 'restarting' || (one.state === 'failed' && one.begun > settled))
+		.map((one) => one.rollout);
+}

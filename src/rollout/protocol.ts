@@ -1,0 +1,354 @@
+/**
+ * What goes into the decision core, what comes out of it, what peers say to one another, and what is kept on disk.
+ *
+ * The shell's duties, on which every invariant rests:
+ * - the effects of one event are carried out strictly in order; a `store` is a barrier: its entries are written and
+ *   synced before anything that follows it happens. Effects of a later event come after those of an earlier one.
+ * - a failed store ends this core: nothing that follows is carried out, and a new core is started from what is on disk,
+ *   as after a crash.
+ * - a timer fires as the event `timer` at or after `at`; setting a name again replaces it.
+ * - messages between two nodes keep their order while one link lives; a link that dies may lose its tail.
+ * - every event carries `now` (the node's own monotonic clock, ms) and `wall` (ms since 1970). Ids come in with events.
+ */
+import type { FaultCode } from '../errors.js';
+import type {
+	Epoch,
+	NodeName,
+	NodeRecord,
+	OnFailure,
+	Readiness,
+	RolloutId,
+	RolloutSpec,
+	RolloutType,
+	RolloutView,
+	Service,
+	Snapshot,
+	StepResult,
+} from './types.js';
+
+/** The range of protocol versions that this code speaks; two nodes need one in common. */
+export const protocolVersions = { min: 1, max: 1 } as const;
+
+export interface Member {
+	name: NodeName;
+	zone: string | null;
+}
+
+/** What the core is told about its node and its fleet. */
+export interface CoreSettings {
+	self: NodeName;
+	/** false: no `cluster:` is configured; then `members` holds this node alone. */
+	clustered: boolean;
+	/** Own node included, sorted by name. */
+	members: readonly Member[];
+	/** Over the sorted names, own one included, never over addresses. */
+	memberHash: string;
+	protocol: { min: number; max: number };
+	leaseMs: number;
+	/** Longest one step may take; also the longest wait without a step. */
+	deadlineMs: number;
+	waitBetweenMs: number;
+	/** Nodes, or a text with per cent. */
+	maxUnavailable: number | string;
+	onFailure: OnFailure;
+	/** Rules to be switched off, for tests of the tests alone. */
+	mutations?: readonly Rule[];
+}
+
+/** Each rule of the protocol that the simulator switches off in turn, to see that an invariant notices. */
+export type Rule =
+	| 'fence' // a node refuses commands below its promise
+	| 'durable-promise' // the promise is on disk before the answer
+	| 'missing-is-down' // a node that is not heard counts as down
+	| 'count-down' // an unhealthy node counts against the budget
+	| 'count-out' // nodes that are out count against the budget
+	| 'count-foreign' // `restarting` in other rollouts' records counts
+	| 'slot-by-evidence' // a slot is given back by evidence, never by a timer
+	| 'proof' // back is judged by the facts
+	| 'proof-identity' // process id and start time, not the process id alone
+	| 'recheck-back' // nodes that are back must still be ready
+	| 'halt-on-failure'
+	| 'halted-not-completed' // a rollout with a failed node does not end completed
+	| 'once' // a node that is restarting or beyond does not begin again
+	| 'durable-record' // `restarting` is on disk before the step begins
+	| 'go-forward' // a step in the middle is taken up after a crash
+	| 'report-epoch' // a report counts only with the current epoch
+	| 'report-order' // a report counts only with a greater (boot, sequence)
+	| 'confirm' // no step before a majority has stored the rollout under the own epoch
+	| 'gather' // promises carry the rollouts that have not ended
+	| 'majority' // the lease needs a majority
+	| 'takeover' // somebody takes over when the coordinator is gone
+	| 'deadline' // a step's deadline halts
+	| 'idle-deadline' // waiting without a step halts
+	| 'majority-answer' // an operator's word is answered after a majority stored it
+	| 'ending-wins'
+	| 'conflict' // a running rollout refuses another one
+	| 'coordinator-last'
+	| 'hand-over' // a coordinator gives its lease away before it restarts itself
+	| 'stranger' // a node that lost its state does not vote
+	| 'exempt-budget' // the exemption for an unhealthy target never lets more than B be out
+	| 'unlive-steps-down' // a coordinator that does not hear a majority lets its lease run out
+	| 'joint'; // a change of members needs a majority of both
+
+// ---------------------------------------------------------------------------------------------------------------
+// On disk
+
+export interface FlagsVersion {
+	epoch: Epoch | null;
+	/** Counts the changes under one epoch. */
+	n: number;
+}
+
+/** What changes about a rollout that has not ended. Only the holder of the lease writes a new version. */
+export interface RolloutFlags {
+	version: FlagsVersion;
+	/** Of what is left; grows with every resume of a halted rollout. */
+	attempt: number;
+	skipped: NodeName[];
+	paused: boolean;
+	aborting: { by: string } | null;
+	/** Why it halted. */
+	halted: string | null;
+}
+
+export interface Ending {
+	rollout: RolloutId;
+	/** Of the lease under which it ended; null for a rollout of this node alone. */
+	epoch: Epoch | null;
+	view: RolloutView;
+}
+
+/** What a node knows of a peer's state folder; another instance id means that the peer lost its state. */
+export interface KnownPeer {
+	instance: string;
+	boot: number;
+	process: string;
+}
+
+export interface OpenRollout {
+	spec: RolloutSpec;
+	flags: RolloutFlags;
+}
+
+/** The fold of all entries, in the order written. See `foldEntry` in durable.ts. */
+export interface DurableState {
+	boot: number;
+	/** Id of the state folder; null before the first start. */
+	instance: string | null;
+	/** false until this node's vote counts: it is new, or lost its state, and has not heard all others yet. */
+	voting: boolean;
+	promised: Epoch;
+	/** Rollouts that have not ended, replicated and local, in the order stored. */
+	open: OpenRollout[];
+	/** This node's own records, of open and of kept ended rollouts, in the order first stored. */
+	records: NodeRecord[];
+	/** The last ones that ended, oldest first, at most {@link endedMax}. */
+	ended: Ending[];
+	peers: Record<NodeName, KnownPeer>;
+}
+
+export const endedMax = 100;
+
+export type DurableEntry =
+	| { kind: 'boot'; boot: number }
+	| { kind: 'instance'; instance: string; voting: boolean }
+	| { kind: 'promised'; epoch: Epoch }
+	| { kind: 'open'; spec: RolloutSpec; flags: RolloutFlags }
+	| { kind: 'flags'; rollout: RolloutId; flags: RolloutFlags }
+	| { kind: 'record'; record: NodeRecord }
+	| { kind: 'ending'; ending: Ending }
+	| { kind: 'peer'; node: NodeName; peer: KnownPeer };
+
+// ---------------------------------------------------------------------------------------------------------------
+// Between peers
+
+/** Exchanged by the shells when a link is made; handed to the core with `link_up`. */
+export interface Hello {
+	node: NodeName;
+	boot: number;
+	instance: string;
+	/** New at every start of the daemon. */
+	process: string;
+	protocol: { min: number; max: number };
+	memberHash: string;
+}
+
+/** How a node stands and what it knows; rides on every answer to a coordinator. */
+export interface Report {
+	boot: number;
+	/** Grows with every report of this boot. */
+	sequence: number;
+	/** Number of the last heartbeat (or prepare) of this epoch that was received before this was said. */
+	echo: number;
+	readiness: Readiness;
+	memberHash: string;
+	/** Rollouts in whose records this node is out: restarting, or failed and not back since. */
+	out: RolloutId[];
+	/** Own records in replicated rollouts that have not ended. */
+	records: NodeRecord[];
+	/** Replicated rollouts that have not ended, as far as this node knows. */
+	have: { rollout: RolloutId; version: FlagsVersion }[];
+	/** The newest replicated rollouts that ended, as far as this node knows; newest last, at most 16. */
+	ended: RolloutId[];
+	/** What the running step is at, for people. */
+	progress: string | null;
+}
+
+export type PreparePurpose = 'start' | 'takeover' | 'handover';
+
+export type NackReason =
+	| { kind: 'promised' }
+	| { kind: 'conflict'; rollout: RolloutId }
+	| { kind: 'members'; memberHash: string }
+	/** A coordinator is heard; nobody takes over from it. */
+	| { kind: 'live'; coordinator: NodeName }
+	/** Lost its state and may not vote yet. */
+	| { kind: 'stranger' };
+
+/** An operator's word on one rollout, or the admission of a node. */
+export type OperatorWord =
+	| { kind: 'pause'; rollout: RolloutId; user: string }
+	| { kind: 'resume'; rollout: RolloutId; skip: NodeName[]; user: string }
+	| { kind: 'abort'; rollout: RolloutId; user: string }
+	| { kind: 'admit'; node: NodeName; user: string };
+
+export interface Refusal {
+	code: FaultCode;
+	message: string;
+	/** What the answer adds beside `error`, for example `job_id`. */
+	extra: Record<string, string>;
+}
+
+export type OperatorAnswer = { ok: true; view: RolloutView | null } | { ok: false; refusal: Refusal };
+
+/** What a target's look at its own file came to, before anything is started. */
+export interface CheckResult {
+	/** Names the key; null: the file checks. */
+	fault: string | null;
+	/** Only for clustering_config: what the file would make of the fleet. */
+	members: Member[] | null;
+	memberHash: string | null;
+	configHash: string | null;
+}
+
+export type PeerMessage =
+	/** First words on a link, and again when something of it changes. */
+	| {
+			kind: 'greeting';
+			/** The sender's own promise. */
+			promised: Epoch;
+			voting: boolean;
+			memberHash: string;
+			readiness: Readiness;
+			/** Replicated rollouts that have not ended, as the sender knows. */
+			open: RolloutId[];
+			/** The instance of the addressee that the sender knew before this link; null: never seen. */
+			knew: string | null;
+	  }
+	| {
+			kind: 'prepare';
+			epoch: Epoch;
+			purpose: PreparePurpose;
+			/** Of the rollout to be started; null for a takeover. */
+			rollout: RolloutId | null;
+			memberHash: string;
+	  }
+	| { kind: 'promise'; epoch: Epoch; report: Report; open: OpenRollout[]; ended: Ending[] }
+	| { kind: 'nack'; epoch: Epoch; promised: Epoch; reason: NackReason }
+	| {
+			kind: 'heartbeat';
+			epoch: Epoch;
+			number: number;
+			/** false: the coordinator does not hear a majority itself; such a heartbeat renews no lease. */
+			live: boolean;
+	  }
+	| { kind: 'report'; epoch: Epoch; report: Report }
+	/** Rollouts that are open and those that ended; answered with a report once stored. */
+	| { kind: 'store'; epoch: Epoch; open: OpenRollout[]; ended: Ending[] }
+	/** Look at your file; start nothing. */
+	| { kind: 'check'; epoch: Epoch; rollout: RolloutId; service: Service | null; app: string | null }
+	| { kind: 'checked'; epoch: Epoch; rollout: RolloutId; result: CheckResult }
+	/** The grant of a slot. Idempotent. */
+	| { kind: 'restart'; epoch: Epoch; spec: RolloutSpec; version: FlagsVersion; attempt: number }
+	| { kind: 'handover'; epoch: Epoch; rollout: RolloutId }
+	| { kind: 'forward'; id: string; word: OperatorWord }
+	| { kind: 'answer'; id: string; answer: OperatorAnswer }
+	| { kind: 'view'; epoch: Epoch; number: number; view: RolloutView }
+	/** How rollouts ended, told to a peer that does not know. Needs no lease: an ending wins over open. */
+	| { kind: 'ended'; endings: Ending[] };
+
+// ---------------------------------------------------------------------------------------------------------------
+// Into the core
+
+/** What an operator asked for, as far as the core needs it; defaults are in the settings. */
+export interface CoreRequest {
+	type: RolloutType;
+	service: Service | null;
+	app: string | null;
+	replicated: boolean;
+	user: string;
+	maxUnavailable: number | string | null;
+	onFailure: OnFailure | null;
+}
+
+export type CoreEvent = { now: number; wall: number } & (
+	| { kind: 'started'; durable: DurableState; process: string; readiness: Readiness }
+	/** `id` is fresh and becomes the rollout's. Answered by `answer` or `refuse` with the same token. */
+	| { kind: 'request'; token: string; id: RolloutId; request: CoreRequest }
+	/** `token` is unique over the fleet: it also names the word while it is forwarded. */
+	| { kind: 'operator'; token: string; word: OperatorWord }
+	| { kind: 'link_up'; hello: Hello }
+	| { kind: 'link_down'; node: NodeName }
+	| { kind: 'message'; from: NodeName; message: PeerMessage }
+	| { kind: 'timer'; name: TimerName }
+	| { kind: 'readiness'; readiness: Readiness }
+	| { kind: 'snapshot'; rollout: RolloutId; attempt: number; snapshot: Snapshot }
+	| { kind: 'checked'; rollout: RolloutId; result: CheckResult }
+	| { kind: 'progress'; rollout: RolloutId; attempt: number; text: string }
+	| { kind: 'step_ended'; rollout: RolloutId; attempt: number; result: StepResult }
+	/** The applied `cluster:` configuration has other members now. */
+	| { kind: 'members'; members: readonly Member[]; memberHash: string }
+);
+
+export type TimerName = 'heartbeat' | 'lease' | 'prepare' | 'start' | 'step' | 'operator' | 'local';
+
+// ---------------------------------------------------------------------------------------------------------------
+// Out of the core
+
+export type CoreEffect =
+	/** A barrier: synced before anything that follows. */
+	| { kind: 'store'; entries: DurableEntry[] }
+	/** To a peer whose link is up; dropped if it is not. */
+	| { kind: 'send'; to: NodeName; message: PeerMessage }
+	/** Look at the own processes now; answered by the event `snapshot`. */
+	| { kind: 'take_snapshot'; rollout: RolloutId; attempt: number }
+	/** Look at the own file; answered by the event `checked`. */
+	| { kind: 'check'; rollout: RolloutId; service: Service | null; app: string | null }
+	/** Do one step here and prove it; answered by `progress` and once by `step_ended`. */
+	| { kind: 'run_step'; spec: RolloutSpec; attempt: number; before: Snapshot; recovered: boolean }
+	| { kind: 'set_timer'; name: TimerName; at: number }
+	| { kind: 'clear_timer'; name: TimerName }
+	| { kind: 'answer'; token: string; view: RolloutView | null }
+	| { kind: 'refuse'; token: string; refusal: Refusal }
+	/** A rollout changed, for whoever follows it. */
+	| { kind: 'changed'; view: RolloutView }
+	/** For the log and the metrics. */
+	| { kind: 'note'; event: NoteEvent; fields: Record<string, string | number | boolean | null> }
+	/** The boot counter and the instance id are on disk; the shell says them in its hello from now on. */
+	| { kind: 'booted'; boot: number; instance: string };
+
+export type NoteEvent =
+	| 'lease_held'
+	| 'lease_lost'
+	| 'lease_refused'
+	| 'takeover'
+	| 'step_granted'
+	| 'step_begun'
+	| 'step_done'
+	| 'rollout_halted'
+	| 'rollout_ended'
+	| 'command_refused'
+	| 'peer_refused'
+	| 'peer_lost_state'
+	| 'node_admitted'
+	| 'handover';
