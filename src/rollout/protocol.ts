@@ -10,7 +10,6 @@
  * - messages between two nodes keep their order while one link lives; a link that dies may lose its tail.
  * - every event carries `now` (the node's own monotonic clock, ms) and `wall` (ms since 1970). Ids come in with events.
  */
-import type { FaultCode } from '../errors.js';
 import type {
 	Epoch,
 	NodeName,
@@ -213,7 +212,8 @@ export type OperatorWord =
 	| { kind: 'admit'; node: NodeName; user: string };
 
 export interface Refusal {
-	code: FaultCode;
+	/** Codes of the table of faults. */
+	code: 'conflict' | 'unavailable' | 'invalid' | 'not_found';
 	message: string;
 	/** What the answer adds beside `error`, for example `job_id`. */
 	extra: Record<string, string>;
