@@ -1,0 +1,82 @@
+import type { WorkerApp } from '../workers/types.js';
+import { instancesOf } from './checks.js';
+import { ConfigurationError, type ConfigurationFault } from './faults.js';
+import { FileRefused, readTrustedFile } from './files.js';
+import type { Config, HttpWorkerConfig } from './schema.js';
+import { shareOf } from './values.js';
+
+/**
+ * The http apps as the supervisor wants them. Each call reads the env_files again; throws {@link ConfigurationError} when
+ * one of them is missing, not trusted or not in its form.
+ */
+export function toWorkerApps(config: Pick<Config, 'http_workers'>): WorkerApp[] {
+	return config.http_workers.map(toWorkerApp);
+}
+
+function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
+	const instances = instancesOf(app);
+	return {
+		name: app.name,
+		script: app.script,
+		cwd: app.cwd,
+		args: [...app.args],
+		interpreter: app.interpreter,
+		user: app.user ?? null,
+		instances,
+		env: { ...(app.env_file === undefined ? {} : environmentOf(app.name, app.env_file)), ...app.env },
+		health: {
+			path: app.health.path ?? null,
+			timeoutMs: app.health.timeout,
+			deadlineMs: app.health.deadline,
+			soakMs: app.health.soak,
+			intervalMs: app.health.interval,
+			failures: app.health.failures,
+		},
+		gate: app.gate,
+		ports: [...app.ports],
+		drainTimeoutMs: app.drain.timeout,
+		surge: Math.min(instances, shareOf(app.surge, instances)),
+		maxMemory: app.max_memory ?? null,
+		crashLoop: { intensity: app.crash_loop.intensity, periodMs: app.crash_loop.period },
+	};
+}
+
+function environmentOf(app: string, file: string): Record<string, string> {
+	try {
+		return parseEnvironmentFile(file);
+	} catch (error) {
+		if (!(error instanceof FileRefused)) throw error;
+		const key = `http_workers.${app}.env_file`;
+		throw new ConfigurationError([{ file, line: null, column: null, variable: null, key, ...error.fault }]);
+	}
+}
+
+/**
+ * Lines of KEY=VALUE; empty ones and those that begin with # do not count, quotes around a whole value are taken off,
+ * and nothing in it is expanded. Throws {@link FileRefused} or {@link ConfigurationError}; neither repeats a value.
+ */
+export function parseEnvironmentFile(file: string): Record<string, string> {
+	const environment: Record<string, string> = {};
+	const faults: ConfigurationFault[] = [];
+	for (const [index, line] of readTrustedFile(file, 'secret').split(/\r?\n/).entries()) {
+		if (/^\s*(?:#.*)?$/.test(line)) continue;
+		const [, name, value] = /^\s*([A-Za-z_][A-Za-z0-9_]*)=([^\0]*)$/.exec(line) ?? [];
+		if (name === undefined || value === undefined || name.startsWith('ROLLCALL_') || name === '__proto__') {
+			const expected = 'a line KEY=VALUE, with a KEY that does not begin with ROLLCALL_';
+			faults.push({
+				file,
+				line: index + 1,
+				column: 1,
+				variable: null,
+				key: '',
+				expected,
+				got: 'another line',
+				hint: null,
+			});
+			continue;
+		}
+		environment[name] = value.trim().replace(/^(["'])(.*)\1$/, '$2');
+	}
+	if (faults.length > 0) throw new ConfigurationError(faults);
+	return environment;
+}

@@ -1,0 +1,126 @@
+import {
+	type Document,
+	isAlias,
+	isMap,
+	isNode,
+	isScalar,
+	isSeq,
+	LineCounter,
+	type Node,
+	parseDocument,
+	type YAMLError,
+} from 'yaml';
+import { type ConfigurationFault, ConfigurationError, type KeyPath } from './faults.js';
+
+export interface Position {
+	line: number;
+	column: number;
+}
+
+/** A configuration file that was read as YAML: its data, and where each key stands. */
+export interface ConfigurationDocument {
+	/** Plain data; no two places share an object, aliases are copied out. */
+	data: unknown;
+	/** Where the value at a path stands; null if the file does not hold it. */
+	valueAt(path: KeyPath): Position | null;
+	/** Where the last key of a path itself stands; null if the file does not hold it. */
+	keyAt(path: KeyPath): Position | null;
+}
+
+/** An alias may stand in for data; more of them than this, or nested ones that multiply, are an attack on memory. */
+const aliasesMax = 32;
+
+/** Data only: YAML 1.2 core, no tags, no merge keys, text keys, no key twice. Throws {@link ConfigurationError}. */
+export function parseConfigurationDocument(file: string, text: string): ConfigurationDocument {
+	const lines = new LineCounter();
+	const fail = (expected: string, got: string, offset: number | null): never => {
+		const at = offset === null ? null : positionOf(lines, offset);
+		const where = { file, line: at?.line ?? null, column: at?.column ?? null, variable: null, key: '' };
+		throw new ConfigurationError([{ ...where, expected, got, hint: null }]);
+	};
+	try {
+		const document = parseDocument(text, {
+			version: '1.2',
+			schema: 'core',
+			merge: false,
+			resolveKnownTags: false,
+			stringKeys: true,
+			uniqueKeys: true,
+			prettyErrors: false,
+			lineCounter: lines,
+		});
+		const faults = [...document.errors, ...document.warnings];
+		if (faults.length > 0) throw new ConfigurationError(faults.map((fault) => syntaxFault(file, lines, fault)));
+		const data = unshared(document.toJS({ maxAliasCount: aliasesMax }));
+		return {
+			data,
+			valueAt: (path) => startOf(lines, locate(document, path)?.value),
+			keyAt: (path) => startOf(lines, locate(document, path)?.key),
+		};
+	} catch (error) {
+		if (error instanceof ConfigurationError) throw error;
+		if (error instanceof ReferenceError)
+			return fail(`aliases (*name) that are known, and at most ${aliasesMax} of them`, 'others', null);
+		if (error instanceof RangeError) return fail('sections that are not nested that deeply', 'deeper ones', null);
+		throw error;
+	}
+}
+
+/** The library's own texts quote the file, which may hold secrets; the code says enough. */
+function syntaxFault(file: string, lines: LineCounter, error: YAMLError): ConfigurationFault {
+	const [expected, got] = syntaxTexts[error.code] ?? ['YAML', `a mistake in its form (${error.code})`];
+	return { file, ...positionOf(lines, error.pos[0]), variable: null, key: '', expected, got, hint: null };
+}
+
+const syntaxTexts: Partial<Record<YAMLError['code'], [expected: string, got: string]>> = {
+	DUPLICATE_KEY: ['each key once', 'the same key again'],
+	TAG_RESOLVE_FAILED: ['plain data', 'a tag (!name)'],
+	MULTIPLE_DOCS: ['one document', 'a second one (---)'],
+	BAD_ALIAS: ['an alias (*name) of an anchor (&name) above', 'an unknown one'],
+	TAB_AS_INDENT: ['spaces', 'a tab'],
+	BAD_INDENT: ['lines of one section indented alike', 'another indentation'],
+	BLOCK_AS_IMPLICIT_KEY: ['one "key: value" a line', 'a second colon; put a value that holds ": " in quotes'],
+	MULTILINE_IMPLICIT_KEY: ['"key: value"', 'a line without a colon'],
+	MISSING_CHAR: ['a closing quote or bracket, or a colon with a space after it', 'none'],
+	BAD_SCALAR_START: ['a value in quotes, as it begins with a special character', 'none'],
+	NON_STRING_KEY: ['a text as key', 'something else'],
+};
+
+/** The pair of nodes at a path; list items have no key of their own. */
+function locate(document: Document, path: KeyPath): { key: unknown; value: unknown } | null {
+	let found: { key: unknown; value: unknown } = { key: document.contents, value: document.contents };
+	for (const part of path) {
+		const container = isAlias(found.value) ? found.value.resolve(document) : found.value;
+		if (isSeq(container) && typeof part === 'number' && part < container.items.length) {
+			const item = container.items[part];
+			found = { key: item, value: item };
+			continue;
+		}
+		const pair = isMap(container)
+			? container.items.find((candidate) => isScalar(candidate.key) && String(candidate.key.value) === String(part))
+			: undefined;
+		if (pair === undefined) return null;
+		found = { key: pair.key, value: hasRange(pair.value) ? pair.value : pair.key };
+	}
+	return found;
+}
+
+function hasRange(node: unknown): node is Node {
+	return isNode(node) && Array.isArray(node.range);
+}
+
+function startOf(lines: LineCounter, node: unknown): Position | null {
+	return isNode(node) && node.range ? positionOf(lines, node.range[0]) : null;
+}
+
+function positionOf(lines: LineCounter, offset: number): Position {
+	const { line, col } = lines.linePos(offset);
+	return { line: Math.max(1, line), column: Math.max(1, col) };
+}
+
+/** Aliases share objects; an override of one place must not change the other. */
+function unshared(value: unknown): unknown {
+	if (Array.isArray(value)) return value.map(unshared);
+	if (typeof value !== 'object' || value === null) return value;
+	return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unshared(item)]));
+}

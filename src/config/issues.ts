@@ -1,0 +1,70 @@
+import type { z } from 'zod';
+import { type ConfigurationFault, gotText, type KeyPath, keyText, nearest } from './faults.js';
+import { keysAt, schemaAt } from './schema-walk.js';
+import { type ConfigurationSource, whereIs } from './source.js';
+
+type Issue = z.core.$ZodIssue;
+
+/** What the schema found, each told once and where it stands. */
+export function issueFaults(source: ConfigurationSource, issues: readonly Issue[]): ConfigurationFault[] {
+	const faults = issues.flatMap((issue) => faultsOf(source, issue));
+	const seen = new Set<string>();
+	return faults.filter((fault) => {
+		const before = seen.size;
+		return seen.add(`${fault.key}\n${fault.expected}`).size > before;
+	});
+}
+
+function faultsOf(source: ConfigurationSource, issue: Issue): ConfigurationFault[] {
+	const path = issue.path as KeyPath;
+	if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(source, [...path, key]));
+	if (issue.code === 'invalid_key') {
+		const expected = issue.issues[0]?.message ?? 'another name';
+		return [{ ...keyPlace(source, path), key: keyText(path), expected, got: 'another name', hint: null }];
+	}
+	const value = valueAt(source.data, path);
+	return [
+		{
+			...whereIs(source, path),
+			key: keyText(path),
+			expected: issue.message,
+			got: gotText(value, mayBeShown(path)),
+			hint: hintFor(source, path, value),
+		},
+	];
+}
+
+function unknownKey(source: ConfigurationSource, path: KeyPath): ConfigurationFault {
+	const known = keysAt(path.slice(0, -1));
+	const meant = nearest(String(path.at(-1)), known);
+	return {
+		...keyPlace(source, path),
+		key: keyText(path),
+		expected: `a key out of ${known.join(', ')}`,
+		got: 'another one',
+		hint: meant === null ? null : `did you mean ${meant}?`,
+	};
+}
+
+function keyPlace(source: ConfigurationSource, path: KeyPath) {
+	const position = source.document.keyAt(path);
+	return position === null ? whereIs(source, path) : { file: source.file, ...position, variable: null };
+}
+
+/** A value is repeated only where a single value without secrets belongs. */
+function mayBeShown(path: KeyPath): boolean {
+	if (keysAt(path).length > 0) return false;
+	return !path.some((part) => part === 'env' || part === 'args' || part === 'peers' || part === 'url');
+}
+
+function hintFor(source: ConfigurationSource, path: KeyPath, value: unknown): string | null {
+	if (value === null && source.document.valueAt(path) !== null) return 'give it a value, or take the key out';
+	if (typeof value !== 'number' && typeof value !== 'boolean') return null;
+	return schemaAt(path)?.safeParse(String(value)).success ? 'put it in quotes' : null;
+}
+
+function valueAt(data: unknown, path: KeyPath): unknown {
+	return path.reduce<unknown>((value, part) => {
+		return typeof value === 'object' && value !== null ? (value as Record<string | number, unknown>)[part] : undefined;
+	}, data);
+}
