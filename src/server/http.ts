@@ -1,0 +1,258 @@
+import type { Socket } from 'node:net';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { type FaultCode, faults, messageOf, RollcallError } from '../errors.js';
+import { dispatch } from '../operations/dispatch.js';
+import { openApiDocument } from '../operations/openapi.js';
+import { operationsByName } from '../operations/table.js';
+import type { Caller, Transport } from '../operations/types.js';
+import { browserFault } from './browser.js';
+import { followAsLines, linesMediaType } from './follow.js';
+import { parseJson } from './json.js';
+import type { Limits } from './limits.js';
+import { judgeReadiness } from './readiness.js';
+import { addressKey } from './throttle.js';
+import type { ServerOptions } from './types.js';
+
+declare module 'fastify' {
+	interface FastifyRequest {
+		/** Set by the check of credentials, which runs before a body is read. */
+		caller: Caller | null;
+	}
+}
+
+/** What a listener is. Both transports are built by the same lines, so that they cannot answer differently. */
+export interface ListenerKind {
+	transport: Transport;
+	/** The configured host, null on the socket. */
+	host: string | null;
+	/** A web page could point its own name at this listener (DNS rebinding). */
+	rebindable: boolean;
+	tls: { cert: Buffer; key: Buffer } | null;
+	connectionsMax: number;
+}
+
+export type Listener = FastifyInstance;
+
+type Answerer = Omit<ServerOptions, 'limits'> & { limits: Limits };
+
+/** The listener of operations: HTTP and admin socket. */
+export function createOperationsListener(server: Answerer, kind: ListenerKind): Listener {
+	const app = createListener(server, kind);
+	const identify = async (request: FastifyRequest): Promise<Caller> =>
+		server.logins.identify(
+			request.headers.authorization,
+			kind.transport,
+			kind.transport === 'socket' ? 'socket' : addressKey(request.socket.remoteAddress ?? 'unknown'),
+		);
+	app.decorateRequest('caller', null);
+	app.removeAllContentTypeParsers();
+	app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => {
+		const parsed = parseJson(body);
+		if (!parsed.ok) throw new RollcallError('invalid', parsed.fault);
+		return parsed.value;
+	});
+
+	const document = JSON.stringify(openApiDocument(server.version));
+	addHealthRoutes(app, server, async (request) => (await identify(request)).by !== 'nothing');
+	app.get('/openapi.json', (_request, reply) => sendText(reply, 200, document));
+	app.get('/metrics', async (request, reply) => {
+		const caller = await identify(request);
+		if (caller.by === 'nothing') throw new RollcallError('unauthenticated', 'Must login');
+		if (caller.by === 'refresh_token') throw new RollcallError('unauthenticated', 'invalid token');
+		return reply.type('text/plain; version=0.0.4; charset=utf-8').send(await server.metrics());
+	});
+
+	const followers = { count: 0 };
+	app.post('/', {
+		onRequest: async (request) => {
+			request.caller = await identify(request);
+			requireJson(request.headers);
+		},
+		handler: (request, reply) => operate(server, followers, request, reply),
+	});
+	return app;
+}
+
+/** The plain listener for load balancers: it answers /livez and /readyz, looks at no credentials, and says no more than yes or no. */
+export function createHealthListener(server: Answerer, kind: ListenerKind): Listener {
+	const app = createListener(server, kind);
+	app.get('/livez', (_request, reply) => sendText(reply, 200, '{"live":true}'));
+	app.get('/readyz', (_request, reply) => {
+		const ready = judgeReadiness(server.readiness(), null)?.ready === true;
+		return sendText(reply, ready ? 200 : 503, JSON.stringify({ ready }));
+	});
+	return app;
+}
+
+function addHealthRoutes(
+	app: FastifyInstance,
+	server: Answerer,
+	mayKnowMore: (request: FastifyRequest) => Promise<boolean>,
+): void {
+	const answer = async (request: FastifyRequest, reply: FastifyReply, name: string | null): Promise<FastifyReply> => {
+		const isDetailed = await mayKnowMore(request);
+		const report = judgeReadiness(server.readiness(), name);
+		if (!report) throw new RollcallError('not_found', `App '${name}' not found`);
+		return sendText(reply, report.ready ? 200 : 503, JSON.stringify(isDetailed ? report : { ready: report.ready }));
+	};
+	app.get('/livez', (_request, reply) => sendText(reply, 200, '{"live":true}'));
+	app.get('/readyz', (request, reply) => answer(request, reply, null));
+	app.get('/health', (request, reply) => answer(request, reply, null));
+	app.get<{ Params: { app: string } }>('/readyz/:app', (request, reply) => answer(request, reply, request.params.app));
+}
+
+async function operate(
+	server: Answerer,
+	followers: { count: number },
+	request: FastifyRequest,
+	reply: FastifyReply,
+): Promise<FastifyReply> {
+	const { caller } = request;
+	if (!caller) throw new RollcallError('internal', 'The caller was not named.');
+	const began = performance.now();
+	const observe = (status: number): void =>
+		server.observe?.({ operation: nameOf(request.body), status, ms: performance.now() - began });
+	try {
+		const wantsLines = request.headers.accept?.includes(linesMediaType) ?? false;
+		const outcome = await dispatch(server.node, { caller, body: request.body, follow: wantsLines });
+		observe(200);
+		if (outcome.kind === 'answer') return sendText(reply, 200, JSON.stringify(outcome.body));
+		if (followers.count >= server.limits.followersMax) {
+			throw new RollcallError('unavailable', `${followers.count} callers follow already; try again later.`);
+		}
+		followers.count++;
+		const lines = followAsLines(outcome.follow, server.limits);
+		lines.once('close', () => followers.count--);
+		// Between two changes nothing may be said for long, which is no reason to end the connection.
+		request.socket.setTimeout(0);
+		request.socket.setKeepAlive(true, server.limits.followerStalledMs);
+		return reply.header('connection', 'close').type(linesMediaType).send(lines);
+	} catch (thrown) {
+		observe(thrown instanceof RollcallError ? thrown.httpStatus : faults.internal.http);
+		throw thrown;
+	}
+}
+
+/** Only names of the table, so that callers cannot make up labels. */
+function nameOf(body: unknown): string | null {
+	const name = typeof body === 'object' && body !== null && 'operation' in body ? body.operation : null;
+	return typeof name === 'string' && operationsByName.has(name) ? name : null;
+}
+
+function createListener(server: Answerer, kind: ListenerKind): FastifyInstance {
+	const { limits, logger } = server;
+	// Fastify passes these on to node:http. Without an interval of checks, requestTimeout does not stop a slow body in time.
+	const http = {
+		connectionsCheckingInterval: limits.checkMs,
+		headersTimeout: limits.headersMs,
+		requestTimeout: limits.requestMs,
+		keepAliveTimeout: limits.idleMs,
+		insecureHTTPParser: false,
+	};
+	const tls = kind.tls && { ...kind.tls, minVersion: 'TLSv1.2' as const, handshakeTimeout: limits.handshakeMs };
+	const options = {
+		bodyLimit: limits.bodyBytesMax,
+		requestTimeout: limits.requestMs,
+		keepAliveTimeout: limits.idleMs,
+		connectionTimeout: limits.idleMs,
+		exposeHeadRoutes: false,
+		forceCloseConnections: 'idle' as const,
+		clientErrorHandler: answerMalformed,
+		frameworkErrors: (_error: Error, _request: FastifyRequest, reply: FastifyReply) => void notFound(reply),
+	};
+	const app = tls
+		? (fastify({ ...options, https: { ...http, ...tls } }) as unknown as FastifyInstance)
+		: fastify({ ...options, http });
+	app.server.maxConnections = kind.connectionsMax;
+	// More are dropped by node:http in silence; one beyond our own bound must still be seen to be refused.
+	app.server.maxHeadersCount = limits.headersMax * 2;
+	app.addHook('onRequest', async (request, reply) => {
+		if (request.raw.rawHeaders.length / 2 > limits.headersMax) {
+			return sendText(reply, 431, errorBody(`More than ${limits.headersMax} headers.`));
+		}
+		const fault = browserFault(request.headers, { rebindable: kind.rebindable, host: kind.host });
+		if (fault !== null) return sendText(reply, 403, errorBody(fault));
+		// Before the body is looked at: what is not there answers 404 whatever came with it.
+		return request.is404 ? notFound(reply) : undefined;
+	});
+	app.setNotFoundHandler((_request, reply) => notFound(reply));
+	app.setErrorHandler((error, request, reply) => {
+		const refusal = refusalOf(error, limits);
+		if (refusal.code === 'internal') {
+			logger.error({ event: 'request_failed', method: request.method, err: error }, 'a request failed');
+		}
+		if (refusal.code === 'unauthenticated') reply.header('www-authenticate', 'Basic realm="rollcall", charset="UTF-8"');
+		if (refusal.retryAfterSeconds !== null) reply.header('retry-after', refusal.retryAfterSeconds);
+		return sendText(reply, faults[refusal.code].http, JSON.stringify({ error: refusal.message, ...refusal.extra }));
+	});
+	return app;
+}
+
+interface Refusal {
+	code: FaultCode;
+	message: string;
+	extra: Readonly<Record<string, unknown>>;
+	retryAfterSeconds: number | null;
+}
+
+function refusalOf(error: unknown, limits: Limits): Refusal {
+	if (error instanceof RollcallError) {
+		const { retryAfterSeconds, ...extra } = error.extra as { retryAfterSeconds?: number };
+		const message = error.code === 'internal' ? 'Internal error; the log says more.' : error.message;
+		return { code: error.code, message, extra, retryAfterSeconds: retryAfterSeconds ?? null };
+	}
+	const status = (error as { statusCode?: unknown }).statusCode;
+	const plain = (code: FaultCode, message: string): Refusal => ({ code, message, extra: {}, retryAfterSeconds: null });
+	if (status === 413) return plain('too_large', `The body is larger than ${limits.bodyBytesMax} bytes.`);
+	if (status === 415) return plain('media_type', `Unsupported Media Type`);
+	if (typeof status === 'number' && status < 500) return plain('invalid', messageOf(error));
+	// What went wrong inside is for the log; a caller learns nothing of paths or stacks.
+	return plain('internal', 'Internal error; the log says more.');
+}
+
+/** JSON in UTF-8, sent as it is. No body needs no type: the check of `operation` refuses it. */
+function requireJson(headers: FastifyRequest['headers']): void {
+	const type = headers['content-type'];
+	if (type === undefined && headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0')
+		return;
+	if (type === undefined) throw new RollcallError('media_type', 'Unsupported Media Type: none');
+	if (!/^application\/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i.test(type)) {
+		throw new RollcallError('media_type', `Unsupported Media Type: ${type}`);
+	}
+	const encoding = headers['content-encoding'];
+	if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+		throw new RollcallError('media_type', `Unsupported Media Type: ${type} with content-encoding ${encoding}`);
+	}
+}
+
+const errorBody = (error: string): string => JSON.stringify({ error });
+
+const notFound = (reply: FastifyReply): FastifyReply => sendText(reply, 404, errorBody('Not found'));
+
+function sendText(reply: FastifyReply, status: number, body: string): FastifyReply {
+	return reply
+		.code(status)
+		.header('content-type', 'application/json; charset=utf-8')
+		.header('cache-control', 'no-store')
+		.header('x-content-type-options', 'nosniff')
+		.send(body);
+}
+
+/** What node:http could not even read. */
+function answerMalformed(error: Error & { code?: string }, socket: Socket): void {
+	if (error.code === 'ECONNRESET' || !socket.writable) {
+		socket.destroy();
+		return;
+	}
+	const [line, text] =
+		error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+			? ['408 Request Timeout', 'The request took too long to arrive.']
+			: error.code === 'HPE_HEADER_OVERFLOW'
+				? ['431 Request Header Fields Too Large', 'The headers are too large.']
+				: ['400 Bad Request', 'The request is not valid HTTP.'];
+	const body = errorBody(text);
+	socket.end(
+		`HTTP/1.1 ${line}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+			`Connection: close\r\n\r\n${body}`,
+	);
+}

@@ -1,0 +1,34 @@
+import type { AppReadiness } from '../workers/types.js';
+
+/** What readiness is judged by; the composition root knows it. */
+export interface ReadinessFacts {
+	/** Start is over: every app had its first chance. */
+	started: boolean;
+	/** Rollcall's own drain, whatever the operator's status says. */
+	draining: boolean;
+	/** The operator's word. */
+	availability: 'Available' | 'Unavailable' | null;
+	apps: readonly AppReadiness[];
+	/** What an operator should know though it makes nothing unready, in sentences. */
+	notes?: readonly string[];
+}
+
+export interface ReadinessReport {
+	ready: boolean;
+	reasons: string[];
+	notes: string[];
+	apps: AppReadiness[];
+}
+
+/** Judges the node, or one app of it; null if there is no such app. */
+export function judgeReadiness(facts: ReadinessFacts, app: string | null): ReadinessReport | null {
+	const apps = facts.apps.filter((row) => app === null || row.app === app);
+	if (app !== null && apps.length === 0) return null;
+	const reasons = [
+		...(facts.started ? [] : ['starting']),
+		...(facts.draining ? ['draining'] : []),
+		...(facts.availability === 'Unavailable' ? ['unavailable'] : []),
+		...apps.filter(({ healthy }) => healthy < 1).map((row) => `${row.app}: no healthy worker`),
+	];
+	return { ready: reasons.length === 0, reasons, notes: [...(facts.notes ?? [])], apps };
+}

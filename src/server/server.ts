@@ -1,0 +1,123 @@
+import { readFile } from 'node:fs/promises';
+import { isLoopback } from '../config/network.js';
+import { messageOf, RollcallError } from '../errors.js';
+import { createHealthListener, createOperationsListener, type Listener } from './http.js';
+import { defaultLimits, type Limits } from './limits.js';
+import { bindSocket } from './socket.js';
+import type { Server, ServerOptions } from './types.js';
+
+/** Opens all listeners, or none: the one that cannot be opened is named with its configuration key. */
+export async function createServer(options: ServerOptions): Promise<Server> {
+	const limits: Limits = { ...defaultLimits, ...options.limits };
+	const parts = { ...options, limits };
+	const { settings } = options;
+	const listeners: Listener[] = [];
+	let removeSocket = async (): Promise<void> => undefined;
+	const close = async (): Promise<void> => {
+		await removeSocket();
+		await Promise.all(listeners.map((listener) => closeListener(listener, limits.closeMs)));
+	};
+	try {
+		const tls = settings.http?.tls ? await readCertificate(settings.http.tls) : null;
+		if (settings.http && !tls && !isLoopback(settings.http.host)) {
+			throw new RollcallError(
+				'configuration',
+				`operations_api.http.tls is required: ${settings.http.host} is not a loopback address.`,
+			);
+		}
+		const socketListener = createOperationsListener(parts, {
+			transport: 'socket',
+			host: null,
+			rebindable: false,
+			tls: null,
+			connectionsMax: limits.socketConnectionsMax,
+		});
+		listeners.push(socketListener);
+		removeSocket = await bindSocket(settings.socket, async (path) => {
+			await socketListener.listen({ path, listenTextResolver: () => '' });
+		});
+		const http = settings.http && {
+			...settings.http,
+			listener: createOperationsListener(parts, {
+				transport: 'http',
+				host: settings.http.host,
+				rebindable: tls === null,
+				tls,
+				connectionsMax: limits.httpConnectionsMax,
+			}),
+		};
+		if (http) listeners.push(http.listener);
+		const health = settings.health && {
+			...settings.health,
+			listener: createHealthListener(parts, {
+				transport: 'http',
+				host: settings.health.host,
+				// It says no more than yes or no, and load balancers name hosts as they like.
+				rebindable: false,
+				tls: null,
+				connectionsMax: limits.healthConnectionsMax,
+			}),
+		};
+		if (health) listeners.push(health.listener);
+		return {
+			addresses: {
+				socket: settings.socket.path,
+				http: http ? await listen(http, 'operations_api.http') : null,
+				health: health ? await listen(health, 'operations_api.health') : null,
+			},
+			close,
+		};
+	} catch (thrown) {
+		await close();
+		throw thrown;
+	}
+}
+
+async function listen(
+	at: { host: string; port: number; listener: Listener },
+	key: string,
+): Promise<{ host: string; port: number }> {
+	try {
+		await at.listener.listen({
+			host: at.host.replace(/^\[(.*)\]$/, '$1'),
+			port: at.port,
+			listenTextResolver: () => '',
+		});
+	} catch (cause) {
+		const { code } = cause as NodeJS.ErrnoException;
+		const where = `${at.host}:${at.port} (${key})`;
+		if (code === 'EADDRINUSE') {
+			throw new RollcallError('address_in_use', `${where} is in use; stop what listens there or choose another port.`);
+		}
+		throw new RollcallError('configuration', `${where} cannot be listened on: ${messageOf(cause)}`, {}, { cause });
+	}
+	const address = at.listener.server.address();
+	return { host: at.host, port: address !== null && typeof address === 'object' ? address.port : at.port };
+}
+
+/** Answers under way are finished; what is still open after the time is cut. */
+async function closeListener(listener: Listener, closeMs: number): Promise<void> {
+	const late = setTimeout(() => listener.server.closeAllConnections(), closeMs);
+	try {
+		await listener.close();
+	} finally {
+		clearTimeout(late);
+	}
+}
+
+async function readCertificate(files: { cert: string; key: string }): Promise<{ cert: Buffer; key: Buffer }> {
+	const read = async (name: 'cert' | 'key'): Promise<Buffer> => {
+		try {
+			return await readFile(files[name]);
+		} catch (cause) {
+			const key = `operations_api.http.tls.${name}`;
+			throw new RollcallError(
+				'configuration',
+				`${key}: ${files[name]} cannot be read: ${messageOf(cause)}`,
+				{},
+				{ cause },
+			);
+		}
+	};
+	return { cert: await read('cert'), key: await read('key') };
+}

@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { jwtVerify, SignJWT } from 'jose';
+import { RollcallError } from '../errors.js';
+import type { Tokens } from '../operations/types.js';
+import { readSecretFile, writeSecretFile } from './secret-file.js';
+import type { StoredUser, UserStore } from './users.js';
+
+export type TokenKind = 'operation' | 'refresh';
+
+const lifetimeSeconds: Readonly<Record<TokenKind, number>> = { operation: 24 * 3600, refresh: 30 * 24 * 3600 };
+const keyBytes = 32;
+/** A header holds at most 16 KiB; a token of ours is far below this. */
+const tokenLengthMax = 4096;
+const issuer = 'rollcall';
+
+/** JSON Web Tokens under a key that only this node has, in `<state_dir>/token.key`. */
+export class TokenIssuer implements Tokens {
+	readonly #key: Uint8Array;
+	readonly #users: UserStore;
+	/** ms since 1970. */
+	readonly #now: () => number;
+
+	private constructor(key: Uint8Array, users: UserStore, now: () => number) {
+		this.#key = key;
+		this.#users = users;
+		this.#now = now;
+	}
+
+	static async open(stateDir: string, users: UserStore, now: () => number): Promise<TokenIssuer> {
+		const path = join(stateDir, 'token.key');
+		let key = await readSecretFile(path);
+		if (key === null) {
+			key = randomBytes(keyBytes);
+			await writeSecretFile(path, key);
+		}
+		if (key.length !== keyBytes) {
+			throw new RollcallError(
+				'configuration',
+				`${path} is damaged: ${keyBytes} bytes were expected, ${key.length} came. Remove it; all tokens are void then.`,
+			);
+		}
+		return new TokenIssuer(new Uint8Array(key), users, now);
+	}
+
+	operation(username: string): Promise<string> {
+		return this.#issue(username, 'operation');
+	}
+
+	refresh(username: string): Promise<string> {
+		return this.#issue(username, 'refresh');
+	}
+
+	/** Whose token it is; null if it is none of ours, has expired, or its user was dropped, deactivated or has a new password. */
+	async verify(token: string): Promise<{ kind: TokenKind; user: StoredUser } | null> {
+		if (token.length > tokenLengthMax) return null;
+		try {
+			const { payload } = await jwtVerify(token, this.#key, {
+				algorithms: ['HS256'],
+				issuer,
+				requiredClaims: ['exp', 'sub'],
+				currentDate: new Date(this.#now()),
+			});
+			const user = this.#users.find(payload.sub ?? '');
+			const { kind, generation } = payload;
+			if (!user?.active || user.generation !== generation) return null;
+			return kind === 'operation' || kind === 'refresh' ? { kind, user } : null;
+		} catch {
+			return null;
+		}
+	}
+
+	async #issue(username: string, kind: TokenKind): Promise<string> {
+		const user = this.#users.find(username);
+		if (!user?.active) throw new RollcallError('unauthenticated', 'Login failed');
+		const now = Math.floor(this.#now() / 1000);
+		return new SignJWT({ kind, generation: user.generation })
+			.setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+			.setIssuer(issuer)
+			.setSubject(username)
+			.setIssuedAt(now)
+			.setExpirationTime(now + lifetimeSeconds[kind])
+			.sign(this.#key);
+	}
+}

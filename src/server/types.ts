@@ -1,0 +1,43 @@
+import type { Config } from '../config/schema.js';
+import type { Logger } from '../log.js';
+import type { NodeServices } from '../operations/types.js';
+import type { Credentials } from './credentials.js';
+import type { Limits } from './limits.js';
+import type { ReadinessFacts } from './readiness.js';
+
+/** The section `operations_api` of the configuration. */
+export type ServerSettings = Config['operations_api'];
+
+/** One finished operation, for metrics. */
+export interface OperationObservation {
+	/** null: none of the table. */
+	operation: string | null;
+	status: number;
+	ms: number;
+}
+
+export interface ServerOptions {
+	settings: ServerSettings;
+	/** What operations work on. */
+	node: NodeServices;
+	logins: Pick<Credentials, 'identify'>;
+	readiness(): ReadinessFacts;
+	/** Prometheus text. */
+	metrics(): Promise<string>;
+	logger: Logger;
+	/** Told in the OpenAPI document. */
+	version: string;
+	observe?(observation: OperationObservation): void;
+	limits?: Partial<Limits>;
+}
+
+export interface Server {
+	/** Where the listeners are; ports are the real ones when 0 was asked for. */
+	readonly addresses: {
+		socket: string;
+		http: { host: string; port: number } | null;
+		health: { host: string; port: number } | null;
+	};
+	/** Finishes the answers under way, ends those who follow, and removes the socket if it is still its own. */
+	close(): Promise<void>;
+}
