@@ -1,0 +1,98 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { RollcallError } from '../errors.js';
+import type { RolloutState, RolloutView } from '../rollout/types.js';
+import { createProgress, type Progress } from './progress.js';
+import { rolloutText } from './render.js';
+import type { Connection } from './target.js';
+import { type Terminal, writeMessage, writeResult } from './terminal.js';
+import { span } from './words.js';
+
+/** A daemon that restarts is away for a while; only after this long does following give up. */
+const awayMaxMs = 120_000;
+const retryFirstMs = 50;
+const retryMaxMs = 2000;
+
+/** Nothing more will happen by itself. */
+export const isOver = (state: RolloutState): boolean =>
+	state === 'completed' || state === 'halted' || state === 'aborted';
+
+/** Follows a rollout to its end and shows it; resolves to the exit code. */
+export async function followRollout(
+	connection: Connection,
+	id: string,
+	terminal: Terminal,
+	signal: AbortSignal,
+): Promise<number> {
+	const again = `rollcall rollout follow ${id}${connection.words}`;
+	const progress = createProgress(terminal);
+	const late = connection.timeoutMs === null ? null : AbortSignal.timeout(connection.timeoutMs);
+	let view: RolloutView;
+	try {
+		view = await lastView(connection, id, progress, late ? AbortSignal.any([signal, late]) : signal);
+	} catch (error) {
+		progress.end();
+		if (late?.aborted && !signal.aborted) {
+			const text = `The rollout did not end within ${span(connection.timeoutMs ?? 0)}; it goes on. Follow it again: ${again}`;
+			throw new RollcallError('timeout', text, { job_id: id });
+		}
+		if (signal.aborted || isUnreachable(error)) {
+			writeMessage(
+				terminal,
+				`${signal.aborted ? '\nThe rollout goes on' : 'The rollout may go on'}. Follow it again: ${again}`,
+			);
+		}
+		throw error;
+	}
+	progress.end();
+	writeResult(terminal, view, () => rolloutText(view, Date.now()));
+	const advice = adviceFor(view, connection.words);
+	if (advice !== null) writeMessage(terminal, advice);
+	return view.state === 'completed' ? 0 : 6;
+}
+
+async function lastView(
+	{ client }: Connection,
+	id: string,
+	progress: Progress,
+	signal: AbortSignal,
+): Promise<RolloutView> {
+	let heardAt: number | null = null;
+	let retryMs = retryFirstMs;
+	for (;;) {
+		try {
+			for await (const view of client.changes(id, signal)) {
+				heardAt = performance.now();
+				retryMs = retryFirstMs;
+				progress.show(view);
+				if (isOver(view.state)) return view;
+			}
+		} catch (error) {
+			if (signal.aborted || heardAt === null || !mayPass(error)) throw error;
+			if (performance.now() - heardAt > awayMaxMs) throw error;
+			progress.say(`The daemon at ${client.where} is away; trying again.`);
+		}
+		await delay(retryMs, undefined, { signal });
+		retryMs = Math.min(retryMaxMs, retryMs * 2);
+	}
+}
+
+/** A daemon that has just started may not know the rollout yet, or may not answer. */
+function mayPass(error: unknown): boolean {
+	return error instanceof RollcallError && ['unreachable', 'unavailable', 'not_found'].includes(error.code);
+}
+
+function isUnreachable(error: unknown): boolean {
+	return error instanceof RollcallError && error.code === 'unreachable';
+}
+
+/** What an operator can do about a rollout that did not complete. */
+export function adviceFor(view: RolloutView, words: string): string | null {
+	if (view.state !== 'halted') return null;
+	const left = view.nodes.filter(({ state }) => state !== 'back' && state !== 'skipped').map(({ node }) => node);
+	return [
+		`Not restarted: ${left.join(', ') || 'none'}. When the cause is mended:`,
+		`  go on             rollcall rollout resume ${view.id}${words}`,
+		`  leave a node out  rollcall rollout resume ${view.id} --skip ${left[0] ?? 'NODE'}${words}`,
+		`  end it            rollcall rollout abort ${view.id}${words}`,
+	].join('\n');
+}

@@ -1,0 +1,169 @@
+import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf, RollcallError } from '../errors.js';
+import { readPlaces } from './places.js';
+import type { Context } from './program.js';
+import { cleanLines, type Terminal, toJson } from './terminal.js';
+
+/** One log file of a worker. */
+interface LogFile {
+	worker: string;
+	app: string;
+	stream: 'out' | 'error';
+	path: string;
+}
+
+/** How much of a file's end is looked at for its last lines. */
+const tailBytesMax = 1024 * 1024;
+const readBytesMax = 256 * 1024;
+const linesMax = 100_000;
+
+/** Shows the last lines that the workers of this host wrote, and with `--follow` what comes. */
+export async function logs(
+	{ options, terminal, session }: Context<{ follow?: boolean; lines?: string }>,
+	app: string | undefined,
+): Promise<number> {
+	const lines = Number(options.lines);
+	if (!Number.isInteger(lines) || lines < 0 || lines > linesMax) {
+		throw new RollcallError('usage', `--lines takes a number up to ${linesMax}, not '${options.lines}'.`);
+	}
+	const { workerDir } = await readPlaces(options.config ?? null, process.env);
+	const folders = logFolders(workerDir);
+	const files = folders.flatMap((folder) => logFiles(folder, app));
+	if (files.length === 0 && options.follow !== true) {
+		const what = app === undefined ? 'No worker has' : `No worker of '${app}' has`;
+		throw new RollcallError('not_found', `${what} a log file below ${workerDir}.`);
+	}
+	const readers = new Map<string, LogReader>();
+	for (const file of files) {
+		const reader = new LogReader(file, terminal, files.length > 1 || app === undefined);
+		reader.tail(lines);
+		readers.set(file.path, reader);
+	}
+	if (options.follow === true) await followFolders(folders, app, readers, terminal, session.signal);
+	return 0;
+}
+
+function logFolders(workerDir: string): string[] {
+	try {
+		return readdirSync(workerDir, { withFileTypes: true })
+			.filter((entry) => entry.isDirectory())
+			.map(({ name }) => join(workerDir, name, 'logs'));
+	} catch (error) {
+		const text = `${workerDir} cannot be read: ${messageOf(error)}. The logs belong to the workers' user; run this as root or as that user.`;
+		const code = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'not_found' : 'forbidden';
+		throw new RollcallError(code, text, {}, { cause: error });
+	}
+}
+
+function logFiles(folder: string, app: string | undefined): LogFile[] {
+	let names: string[];
+	try {
+		names = readdirSync(folder).sort();
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+		throw new RollcallError('forbidden', `${folder} cannot be read: ${messageOf(error)}.`, {}, { cause: error });
+	}
+	return names
+		.map((name) => logFile(folder, name))
+		.filter((file) => file !== null)
+		.filter((file) => app === undefined || file.app === app || file.worker === app);
+}
+
+/** `<app>-<number>-out.log`, `<app>-<number>-error.log`. */
+function logFile(folder: string, name: string): LogFile | null {
+	const [, worker, app, stream] = /^((.+)-\d+)-(out|error)\.log$/.exec(name) ?? [];
+	if (worker === undefined || app === undefined) return null;
+	return { worker, app, stream: stream === 'error' ? 'error' : 'out', path: join(folder, name) };
+}
+
+/** Reads one file on from where it was; a file that was cut or put aside is read from its beginning. */
+class LogReader {
+	#position = 0;
+	#inode = 0;
+	#rest = '';
+
+	constructor(
+		private readonly file: LogFile,
+		private readonly terminal: Terminal,
+		private readonly named: boolean,
+	) {}
+
+	/** Shows the last lines. */
+	tail(lines: number): void {
+		const { size, ino } = statSync(this.file.path);
+		this.#inode = ino;
+		const from = Math.max(0, size - tailBytesMax);
+		const found = this.#read(from, size).split('\n');
+		// What stands after the last line break is not a line yet.
+		this.#rest = found.pop() ?? '';
+		if (from > 0) found.shift();
+		for (const line of found.slice(found.length - Math.min(lines, found.length))) this.#show(line);
+		this.#position = size;
+	}
+
+	/** Shows what was written since. */
+	more(): void {
+		let stat: { size: number; ino: number };
+		try {
+			stat = statSync(this.file.path);
+		} catch {
+			return;
+		}
+		if (stat.ino !== this.#inode || stat.size < this.#position) {
+			this.#position = 0;
+			this.#rest = '';
+			this.#inode = stat.ino;
+		}
+		while (this.#position < stat.size) {
+			const to = Math.min(stat.size, this.#position + readBytesMax);
+			const lines = (this.#rest + this.#read(this.#position, to)).split('\n');
+			this.#rest = lines.pop() ?? '';
+			this.#position = to;
+			for (const line of lines) this.#show(line);
+		}
+	}
+
+	#read(from: number, to: number): string {
+		const descriptor = openSync(this.file.path, 'r');
+		try {
+			const buffer = Buffer.alloc(Math.min(to, fstatSync(descriptor).size) - from);
+			const length = readSync(descriptor, buffer, 0, buffer.length, from);
+			return buffer.toString('utf8', 0, length);
+		} finally {
+			closeSync(descriptor);
+		}
+	}
+
+	#show(line: string): void {
+		const { worker, app, stream } = this.file;
+		const mark = stream === 'error' ? '!' : '|';
+		const text = this.named ? `${worker} ${mark} ${cleanLines(line)}` : cleanLines(line);
+		this.terminal.out.write(this.terminal.json ? `${toJson({ app, worker, stream, line })}\n` : `${text}\n`);
+	}
+}
+
+/** Goes on until the signal; workers that are new are followed from their first line. */
+function followFolders(
+	folders: readonly string[],
+	app: string | undefined,
+	readers: Map<string, LogReader>,
+	terminal: Terminal,
+	signal: AbortSignal,
+): Promise<void> {
+	return new Promise((_, reject) => {
+		signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+		for (const folder of folders) {
+			const watcher = watch(folder, { signal }, (_event, name) => {
+				const file = typeof name === 'string' ? logFile(folder, name) : null;
+				if (file === null || (app !== undefined && file.app !== app && file.worker !== app)) return;
+				const reader = readers.get(file.path) ?? new LogReader(file, terminal, true);
+				readers.set(file.path, reader);
+				reader.more();
+			});
+			watcher.on('error', (error) => {
+				if (!signal.aborted) reject(error);
+			});
+		}
+	});
+}

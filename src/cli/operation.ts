@@ -1,0 +1,88 @@
+import { RollcallError } from '../errors.js';
+import type { RolloutPlan, RolloutView } from '../rollout/types.js';
+import { parseFields, readFields } from './fields.js';
+import { followRollout } from './follow.js';
+import { operationNames } from './operations.js';
+import type { Context } from './program.js';
+import { anyText, historyText, planText, rolloutText, workersText } from './render.js';
+import { connect } from './target.js';
+import { clean, writeMessage, writeResult } from './terminal.js';
+import { nearWords } from './words.js';
+import type { WorkerRow } from '../workers/types.js';
+
+interface Typed {
+	name: string;
+	fields: string[];
+	/** The names of the commands, to tell a mistyped one. */
+	commands: readonly string[];
+}
+
+/** `rollcall <operation> key=value …`: sends it, shows the answer, and follows the rollout that it starts. */
+export async function operation(
+	{ options, terminal, session }: Context<{ detach?: boolean; fields?: string }>,
+	{ name, fields: words, commands }: Typed,
+): Promise<number> {
+	refuseMistyped(name, commands);
+	const typed = parseFields(words);
+	const fields = options.fields === undefined ? typed : { ...readFields(options.fields), ...typed };
+	const connection = await connect(options, session.signal);
+	try {
+		const answer = await connection.client.operation(name, fields);
+		const job = rolloutToFollow(name, answer);
+		if (job === null) {
+			writeResult(terminal, answer, () => answerText(name, answer));
+			return 0;
+		}
+		if (options.detach === true) {
+			writeResult(
+				terminal,
+				answer,
+				() => `${clean(String((answer as { message?: unknown }).message))}\nrollout ${job}`,
+			);
+			writeMessage(terminal, `Follow it: rollcall rollout follow ${job}${connection.words}`);
+			return 0;
+		}
+		return await followRollout(connection, job, terminal, session.signal);
+	} finally {
+		connection.client.close();
+	}
+}
+
+/** A word that nothing is called, yet almost: better to ask than to send it. Words that are near to nothing go to the daemon. */
+function refuseMistyped(name: string, commands: readonly string[]): void {
+	if (operationNames.includes(name)) return;
+	const near = nearWords(name, [...commands, ...operationNames]);
+	if (near.length === 0 && /^[\w-]+$/.test(name)) return;
+	const hint = near.length === 0 ? 'rollcall --help lists what there is.' : `Did you mean ${near.join(', or ')}?`;
+	throw new RollcallError('usage', `There is no command or operation '${name}'. ${hint}`);
+}
+
+/** The rollout that the answer names, when the operation is one that goes on after its answer. */
+function rolloutToFollow(name: string, answer: unknown): string | null {
+	if (name !== 'restart' && name !== 'restart_service') return null;
+	const job = (answer as { job_id?: unknown } | null)?.job_id;
+	return typeof job === 'string' ? job : null;
+}
+
+function answerText(name: string, answer: unknown): string {
+	const now = Date.now();
+	switch (name) {
+		case 'restart_service':
+			return isPlan(answer) ? planText(answer) : anyText(answer);
+		case 'list_workers':
+			return workersText(answer as WorkerRow[], now);
+		case 'list_rollouts':
+			return historyText(answer as RolloutView[], now);
+		case 'get_rollout':
+		case 'pause_rollout':
+		case 'resume_rollout':
+		case 'abort_rollout':
+			return rolloutText(answer as RolloutView, now);
+		default:
+			return anyText(answer);
+	}
+}
+
+function isPlan(answer: unknown): answer is RolloutPlan {
+	return typeof answer === 'object' && answer !== null && 'steps' in answer && 'order' in answer;
+}

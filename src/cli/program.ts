@@ -1,0 +1,194 @@
+import { Command } from 'commander';
+import { mainHelp } from './help.js';
+import { configFileDefault } from './places.js';
+import type { Session } from './run.js';
+import type { CommonOptions } from './target.js';
+import { processTerminal, type Terminal } from './terminal.js';
+
+/** What every command's function is given. */
+export interface Context<Options = object> {
+	options: CommonOptions & Options;
+	terminal: Terminal;
+	session: Session;
+}
+
+type Action<Options> = (context: Context<Options>, ...operands: string[]) => Promise<number>;
+
+/** The command lines that exist. Each command's function is imported when it is the one that runs. */
+export function buildProgram(session: Session): Command {
+	const program = new Command('rollcall')
+		.exitOverride()
+		.configureOutput({ outputError: () => undefined })
+		.configureHelp({ showGlobalOptions: true })
+		.showSuggestionAfterError()
+		.helpCommand(false)
+		.option('--config <file>', `the daemon's configuration (default ${configFileDefault})`)
+		.option('--socket <path>', "the daemon's admin socket")
+		.option('--url <url>', 'a remote daemon, such as https://alpha:9925')
+		.option('--ca <file>', 'PEM of the authority that signed the certificate of --url')
+		.option('--credentials <file>', 'a file of mode 0600 with one line, username:password')
+		.option('--timeout <duration>', 'longest an answer, or a followed rollout, may take: 30s, 5m')
+		.option('--json', 'one JSON document on stdout, progress as JSON lines on stderr');
+	const build = new Builder(program, session);
+	addViews(build);
+	addRollout(build);
+	addProcesses(build);
+	addSetup(build);
+	addOperation(build);
+	program.helpInformation = () => mainHelp;
+	return program;
+}
+
+/** Adds commands whose function gets the options, the terminal and the session. */
+class Builder {
+	constructor(
+		readonly parent: Command,
+		private readonly session: Session,
+	) {}
+
+	group(name: string, summary: string): Builder {
+		return new Builder(this.parent.command(name).summary(summary).description(summary), this.session);
+	}
+
+	/** `words`: the command with its operands, as Commander writes them. */
+	add<Options = object>(
+		words: string,
+		summary: string,
+		examples: string[],
+		action: Action<Options>,
+		settings: { isDefault?: boolean } = {},
+	): Command {
+		const command = this.parent.command(words, settings).summary(summary).description(summary);
+		command.addHelpText('before', `Examples\n${examples.map((line) => `  ${line}\n`).join('')}`);
+		return command.action(async (...given: unknown[]) => {
+			const operands = given
+				.slice(0, command.registeredArguments.length)
+				.flat()
+				.filter((word) => word !== undefined);
+			const options = command.optsWithGlobals<CommonOptions & Options>();
+			const terminal = processTerminal(options.json === true);
+			this.session.exitCode = await action({ options, terminal, session: this.session }, ...operands.map(String));
+		});
+	}
+}
+
+function addViews(build: Builder): void {
+	build.add('status', 'what is going on, the wrong things first', ['rollcall status'], async (context) =>
+		(await import('./status.js')).status(context),
+	);
+	build.add('workers', 'the workers of this node', ['rollcall workers', 'rollcall workers --json'], async (context) =>
+		(await import('./views.js')).workers(context),
+	);
+	build
+		.add<{ follow?: boolean; lines?: string }>(
+			'logs [app]',
+			'what the workers write',
+			['rollcall logs', 'rollcall logs -f web'],
+			async (context, app) => (await import('./logs.js')).logs(context, app),
+		)
+		.option('-f, --follow', 'go on with what is written from now on')
+		.option('-n, --lines <number>', 'how many of the last lines of each file', '20');
+}
+
+function addRollout(build: Builder): void {
+	const rollout = build.group('rollout', 'see and steer rolling restarts');
+	const module = () => import('./rollout.js');
+	const plan = ['rollcall rollout plan', 'rollcall rollout plan app=web max_unavailable=2'];
+	rollout.add('plan [fields...]', 'what a rolling restart would do', plan, async (context, ...fields) =>
+		(await module()).plan(context, fields),
+	);
+	rollout.add('status [id]', 'one rollout; the newest without ID', ['rollcall rollout status'], async (context, id) =>
+		(await module()).show(context, id),
+	);
+	rollout
+		.add<{ limit?: string }>('history', 'the last rollouts', ['rollcall rollout history -n 5'], async (context) =>
+			(await module()).history(context),
+		)
+		.option('-n, --limit <number>', 'how many', '20');
+	const follow = ['rollcall rollout follow', 'rollcall rollout follow ID --json'];
+	rollout.add('follow [id]', 'watch one to its end; the newest without ID', follow, async (context, id) =>
+		(await module()).follow(context, id),
+	);
+	rollout.add(
+		'pause [id]',
+		'no further step; a running one finishes',
+		['rollcall rollout pause'],
+		async (context, id) => (await module()).steer(context, 'pause', id),
+	);
+	rollout
+		.add<{ skip?: string[] }>(
+			'resume [id]',
+			'go on with a paused or halted one',
+			['rollcall rollout resume', 'rollcall rollout resume ID --skip beta,gamma'],
+			async (context, id) => (await module()).steer(context, 'resume', id),
+		)
+		.option('--skip <nodes>', 'nodes to leave as they are, separated by commas', (text, before: string[] = []) => [
+			...before,
+			...text.split(',').filter(Boolean),
+		]);
+	rollout.add('abort [id]', 'end it; a running step finishes', ['rollcall rollout abort'], async (context, id) =>
+		(await module()).steer(context, 'abort', id),
+	);
+}
+
+function addProcesses(build: Builder): void {
+	const daemon = ['rollcall daemon --config /etc/rollcall/rollcall.yaml'];
+	build.add('daemon', 'run the control plane in the foreground', daemon, async ({ options, session }) => {
+		session.leaveSignals();
+		const { runDaemon } = await entryPoint<DaemonModule>('../daemon.js');
+		await runDaemon({ configFile: options.config ?? configFileDefault });
+		return 0;
+	});
+	const host = ['rollcall worker-host --config /etc/rollcall/rollcall.yaml --user web'];
+	build
+		.add<{ user?: string }>('worker-host', "run one app user's worker host", host, async ({ options, session }) => {
+			session.leaveSignals();
+			const { runWorkerHost } = await entryPoint<HostModule>('../workers/host.js');
+			await runWorkerHost({ configFile: options.config ?? configFileDefault, user: options.user ?? null });
+			return 0;
+		})
+		.option('--user <name>', 'whose workers (default: those of apps without user)');
+	const stop = ['rollcall stop --config ./rollcall.yaml'];
+	build
+		.add<{ kill?: boolean }>('stop', 'drain and end daemon and workers (without systemd)', stop, async (context) =>
+			(await import('./stop.js')).stop(context),
+		)
+		.option('--kill', 'kill what does not leave in time');
+}
+
+function addSetup(build: Builder): void {
+	const validate = ['rollcall validate --config ./rollcall.yaml'];
+	build.add('validate', 'check a configuration', validate, async (context) =>
+		(await import('./validate.js')).validate(context),
+	);
+}
+
+/** Any other first word is an operation. */
+function addOperation(build: Builder): void {
+	const commands = build.parent.commands.map((command) => command.name());
+	const examples = [
+		'rollcall restart_service service=http_workers replicated=true',
+		'rollcall set_status id=availability status=Unavailable',
+		`rollcall system_information attributes='["cpu","memory"]' --json`,
+		'rollcall add_user --fields new-user.json',
+	];
+	build
+		.add<{ detach?: boolean; fields?: string }>(
+			'operation <name> [fields...]',
+			'any operation; the word operation itself may be left out',
+			examples,
+			async (context, name, ...fields) =>
+				(await import('./operation.js')).operation(context, { name: name ?? '', fields, commands }),
+			{ isDefault: true },
+		)
+		.option('--detach', 'do not follow the rollout that it starts')
+		.option('--fields <file>', 'more fields: a JSON object in a file, - for standard input');
+}
+
+interface DaemonModule {
+	runDaemon(options: { configFile: string }): Promise<void>;
+}
+interface HostModule {
+	runWorkerHost(options: { configFile: string; user: string | null }): Promise<void>;
+}
+const entryPoint = async <Module>(path: string): Promise<Module> => import(new URL(path, import.meta.url).href);

@@ -1,0 +1,78 @@
+import { CommanderError } from 'commander';
+import { messageOf, RollcallError } from '../errors.js';
+import { operationNames } from './operations.js';
+import { buildProgram } from './program.js';
+import { cleanLines, processTerminal, toJson } from './terminal.js';
+
+/** The person pressed Ctrl-C. */
+class Interrupted extends Error {
+	override readonly name = 'Interrupted';
+}
+
+/** What one command line has to work with. */
+export interface Session {
+	/** Aborted by Ctrl-C. Commands that run in the foreground for good handle signals themselves: they call {@link Session.leaveSignals}. */
+	signal: AbortSignal;
+	leaveSignals: () => void;
+	/** The exit code when the command ends without an error. */
+	exitCode: number;
+}
+
+/** Runs one command line (without `node` and script); resolves to the exit code. */
+export async function run(words: readonly string[]): Promise<number> {
+	const interrupt = new AbortController();
+	const onInterrupt = () => interrupt.abort(new Interrupted());
+	process.once('SIGINT', onInterrupt);
+	const leaveSignals = () => process.removeListener('SIGINT', onInterrupt);
+	const session: Session = { signal: interrupt.signal, leaveSignals, exitCode: 0 };
+	try {
+		const asked = operationAskedAbout(words);
+		if (asked !== null) {
+			process.stdout.write(await (await import('./operation-help.js')).operationHelp(asked));
+			return 0;
+		}
+		await buildProgram(session).parseAsync([...words], { from: 'user' });
+		return session.exitCode;
+	} catch (error) {
+		if (interrupt.signal.aborted) return 130;
+		return report(error, words.includes('--json'));
+	} finally {
+		leaveSignals();
+	}
+}
+
+/** The operation whose help is wanted: `rollcall restart_service --help`. */
+function operationAskedAbout(words: readonly string[]): string | null {
+	if (!words.includes('--help') && !words.includes('-h')) return null;
+	const [first, second] = words.filter((word) => !word.startsWith('-'));
+	const name = first === 'operation' ? second : first;
+	return name !== undefined && operationNames.includes(name) ? name : null;
+}
+
+/** Says what went wrong on stderr; answers the exit code. */
+function report(error: unknown, json: boolean): number {
+	if (error instanceof CommanderError) {
+		// Help has been written already: on stdout when it was asked for, else on stderr.
+		if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : 2;
+		return report(new RollcallError('usage', error.message.replace(/^error: /, '')), json);
+	}
+	const { err } = processTerminal(json);
+	const exitCode = error instanceof RollcallError ? error.exitCode : 1;
+	if (json) {
+		const extra = error instanceof RollcallError ? error.extra : {};
+		err.write(`${toJson({ event: 'error', error: messageOf(error), exit: exitCode, ...extra })}\n`);
+	} else if (error instanceof RollcallError) {
+		err.write(`rollcall: ${cleanLines(error.message)}${conflictHint(error)}\n`);
+	} else {
+		err.write(
+			`rollcall: this should not have happened: ${cleanLines(error instanceof Error ? (error.stack ?? '') : String(error))}\n`,
+		);
+	}
+	return exitCode;
+}
+
+function conflictHint(error: RollcallError): string {
+	const job = error.extra['job_id'];
+	if (error.code !== 'conflict' || typeof job !== 'string') return '';
+	return cleanLines(`\nWatch the one in the way: rollcall rollout follow ${job}`);
+}

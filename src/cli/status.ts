@@ -1,0 +1,136 @@
+import type { ClusterNode } from '../fleet/types.js';
+import type { RolloutView } from '../rollout/types.js';
+import type { WorkerRow } from '../workers/types.js';
+import type { Client } from './client.js';
+import { isOver } from './follow.js';
+import type { Context } from './program.js';
+import { fleetText, rolloutText, subject, workersText } from './render.js';
+import { connect } from './target.js';
+import { clean, indent, writeResult } from './terminal.js';
+import { count, span } from './words.js';
+
+export interface AppStatus {
+	app: string;
+	wanted: number;
+	healthy: number;
+	degraded: string | null;
+}
+
+/** What `status --json` prints. */
+export interface Status {
+	/** What an operator should look at, the worst first; empty when all is well. */
+	wrong: string[];
+	node: {
+		name: string;
+		boot: number;
+		ready: boolean;
+		/** Why it is not ready. */
+		reasons: string[];
+		apps: AppStatus[];
+	};
+	workers: WorkerRow[];
+	fleet: { coordinator: string | null; nodes: ClusterNode[] };
+	/** The rollout that has not ended (running, paused or halted), null if there is none. */
+	rollout: RolloutView | null;
+}
+
+interface ClusterAnswer {
+	node: string;
+	boot: number;
+	coordinator: string | null;
+	nodes: ClusterNode[];
+}
+
+export async function status({ options, terminal, session }: Context): Promise<number> {
+	const { client, words } = await connect(options, session.signal);
+	try {
+		const now = Date.now();
+		const document = await gather(client, words, now);
+		writeResult(terminal, document, () => statusText(document, now));
+		return 0;
+	} finally {
+		client.close();
+	}
+}
+
+/** How many of the last rollouts are looked at: the one that has not ended is among the newest. */
+const rolloutsLookedAt = 10;
+
+async function gather(client: Client, words: string, now: number): Promise<Status> {
+	const [cluster, rows, rollouts, page] = await Promise.all([
+		client.operation('cluster_status') as Promise<ClusterAnswer>,
+		client.operation('list_workers') as Promise<WorkerRow[]>,
+		client.operation('list_rollouts', { limit: rolloutsLookedAt }) as Promise<RolloutView[]>,
+		client.get('/readyz'),
+	]);
+	const readiness = (page.body ?? {}) as { ready?: boolean; reasons?: string[]; apps?: AppStatus[] };
+	const rollout =
+		rollouts.find(({ state }) => !isOver(state)) ?? rollouts.find(({ state }) => state === 'halted') ?? null;
+	const document: Omit<Status, 'wrong'> = {
+		node: {
+			name: cluster.node,
+			boot: cluster.boot,
+			ready: readiness.ready === true,
+			reasons: readiness.reasons ?? [],
+			apps: readiness.apps ?? [],
+		},
+		workers: rows,
+		fleet: { coordinator: cluster.coordinator, nodes: cluster.nodes },
+		rollout,
+	};
+	return { wrong: findWrong(document, words, now), ...document };
+}
+
+/** The faults in what was gathered, the worst first, each with what to do where that is known. */
+export function findWrong(found: Omit<Status, 'wrong'>, words: string, now: number): string[] {
+	const { node, workers, fleet, rollout } = found;
+	return [
+		...(node.ready ? [] : [`${node.name} is not ready: ${node.reasons.join('; ') || 'no reason given'}`]),
+		...node.apps.flatMap(wrongWithApp),
+		...workers.filter(({ state }) => state === 'failed').map(wrongWithWorker),
+		...fleet.nodes.flatMap((row) => wrongWithNode(row, now)),
+		...(rollout === null ? [] : wrongWithRollout(rollout, words)),
+	];
+}
+
+function wrongWithApp({ app, wanted, healthy, degraded }: AppStatus): string[] {
+	if (healthy >= wanted && degraded === null) return [];
+	const why = degraded === null ? '' : `: ${degraded}`;
+	return [`${app} has ${healthy} of ${wanted} workers healthy${why}. See: rollcall logs ${app}`];
+}
+
+const wrongWithWorker = ({ id, app, restarts }: WorkerRow): string =>
+	`${id} failed after ${count(restarts, 'restart')}. See: rollcall logs ${app}`;
+
+function wrongWithNode({ name, link, last_seen, ready, availability }: ClusterNode, now: number): string[] {
+	const wrong: string[] = [];
+	const seen = last_seen === null ? 'never seen' : `last seen ${span(now - last_seen)} ago`;
+	if (link === 'down') wrong.push(`no link to ${name}, ${seen}`);
+	if (link === 'up' && ready === false) wrong.push(`${name} is not ready`);
+	if (availability === 'Unavailable') wrong.push(`an operator has set ${name} Unavailable`);
+	return wrong;
+}
+
+function wrongWithRollout({ id, state, reason, ...view }: RolloutView, words: string): string[] {
+	if (state === 'paused') return [`rollout ${id} is paused. Go on: rollcall rollout resume ${id}${words}`];
+	if (state !== 'halted') return [];
+	const why = reason ?? 'no reason given';
+	return [`rollout ${id} (${subject(view)}) is halted: ${why}. See: rollcall rollout status ${id}${words}`];
+}
+
+export function statusText({ wrong, node, workers, fleet, rollout }: Status, now: number): string {
+	const own = fleet.nodes.find(({ link }) => link === 'self');
+	const facts = [
+		`boot ${node.boot}`,
+		...(own?.version ? [`version ${own.version}`] : []),
+		...(own?.zone ? [`zone ${own.zone}`] : []),
+		...(own?.availability ? [`availability ${own.availability}`] : []),
+	];
+	const sections: string[] = [];
+	if (wrong.length > 0) sections.push(['WRONG', ...wrong.map((line) => `  ! ${clean(line)}`)].join('\n'));
+	sections.push(clean(`${node.name} is ${node.ready ? 'ready' : 'NOT READY'} (${facts.join(', ')})`));
+	sections.push(`Workers\n${indent(workersText(workers, now).trimEnd())}`);
+	if (fleet.nodes.length > 1) sections.push(`Fleet\n${indent(fleetText(fleet.nodes, fleet.coordinator, now))}`);
+	if (rollout !== null) sections.push(`Rollout\n${indent(rolloutText(rollout, now))}`);
+	return sections.join('\n\n');
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env node
+/**
+ * The program `rollcall`: argv → command, and the only place where the process is told to exit. Nothing is imported
+ * before it is known to be needed: help costs what starting Node costs, and a command only what it uses itself.
+ */
+const words = process.argv.slice(2);
+const asksForHelp = words.length === 1 && ['--help', '-h', 'help'].includes(words[0] ?? '');
+
+// A reader that leaves early (`| head`) is no fault of the command.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+	if (error.code === 'EPIPE') process.exit(0);
+	throw error;
+});
+
+if (words.length === 0 || asksForHelp) {
+	const { mainHelp } = await import('./cli/help.js');
+	(asksForHelp ? process.stdout : process.stderr).write(mainHelp);
+	process.exit(asksForHelp ? 0 : 2);
+}
+if (words.length === 1 && (words[0] === '--version' || words[0] === '-V')) {
+	const { readFileSync } = await import('node:fs');
+	const description = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+	process.stdout.write(`${(JSON.parse(description) as { version: string }).version}\n`);
+	process.exit(0);
+}
+const { run } = await import('./cli/run.js');
+process.exit(await run(words));
