@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { damagedFilesKept, openRecordLog, type RecordLog } from '../../src/fleet/records.js';
+
+describe('record log', () => {
+	let folder: string;
+	let file: string;
+	const opened: RecordLog[] = [];
+
+	beforeEach(() => {
+		folder = mkdtempSync(join(tmpdir(), 'rc-rec-'));
+		file = join(folder, 'state', 'records.log');
+	});
+	afterEach(async () => {
+		for (const log of opened.splice(0)) await log.close();
+		rmSync(folder, { recursive: true, force: true });
+	});
+	async function reopen(): Promise<RecordLog> {
+		for (const log of opened.splice(0)) await log.close();
+		const log = await openRecordLog(file);
+		opened.push(log);
+		return log;
+	}
+
+	it('gives back in order what was appended, with nobody else able to read it', async () => {
+		const log = await reopen();
+		await Promise.all([log.append([{ n: 1 }, { n: 2 }]), log.append([{ n: 3 }]), log.append([{ n: 4, text: 'ä\n' }])]);
+		await log.append([{ n: 5 }]);
+		assert.deepEqual(log.size().entries, 5);
+		assert.equal(statSync(file).mode & 0o777, 0o600);
+		assert.equal(statSync(join(folder, 'state')).mode & 0o777, 0o700);
+		const again = await reopen();
+		assert.deepEqual(again.recovered, [{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4, text: 'ä\n' }, { n: 5 }]);
+		assert.equal(again.damage, null);
+	});
+
+	it('appends of one moment share a sync', async () => {
+		const log = await reopen();
+		await Promise.all(Array.from({ length: 200 }, (_, n) => log.append([n])));
+		assert.ok(log.syncs().length <= 3, `200 appends took ${log.syncs().length} syncs`);
+	});
+
+	it('cut at every byte and flipped at every byte, it opens and holds nothing but a beginning of what was written', async () => {
+		const log = await reopen();
+		for (let n = 0; n < 4; n++) await log.append([{ n }]);
+		await log.close();
+		opened.splice(0);
+		const whole = readFileSync(file);
+		const written = [{ n: 0 }, { n: 1 }, { n: 2 }, { n: 3 }];
+		for (let at = 0; at < whole.length; at++) {
+			for (const damaged of [whole.subarray(0, at), flip(whole, at)]) {
+				writeFileSync(file, damaged);
+				const { recovered, damage } = await reopen();
+				assert.deepEqual(recovered, written.slice(0, recovered.length));
+				assert.equal(damage === null, damaged.length === Math.ceil(recovered.length * (whole.length / 4)));
+				assert.equal(
+					damage?.forgotten ?? false,
+					damage !== null && (recovered.length === 0 || (damaged.length === whole.length && recovered.length < 3)),
+				);
+			}
+		}
+		const kept = readdirSync(join(folder, 'state')).filter((name) => name.includes('damaged'));
+		assert.equal(kept.length, damagedFilesKept);
+	});
+
+	it('goes on after a torn tail, and the tear is kept aside', async () => {
+		const log = await reopen();
+		await log.append(['a']);
+		await log.append(['b']);
+		await log.close();
+		truncateSync(file, statSync(file).size - 3);
+		const torn = await reopen();
+		assert.deepEqual(torn.recovered, ['a']);
+		assert.equal(torn.damage?.forgotten, false);
+		assert.equal(statSync(torn.damage?.keptAs ?? '').size > 0, true);
+		await torn.append(['c']);
+		assert.deepEqual((await reopen()).recovered, ['a', 'c']);
+	});
+
+	it('a rewrite replaces everything at once, and appends go on behind it', async () => {
+		const log = await reopen();
+		for (let n = 0; n < 50; n++) await log.append([{ n }]);
+		const appended = [log.rewrite([{ all: true }]), log.append([{ later: 1 }])];
+		await Promise.all(appended);
+		await log.append([{ later: 2 }]);
+		assert.deepEqual(log.size().entries, 3);
+		assert.deepEqual((await reopen()).recovered, [{ all: true }, { later: 1 }, { later: 2 }]);
+		assert.deepEqual(readdirSync(join(folder, 'state')), ['records.log']);
+	});
+});
+
+function flip(bytes: Buffer, at: number): Buffer {
+	const copy = Buffer.from(bytes);
+	copy[at] = (copy[at] ?? 0) ^ 0x01;
+	return copy;
+}
