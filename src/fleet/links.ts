@@ -140,7 +140,7 @@ export class Links extends EventEmitter<LinksEvents> {
 	async reconfigure(next: Cluster): Promise<void> {
 		const before = this.#cluster;
 		if (mustListenAnew(before, next)) {
-			const samePort = before.settings.listen.port === next.settings.listen.port;
+			const samePort = before.listen.port === next.listen.port;
 			if (samePort) this.#listener?.close();
 			const previous = this.#listener;
 			try {
@@ -178,9 +178,9 @@ export class Links extends EventEmitter<LinksEvents> {
 
 	#listen(cluster: Cluster): Promise<Listener> {
 		return listen({
-			...cluster.settings.listen,
+			...cluster.listen,
 			tls: cluster.tls,
-			connectionsMax: 2 * cluster.members.length + unprovenMax,
+			connectionsMax: 2 * cluster.peers.length + unprovenMax,
 			isMember: (name) => this.#peers.has(name),
 			accepted: (channel) => this.#open(channel, 'acceptor', null),
 			refused: (remote, reason) => this.options.logger.warn({ event: 'link_refused', remote, reason }),
@@ -382,10 +382,6 @@ function newPeer(node: NodeName, url: string): Peer {
 }
 
 function mustListenAnew(before: Cluster, next: Cluster): boolean {
-	const { host, port } = before.settings.listen;
-	return (
-		host !== next.settings.listen.host ||
-		port !== next.settings.listen.port ||
-		(before.tls === null) !== (next.tls === null)
-	);
+	const { host, port } = before.listen;
+	return host !== next.listen.host || port !== next.listen.port || (before.tls === null) !== (next.tls === null);
 }

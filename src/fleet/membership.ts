@@ -1,83 +1,70 @@
-import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
-import { messageOf, RollcallError } from '../errors.js';
+import { clusterHash, memberHash, members, readClusterSecret } from '../config/cluster.js';
+import { FileRefused, readTrustedFile } from '../config/files.js';
+import type { ClusterConfig, Config } from '../config/schema.js';
+import { RollcallError } from '../errors.js';
+import type { Member } from '../rollout/protocol.js';
 import type { NodeName } from '../rollout/types.js';
-import type { ClusterSettings } from './types.js';
 import type { TlsMaterial } from './websocket.js';
 
-/** A `cluster:` section with its files read: what links need to prove themselves and to find each other. */
-export interface Cluster {
-	settings: ClusterSettings;
-	/** Without the own entry. */
-	peers: { name: NodeName; url: string }[];
-	/** Sorted, own name included. */
-	members: NodeName[];
+/** The part of the configuration that the fleet lives by. */
+export type FleetConfig = Pick<Config, 'node' | 'cluster' | 'rollout'>;
+
+/** Who belongs to the fleet, as one reading of the configuration has it. */
+export interface Membership {
+	self: NodeName;
+	/** Sorted by name, own node included; without `cluster:` the own node alone. */
+	members: Member[];
 	memberHash: string;
-	/** Over everything that was applied, contents of the files included: of this node alone, not to be compared with others'. */
-	configHash: string;
+	/** Over everything applied, contents of files included; null without `cluster:`. */
+	configHash: string | null;
+	cluster: Cluster | null;
+}
+
+/** What links need to find the peers and to prove who is who. */
+export interface Cluster {
+	listen: { host: string; port: number };
+	/** Without the own node. */
+	peers: { name: NodeName; url: string }[];
+	/** Exactly one of the two is given. */
 	secret: Buffer | null;
 	tls: TlsMaterial | null;
 }
 
-export const secretBytesMin = 16;
-const secretBytesMax = 4_096;
-
-/** Over the sorted names alone: addresses may differ in each node's file. */
-export function memberHashOf(names: readonly NodeName[]): string {
-	return digest([...new Set(names)].sort().join('\n'));
-}
-
-/** Reads keys, certificates and secret; throws `configuration` naming key and file. */
-export function readCluster(self: NodeName, settings: ClusterSettings): Cluster {
-	const peers = settings.peers.filter((peer) => peer.name !== self);
-	const members = [...new Set([self, ...peers.map((peer) => peer.name)])].sort();
-	const tls = settings.tls && {
-		ca: readSecret('cluster.tls.ca', settings.tls.ca, false),
-		cert: readSecret('cluster.tls.cert', settings.tls.cert, false),
-		key: readSecret('cluster.tls.key', settings.tls.key, true),
-	};
-	const secret =
-		settings.secretFile === null ? null : trimEnd(readSecret('cluster.secret_file', settings.secretFile, true));
-	if (secret !== null && (secret.length < secretBytesMin || secret.length > secretBytesMax))
-		throw new RollcallError(
-			'configuration',
-			`cluster.secret_file: ${settings.secretFile} must hold ${secretBytesMin} to ${secretBytesMax} bytes, it holds ${secret.length}. Make one with: head -c 32 /dev/urandom | base64`,
-		);
-	if (tls === null && secret === null)
-		throw new RollcallError('configuration', 'cluster: needs tls (or, on loopback, secret_file) to prove who is who.');
-	const contents = [tls?.ca, tls?.cert, tls?.key, secret].map((part) => (part ? digest(part) : null));
+/** Reads keys, certificates and secret too; throws `configuration` naming key and file. */
+export function readMembership(config: FleetConfig): Membership {
+	const all = members(config);
+	const names = all.map((member) => member.name);
 	return {
-		settings,
-		peers,
-		members,
-		memberHash: memberHashOf(members),
-		configHash: digest(JSON.stringify([settings.listen, peers, contents])),
-		secret,
-		tls,
+		self: config.node.name,
+		members: all.map(({ name, zone }) => ({ name, zone })),
+		memberHash: memberHash(names),
+		configHash: clusterHash(config),
+		cluster: config.cluster ? readCluster(config.node.name, config.cluster) : null,
 	};
 }
 
-function readSecret(key: string, file: string, isSecret: boolean): Buffer {
+function readCluster(self: NodeName, config: ClusterConfig): Cluster {
+	const { tls, secret_file: secretFile } = config;
+	return {
+		listen: { host: config.listen.host, port: config.listen.port },
+		peers: config.peers.filter((peer) => peer.name !== self).map(({ name, url }) => ({ name, url })),
+		secret: secretFile === undefined ? null : named('secret_file', () => Buffer.from(readClusterSecret(secretFile))),
+		tls: tls
+			? {
+					ca: named('tls.ca', () => readTrustedFile(tls.ca, 'open')),
+					cert: named('tls.cert', () => readTrustedFile(tls.cert, 'open')),
+					key: named('tls.key', () => readTrustedFile(tls.key, 'secret')),
+				}
+			: null,
+	};
+}
+
+function named<T>(key: string, read: () => T): T {
 	try {
-		if (isSecret && (statSync(file).mode & 0o007) !== 0) throw new Error('others may read it; run chmod o-rwx on it');
-		return readFileSync(file);
+		return read();
 	} catch (error) {
-		throw new RollcallError(
-			'configuration',
-			`${key}: ${file} cannot be used: ${messageOf(error)}`,
-			{},
-			{ cause: error },
-		);
+		if (!(error instanceof FileRefused)) throw error;
+		const hint = error.fault.hint === null ? '' : `; ${error.fault.hint}`;
+		throw new RollcallError('configuration', `cluster.${key}: ${error.message}${hint}`, {}, { cause: error });
 	}
-}
-
-function trimEnd(bytes: Buffer): Buffer {
-	let end = bytes.length;
-	while (end > 0 && (bytes[end - 1] === 0x0a || bytes[end - 1] === 0x0d)) end -= 1;
-	return bytes.subarray(0, end);
-}
-
-/** 32 hex digits are enough to tell configurations apart, and short enough to read aloud. */
-function digest(content: string | Buffer): string {
-	return createHash('sha256').update(content).digest('hex').slice(0, 32);
 }

@@ -13,17 +13,6 @@ import type {
 	StepResult,
 } from '../rollout/types.js';
 
-/** The `cluster:` section, resolved: absolute paths, defaults filled in. */
-export interface ClusterSettings {
-	listen: { host: string; port: number };
-	/** Mutual TLS; paths of PEM files. */
-	tls: { ca: string; cert: string; key: string } | null;
-	/** Loopback only. */
-	secretFile: string | null;
-	/** The own entry may stand among them. */
-	peers: { name: NodeName; url: string }[];
-}
-
 /** What an operator asked for, before defaults. */
 export interface RolloutRequest {
 	type: RolloutType;

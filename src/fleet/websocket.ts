@@ -29,11 +29,11 @@ export interface ChannelListener {
 	closed(reason: string): void;
 }
 
-/** Key material of one node, read from its files. */
+/** Key material of one node, as PEM text. */
 export interface TlsMaterial {
-	ca: Buffer;
-	cert: Buffer;
-	key: Buffer;
+	ca: string;
+	cert: string;
+	key: string;
 }
 
 export interface Listener {
@@ -44,8 +44,8 @@ export interface Listener {
 	close(): void;
 }
 
-export const messageBytesMax = 1024 * 1024;
-export const bufferedBytesMax = 8 * 1024 * 1024;
+export const messageBytesMax = 4 * 1024 * 1024;
+export const bufferedBytesMax = 16 * 1024 * 1024;
 export const fragmentsMax = 64;
 export const handshakeMs = 5_000;
 const closeLingerMs = 1_000;

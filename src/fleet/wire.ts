@@ -5,16 +5,16 @@ import { z } from 'zod';
  * Objects are strict: an unknown property is a peer that speaks something else. Limits are of the schema's own.
  */
 
-/** The versions of this protocol that this build speaks, both ends included. */
-export const protocolRange = { min: 1, max: 1 } as const;
-
-export const membersMax = 256;
+/** A fleet's largest size, far above what a full mesh is good for. */
+export const membersMax = 1_000;
 
 export const nodeName = z.string().regex(/^[a-z0-9-]{1,63}$/);
 export const counter = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+/** An id that somebody made: a uuid, or in tests a short word. */
+export const token = z.string().regex(/^[A-Za-z0-9_.:@-]{1,128}$/);
 const nonce = z.string().regex(/^[0-9a-f]{64}$/);
 const proof = z.string().regex(/^[0-9a-f]{64}$/);
-export const hash = z.string().regex(/^[0-9a-f]{16,64}$/);
+export const hash = z.string().regex(/^[0-9a-f]{1,128}$/);
 export const shortText = z.string().max(2_048);
 
 const hello = z.strictObject({
@@ -25,7 +25,8 @@ const hello = z.strictObject({
 	to: nodeName,
 	zone: z.string().max(63).nullable(),
 	boot: counter,
-	instance: z.uuid(),
+	instance: token,
+	process: token,
 	version: z.string().max(64),
 	memberHash: hash,
 	members: z.array(nodeName).max(membersMax),

@@ -1,0 +1,215 @@
+import { z } from 'zod';
+import type { PeerMessage } from '../rollout/protocol.js';
+import { counter, hash, membersMax, nodeName, token } from './wire.js';
+
+/** The schema of what one core may say to another. A peer can ask for nothing else. */
+
+const appsMax = 256;
+const workersMax = 4_096;
+const rolloutsMax = 256;
+const text = z.string().max(8_192);
+const count = counter;
+/** ms since 1970, or a duration; clocks may give fractions. */
+const milliseconds = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+
+const epoch = z.strictObject({ counter, node: z.union([nodeName, z.literal('')]) });
+const member = z.strictObject({ name: nodeName, zone: z.string().max(63).nullable() });
+const members = z.array(member).max(membersMax);
+const identity = z.strictObject({ id: token, pid: count, started: count });
+const provenWorker = identity.extend({ proven: z.boolean(), joined: z.boolean() }).strict();
+const linkOf = z.strictObject({ node: nodeName, id: token });
+
+const snapshot = z.strictObject({
+	boot: counter,
+	workers: z.array(identity).max(workersMax),
+	links: z.array(linkOf).max(membersMax),
+	configHash: hash.nullable(),
+});
+
+const stepResult = z.strictObject({
+	outcome: z.enum(['back', 'refused', 'failed']),
+	before: snapshot,
+	after: snapshot
+		.extend({ workers: z.array(provenWorker).max(workersMax) })
+		.strict()
+		.nullable(),
+	wanted: count,
+	oldGone: z.boolean(),
+	cutOff: count,
+	reason: text.nullable(),
+});
+
+const record = z.strictObject({
+	rollout: token,
+	state: z.enum(['none', 'restarting', 'back', 'refused', 'failed']),
+	begun: counter,
+	epoch: epoch.nullable(),
+	attempt: counter,
+	before: snapshot.nullable(),
+	result: stepResult.nullable(),
+});
+
+const readiness = z.strictObject({
+	apps: z.array(z.strictObject({ app: z.string().max(128), wanted: count, healthy: count })).max(appsMax),
+	availability: z.enum(['Available', 'Unavailable']).nullable(),
+	draining: z.boolean(),
+});
+
+const rolloutType = z.enum(['restart', 'restart_service']);
+const service = z.enum(['http_workers', 'clustering', 'clustering_config']).nullable();
+const app = z.string().max(128).nullable();
+const user = z.string().max(256);
+
+const spec = z.strictObject({
+	id: token,
+	type: rolloutType,
+	service,
+	app,
+	replicated: z.boolean(),
+	user,
+	maxUnavailable: count,
+	onFailure: z.enum(['halt', 'continue']),
+	waitBetweenMs: milliseconds,
+	deadlineMs: milliseconds,
+	members,
+	memberHash: hash,
+	membersNext: members.nullable(),
+	memberHashNext: hash.nullable(),
+	configHashes: z.record(nodeName, hash).nullable(),
+	createdAt: milliseconds,
+});
+
+const version = z.strictObject({ epoch: epoch.nullable(), n: counter });
+
+const flags = z.strictObject({
+	version,
+	attempt: counter,
+	skipped: z.array(nodeName).max(membersMax),
+	paused: z.boolean(),
+	aborting: z.strictObject({ by: user }).nullable(),
+	halted: text.nullable(),
+});
+
+const viewWorkers = z.strictObject({ boot: counter, workers: z.array(identity).max(workersMax) }).nullable();
+
+const view = z.strictObject({
+	id: token,
+	type: rolloutType,
+	service,
+	app,
+	replicated: z.boolean(),
+	user,
+	state: z.enum(['planned', 'running', 'paused', 'halted', 'completed', 'aborted']),
+	reason: text.nullable(),
+	waiting_for: text.nullable(),
+	coordinator: nodeName,
+	epoch: z.string().max(100).nullable(),
+	max_unavailable: count,
+	order: z.array(nodeName).max(membersMax),
+	nodes: z
+		.array(
+			z.strictObject({
+				node: nodeName,
+				state: z.enum(['pending', 'restarting', 'back', 'refused', 'failed', 'skipped']),
+				attempt: counter,
+				before: viewWorkers,
+				after: viewWorkers,
+				started_at: milliseconds.nullable(),
+				back_at: milliseconds.nullable(),
+				reason: text.nullable(),
+			}),
+		)
+		.max(membersMax),
+	created_at: milliseconds,
+	ended_at: milliseconds.nullable(),
+});
+
+const open = z.array(z.strictObject({ spec, flags })).max(rolloutsMax);
+const ended = z.array(z.strictObject({ rollout: token, epoch: epoch.nullable(), view })).max(rolloutsMax);
+
+const report = z.strictObject({
+	boot: counter,
+	sequence: counter,
+	echo: counter,
+	readiness,
+	memberHash: hash,
+	out: z.array(token).max(rolloutsMax),
+	records: z.array(record).max(rolloutsMax),
+	have: z.array(z.strictObject({ rollout: token, version })).max(rolloutsMax),
+	ended: z.array(token).max(rolloutsMax),
+	progress: text.nullable(),
+});
+
+const nackReason = z.discriminatedUnion('kind', [
+	z.strictObject({ kind: z.literal('promised') }),
+	z.strictObject({ kind: z.literal('conflict'), rollout: token }),
+	z.strictObject({ kind: z.literal('members'), memberHash: hash }),
+	z.strictObject({ kind: z.literal('live'), coordinator: nodeName }),
+	z.strictObject({ kind: z.literal('stranger') }),
+]);
+
+const word = z.discriminatedUnion('kind', [
+	z.strictObject({ kind: z.literal('pause'), rollout: token, user }),
+	z.strictObject({
+		kind: z.literal('resume'),
+		rollout: token,
+		skip: z.array(nodeName).max(membersMax),
+		user,
+	}),
+	z.strictObject({ kind: z.literal('abort'), rollout: token, user }),
+	z.strictObject({ kind: z.literal('admit'), node: nodeName, user }),
+]);
+
+const refusal = z.strictObject({
+	code: z.enum(['conflict', 'unavailable', 'invalid', 'not_found']),
+	message: text,
+	extra: z.record(z.string().max(64), z.string().max(256)),
+});
+
+const answer = z.discriminatedUnion('ok', [
+	z.strictObject({ ok: z.literal(true), view: view.nullable() }),
+	z.strictObject({ ok: z.literal(false), refusal }),
+]);
+
+const checkResult = z.strictObject({
+	fault: text.nullable(),
+	members: members.nullable(),
+	memberHash: hash.nullable(),
+	configHash: hash.nullable(),
+});
+
+const schema = z.discriminatedUnion('kind', [
+	z.strictObject({
+		kind: z.literal('greeting'),
+		promised: epoch,
+		voting: z.boolean(),
+		memberHash: hash,
+		readiness,
+		open: z.array(token).max(rolloutsMax),
+		knew: token.nullable(),
+	}),
+	z.strictObject({
+		kind: z.literal('prepare'),
+		epoch,
+		purpose: z.enum(['start', 'takeover', 'handover']),
+		rollout: token.nullable(),
+		memberHash: hash,
+	}),
+	z.strictObject({ kind: z.literal('promise'), epoch, report, open, ended }),
+	z.strictObject({ kind: z.literal('nack'), epoch, promised: epoch, reason: nackReason }),
+	z.strictObject({ kind: z.literal('heartbeat'), epoch, number: counter, live: z.boolean() }),
+	z.strictObject({ kind: z.literal('report'), epoch, report }),
+	z.strictObject({ kind: z.literal('store'), epoch, open, ended }),
+	z.strictObject({ kind: z.literal('check'), epoch, rollout: token, service, app }),
+	z.strictObject({ kind: z.literal('checked'), epoch, rollout: token, result: checkResult }),
+	z.strictObject({ kind: z.literal('restart'), epoch, spec, version, attempt: counter }),
+	z.strictObject({ kind: z.literal('handover'), epoch, rollout: token }),
+	z.strictObject({ kind: z.literal('forward'), id: token, word }),
+	z.strictObject({ kind: z.literal('answer'), id: token, answer }),
+	z.strictObject({ kind: z.literal('view'), epoch, number: counter, view }),
+	z.strictObject({ kind: z.literal('ended'), endings: ended }),
+]);
+
+/** Breaks the build when the core's words and the schema part: each must fit into the other. */
+const fits: PeerMessage extends z.infer<typeof schema> ? z.ZodType<PeerMessage> : never = schema;
+export const peerMessage = fits;
