@@ -1,4 +1,5 @@
-import { pino, type Logger } from 'pino';
+import { type Logger, pino } from 'pino';
+import { isJournal, journalDestination } from './system/journal.js';
 
 export type { Logger };
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
@@ -28,6 +29,6 @@ export function createLogger(level: LogLevel, fields: Record<string, unknown> = 
 				censor: '[redacted]',
 			},
 		},
-		destination,
+		isJournal(process.env) ? journalDestination(destination) : destination,
 	);
 }
