@@ -3,6 +3,14 @@
  * preload opens inside every Node worker. The supervisor asks with a sequence number, the worker answers with the same
  * number; what happens in between is pushed. Losing the connection means that the process is gone.
  */
+import { fileURLToPath } from 'node:url';
+import paths from './preload/paths.cjs';
+
+/** Names shared with the preload: see preload/paths.cts for what each one is. */
+export const { preloadVariable, pidHeader, controlSocketPath, probeSocketPath, approvalPath } = paths;
+
+/** The file for a Node worker's `--require`. */
+export const preloadFile = fileURLToPath(new URL('./preload/worker.cjs', import.meta.url));
 
 /** Handed to a worker in the environment variable {@link preloadVariable} as JSON; the preload takes it out again. */
 export interface PreloadSettings {
@@ -12,23 +20,28 @@ export interface PreloadSettings {
 	directory: string;
 	/** false: the app listens at once (`gate: false`); drain and report still work. */
 	gate: boolean;
-	/** Host port → inherited listening descriptor is the host's business; nothing of it here. */
+	/** How often heap, event loop and processor time are reported, to those who are connected. */
 	reportIntervalMs: number;
+	/**
+	 * Longest drain when the worker is stopped by SIGINT, SIGTERM or the message `shutdown` (30,000 if not given). The app's
+	 * own stop handlers get up to {@link farewellMs} more, so whoever kills must wait longer than the sum.
+	 */
+	drainTimeoutMs?: number;
+	/** Mode of the private sockets, 0o600 if not given. */
+	socketMode?: number;
 }
 
-export const preloadVariable = 'ROLLCALL_WORKER';
-
-/** `<directory>/<id>.<pid>.ctl`: control socket. `<directory>/<id>.<pid>.<n>.sock`: the private probe socket of its n-th listen. */
-export const controlSocketPath = (directory: string, id: string, pid: number): string =>
-	`${directory}/${id}.${pid}.ctl`;
-/** A file that exists once this worker id was proven with this release; a worker that PM2 restarts then joins by itself. */
-export const approvalPath = (directory: string, id: string): string => `${directory}/${id}.ok`;
+/** An app's own SIGINT or SIGTERM handlers run after the drain and get this long before the process ends without them. */
+export const farewellMs = 5_000;
 
 export type ControlCommand =
 	| { seq: number; command: 'status' }
-	/** Join the public listening. Answers when every listen is up, or with the error (EADDRINUSE included). */
+	/** Join the public listening. Answers when every listen is up, or with the error (EADDRINUSE included); then none is. */
 	| { seq: number; command: 'live' }
-	/** Stop accepting, finish what is open, leave. After `timeoutMs` what is left is ended and counted. */
+	/**
+	 * Stop accepting, finish what is open, leave. After `timeoutMs` what is left is ended and counted. `handOver` gives
+	 * idle connections to a sibling where that is possible. Answers at once; the end is pushed as `drained`.
+	 */
 	| { seq: number; command: 'drain'; timeoutMs: number; handOver: boolean };
 
 export type ControlAnswer =
@@ -44,14 +57,31 @@ export type ControlPush =
 	/** Last words before the process leaves by its own will. */
 	| { event: 'drained'; cutOff: number; handedOver: number };
 
+/** What a listening server speaks; `h2` is HTTP/2 over TLS (perhaps HTTP/1 too), `h2c` HTTP/2 in the clear. */
+export type ListenProtocol = 'http' | 'https' | 'h2' | 'h2c' | 'tls' | 'tcp';
+
+export interface ListenStatus {
+	/** The port asked for (the real one, where 0 was); null for a unix socket. */
+	port: number | null;
+	host: string | null;
+	path: string | null;
+	/** Private socket of the same server, once it listens; null for a listen that the gate leaves alone (exclusive, descriptor). */
+	probe: string | null;
+	protocol: ListenProtocol;
+	/** Accepts public connections. */
+	live: boolean;
+}
+
 export interface WorkerStatus {
 	id: string;
 	pid: number;
+	/** held: takes no public connection, be it that the gate holds it or that it has not called listen() yet. */
 	state: 'held' | 'live' | 'draining';
-	listens: { port: number | null; host: string | null; path: string | null; probe: string | null; live: boolean }[];
+	listens: ListenStatus[];
+	/** Public connections that are open. */
 	sockets: number;
 	openRequests: number;
-	/** Requests answered on public listens since start. */
+	/** Requests answered on public listens since start; for a server that speaks no HTTP, connections that ended. */
 	served: number;
 	/** Texts of uncaught exceptions and unhandled rejections, at most ten, each at most 2,000 characters. */
 	faults: string[];

@@ -1,0 +1,186 @@
+import type http = require('node:http');
+import type Gate = require('./gate.cjs');
+import type Traffic = require('./traffic.cjs');
+import type { Visitor } from './types.cjs';
+
+/** Between an answer and the client's next request on the same connection lies the way there and back. */
+const marginMs = 200;
+const checkMs = 50;
+/** A first GOAWAY only announces; the last stream is named once the client had this long to hear of it (RFC 9113, 6.8). */
+const noticeMs = 1_000;
+const lastStreamMax = 2 ** 31 - 1;
+/** What is ended at the timeout gets this long to be written. */
+const partingMs = 250;
+/** A WebSocket close frame: 1001, going away. */
+const closeFrame = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
+
+interface DrainRequest {
+	timeoutMs: number;
+	handOver: boolean;
+}
+
+/** What moves an idle connection to a sibling, where that is possible. */
+interface Handover {
+	/** Takes the connection if it can; from then on it is no concern of this worker. */
+	begin(): void;
+	offer(visitor: Visitor): boolean;
+	/** Connections that are on their way. */
+	readonly pending: number;
+	readonly moved: number;
+}
+
+/**
+ * Lets a worker run empty. New connections go to the siblings, what is open is answered, with `Connection: close`, and
+ * a connection at rest is kept for as long as its client may still trust it: a server that closes it earlier does so,
+ * sooner or later, in the very moment a request is on its way.
+ */
+class Drain {
+	#began: number | null = null;
+	#deadline = Number.POSITIVE_INFINITY;
+	#handOver = false;
+	#checking: NodeJS.Immediate | null = null;
+	#timer: NodeJS.Timeout | null = null;
+	#done = false;
+	#cutOff = 0;
+
+	constructor(
+		private readonly gate: Gate,
+		private readonly traffic: Traffic,
+		private readonly handover: Handover,
+		/** Nothing is left that anybody waits for. */
+		private readonly leave: (result: { cutOff: number; handedOver: number }) => void,
+	) {}
+
+	get draining(): boolean {
+		return this.#began !== null;
+	}
+
+	/** Asked again, it only gets shorter. */
+	start({ timeoutMs, handOver }: DrainRequest): void {
+		const now = performance.now();
+		this.#deadline = Math.min(this.#deadline, now + timeoutMs);
+		if (handOver && !this.#handOver) {
+			this.#handOver = true;
+			this.handover.begin();
+		}
+		if (this.#began !== null) return;
+		this.#began = now;
+		this.gate.close();
+		this.traffic.onRequest = (visitor, response) => announceClose(visitor, response);
+		this.traffic.onSession = (visitor) => giveNotice(visitor);
+		this.traffic.onEnded = () => this.check();
+		for (const visitor of this.traffic.visitors.values()) {
+			const last = visitor.open.at(-1);
+			if (last) announceClose(visitor, last);
+			if (visitor.session) giveNotice(visitor);
+		}
+		this.#timer = setInterval(() => this.#check(), checkMs);
+		this.check();
+	}
+
+	/** Looks, soon, whether it is over; once for all that ends in the same turn of the event loop. */
+	check(): void {
+		if (this.#began === null) return;
+		this.#checking ??= setImmediate(() => {
+			this.#checking = null;
+			this.#check();
+		});
+	}
+
+	#check(): void {
+		if (this.#done || this.#began === null) return;
+		const now = performance.now();
+		if (now >= this.#deadline) {
+			this.#end();
+			return;
+		}
+		let trusted = false;
+		for (const visitor of this.traffic.visitors.values()) {
+			if (visitor.session && now - this.#began >= noticeMs) visitor.session.close();
+			if (this.#isTrusted(visitor, now)) trusted = true;
+		}
+		if (!trusted && this.handover.pending === 0) this.#finish();
+	}
+
+	#isTrusted(visitor: Visitor, now: number): boolean {
+		if (this.traffic.isBusy(visitor)) return true;
+		if (visitor.kind === 'http2') return !visitor.socket.destroyed;
+		if (this.#handOver && this.handover.offer(visitor)) return false;
+		return now - visitor.restedAt <= visitor.lingerMs + marginMs;
+	}
+
+	/** The time is up: what is still open is ended, as gently as what it is allows, and counted. */
+	#end(): void {
+		for (const visitor of this.traffic.visitors.values()) {
+			if (this.traffic.isBusy(visitor)) this.#cutOff += Math.max(1, visitor.open.length + visitor.streams);
+			part(visitor);
+		}
+		if (this.traffic.visitors.size === 0) this.#finish();
+		else {
+			this.#deadline = Number.POSITIVE_INFINITY;
+			setTimeout(() => this.#finish(), partingMs);
+		}
+	}
+
+	#finish(): void {
+		if (this.#done) return;
+		this.#done = true;
+		if (this.#timer !== null) clearInterval(this.#timer);
+		this.leave({ cutOff: this.#cutOff, handedOver: this.handover.moved });
+	}
+}
+
+/**
+ * `Connection: close` on the last answer of a connection, whatever the app says of it (proxies copy the word of the
+ * server behind them). Of pipelined requests only the last answer may say it, or those after it would be lost.
+ */
+function announceClose(visitor: Visitor, response: http.ServerResponse): void {
+	for (const earlier of visitor.open) {
+		if (earlier === response || earlier.headersSent || !wrapped.has(earlier)) continue;
+		wrapped.get(earlier)?.();
+	}
+	if (response.headersSent || wrapped.has(response)) return;
+	const { setHeader } = response;
+	const appended = response.appendHeader;
+	const isConnection = (name: unknown): boolean => typeof name === 'string' && name.toLowerCase() === 'connection';
+	response.setHeader('Connection', 'close');
+	response.setHeader = function (name, value) {
+		return isConnection(name) ? this : Reflect.apply(setHeader, this, [name, value]);
+	};
+	response.appendHeader = function (name, value) {
+		return isConnection(name) ? this : Reflect.apply(appended, this, [name, value]);
+	};
+	wrapped.set(response, () => {
+		wrapped.delete(response);
+		response.setHeader = setHeader;
+		response.appendHeader = appended;
+		response.removeHeader('Connection');
+	});
+}
+
+/** How to take the announcement back. */
+const wrapped = new WeakMap<http.ServerResponse, () => void>();
+
+function giveNotice(visitor: Visitor): void {
+	const { session } = visitor;
+	if (session === null || session.destroyed || session.closed) return;
+	session.goaway(0, lastStreamMax);
+}
+
+function part(visitor: Visitor): void {
+	const socket = visitor.secure ?? visitor.socket;
+	if (visitor.upgraded === 'websocket') {
+		socket.end(closeFrame);
+		return;
+	}
+	const [stream] = visitor.open;
+	const isEventStream = stream?.headersSent && String(stream.getHeader('content-type')).startsWith('text/event-stream');
+	if (stream && isEventStream && visitor.open.length === 1) {
+		stream.end();
+		return;
+	}
+	if (visitor.session) visitor.session.destroy();
+	else socket.destroy();
+}
+
+export = Drain;

@@ -1,0 +1,137 @@
+import fs = require('node:fs');
+import net = require('node:net');
+import servers = require('./own-servers.cjs');
+import type Traffic = require('./traffic.cjs');
+import type { ServerInternals } from './internals.cjs';
+import type { ListenRequest } from './types.cjs';
+
+/** A primary that does not answer within this time is gone or stuck. */
+const answerMs = 5_000;
+const staleCheckMs = 1_000;
+
+/**
+ * The public side of an app's server: a plain server that does the shared listen and gives each connection to the app's
+ * own server as if that had accepted it. It can be closed alone, without a harm to any connection.
+ */
+class Front {
+	readonly #server: net.Server;
+	/** Ends a listen() that is under way. */
+	#abandon: () => void = () => undefined;
+
+	constructor(
+		private readonly app: net.Server,
+		private readonly request: ListenRequest,
+		traffic: Traffic,
+		listenKey: string,
+	) {
+		const seen = app as unknown as ServerInternals;
+		this.#server = servers.createOwnServer({
+			allowHalfOpen: seen.allowHalfOpen,
+			pauseOnConnect: seen.pauseOnConnect,
+			noDelay: seen.noDelay,
+			keepAlive: seen.keepAlive,
+			keepAliveInitialDelay: (seen.keepAliveInitialDelay ?? 0) * 1000,
+			highWaterMark: seen.highWaterMark,
+			blockList: seen.blockList,
+		} as Parameters<typeof net.createServer>[0]);
+		this.#shareCounts(seen);
+		this.#server.on('connection', (socket) => {
+			Object.assign(socket, { server: app, _server: app });
+			traffic.admit(socket, app, listenKey);
+			app.emit('connection', socket);
+		});
+		this.#server.on('drop', (data) => app.emit('drop', data));
+	}
+
+	/** The app's server counts and limits the connections, and shares its TLS ticket keys with its siblings. */
+	#shareCounts(seen: ServerInternals): void {
+		const { app } = this;
+		Object.defineProperties(this.#server, {
+			_connections: {
+				get: () => seen._connections,
+				set: (count: number) => {
+					seen._connections = count;
+				},
+			},
+			maxConnections: { get: () => app.maxConnections, set: () => undefined },
+			...(seen._getServerData && {
+				_getServerData: { value: () => seen._getServerData?.() },
+				_setServerData: { value: (data: unknown) => seen._setServerData?.(data) },
+			}),
+		});
+	}
+
+	get listening(): boolean {
+		return this.#server.listening;
+	}
+
+	address(): net.AddressInfo | string | null {
+		return servers.address(this.#server);
+	}
+
+	/** Resolves when public connections are accepted; rejects with Node's error. */
+	async open(host: string | null): Promise<void> {
+		try {
+			await this.#listen(host);
+		} catch (error) {
+			if (!(await this.#removedStalePath(error))) throw error;
+			await this.#listen(host);
+		}
+		// From now on an error is one of accepting.
+		this.#server.on('error', (error) => this.app.emit('error', error));
+		if ((this.app as unknown as ServerInternals)._unref) this.#server.unref();
+	}
+
+	#listen(host: string | null): Promise<void> {
+		const { port, path, options } = this.request;
+		const where = path === null ? { port, ...(host === null ? {} : { host }) } : { path };
+		const { signal: _, ...rest } = options;
+		return new Promise((resolve, reject) => {
+			const settle = (error: Error | null): void => {
+				clearTimeout(timer);
+				this.#abandon = () => undefined;
+				this.#server.removeListener('listening', succeeded);
+				this.#server.removeListener('error', settle);
+				if (error === null) resolve();
+				else reject(error);
+			};
+			const succeeded = (): void => settle(null);
+			const giveUp = (text: string, code: string): void => {
+				servers.close(this.#server);
+				settle(Object.assign(new Error(text), { code }));
+			};
+			this.#abandon = () => giveUp('the server was closed', 'ERR_SERVER_NOT_RUNNING');
+			const timer = setTimeout(() => giveUp('the worker host did not answer', 'ETIMEDOUT'), answerMs);
+			this.#server.once('listening', succeeded);
+			this.#server.once('error', settle);
+			servers.listen(this.#server, [{ ...rest, ...where }]);
+		});
+	}
+
+	/** A unix socket on which nobody listens any more was left behind by a host that was killed: it is in the way. */
+	async #removedStalePath(error: unknown): Promise<boolean> {
+		const { path } = this.request;
+		if (path === null || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return false;
+		const refused = await new Promise<boolean>((resolve) => {
+			const socket = net.connect(path);
+			socket.setTimeout(staleCheckMs, () => socket.destroy());
+			socket.once('connect', () => socket.destroy());
+			socket.once('error', (failure: NodeJS.ErrnoException) => resolve(failure.code === 'ECONNREFUSED'));
+			socket.once('close', () => resolve(false));
+		});
+		if (!refused) return false;
+		try {
+			fs.unlinkSync(path);
+		} catch {
+			return false;
+		}
+		return true;
+	}
+
+	close(): void {
+		this.#abandon();
+		servers.close(this.#server);
+	}
+}
+
+export = Front;

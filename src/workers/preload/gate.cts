@@ -1,0 +1,160 @@
+import net = require('node:net');
+import HeldListen = require('./held-listen.cjs');
+import paths = require('./paths.cjs');
+import protocolOf = require('./protocol.cjs');
+import readListenRequest = require('./listen-request.cjs');
+import servers = require('./own-servers.cjs');
+import type Traffic = require('./traffic.cjs');
+import type { ListenStatus, PreloadSettings } from '../control.js';
+import type { ListenRequest } from './types.cjs';
+
+const socketModeDefault = 0o600;
+
+/**
+ * Stands between the app's servers and the public: every shared listen() is held until the word is given. It patches
+ * net.Server, on which all of Node's servers are built, so that no app needs a change, in whichever module system.
+ */
+class Gate {
+	/** Told when a server of the app listens, held or not. */
+	onListening: () => void = () => undefined;
+	readonly #held = new Map<net.Server, HeldListen>();
+	/** Servers that listen by themselves: exclusive, on a descriptor. */
+	readonly #direct = new Map<net.Server, ListenRequest>();
+	#count = 0;
+	#closed = false;
+
+	/** `open`: nothing is held, each listen goes public before the app is told that it listens. */
+	constructor(
+		private readonly settings: PreloadSettings,
+		private readonly traffic: Traffic,
+		private open: boolean,
+	) {}
+
+	install(): void {
+		const gate = this;
+		net.Server.prototype.listen = function (this: net.Server, ...values: unknown[]): net.Server {
+			return servers.isOwn(this) ? servers.listen(this, values) : gate.#listen(this, values);
+		} as typeof net.Server.prototype.listen;
+		net.Server.prototype.close = function (this: net.Server, ...values: unknown[]): net.Server {
+			gate.#forget(this);
+			return servers.close(this, values);
+		} as typeof net.Server.prototype.close;
+		net.Server.prototype.address = function (this: net.Server): ReturnType<typeof servers.address> {
+			const listen = gate.#held.get(this);
+			return listen ? listen.address() : servers.address(this);
+		};
+	}
+
+	#listen(server: net.Server, values: readonly unknown[]): net.Server {
+		if (this.#held.has(server)) {
+			throw Object.assign(new Error('Listen method has been called more than once without closing.'), {
+				code: 'ERR_SERVER_ALREADY_LISTEN',
+			});
+		}
+		const request = readListenRequest(values);
+		if (request === null || request.direct) {
+			servers.listen(server, values);
+			if (request !== null) this.#noteDirect(server, request);
+			return server;
+		}
+		const { directory, id, socketMode = socketModeDefault } = this.settings;
+		const probePath = paths.probeSocketPath(directory, id, process.pid, this.#count++);
+		const listen = new HeldListen(server, request, { probePath, socketMode, traffic: this.traffic });
+		this.#held.set(server, listen);
+		this.traffic.watch(server, null);
+		if (request.callback) server.once('listening', request.callback);
+		this.#begin(listen).catch((error) => {
+			if (listen.closed) return;
+			this.#forget(server);
+			// In a tick of its own, as Node does: thrown from in here it would be an unhandled rejection.
+			process.nextTick(() => server.emit('error', error));
+		});
+		return server;
+	}
+
+	/**
+	 * While held, the private listen comes first, or an app that turns healthy only once it listens would never get
+	 * there. Where nothing is held the public one does, so that `listening` means what it says. Port 0 cannot be held:
+	 * which port it is would not be known.
+	 */
+	async #begin(listen: HeldListen): Promise<void> {
+		await listen.resolveHost();
+		const atOnce = this.open || listen.request.port === 0;
+		if (atOnce && !this.#closed) await listen.open();
+		if (listen.closed) return;
+		listen.server.prependOnceListener('listening', () => this.onListening());
+		listen.listenPrivately();
+		// The word may have come meanwhile.
+		if (this.open && !this.#closed) await listen.open();
+	}
+
+	#noteDirect(server: net.Server, request: ListenRequest): void {
+		this.#direct.set(server, request);
+		this.traffic.watch(server, request.path ?? `direct:${request.port}`);
+		server.once('close', () => this.#direct.delete(server));
+		server.prependOnceListener('listening', () => this.onListening());
+	}
+
+	#forget(server: net.Server): void {
+		const listen = this.#held.get(server);
+		this.#held.delete(server);
+		listen?.close();
+	}
+
+	/** Opens every listen to the public, and each that comes later. If one fails all are as before, and it rejects. */
+	async goLive(): Promise<void> {
+		if (this.#held.size === 0 && this.#direct.size === 0) {
+			throw Object.assign(new Error('the app has not called listen() yet'), { code: 'ERR_SERVER_NOT_RUNNING' });
+		}
+		const closed = [...this.#held.values()].filter((listen) => !listen.live);
+		const before = this.open;
+		this.open = true;
+		const ready = closed.filter((listen) => listen.server.listening);
+		const results = await Promise.allSettled(ready.map((listen) => listen.open()));
+		const failed = results.find((result) => result.status === 'rejected');
+		if (failed) {
+			this.open = before;
+			for (const listen of closed) listen.closeFront();
+			throw failed.reason;
+		}
+	}
+
+	/** Takes no new connection from now on; connections that are open are not touched. */
+	close(): void {
+		this.#closed = true;
+		for (const listen of this.#held.values()) listen.closeFront();
+		for (const server of this.#direct.keys()) servers.close(server);
+	}
+
+	get live(): boolean {
+		if (this.#held.size === 0) return this.#direct.size > 0;
+		return [...this.#held.values()].some((listen) => listen.live);
+	}
+
+	/** The held listen that siblings know by this key. */
+	findByKey(key: string): HeldListen | undefined {
+		return [...this.#held.values()].find((listen) => listen.key === key);
+	}
+
+	get keys(): string[] {
+		return [...this.#held.values()].filter((listen) => listen.live).map((listen) => listen.key);
+	}
+
+	status(): ListenStatus[] {
+		const direct = [...this.#direct].map(([server, { port, host, path }]) => ({
+			port,
+			host,
+			path,
+			probe: null,
+			protocol: protocolOf(server),
+			live: server.listening,
+		}));
+		return [...[...this.#held.values()].map((listen) => listen.status()), ...direct];
+	}
+
+	removeSockets(): void {
+		for (const listen of this.#held.values()) listen.removeSocket();
+	}
+}
+
+export = Gate;

@@ -1,0 +1,129 @@
+import dns = require('node:dns');
+import fs = require('node:fs');
+import net = require('node:net');
+import Front = require('./front.cjs');
+import protocolOf = require('./protocol.cjs');
+import servers = require('./own-servers.cjs');
+import type Traffic = require('./traffic.cjs');
+import type { ListenStatus } from '../control.js';
+import type { ServerInternals } from './internals.cjs';
+import type { ListenRequest } from './types.cjs';
+
+interface Place {
+	probePath: string;
+	socketMode: number;
+	traffic: Traffic;
+}
+
+/**
+ * One listen() of an app's server. The server itself listens on a private unix socket, so that it is truly listening
+ * and can be asked there; the public listen is done by a front beside it.
+ */
+class HeldListen {
+	readonly key: string;
+	#front: Front | null = null;
+	#address: string | null = null;
+	#closed = false;
+	#opening: Promise<void> | null = null;
+
+	constructor(
+		readonly server: net.Server,
+		readonly request: ListenRequest,
+		private readonly place: Place,
+	) {
+		this.key = request.path ?? `${request.host ?? ''}:${request.port}`;
+	}
+
+	get closed(): boolean {
+		return this.#closed;
+	}
+
+	get live(): boolean {
+		return this.#front?.listening ?? false;
+	}
+
+	/** Finds the address of a host name, as Node does before it listens. */
+	async resolveHost(): Promise<void> {
+		const { host } = this.request;
+		if (host === null || net.isIP(host) !== 0) {
+			this.#address = host;
+			return;
+		}
+		const found = await dns.promises.lookup(host, { all: true });
+		const usable = found.find(({ address }) => !/^fe[89ab]/i.test(address)) ?? found[0];
+		this.#address = usable?.address ?? host;
+	}
+
+	/** From here on `listening` is emitted, callbacks run, and probes are answered. */
+	listenPrivately(): void {
+		const { probePath, socketMode } = this.place;
+		fs.rmSync(probePath, { force: true });
+		const { backlog, signal } = this.request.options;
+		servers.listenPrivately(this.server, probePath, socketMode, {
+			...(backlog === undefined ? {} : { backlog }),
+			...(signal === undefined ? {} : { signal }),
+		});
+	}
+
+	/** Accepts public connections from now on; rejects with the error, after which it is as before. */
+	open(): Promise<void> {
+		this.#opening ??= this.#open().finally(() => {
+			this.#opening = null;
+		});
+		return this.#opening;
+	}
+
+	async #open(): Promise<void> {
+		if (this.#closed || this.live) return;
+		const front = new Front(this.server, this.request, this.place.traffic, this.key);
+		this.#front = front;
+		try {
+			await front.open(this.#address);
+		} catch (error) {
+			if (this.#front === front) this.#front = null;
+			throw error;
+		}
+	}
+
+	/** Takes no new connection; the open ones are not touched, and the private socket goes on. */
+	closeFront(): void {
+		this.#front?.close();
+	}
+
+	close(): void {
+		this.#closed = true;
+		this.closeFront();
+	}
+
+	/** What the app is told: the public address, also while that is held. */
+	address(): net.AddressInfo | string | null {
+		const { path, port } = this.request;
+		if (!(this.server as unknown as ServerInternals)._handle) return null;
+		if (path !== null) return path;
+		if (this.#front?.listening) return this.#front.address();
+		const address = this.#address ?? unspecifiedAddress();
+		return { address, family: net.isIPv4(address) ? 'IPv4' : 'IPv6', port: port ?? 0 };
+	}
+
+	status(): ListenStatus {
+		const { host, path, port } = this.request;
+		const address = this.#front?.listening ? this.#front.address() : null;
+		return {
+			port: typeof address === 'object' && address !== null ? address.port : port,
+			host,
+			path,
+			probe: this.server.listening ? this.place.probePath : null,
+			protocol: protocolOf(this.server),
+			live: this.live,
+		};
+	}
+
+	removeSocket(): void {
+		fs.rmSync(this.place.probePath, { force: true });
+	}
+}
+
+/** Where no host is given Node listens on all IPv6 addresses, which takes IPv4 too, or on all of IPv4 where there is no IPv6. */
+const unspecifiedAddress = (): string => (fs.existsSync('/proc/net/if_inet6') ? '::' : '0.0.0.0');
+
+export = HeldListen;

@@ -1,0 +1,22 @@
+/**
+ * Names and paths that a worker and whoever supervises it must agree on. They stand here, in a CommonJS module, since
+ * the preload needs them before anything of an ESM app is loaded; `control.ts` gives them to the rest.
+ */
+
+/** Environment variable that carries the settings as JSON. */
+const preloadVariable = 'ROLLCALL_WORKER';
+
+/** A header of answers to probes on the private socket, and of these alone: the process id that answered. */
+const pidHeader = 'x-rollcall-pid';
+
+/** Control socket of one process: `<directory>/<id>.<pid>.ctl`. */
+const controlSocketPath = (directory: string, id: string, pid: number): string => `${directory}/${id}.${pid}.ctl`;
+
+/** Private probe socket of a process's n-th listen: `<directory>/<id>.<pid>.<n>.sock`. */
+const probeSocketPath = (directory: string, id: string, pid: number, index: number): string =>
+	`${directory}/${id}.${pid}.${index}.sock`;
+
+/** A file that exists once this worker id was proven with this release; a worker that PM2 restarts then joins by itself. */
+const approvalPath = (directory: string, id: string): string => `${directory}/${id}.ok`;
+
+export = { preloadVariable, pidHeader, controlSocketPath, probeSocketPath, approvalPath };

@@ -1,0 +1,99 @@
+/** What ends a worker from outside: PM2 sends SIGINT (or the message `shutdown`), systemd SIGTERM. */
+type StopWord = 'SIGINT' | 'SIGTERM' | 'shutdown';
+
+interface Observers {
+	/** Somebody wants this worker to leave. The app's own handlers have not been told. */
+	onStop(): void;
+	onFault(message: string): void;
+	/** A message of the host; true if it was for the preload, and the app shall not see it. */
+	onMessage(message: unknown, handle: unknown): boolean;
+	onDisconnect(): void;
+	onExit(): void;
+}
+
+/**
+ * Looks on at the events of the process, without being a listener of those whose listeners change what Node does: an
+ * unhandled rejection ends a process only as long as nobody listens for it.
+ */
+class ProcessEvents {
+	readonly #emit = process.emit;
+	readonly #ownListener = (): void => undefined;
+	#released = false;
+	#messageListenersBefore = 0;
+	#stopWord: StopWord | null = null;
+	#lastFault: unknown = null;
+
+	install(observers: Observers): void {
+		const events = this;
+		const emit = this.#emit;
+		process.emit = function (event: string | symbol, ...values: unknown[]): boolean {
+			if (events.#intercept(event, values, observers)) return true;
+			return Reflect.apply(emit, process, [event, ...values]) as boolean;
+		} as typeof process.emit;
+		// Node delivers signals and keeps messages for later unless somebody listens.
+		process.on('SIGINT', this.#ownListener);
+		process.on('SIGTERM', this.#ownListener);
+		process.on('message', this.#ownListener);
+		// The container of PM2 has a listener for messages that is not the app's.
+		this.#messageListenersBefore = process.env['pm2_env'] === undefined ? 0 : 1;
+	}
+
+	/** True if the event ends here. */
+	#intercept(event: string | symbol, values: unknown[], observers: Observers): boolean {
+		switch (event) {
+			case 'SIGINT':
+			case 'SIGTERM':
+				return this.#stop(event, observers);
+			case 'message':
+				if (values[0] === 'shutdown') return this.#stop('shutdown', observers);
+				return observers.onMessage(values[0], values[1]);
+			case 'uncaughtExceptionMonitor':
+			case 'unhandledRejection':
+				if (values[0] !== this.#lastFault || values[0] === undefined) observers.onFault(describe(event, values[0]));
+				this.#lastFault = values[0];
+				return false;
+			case 'disconnect':
+				observers.onDisconnect();
+				return false;
+			case 'exit':
+				observers.onExit();
+				return false;
+			default:
+				return false;
+		}
+	}
+
+	#stop(word: StopWord, observers: Observers): true {
+		if (!this.#released) {
+			this.#stopWord ??= word;
+			observers.onStop();
+		}
+		return true;
+	}
+
+	/**
+	 * Tells the app's own stop handlers, now that nothing can be lost by whatever they do. False if it has none. A
+	 * worker that leaves on word of the supervisor is told as if PM2 had stopped it.
+	 */
+	tellApp(): boolean {
+		this.#released = true;
+		if (this.#stopWord === 'shutdown' && this.#appListeners('message') > this.#messageListenersBefore) {
+			return Reflect.apply(this.#emit, process, ['message', 'shutdown', undefined]) as boolean;
+		}
+		const words = this.#stopWord === 'SIGTERM' ? (['SIGTERM', 'SIGINT'] as const) : (['SIGINT', 'SIGTERM'] as const);
+		const word = words.find((signal) => this.#appListeners(signal) > 0);
+		if (word === undefined) return false;
+		return Reflect.apply(this.#emit, process, [word, word]) as boolean;
+	}
+
+	#appListeners(event: string): number {
+		return process.listeners(event as NodeJS.Signals).filter((listener) => listener !== this.#ownListener).length;
+	}
+}
+
+function describe(event: string, reason: unknown): string {
+	const what = event === 'unhandledRejection' ? 'unhandled rejection' : 'uncaught exception';
+	return `${what}: ${reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)}`;
+}
+
+export = ProcessEvents;

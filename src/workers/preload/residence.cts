@@ -1,0 +1,148 @@
+import nodeCluster = require('node:cluster');
+import fs = require('node:fs');
+import path = require('node:path');
+import ControlServer = require('./control-server.cjs');
+import Departure = require('./departure.cjs');
+import Drain = require('./drain.cjs');
+import Gate = require('./gate.cjs');
+import paths = require('./paths.cjs');
+import ProcessEvents = require('./process-events.cjs');
+import Reporter = require('./report.cjs');
+import Traffic = require('./traffic.cjs');
+import type { ControlAnswer, ControlCommand, PreloadSettings, WorkerStatus } from '../control.js';
+
+/** Node's own types describe the module as an ES module sees it. */
+const cluster = nodeCluster as unknown as nodeCluster.Cluster;
+const socketModeDefault = 0o600;
+const drainTimeoutDefaultMs = 30_000;
+const faultsMax = 10;
+const faultCharactersMax = 2_000;
+
+/** All that the preload does in one worker, put together. */
+class Residence {
+	readonly #settings: PreloadSettings;
+	readonly #traffic = new Traffic();
+	readonly #events = new ProcessEvents();
+	readonly #faults: string[] = [];
+	readonly #gate: Gate;
+	readonly #control: ControlServer;
+	readonly #reporter: Reporter;
+	readonly #drain: Drain;
+
+	constructor(settings: PreloadSettings) {
+		this.#settings = settings;
+		// A worker that was proven with this release before joins by itself: nobody may be there to tell it.
+		const approved = fs.existsSync(paths.approvalPath(settings.directory, settings.id));
+		this.#gate = new Gate(settings, this.#traffic, !settings.gate || approved);
+		const controlPath = paths.controlSocketPath(settings.directory, settings.id, process.pid);
+		this.#control = new ControlServer(controlPath, (command) => this.#answer(command));
+		this.#reporter = new Reporter(settings.reportIntervalMs, (report) =>
+			this.#control.push({ event: 'report', report, status: this.#status() }),
+		);
+		const departure = new Departure(this.#control, this.#events);
+		const handover = { begin: () => undefined, offer: () => false, pending: 0, moved: 0 };
+		this.#drain = new Drain(this.#gate, this.#traffic, handover, (result) => void departure.leave(result));
+		this.#events.install({
+			onStop: () => this.#stop(),
+			onFault: (message) => this.#fault(message),
+			onMessage: () => false,
+			onDisconnect: () => departure.onDisconnect(),
+			onExit: () => this.#removeSockets(),
+		});
+	}
+
+	/** `preload` is the file that Node was told to load first. */
+	begin(preload: string): void {
+		const { directory, id, socketMode = socketModeDefault } = this.#settings;
+		// Workers outlive the host: without this, Node ends them when it is gone.
+		if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
+		forgetArgument(preload);
+		removeLeftovers(directory, id);
+		this.#gate.onListening = () => this.#control.push({ event: 'listening', status: this.#status() });
+		this.#control.onAudience = (present) => (present ? this.#reporter.start() : this.#reporter.stop());
+		this.#gate.install();
+		this.#control.listen(socketMode);
+	}
+
+	#status(): WorkerStatus {
+		return {
+			id: this.#settings.id,
+			pid: process.pid,
+			state: this.#drain.draining ? 'draining' : this.#gate.live ? 'live' : 'held',
+			listens: this.#gate.status(),
+			sockets: this.#traffic.visitors.size,
+			openRequests: this.#traffic.openRequests,
+			served: this.#traffic.served,
+			faults: [...this.#faults],
+		};
+	}
+
+	async #answer(command: ControlCommand): Promise<ControlAnswer> {
+		const { seq } = command;
+		try {
+			switch (command.command) {
+				case 'status':
+					break;
+				case 'live':
+					await this.#goLive();
+					break;
+				case 'drain':
+					this.#drain.start(command);
+					break;
+			}
+			return { seq, ok: true, status: this.#status() };
+		} catch (thrown) {
+			const error = thrown as NodeJS.ErrnoException;
+			return { seq, ok: false, error: error.message, code: error.code ?? null, status: this.#status() };
+		}
+	}
+
+	#goLive(): Promise<void> {
+		if (this.#drain.draining) {
+			throw Object.assign(new Error('the worker is leaving'), { code: 'ERR_SERVER_NOT_RUNNING' });
+		}
+		return this.#gate.goLive();
+	}
+
+	#stop(): void {
+		this.#drain.start({ timeoutMs: this.#settings.drainTimeoutMs ?? drainTimeoutDefaultMs, handOver: false });
+	}
+
+	#fault(message: string): void {
+		const text = message.slice(0, faultCharactersMax);
+		if (this.#faults.length < faultsMax) this.#faults.push(text);
+		this.#control.push({ event: 'fault', message: text, status: this.#status() });
+	}
+
+	#removeSockets(): void {
+		this.#gate.removeSockets();
+		this.#control.removeSocket();
+	}
+}
+
+/** Children and threads get this process's arguments; they need not load what is inert in them. */
+function forgetArgument(preload: string): void {
+	const same = (name: string | undefined): boolean => name !== undefined && path.resolve(name) === preload;
+	const { execArgv } = process;
+	for (let index = execArgv.length - 1; index >= 0; index--) {
+		const [flag, value] = execArgv[index]?.split('=', 2) ?? [];
+		if (flag !== '--require' && flag !== '-r') continue;
+		if (same(value)) execArgv.splice(index, 1);
+		else if (value === undefined && same(execArgv[index + 1])) execArgv.splice(index, 2);
+	}
+}
+
+/** Sockets of earlier processes of this worker, which had no chance to remove them. */
+function removeLeftovers(directory: string, id: string): void {
+	const leftover = new RegExp(`^${id.replace(/[^\w-]/g, '\\$&')}\\.(\\d+)\\.(ctl|\\d+\\.sock)$`);
+	try {
+		for (const name of fs.readdirSync(directory)) {
+			const pid = leftover.exec(name)?.[1];
+			if (pid !== undefined && !fs.existsSync(`/proc/${pid}`)) fs.rmSync(path.join(directory, name), { force: true });
+		}
+	} catch {
+		// A folder that cannot be read is told of when the control socket is opened in it.
+	}
+}
+
+export = Residence;

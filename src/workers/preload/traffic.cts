@@ -1,0 +1,241 @@
+import channels = require('node:diagnostics_channel');
+import http = require('node:http');
+import type http2 = require('node:http2');
+import type net = require('node:net');
+import type tls = require('node:tls');
+import paths = require('./paths.cjs');
+import protocolOf = require('./protocol.cjs');
+import type { SocketInternals } from './internals.cjs';
+import type { Visitor } from './types.cjs';
+
+interface RequestStart {
+	request: http.IncomingMessage;
+	response: http.ServerResponse;
+	socket: net.Socket;
+	server: net.Server & { keepAliveTimeout?: number; timeout?: number };
+}
+
+/** Where a server keeps no keep-alive time of its own, clients are trusted to use a connection this long. */
+const lingerDefaultMs = 5_000;
+
+/**
+ * Knows every public connection of this worker and what is open on it. It looks on from outside: through Node's
+ * diagnostics channel for HTTP/1 requests, and through the events of the servers that it watches.
+ */
+class Traffic {
+	readonly visitors = new Map<net.Socket, Visitor>();
+	served = 0;
+	/** Told whenever something ended: a request, a stream, a connection. */
+	onEnded: () => void = () => undefined;
+	/** Told of each request on a public connection before the app sees it. */
+	onRequest: (visitor: Visitor, response: http.ServerResponse) => void = () => undefined;
+	/** Told of each new HTTP/2 session on a public connection. */
+	onSession: (visitor: Visitor) => void = () => undefined;
+	readonly #probes = new WeakSet<object>();
+	readonly #watched = new WeakSet<net.Server>();
+	readonly #secure = new WeakMap<object, net.Socket>();
+	readonly #sessions = new WeakMap<object, Visitor>();
+	/** The connection that a server is being told of right now: HTTP/2 sessions are born in between. */
+	#arriving: net.Socket | null = null;
+
+	constructor() {
+		channels.subscribe('http.server.request.start', (message) => this.#started(message as RequestStart));
+	}
+
+	get openRequests(): number {
+		let open = 0;
+		for (const visitor of this.visitors.values()) open += visitor.open.length + visitor.streams;
+		return open;
+	}
+
+	/** Takes a public connection into account; the server is told of it afterwards. */
+	admit(socket: net.Socket, server: net.Server, listenKey: string): Visitor {
+		const protocol = protocolOf(server);
+		const visitor: Visitor = {
+			socket,
+			server,
+			listenKey,
+			kind: protocol === 'tcp' || protocol === 'tls' ? 'raw' : 'http',
+			secure: null,
+			restedAt: performance.now(),
+			lingerMs: (server as RequestStart['server']).keepAliveTimeout || lingerDefaultMs,
+			bytesAtRest: 0,
+			open: [],
+			upgraded: null,
+			session: null,
+			streams: 0,
+			adopted: false,
+		};
+		this.visitors.set(socket, visitor);
+		socket.once('close', () => {
+			if (visitor.kind === 'raw') this.served++;
+			this.visitors.delete(socket);
+			this.onEnded();
+		});
+		return visitor;
+	}
+
+	/** Forgets a connection that lives on elsewhere. */
+	release(visitor: Visitor): void {
+		this.visitors.delete(visitor.socket);
+	}
+
+	/**
+	 * Looks on at a server's events, without being one of its listeners: the count of listeners for `upgrade`, for
+	 * one, decides what Node does with such a request. `direct` servers accept public connections by themselves.
+	 */
+	watch(server: net.Server, direct: string | null): void {
+		if (this.#watched.has(server)) return;
+		this.#watched.add(server);
+		const emit = server.emit;
+		const traffic = this;
+		server.emit = function (this: net.Server, event: string | symbol, ...values: unknown[]): boolean {
+			const before = traffic.#arriving;
+			traffic.#observe(server, event, values, direct);
+			try {
+				return Reflect.apply(emit, this, [event, ...values]) as boolean;
+			} finally {
+				traffic.#arriving = before;
+			}
+		} as typeof server.emit;
+	}
+
+	#observe(server: net.Server, event: string | symbol, values: unknown[], direct: string | null): void {
+		switch (event) {
+			case 'connection':
+				this.#arrived(server, values[0] as net.Socket, direct);
+				break;
+			case 'secureConnection':
+				this.#secured(values[0] as tls.TLSSocket);
+				break;
+			case 'upgrade':
+			case 'connect':
+				this.#upgraded(values[0] as http.IncomingMessage, values[1] as net.Socket);
+				break;
+			case 'session':
+				this.#sessionBegan(values[0] as http2.ServerHttp2Session);
+				break;
+			case 'stream':
+				this.#streamBegan(values[0] as http2.ServerHttp2Stream);
+				break;
+			case 'request':
+				this.#markProbeAnswer(values[0] as http2.Http2ServerRequest, values[1] as http2.Http2ServerResponse);
+				break;
+			default:
+		}
+	}
+
+	#arrived(server: net.Server, socket: net.Socket, direct: string | null): void {
+		this.#arriving = socket;
+		if (this.visitors.has(socket) || this.#secure.has(socket)) return;
+		if (direct !== null) {
+			this.admit(socket, server, direct);
+			return;
+		}
+		this.#probes.add(socket);
+		giveAddress(socket);
+	}
+
+	#secured(socket: tls.TLSSocket): void {
+		this.#arriving = socket;
+		const below = (socket as unknown as SocketInternals)._parent;
+		if (below === undefined) return;
+		this.#secure.set(socket, below);
+		const visitor = this.visitors.get(below);
+		if (visitor) {
+			visitor.secure = socket;
+			visitor.bytesAtRest = socket.bytesRead;
+		} else if (this.#probes.has(below)) {
+			this.#probes.add(socket);
+			giveAddress(socket);
+		}
+	}
+
+	visitorOf(socket: object | null): Visitor | undefined {
+		if (socket === null) return undefined;
+		return this.visitors.get(this.#secure.get(socket) ?? (socket as net.Socket));
+	}
+
+	#upgraded(request: http.IncomingMessage, socket: net.Socket): void {
+		const visitor = this.visitorOf(socket);
+		if (visitor) visitor.upgraded = request.headers.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'other';
+	}
+
+	#sessionBegan(session: http2.ServerHttp2Session): void {
+		const visitor = this.visitorOf(this.#arriving);
+		if (visitor === undefined) {
+			if (this.#arriving && this.#probes.has(this.#arriving)) this.#probes.add(session);
+			return;
+		}
+		visitor.kind = 'http2';
+		visitor.session = session;
+		this.#sessions.set(session, visitor);
+		this.onSession(visitor);
+	}
+
+	#streamBegan(stream: http2.ServerHttp2Stream): void {
+		const visitor = stream.session && this.#sessions.get(stream.session);
+		if (!visitor) return;
+		visitor.streams++;
+		stream.once('close', () => {
+			visitor.streams--;
+			visitor.restedAt = performance.now();
+			this.served++;
+			this.onEnded();
+		});
+	}
+
+	#markProbeAnswer(request: http2.Http2ServerRequest, response: http2.Http2ServerResponse): void {
+		const session = request.stream?.session;
+		if (session && this.#probes.has(session)) response.setHeader(paths.pidHeader, String(process.pid));
+	}
+
+	#started({ request, response, socket, server }: RequestStart): void {
+		if (this.#probes.has(socket)) {
+			response.setHeader(paths.pidHeader, String(process.pid));
+			return;
+		}
+		const visitor = this.visitorOf(socket);
+		if (visitor === undefined) return;
+		visitor.lingerMs = server.keepAliveTimeout || lingerDefaultMs;
+		if (visitor.adopted) {
+			visitor.adopted = false;
+			socket.setTimeout(server.timeout ?? 0);
+		}
+		visitor.open.push(response);
+		response.once('close', () => this.#ended(visitor, response));
+		// The answer may be through before the last of the request has come.
+		request.once('close', () => rest(visitor));
+		this.onRequest(visitor, response);
+	}
+
+	#ended(visitor: Visitor, response: http.ServerResponse): void {
+		visitor.open.splice(visitor.open.indexOf(response), 1);
+		rest(visitor);
+		this.served++;
+		this.onEnded();
+	}
+
+	/** True while something is open on the connection that a client would miss. */
+	isBusy(visitor: Visitor): boolean {
+		if (visitor.open.length > 0 || visitor.streams > 0 || visitor.upgraded !== null || visitor.kind === 'raw')
+			return true;
+		return visitor.kind === 'http' && (visitor.secure ?? visitor.socket).bytesRead > visitor.bytesAtRest;
+	}
+}
+
+function rest(visitor: Visitor): void {
+	visitor.restedAt = performance.now();
+	visitor.bytesAtRest = (visitor.secure ?? visitor.socket).bytesRead;
+}
+
+/** Apps read the client's address; a unix socket has none, and a probe is local. */
+function giveAddress(socket: net.Socket): void {
+	if (socket.remoteAddress !== undefined) return;
+	const local = { remoteAddress: '127.0.0.1', remoteFamily: 'IPv4', remotePort: 1 };
+	for (const [name, value] of Object.entries(local)) {
+		Object.defineProperty(socket, name, { value, configurable: true });
+	}
+}
+
+export = Traffic;

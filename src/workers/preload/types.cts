@@ -1,0 +1,47 @@
+/** Shapes that the preload's files share. */
+import type http = require('node:http');
+import type http2 = require('node:http2');
+import type net = require('node:net');
+import type tls = require('node:tls');
+
+/** What an app asked for with `server.listen(...)`, in any of the forms that Node takes. */
+export interface ListenRequest {
+	/** null: a unix socket. */
+	port: number | null;
+	host: string | null;
+	path: string | null;
+	/** A descriptor, a handle, an exclusive or a reusePort listen: never shared in a cluster, so the gate leaves it alone. */
+	direct: boolean;
+	callback: (() => void) | null;
+	options: {
+		backlog?: number;
+		ipv6Only?: boolean;
+		readableAll?: boolean;
+		writableAll?: boolean;
+		signal?: AbortSignal;
+	};
+}
+
+/** One public connection of a worker. Times are of performance.now(). */
+export interface Visitor {
+	readonly socket: net.Socket;
+	readonly server: net.Server;
+	/** Which listen it came by, as siblings name it too. */
+	readonly listenKey: string;
+	/** raw: nothing is known of what is spoken, so it counts as busy until it ends. */
+	kind: 'http' | 'http2' | 'raw';
+	secure: tls.TLSSocket | null;
+	/** Last moment something was answered, or it came. */
+	restedAt: number;
+	/** How long after that the client may still use it. */
+	lingerMs: number;
+	/** Bytes read when it came to rest; more means that a request is coming in. */
+	bytesAtRest: number;
+	/** Answers that are not through yet, in the order of their requests. */
+	readonly open: http.ServerResponse[];
+	upgraded: 'websocket' | 'other' | null;
+	session: http2.ServerHttp2Session | null;
+	streams: number;
+	/** Taken over from a sibling and not used yet. */
+	adopted: boolean;
+}

@@ -1,0 +1,151 @@
+import http from 'node:http';
+import http2 from 'node:http2';
+import https from 'node:https';
+import net from 'node:net';
+import tls from 'node:tls';
+import { RollcallError } from '../errors.js';
+import { pidHeader } from './control.js';
+import type { ListenProtocol } from './control.js';
+
+/** A private unix socket of a worker, or a TCP address (fork mode). */
+export type ProbeTarget = { socketPath: string } | { host: string; port: number };
+
+export interface ProbeOptions {
+	/** Path of the GET; null asks for nothing but a connection. */
+	path: string | null;
+	/** From connecting to the answer's head. */
+	timeoutMs: number;
+	/** As the worker's status names it; default `http`. */
+	protocol?: ListenProtocol;
+}
+
+export interface ProbeAnswer {
+	/** HTTP status; 0 where a connection was all that could be asked for. */
+	status: number;
+	/** Which process says that it answered; null where the protocol leaves no room for it. The socket's own path names the process too. */
+	pid: number | null;
+}
+
+/** Of an answer's body so much is read, and for so long; health pages are short, but `GET /` may be anything. */
+const bodyBytesMax = 65_536;
+const bodyMs = 250;
+
+/**
+ * Asks a worker whether it is well, with any certificate taken: the socket itself says whose it is. Rejects with
+ * `timeout` or `unreachable`.
+ */
+export async function probe(target: string | ProbeTarget, options: ProbeOptions): Promise<ProbeAnswer> {
+	const where = typeof target === 'string' ? { socketPath: target } : target;
+	const name = 'socketPath' in where ? where.socketPath : `${where.host}:${where.port}`;
+	const abort = new AbortController();
+	const timer = setTimeout(() => abort.abort(), options.timeoutMs);
+	try {
+		return await ask(where, options, abort.signal);
+	} catch (cause) {
+		if (abort.signal.aborted) {
+			throw new RollcallError('timeout', `${name} gave no answer within ${options.timeoutMs} ms.`, {}, { cause });
+		}
+		throw new RollcallError('unreachable', `${name} gave no answer: ${(cause as Error).message}.`, {}, { cause });
+	} finally {
+		clearTimeout(timer);
+		abort.abort();
+	}
+}
+
+function ask(where: ProbeTarget, { path, protocol = 'http' }: ProbeOptions, signal: AbortSignal): Promise<ProbeAnswer> {
+	if (path === null) return askConnection(where, protocol, signal);
+	switch (protocol) {
+		case 'http':
+		case 'https':
+			return askHttp(where, path, protocol, signal);
+		case 'h2':
+		case 'h2c':
+			return askHttp2(where, path, protocol, signal);
+		case 'tls':
+		case 'tcp':
+			return askConnection(where, protocol, signal);
+	}
+}
+
+function askHttp(
+	where: ProbeTarget,
+	path: string,
+	protocol: 'http' | 'https',
+	signal: AbortSignal,
+): Promise<ProbeAnswer> {
+	return new Promise((resolve, reject) => {
+		const options = {
+			...where,
+			path,
+			signal,
+			agent: false as const,
+			headers: { host: 'localhost', connection: 'close', 'user-agent': 'rollcall-probe' },
+		};
+		const request = protocol === 'http' ? http.get(options) : https.get({ ...options, rejectUnauthorized: false });
+		request.once('error', reject);
+		request.once('response', (response) => {
+			const answer = { status: response.statusCode ?? 0, pid: readPid(response.headers[pidHeader]) };
+			const done = (): void => {
+				clearTimeout(timer);
+				resolve(answer);
+			};
+			const timer = setTimeout(done, bodyMs);
+			let bytes = 0;
+			response.on('data', (chunk: Buffer) => {
+				bytes += chunk.length;
+				if (bytes > bodyBytesMax) done();
+			});
+			response.once('close', done);
+			response.on('error', done);
+		});
+	});
+}
+
+function askHttp2(where: ProbeTarget, path: string, protocol: 'h2' | 'h2c', signal: AbortSignal): Promise<ProbeAnswer> {
+	return new Promise((resolve, reject) => {
+		const authority = protocol === 'h2' ? 'https://localhost' : 'http://localhost';
+		const session = http2.connect(authority, { createConnection: () => openConnection(where, protocol) });
+		const fail = (error: Error): void => {
+			session.destroy();
+			reject(error);
+		};
+		session.on('error', fail);
+		signal.addEventListener('abort', () => fail(new Error('aborted')), { once: true });
+		const stream = session.request({ ':path': path, 'user-agent': 'rollcall-probe' });
+		stream.on('error', fail);
+		stream.once('response', (headers) => {
+			resolve({ status: Number(headers[':status']), pid: readPid(headers[pidHeader]) });
+		});
+		stream.resume();
+		stream.once('close', () => session.close());
+		stream.end();
+	});
+}
+
+function askConnection(where: ProbeTarget, protocol: ListenProtocol, signal: AbortSignal): Promise<ProbeAnswer> {
+	return new Promise((resolve, reject) => {
+		const socket = openConnection(where, protocol);
+		const close = (): void => {
+			socket.destroy();
+			reject(new Error('no connection'));
+		};
+		signal.addEventListener('abort', close, { once: true });
+		socket.once('error', reject);
+		socket.once(socket instanceof tls.TLSSocket ? 'secureConnect' : 'connect', () => {
+			resolve({ status: 0, pid: null });
+		});
+		socket.once('close', close);
+	});
+}
+
+function openConnection(where: ProbeTarget, protocol: ListenProtocol): net.Socket {
+	const address = 'socketPath' in where ? { path: where.socketPath } : where;
+	if (protocol === 'http' || protocol === 'h2c' || protocol === 'tcp') return net.connect(address);
+	const alpn = protocol === 'h2' ? { ALPNProtocols: ['h2', 'http/1.1'] } : {};
+	return tls.connect({ ...address, ...alpn, rejectUnauthorized: false });
+}
+
+function readPid(value: string | string[] | undefined): number | null {
+	const pid = Number(value);
+	return Number.isInteger(pid) && pid > 0 ? pid : null;
+}

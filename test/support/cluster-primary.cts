@@ -1,0 +1,23 @@
+/**
+ * A cluster primary of its own, as PM2's daemon is one: it starts workers on a parent's word and says what becomes of
+ * them. Run by test/support/primary.ts.
+ */
+import nodeCluster = require('node:cluster');
+
+const cluster = nodeCluster as unknown as nodeCluster.Cluster;
+cluster.schedulingPolicy = process.env['POLICY'] === 'rr' ? 2 : 1;
+
+interface Start {
+	call: number;
+	file: string;
+	execArgv: string[];
+	env: Record<string, string>;
+}
+
+process.on('message', ({ call, file, execArgv, env }: Start) => {
+	cluster.setupPrimary({ exec: file, execArgv, args: [] });
+	const worker = cluster.fork(env);
+	process.send?.({ call, pid: worker.process.pid });
+	worker.process.on('exit', (code, signal) => process.send?.({ exited: worker.process.pid, code, signal }));
+});
+process.on('disconnect', () => process.exit());
