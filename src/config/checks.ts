@@ -1,4 +1,4 @@
-import { availableParallelism, userInfo } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { KeyPath } from './faults.js';
 import { isLoopback, listensOnSame } from './network.js';
@@ -143,7 +143,7 @@ function socketConflicts(config: Config): Conflict[] {
 		});
 	}
 	for (const [index, app] of config.http_workers.entries()) {
-		const longest = join(config.worker_dir, app.user ?? ownUserName(), 's', `${app.name}-9999999.9999999.99.sock`);
+		const longest = join(config.worker_dir, app.user ?? 'self', 'w', `${app.name}-9999999.9999999.99.sock`);
 		if (!tooLong(longest)) continue;
 		conflicts.push({
 			at: [['worker_dir'], ['http_workers', index, 'name']],
@@ -153,15 +153,6 @@ function socketConflicts(config: Config): Conflict[] {
 		});
 	}
 	return conflicts;
-}
-
-function ownUserName(): string {
-	try {
-		return userInfo().username;
-	} catch {
-		// A user id without an entry in the system's table has no name; the number stands for it.
-		return String(process.getuid?.() ?? 0);
-	}
 }
 
 function listenerConflicts(config: Config): Conflict[] {

@@ -1,4 +1,5 @@
 import {
+	type Alias,
 	type Document,
 	isAlias,
 	isMap,
@@ -9,6 +10,7 @@ import {
 	type Node,
 	parseDocument,
 	type YAMLError,
+	visit,
 } from 'yaml';
 import { type ConfigurationFault, ConfigurationError, type KeyPath } from './faults.js';
 
@@ -21,14 +23,14 @@ export interface Position {
 export interface ConfigurationDocument {
 	/** Plain data; no two places share an object, aliases are copied out. */
 	data: unknown;
-	/** Where the value at a path stands; null if the file does not hold it. */
+	/** Where the value at a path stands (a block section: its key); null if the file does not hold it. */
 	valueAt(path: KeyPath): Position | null;
 	/** Where the last key of a path itself stands; null if the file does not hold it. */
 	keyAt(path: KeyPath): Position | null;
 }
 
 /** An alias may stand in for data; more of them than this, or nested ones that multiply, are an attack on memory. */
-const aliasesMax = 32;
+const aliasesMax = 100;
 
 /** Data only: YAML 1.2 core, no tags, no merge keys, text keys, no key twice. Throws {@link ConfigurationError}. */
 export function parseConfigurationDocument(file: string, text: string): ConfigurationDocument {
@@ -51,19 +53,30 @@ export function parseConfigurationDocument(file: string, text: string): Configur
 		});
 		const faults = [...document.errors, ...document.warnings];
 		if (faults.length > 0) throw new ConfigurationError(faults.map((fault) => syntaxFault(file, lines, fault)));
+		checkAliases(document, (offset) => fail('an alias (*name) of an anchor (&name) above it', 'another name', offset));
 		const data = unshared(document.toJS({ maxAliasCount: aliasesMax }));
 		return {
 			data,
-			valueAt: (path) => startOf(lines, locate(document, path)?.value),
+			valueAt: (path) => startOf(lines, valueNode(locate(document, path))),
 			keyAt: (path) => startOf(lines, locate(document, path)?.key),
 		};
 	} catch (error) {
 		if (error instanceof ConfigurationError) throw error;
-		if (error instanceof ReferenceError)
-			return fail(`aliases (*name) that are known, and at most ${aliasesMax} of them`, 'others', null);
+		if (error instanceof ReferenceError) {
+			return fail(`at most ${aliasesMax} aliases (*name), those behind other aliases counted too`, 'more', null);
+		}
 		if (error instanceof RangeError) return fail('sections that are not nested that deeply', 'deeper ones', null);
 		throw error;
 	}
+}
+
+/** Each look-up goes through the whole file, so they are counted first. */
+function checkAliases(document: Document, refuse: (offset: number | null) => never): void {
+	const aliases: Alias[] = [];
+	visit(document, { Alias: (_key, node) => void aliases.push(node) });
+	if (aliases.length > aliasesMax) throw new ReferenceError('too many aliases');
+	const unknown = aliases.find((alias) => alias.resolve(document) === undefined);
+	if (unknown !== undefined) refuse(unknown.range?.[0] ?? null);
 }
 
 /** The library's own texts quote the file, which may hold secrets; the code says enough. */
@@ -76,9 +89,8 @@ const syntaxTexts: Partial<Record<YAMLError['code'], [expected: string, got: str
 	DUPLICATE_KEY: ['each key once', 'the same key again'],
 	TAG_RESOLVE_FAILED: ['plain data', 'a tag (!name)'],
 	MULTIPLE_DOCS: ['one document', 'a second one (---)'],
-	BAD_ALIAS: ['an alias (*name) of an anchor (&name) above', 'an unknown one'],
 	TAB_AS_INDENT: ['spaces', 'a tab'],
-	BAD_INDENT: ['lines of one section indented alike', 'another indentation'],
+	BAD_INDENT: ['a line indented as its section is, and brackets closed before it', 'another indentation'],
 	BLOCK_AS_IMPLICIT_KEY: ['one "key: value" a line', 'a second colon; put a value that holds ": " in quotes'],
 	MULTILINE_IMPLICIT_KEY: ['"key: value"', 'a line without a colon'],
 	MISSING_CHAR: ['a closing quote or bracket, or a colon with a space after it', 'none'],
@@ -103,6 +115,14 @@ function locate(document: Document, path: KeyPath): { key: unknown; value: unkno
 		found = { key: pair.key, value: hasRange(pair.value) ? pair.value : pair.key };
 	}
 	return found;
+}
+
+/** A block section begins at its first key, a line further down, and nothing stands nowhere: one looks at their own key. */
+function valueNode(found: { key: unknown; value: unknown } | null): unknown {
+	const value = found?.value;
+	const isBlock = (isMap(value) || isSeq(value)) && value.flow !== true;
+	const isNothing = isScalar(value) && value.value === null && value.range?.[0] === value.range?.[1];
+	return isBlock || isNothing ? found?.key : value;
 }
 
 function hasRange(node: unknown): node is Node {

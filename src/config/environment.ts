@@ -2,7 +2,7 @@ import { isScalar, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { type ConfigurationFault, type KeyPath, keyText, nearest } from './faults.js';
 import { configurationSchema } from './schema.js';
-import { unwrapped } from './schema-walk.js';
+import { isContainer, unwrapped } from './schema-walk.js';
 
 /** Variables with this prefix that are no overrides: credentials, and what Rollcall tells its own processes. */
 export const reservedVariables: ReadonlySet<string> = new Set([
@@ -97,8 +97,7 @@ function findTarget(variable: string): Target | string {
 			return 'an unknown one';
 		}
 	}
-	const isSection = schema instanceof z.ZodObject || schema instanceof z.ZodArray || schema instanceof z.ZodRecord;
-	return isSection ? 'a whole section or list' : { path, schema };
+	return isContainer(schema) ? 'a whole section or list' : { path, schema };
 }
 
 function hintFor(variable: string): string {

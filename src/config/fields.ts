@@ -48,7 +48,9 @@ export function whole(min: number, max: number, expected = `a whole number from 
 /** `orWord` may stand instead of the number. */
 export function wholeOr<const Word extends string>(min: number, max: number, orWord: Word) {
 	const expected = `a whole number of at least ${min} or ${orWord}`;
-	return z.union([whole(min, max, expected), z.literal(orWord, { error: expected })], { error: expected });
+	const number = z.int({ error: expected }).min(min, { error: expected });
+	const bounded = number.max(max, { error: `a whole number of at most ${max} or ${orWord}` });
+	return z.union([bounded, z.literal(orWord, { error: expected })], { error: expected });
 }
 
 export function wholeOrPercent(max: number) {

@@ -99,12 +99,17 @@ function checkFolders(path: string): void {
 
 function checkOwner(path: string, stats: Stats): void {
 	const own = process.geteuid?.() ?? 0;
-	if (stats.uid === 0 || stats.uid === own) return;
+	if (isTrustedOwner(stats.uid, own)) return;
 	throw refused(
 		`root or the own user (id ${own}) as owner`,
 		`${path} of the user with id ${stats.uid}`,
 		`chown root ${path}`,
 	);
+}
+
+/** Whoever owns a file can change its mode and its content; root can anyway. */
+export function isTrustedOwner(owner: number, own: number): boolean {
+	return owner === 0 || owner === own;
 }
 
 function existing<Value>(path: string, look: () => Value): Value {

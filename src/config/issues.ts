@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { type ConfigurationFault, gotText, type KeyPath, keyText, nearest } from './faults.js';
-import { keysAt, schemaAt } from './schema-walk.js';
+import { isContainer, keysAt, schemaAt } from './schema-walk.js';
 import { type ConfigurationSource, whereIs } from './source.js';
 
 type Issue = z.core.$ZodIssue;
@@ -20,7 +20,9 @@ function faultsOf(source: ConfigurationSource, issue: Issue): ConfigurationFault
 	if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(source, [...path, key]));
 	if (issue.code === 'invalid_key') {
 		const expected = issue.issues[0]?.message ?? 'another name';
-		return [{ ...keyPlace(source, path), key: keyText(path), expected, got: 'another name', hint: null }];
+		// The name may be a whole assignment with its value, so the place must do.
+		const key = keyText(path.slice(0, -1));
+		return [{ ...keyPlace(source, path), key, expected, got: 'another name', hint: null }];
 	}
 	const value = valueAt(source.data, path);
 	return [
@@ -51,10 +53,9 @@ function keyPlace(source: ConfigurationSource, path: KeyPath) {
 	return position === null ? whereIs(source, path) : { file: source.file, ...position, variable: null };
 }
 
-/** A value is repeated only where a single value without secrets belongs. */
+/** A value is repeated only where a single one without secrets belongs; an address may hold a password. */
 function mayBeShown(path: KeyPath): boolean {
-	if (keysAt(path).length > 0) return false;
-	return !path.some((part) => part === 'env' || part === 'args' || part === 'peers' || part === 'url');
+	return !isContainer(schemaAt(path)) && !path.some((part) => part === 'env' || part === 'args' || part === 'url');
 }
 
 function hintFor(source: ConfigurationSource, path: KeyPath, value: unknown): string | null {

@@ -41,7 +41,13 @@ export type LoadedConfig = Config & {
  */
 export function loadConfig(options: LoadOptions): LoadedConfig {
 	const file = resolve(options.file);
-	const document = parseConfigurationDocument(file, readConfigurationFile(file));
+	return parseConfig(readConfigurationFile(file), { ...options, file });
+}
+
+/** As {@link loadConfig}, for a text that was read already (or is yet to be written) and would stand in `file`. */
+export function parseConfig(text: string, options: LoadOptions): LoadedConfig {
+	const file = resolve(options.file);
+	const document = parseConfigurationDocument(file, text);
 	const { data, overrides, faults } = applyOverrides(file, document.data, options.env);
 	const source = { file, document, overrides, data };
 	const parsed = configurationSchema.safeParse(data);

@@ -11,6 +11,11 @@ export function unwrapped(schema: unknown): z.ZodType {
 	return inner as z.ZodType;
 }
 
+/** Whether it is a section, a list or a set of variables, and so no single value. */
+export function isContainer(schema: unknown): boolean {
+	return schema instanceof z.ZodObject || schema instanceof z.ZodArray || schema instanceof z.ZodRecord;
+}
+
 /** What may stand at a path; null if nothing may. */
 export function schemaAt(path: KeyPath): z.ZodType | null {
 	let schema = unwrapped(configurationSchema);

@@ -29,7 +29,8 @@ const nodeName = matching(/^[a-z0-9-]{1,63}$/, 'a name of 1 to 63 characters out
 const zone = matching(/^[A-Za-z0-9._-]{1,63}$/, 'a name of 1 to 63 letters, digits, dots, dashes and underscores');
 // The name is part of the path of each worker's private socket, which the kernel bounds at 107 bytes.
 const appName = matching(/^[a-z0-9-]{1,31}$/, 'a name of 1 to 31 characters out of a-z, 0-9 and -');
-const userName = matching(/^[a-z_][a-z0-9_-]{0,30}$/, 'the name of a system user');
+// The folder self in worker_dir is that of the daemon's own user.
+const userName = matching(/^(?!self$)[a-z_][a-z0-9_-]{0,30}$/, 'the name of a system user or group');
 const environmentName = matching(
 	/^(?!ROLLCALL_|__proto__$)[A-Za-z_][A-Za-z0-9_]{0,254}$/,
 	'names of variables out of letters, digits and underscores, none of them beginning with ROLLCALL_',
@@ -42,7 +43,7 @@ const node = section({
 		.describe('Name of this node in the fleet; default: the host name up to its first dot, in small letters.'),
 	zone: zone
 		.optional()
-		.describe('Zone (rack, room) of this node; a rollout goes through the nodes zone by zone; none by default.'),
+		.describe('Zone (rack, room) of this node; a rollout goes through the nodes zone by zone; default none.'),
 });
 
 const socket = section({
@@ -66,7 +67,7 @@ const http = section({
 		.default('127.0.0.1')
 		.describe('Address that the operations API listens on; anything but loopback needs tls; default 127.0.0.1.'),
 	port: listenPort.default(9925).describe('TCP port of the operations API, 0 takes a free one; default 9925.'),
-	tls: tls.optional().describe('Certificate and key, which turn HTTP into HTTPS; off by default.'),
+	tls: tls.optional().describe('Certificate and key, which turn HTTP into HTTPS; default: off.'),
 });
 
 const healthListener = section({
@@ -76,10 +77,10 @@ const healthListener = section({
 
 const operationsApi = section({
 	socket: socket.prefault({}).describe('The admin socket, which is always on.'),
-	http: http.optional().describe('The operations API over TCP, always with credentials; off unless given.'),
+	http: http.optional().describe('The operations API over TCP, always with credentials; default: off.'),
 	health: healthListener
 		.optional()
-		.describe('A plain listener with /livez and /readyz alone, for load balancers; off unless given.'),
+		.describe('A plain listener with /livez and /readyz alone, for load balancers; default: off.'),
 });
 
 const health = section({
@@ -119,7 +120,7 @@ const httpWorker = section({
 	),
 	cwd: path()
 		.optional()
-		.describe("Folder that the app runs in, relative to the configuration file's folder, which is the default."),
+		.describe("Folder that the app runs in, relative to the configuration file's folder; default: that folder."),
 	args: list(text(), 256, 'texts').default([]).describe('Arguments of the script; default none.'),
 	interpreter: path('the name or path of a program')
 		.default('node')
@@ -136,7 +137,7 @@ const httpWorker = section({
 		.describe('Environment variables of the app as texts (numbers in quotes); they win over env_file; default none.'),
 	env_file: path()
 		.optional()
-		.describe('File of KEY=VALUE lines for the environment of the app, not readable by others; none by default.'),
+		.describe('File of KEY=VALUE lines for the environment of the app, not readable by others; default none.'),
 	health: health.prefault({}).describe('How a worker proves that it is healthy.'),
 	gate: truth()
 		.default(true)
@@ -160,7 +161,7 @@ const httpWorker = section({
 		),
 	max_memory: size()
 		.optional()
-		.describe('Resident memory above which a worker is replaced, as a size; no limit by default.'),
+		.describe('Resident memory above which a worker is replaced, as a size; default: no limit.'),
 	crash_loop: crashLoop.prefault({}).describe('When a worker that keeps crashing is given up.'),
 });
 
@@ -169,7 +170,7 @@ const peer = section({
 	url: matching(/^wss?:\/\/[^\s\p{Cc}]+$/u, 'an address that begins with wss:// (or ws:// on loopback)').describe(
 		"Address of the peer's cluster.listen, as wss://HOST:PORT (ws:// with secret_file); must be given.",
 	),
-	zone: zone.optional().describe("The peer's zone, used until the peer itself has said it; none by default."),
+	zone: zone.optional().describe("The peer's zone, used until the peer itself has said it; default none."),
 });
 
 const cluster = section({
@@ -184,12 +185,12 @@ const cluster = section({
 	})
 		.optional()
 		.describe(
-			'Mutual TLS between the nodes, required when any address is not loopback; exactly one of tls and secret_file must be given.',
+			'Mutual TLS between the nodes, required when any address is not loopback; exactly one of tls and secret_file is needed; default none.',
 		),
 	secret_file: path()
 		.optional()
 		.describe(
-			'File with the shared secret, at least 16 bytes and not readable by others; for loopback addresses only.',
+			'File with the shared secret, at least 16 bytes and not readable by others; for loopback addresses only; default none.',
 		),
 	peers: list(peer, nodesMax, 'peers')
 		.default([])
@@ -247,8 +248,10 @@ export const configurationSchema = section({
 		),
 	runtime_dir: path().default('/run/rollcall').describe('Folder of the admin socket; default /run/rollcall.'),
 	operations_api: operationsApi.prefault({}).describe('Where operations are taken.'),
-	http_workers: list(httpWorker, 128, 'apps').default([]).describe('The http apps that this node runs.'),
-	cluster: cluster.optional().describe('The other nodes and how they are reached; without it the node stands alone.'),
+	http_workers: list(httpWorker, 128, 'apps').default([]).describe('The http apps that this node runs; default none.'),
+	cluster: cluster
+		.optional()
+		.describe('The other nodes and how they are reached; without it the node stands alone; default none.'),
 	rollout: rollout.prefault({}).describe('How a rolling restart goes through the fleet.'),
 	logging: logging.prefault({}).describe("The daemon's log and the workers' log files."),
 }).describe('Configuration of Rollcall.');

@@ -18,7 +18,8 @@ export function durationMs(text: string): number {
 
 /** The shortest text for a number of milliseconds, for messages. */
 export function durationText(ms: number): string {
-	const unit = (['h', 'm', 's'] as const).find((candidate) => ms > 0 && ms % milliseconds[candidate] === 0) ?? 'ms';
+	if (ms === 0) return '0s';
+	const unit = (['h', 'm', 's'] as const).find((candidate) => ms % milliseconds[candidate] === 0) ?? 'ms';
 	return `${ms / milliseconds[unit]}${unit}`;
 }
 
