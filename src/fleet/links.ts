@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { NodeName } from '../rollout/types.js';
 import type { Clock } from './clock.js';
@@ -15,7 +16,8 @@ export interface LinksEvents {
 }
 
 export interface LinksOptions {
-	cluster: Cluster;
+	/** null: this node stands alone; it neither listens nor dials. */
+	cluster: Cluster | null;
 	/** Asked at each handshake. */
 	introduce(): Introduction;
 	clock: Clock;
@@ -70,7 +72,7 @@ interface Peer {
 export class Links extends EventEmitter<LinksEvents> {
 	readonly #peers = new Map<NodeName, Peer>();
 	readonly #unproven = new Set<Link>();
-	#cluster: Cluster;
+	#cluster: Cluster | null;
 	#listener: Listener | null = null;
 	#serial = 0;
 	#closed = false;
@@ -78,12 +80,12 @@ export class Links extends EventEmitter<LinksEvents> {
 	constructor(private readonly options: LinksOptions) {
 		super();
 		this.#cluster = options.cluster;
-		for (const { name, url } of options.cluster.peers) this.#peers.set(name, newPeer(name, url));
+		for (const { name, url } of options.cluster?.peers ?? []) this.#peers.set(name, newPeer(name, url));
 	}
 
 	/** Listens, then dials everyone. Throws `address_in_use`. */
 	async start(): Promise<void> {
-		this.#listener = await this.#listen(this.#cluster);
+		if (this.#cluster) this.#listener = await this.#listen(this.#cluster);
 		for (const peer of this.#peers.values()) this.#dial(peer);
 	}
 
@@ -139,6 +141,7 @@ export class Links extends EventEmitter<LinksEvents> {
 	/** Takes over another configuration: added, removed and moved peers, new keys; every other link stays as it is. */
 	async reconfigure(next: Cluster): Promise<void> {
 		const before = this.#cluster;
+		if (!before) throw new RollcallError('unavailable', 'This node was started without `cluster:`.');
 		if (mustListenAnew(before, next)) {
 			const samePort = before.listen.port === next.listen.port;
 			if (samePort) this.#listener?.close();
@@ -217,7 +220,7 @@ export class Links extends EventEmitter<LinksEvents> {
 		peer.dialing = dial(
 			peer.url,
 			peer.node,
-			this.#cluster.tls,
+			this.#cluster?.tls ?? null,
 			(channel) => {
 				const link = this.#open(channel, 'dialer', peer);
 				peer.dialing = { link, cancel: () => link?.close('another link is in use') };
@@ -264,7 +267,7 @@ export class Links extends EventEmitter<LinksEvents> {
 			expected: peer?.node ?? null,
 			introduction: this.options.introduce(),
 			isMember: (name: NodeName) => this.#peers.has(name),
-			secret: this.#cluster.secret,
+			secret: this.#cluster?.secret ?? null,
 			clock,
 			handshakeMs,
 			pingEveryMs,

@@ -65,10 +65,11 @@ export interface Fleet extends EventEmitter<FleetEvents> {
 	/** Resolves when the 200 may be sent (ROLLOUT.md, 1): the lease is held and the first step is allowed, or the local job is queued. */
 	startRollout(request: RolloutRequest): Promise<RolloutView>;
 	plan(request: RolloutRequest): RolloutPlan;
-	pause(id: RolloutId): Promise<RolloutView>;
-	resume(id: RolloutId, skip: readonly NodeName[]): Promise<RolloutView>;
-	abort(id: RolloutId): Promise<RolloutView>;
-	admit(node: NodeName): Promise<void>;
+	/** `user` says whose word it is, in what is told of the rollout. */
+	pause(id: RolloutId, user?: string): Promise<RolloutView>;
+	resume(id: RolloutId, skip: readonly NodeName[], user?: string): Promise<RolloutView>;
+	abort(id: RolloutId, user?: string): Promise<RolloutView>;
+	admit(node: NodeName, user?: string): Promise<void>;
 	get(id: RolloutId): RolloutView | undefined;
 	/** Newest first, at most `limit`. */
 	list(limit: number): RolloutView[];

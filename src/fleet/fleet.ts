@@ -1,0 +1,315 @@
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { join } from 'node:path';
+import { RollcallError } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { CoreRequest, PeerMessage } from '../rollout/protocol.js';
+import type { NodeName, Readiness, RolloutId, RolloutPlan, RolloutView, Snapshot } from '../rollout/types.js';
+import { type Clock, systemClock } from './clock.js';
+import { startedCore } from './core.js';
+import type { Introduction } from './link.js';
+import { Links } from './links.js';
+import { type FleetConfig, type Membership, readMembership } from './membership.js';
+import { peerMessage } from './messages.js';
+import { openRecordLog, type RecordLog } from './records.js';
+import { Shell } from './shell.js';
+import { checkHere, noConfigHash, runStep, type StepPorts } from './steps.js';
+import type { ClusterNode, Fleet, FleetEvents, LocalNode, ReplicationRow, RolloutRequest } from './types.js';
+import { messageBytesMax } from './websocket.js';
+import { type Hello, parseFrame } from './wire.js';
+
+export interface FleetOptions {
+	config: FleetConfig;
+	/** Holds records.log; made with 0700 if it is not there. */
+	stateDir: string;
+	/** Of this build, for peers to show. */
+	version: string;
+	local: LocalNode;
+	/** Reads the configuration file again for the service clustering_config; throws with key and fault. */
+	readConfig(): FleetConfig | Promise<FleetConfig>;
+	logger: Logger;
+	clock?: Clock;
+}
+
+/** File name below the state folder. */
+export const recordsFile = 'records.log';
+
+/**
+ * Starts the fleet's side of this node: reads its records, counts the boot, listens and dials. Throws `configuration`
+ * (a key, certificate or secret that cannot be used), `address_in_use`, `unavailable` (the record file).
+ */
+export async function createFleet(options: FleetOptions): Promise<Fleet> {
+	const membership = readMembership(options.config);
+	const log = await openRecordLog(join(options.stateDir, recordsFile));
+	const fleet = new RunningFleet(options, membership, log);
+	try {
+		await fleet.start();
+	} catch (error) {
+		await fleet.close();
+		throw error;
+	}
+	return fleet;
+}
+
+class RunningFleet extends EventEmitter<FleetEvents> implements Fleet {
+	readonly #clock: Clock;
+	readonly #links: Links;
+	readonly #shell: Shell;
+	readonly #closing = new AbortController();
+	readonly #process = randomUUID();
+	/** As peers last said it of themselves. */
+	readonly #readiness = new Map<NodeName, Readiness>();
+	#instance = '';
+
+	constructor(
+		private readonly options: FleetOptions,
+		private membership: Membership,
+		private readonly log: RecordLog,
+	) {
+		super();
+		this.setMaxListeners(0);
+		const { config, local, logger } = options;
+		this.#clock = options.clock ?? systemClock;
+		const leaseMs = config.rollout.lease;
+		this.#links = new Links({
+			cluster: membership.cluster,
+			introduce: () => this.#introduction(),
+			clock: this.#clock,
+			logger,
+			pingEveryMs: leaseMs / 3,
+			silenceMs: leaseMs,
+		});
+		this.#shell = new Shell({
+			createCore: () => startedCore(config, this.membership),
+			log,
+			process: this.#process,
+			clock: this.#clock,
+			logger,
+			send: (to, message) => this.#send(to, message),
+			readiness: () => local.readiness(),
+			snapshot: () => this.#snapshot(),
+			check: (request) => checkHere(this.#stepPorts(), request),
+			runStep: (step, onProgress) => runStep(this.#stepPorts(), step, onProgress),
+			booted: (boot, instance) => this.#booted(boot, instance),
+			newId: randomUUID,
+		});
+	}
+
+	async start(): Promise<void> {
+		const { damage } = this.log;
+		this.#listen();
+		await this.#shell.start(this.log.recovered, damage?.forgotten ?? false);
+		await this.#links.start();
+		if (!damage) return;
+		const kept = damage.keptAs === null ? 'it could not be kept aside' : `kept as ${damage.keptAs}`;
+		const reason = `cut at byte ${damage.offset}, ${damage.lostBytes} bytes lost, ${kept}`;
+		this.options.logger.error({ event: 'records_damaged', file: this.log.file, reason, forgotten: damage.forgotten });
+		// Whoever made this fleet listens from the next turn on.
+		setImmediate(() => this.emit('recordError', { file: this.log.file, reason }));
+	}
+
+	async startRollout(request: RolloutRequest): Promise<RolloutView> {
+		return required(await this.#shell.request(coreRequest(request)));
+	}
+	plan(request: RolloutRequest): RolloutPlan {
+		const { core } = this.#shell;
+		if (!core) throw new RollcallError('unavailable', 'The record file of this node cannot be written; see the log.');
+		return core.plan(coreRequest(request));
+	}
+	async pause(id: RolloutId, user = ''): Promise<RolloutView> {
+		return required(await this.#shell.operator({ kind: 'pause', rollout: id, user }));
+	}
+	async resume(id: RolloutId, skip: readonly NodeName[], user = ''): Promise<RolloutView> {
+		return required(await this.#shell.operator({ kind: 'resume', rollout: id, skip: [...skip], user }));
+	}
+	async abort(id: RolloutId, user = ''): Promise<RolloutView> {
+		return required(await this.#shell.operator({ kind: 'abort', rollout: id, user }));
+	}
+	async admit(node: NodeName, user = ''): Promise<void> {
+		await this.#shell.operator({ kind: 'admit', node, user });
+	}
+	get(id: RolloutId): RolloutView | undefined {
+		return this.#shell.core?.view(id);
+	}
+	list(limit: number): RolloutView[] {
+		return this.#shell.core?.views(limit) ?? [];
+	}
+
+	clusterStatus(): { node: NodeName; boot: number; coordinator: NodeName | null; nodes: ClusterNode[] } {
+		const { self, members } = this.membership;
+		const peers = new Map(this.#links.status().map((peer) => [peer.node, peer]));
+		const nodes = members.map(({ name, zone }): ClusterNode => {
+			if (name === self) return this.#ownRow(zone);
+			const peer = peers.get(name);
+			const readiness = peer?.link ? this.#readiness.get(name) : undefined;
+			return {
+				name,
+				zone: peer?.hello?.zone ?? zone,
+				link: peer?.link ? 'up' : 'down',
+				boot: peer?.hello?.boot ?? null,
+				ready: readiness ? isReady(readiness) : null,
+				availability: readiness?.availability ?? null,
+				version: peer?.hello?.version ?? null,
+				rtt_ms: rounded(peer?.rttMs),
+				last_seen: peer?.lastSeen ?? null,
+			};
+		});
+		return { node: self, boot: this.#shell.boot, coordinator: this.#shell.core?.coordinator() ?? null, nodes };
+	}
+
+	replication(): ReplicationRow[] {
+		return this.#links.status().map((peer) => ({
+			node: peer.node,
+			url: peer.url,
+			connected: peer.link !== null,
+			since: peer.since,
+			rtt_ms: rounded(peer.rttMs),
+			sent: peer.sent,
+			received: peer.received,
+			reconnects: peer.reconnects,
+		}));
+	}
+
+	stores(): { table: string; record_count: number; table_size: number }[] {
+		const { entries, bytes } = this.log.size();
+		return [{ table: 'rollout_records', record_count: entries, table_size: bytes }];
+	}
+
+	async close(): Promise<void> {
+		this.#closing.abort();
+		this.#links.close();
+		this.#shell.close();
+		await this.log.close();
+	}
+
+	#listen(): void {
+		const { local, logger } = this.options;
+		this.#shell.on('changed', (view) => this.emit('rollout', view));
+		this.#shell.on('failed', (error) => this.emit('recordError', { file: this.log.file, reason: error.message }));
+		local.onReadiness(() => this.#shell.tell({ kind: 'readiness', readiness: local.readiness() }));
+		this.#links.on('up', ({ node, hello }) => {
+			this.emit('link', { node, up: true, reason: null });
+			this.#shell.tell({ kind: 'link_up', hello: coreHello(hello) });
+		});
+		this.#links.on('down', ({ node, reason }) => {
+			this.emit('link', { node, up: false, reason });
+			this.#shell.tell({ kind: 'link_down', node });
+		});
+		this.#links.on('frame', ({ node, link, text }) => {
+			const parsed = parseFrame(peerMessage, text);
+			if (parsed.ok) this.#received(node, parsed.value);
+			else {
+				logger.warn({ event: 'peer_message_refused', node, reason: parsed.reason });
+				this.#links.closeLink(node, link, parsed.reason);
+			}
+		});
+	}
+
+	#received(from: NodeName, message: PeerMessage): void {
+		if (message.kind === 'greeting') this.#readiness.set(from, message.readiness);
+		if (message.kind === 'report' || message.kind === 'promise') this.#readiness.set(from, message.report.readiness);
+		this.#shell.tell({ kind: 'message', from, message });
+	}
+
+	#send(to: NodeName, message: PeerMessage): void {
+		const text = JSON.stringify(message);
+		if (text.length <= messageBytesMax / 3 || Buffer.byteLength(text) <= messageBytesMax) this.#links.send(to, text);
+		else this.options.logger.error({ event: 'message_too_long', to, kind: message.kind, characters: text.length });
+	}
+
+	#booted(boot: number, instance: string): void {
+		const again = this.#instance !== '';
+		this.#instance = instance;
+		this.options.logger.info({ event: 'booted', boot, instance });
+		// After a core was started anew within this process, peers must hear of its boot, and it of its peers.
+		if (again) this.#links.redialAll('the node started its records anew');
+	}
+
+	#introduction(): Introduction {
+		const { self, members, memberHash } = this.membership;
+		return {
+			node: self,
+			zone: members.find((member) => member.name === self)?.zone ?? null,
+			boot: this.#shell.boot,
+			instance: this.#instance,
+			process: this.#process,
+			version: this.options.version,
+			memberHash,
+			members: members.map((member) => member.name),
+		};
+	}
+
+	#snapshot(): Snapshot {
+		return {
+			boot: this.#shell.boot,
+			workers: this.options.local.snapshot().workers,
+			links: this.#links.live(),
+			configHash: this.membership.configHash ?? noConfigHash,
+		};
+	}
+
+	#stepPorts(): StepPorts {
+		return {
+			local: this.options.local,
+			links: this.#links,
+			clock: this.#clock,
+			readConfig: async () => this.options.readConfig(),
+			snapshot: () => this.#snapshot(),
+			apply: (membership) => this.#apply(membership),
+			closing: this.#closing.signal,
+		};
+	}
+
+	async #apply(next: Membership): Promise<void> {
+		const before = this.membership;
+		if (next.self !== before.self)
+			throw new RollcallError(
+				'unavailable',
+				`node.name is ${next.self} now, this node runs as ${before.self}: restart it.`,
+			);
+		if ((next.cluster === null) !== (before.cluster === null))
+			throw new RollcallError('unavailable', 'cluster: was added or taken out as a whole: restart this node.');
+		if (!next.cluster) return;
+		await this.#links.reconfigure(next.cluster);
+		this.membership = next;
+		this.#shell.tell({ kind: 'members', members: next.members, memberHash: next.memberHash });
+	}
+
+	#ownRow(zone: string | null): ClusterNode {
+		const readiness = this.options.local.readiness();
+		return {
+			name: this.membership.self,
+			zone,
+			link: 'self',
+			boot: this.#shell.boot,
+			ready: isReady(readiness),
+			availability: readiness.availability,
+			version: this.options.version,
+			rtt_ms: null,
+			last_seen: Math.round(this.#clock.wall()),
+		};
+	}
+}
+
+function coreRequest(request: RolloutRequest): CoreRequest {
+	const { type, service, app, replicated, user, maxUnavailable, onFailure } = request;
+	return { type, service, app, replicated, user, maxUnavailable: maxUnavailable ?? null, onFailure: onFailure ?? null };
+}
+
+function coreHello({ node, boot, instance, process, protocol, memberHash }: Hello) {
+	return { node, boot, instance, process, protocol, memberHash };
+}
+
+function required(view: RolloutView | null): RolloutView {
+	if (view) return view;
+	throw new RollcallError('internal', 'The rollout core answered without a view.');
+}
+
+/** As `/readyz` has it: every app has a healthy worker, nobody took the node out, and it does not drain. */
+function isReady({ apps, availability, draining }: Readiness): boolean {
+	return !draining && availability !== 'Unavailable' && apps.every((app) => app.healthy > 0);
+}
+
+function rounded(milliseconds: number | null | undefined): number | null {
+	return milliseconds === null || milliseconds === undefined ? null : Math.round(milliseconds * 1000) / 1000;
+}
