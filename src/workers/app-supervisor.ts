@@ -1,0 +1,372 @@
+import { EventEmitter } from 'node:events';
+import PQueue from 'p-queue';
+import { messageOf, RollcallError } from '../errors.js';
+import { isAlive } from '../system/process.js';
+import { Crew, type CrewParts, isNode } from './crew.js';
+import { farewellMs } from './control.js';
+import { DailyCare } from './daily.js';
+import type { Pm2Process } from './pm2.js';
+import { type ReplacementOutcome, ReplacementRunner } from './replacement-runner.js';
+import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp, WorkerIdentity } from './types.js';
+import type { Worker } from './worker.js';
+import { appOf } from './worker-id.js';
+
+export interface AppSupervisorEvents {
+	crashed: [{ worker: WorkerIdentity; app: string; reason: string }];
+	restarted: [{ app: string; id: string; reason: string }];
+}
+
+const jobsMax = 100;
+const settleRequests = 5;
+const settleCapMs = 500;
+const goneTimeoutMs = 5_000;
+/** After a replacement for a worn-out worker was refused, the next try comes so much later. */
+const wornOutRetryMs = 30_000;
+
+/**
+ * Keeps one app's workers as wanted. Who decides what: PM2 alone starts a crashed worker again, be the control plane up or
+ * not; this class alone starts, replaces, ends and gives up. So a worker that is to leave is stopped in PM2 first, and a
+ * worker that is given up is deleted there; whatever else ends comes back without anything being done here but to look
+ * whether it serves again. Jobs on the set (a start, a replacement) run one after the other.
+ */
+export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
+	readonly crew: Crew;
+	private readonly daily: DailyCare;
+	private readonly jobs = new PQueue({ concurrency: 1 });
+	/** Workers that wait for a successor, and those whose last try was refused, until when. */
+	private readonly wornOut = new Map<string, number>();
+	private stopped = false;
+	/** What was taken in is not looked after one by one before the set as a whole was looked at. */
+	private converging = false;
+
+	constructor(
+		/** As wanted now. */
+		public app: WorkerApp,
+		parts: CrewParts,
+	) {
+		super();
+		this.crew = new Crew(app.name, parts);
+		this.daily = new DailyCare(this.crew, {
+			serving: (worker) => this.serving(worker),
+			wornOut: (worker, reason, detail) => this.replaceWornOut(worker, reason, detail),
+		});
+	}
+
+	get workers(): Worker[] {
+		return [...this.crew.workers.values()];
+	}
+
+	/** The host is connected and holds these rows: takes in what lives, ends what nobody wants, starts what is missing. */
+	async hostUp(rows: readonly Pm2Process[]): Promise<void> {
+		this.converging = true;
+		// A host that is new, or heard again, is a new chance for what was given up.
+		for (const worker of this.workers) if (worker.state === 'failed') this.crew.forget(worker);
+		const own = rows.filter((row) => appOf(row.name) === this.app.name);
+		for (const worker of this.workers) {
+			if (!own.some((row) => row.name === worker.id)) worker.pmId = null;
+		}
+		for (const row of own) this.listen(this.crew.adopt(row, this.app));
+		for (const record of this.crew.parts.records.memory.workers) {
+			if (record.app !== this.app.name || this.crew.workers.has(record.id) || !isAlive(record)) continue;
+			this.listen(this.crew.adoptOrphan(record, record.release, this.app));
+		}
+		await this.jobs.add(() => this.converge());
+	}
+
+	/** The host is gone; PM2 knows nothing of the workers any more, though they may live. */
+	hostDown(): void {
+		for (const worker of this.workers) {
+			worker.pmId = null;
+			if (!worker.isAlive && worker.state !== 'failed') this.crew.forget(worker);
+		}
+	}
+
+	/** PM2 forked the worker anew. */
+	forked(row: Pm2Process): void {
+		const worker = this.crew.workers.get(row.name);
+		if (!worker || worker.pmId !== row.pmId || row.pid === null) return;
+		worker.attach(row.pid);
+	}
+
+	/**
+	 * Replaces every worker by one of the app as given. With `before`, only what lives of that set has to go, and what
+	 * came after it counts as new: so a replacement that was cut off in the middle goes forward.
+	 */
+	replace(
+		app: WorkerApp,
+		before: readonly WorkerIdentity[] | null,
+		deadlineMs: number,
+		onProgress: (text: string) => void,
+	): Promise<ReplacementResult> {
+		return this.job(async () => {
+			this.app = app;
+			const old = before?.filter((one) => appOf(one.id) === app.name) ?? this.identities();
+			const oldIds = new Set(before ? old.filter(isAlive).map((one) => one.id) : this.workers.map((one) => one.id));
+			if (before && oldIds.size === 0 && this.readiness().healthy >= app.instances) return this.result(old, null);
+			const existing = this.workers.filter((worker) => !oldIds.has(worker.id) && worker.state !== 'failed');
+			this.crew.parts.records.memory.replacing[app.name] = old;
+			const outcome = await this.exchange(
+				this.workers.filter((worker) => oldIds.has(worker.id)),
+				existing,
+				app.instances,
+				deadlineMs,
+				onProgress,
+			);
+			return this.result(old, outcome);
+		});
+	}
+
+	/** Drains and ends every worker, side by side. */
+	async endAll(): Promise<void> {
+		this.stopped = true;
+		this.jobs.clear();
+		await Promise.all(this.workers.map((worker) => this.crew.drain(worker)));
+	}
+
+	close(): void {
+		this.stopped = true;
+		this.jobs.clear();
+		for (const worker of this.workers) worker.detach();
+		this.removeAllListeners();
+	}
+
+	identities(): ProvenWorker[] {
+		return this.workers.flatMap((worker) =>
+			worker.identity ? [{ ...worker.identity, proven: worker.healthy, joined: worker.joined }] : [],
+		);
+	}
+
+	readiness(): AppReadiness {
+		const { name, instances } = this.app;
+		const healthy = this.workers.filter((worker) => worker.joined && worker.healthy).length;
+		if (healthy >= instances)
+			return { app: name, wanted: instances, healthy, degraded: this.crew.parts.host.complaint };
+		const troubled = this.workers.find((worker) => worker.trouble !== null);
+		const detail = troubled ? `${troubled.id} ${troubled.state}: ${troubled.trouble}` : this.crew.parts.host.complaint;
+		return { app: name, wanted: instances, healthy, degraded: detail ?? `${healthy} of ${instances} workers healthy` };
+	}
+
+	/** Brings the set to what is wanted after whatever happened while nobody looked. */
+	private async converge(): Promise<void> {
+		await this.untilLinked();
+		const { replacing } = this.crew.parts.records.memory;
+		const half = replacing[this.app.name];
+		const orphans = this.workers.filter((worker) => worker.pmId === null && worker.isAlive);
+		const halfIds = new Set((half ?? []).filter(isAlive).map((one) => one.id));
+		const leaving = this.workers.filter((worker) => orphans.includes(worker) || halfIds.has(worker.id));
+		const staying = this.workers.filter((worker) => !leaving.includes(worker) && worker.state !== 'failed');
+		const surplus = staying.slice(this.app.instances);
+		if (half || leaving.length > 0 || surplus.length > 0) {
+			const { deadlineMs, soakMs } = this.app.health;
+			const outcome = await this.exchange(
+				leaving,
+				staying,
+				this.app.instances,
+				deadlineMs + soakMs + this.app.drainTimeoutMs + goneTimeoutMs,
+				() => undefined,
+			);
+			if (outcome.outcome !== 'back') this.say('replacement_unfinished', outcome.reason ?? outcome.outcome);
+		}
+		this.converging = false;
+		for (const worker of this.workers) {
+			if (worker.state === 'starting' && worker.link) this.daily.begin(worker);
+		}
+		await this.startMissing();
+	}
+
+	/** What was adopted gets a moment to answer, so that it is seen what serves already. */
+	private async untilLinked(): Promise<void> {
+		const { clock } = this.crew.parts;
+		const until = clock.now() + this.app.health.timeoutMs + 1_000;
+		while (clock.now() < until && this.workers.some((worker) => worker.isAlive && !worker.link)) await clock.sleep(10);
+		await Promise.all(
+			this.workers.map(async (worker) => {
+				if (worker.state !== 'starting' || !worker.link) return;
+				const status = await worker.status();
+				if (!status?.joined) return;
+				const { healthy, detail } = await worker.probe();
+				worker.joined = true;
+				worker.healthy = healthy;
+				worker.set('serving', healthy ? null : detail);
+				this.daily.takeOver(worker);
+			}),
+		);
+	}
+
+	/** First start: each worker by itself, with PM2's back-off and the crash loop's limits when it will not stand. */
+	private async startMissing(): Promise<void> {
+		const missing = this.app.instances - this.workers.length;
+		if (missing <= 0 || this.stopped) return;
+		const started = await Promise.all(
+			(await this.crew.reserve(missing)).map((id) =>
+				this.crew.start(id, this.app, this.freeSlot()).then(
+					(worker) => this.listen(worker),
+					(error: unknown) => this.say('worker_start_failed', messageOf(error)),
+				),
+			),
+		);
+		await Promise.all(started.map((worker) => worker && this.firstChance(worker)));
+	}
+
+	/** Resolves once it is known whether the worker serves: it does, it is given up, or its time is over. */
+	private async firstChance(worker: Worker): Promise<void> {
+		const { clock } = this.crew.parts;
+		const { deadlineMs, soakMs } = this.app.health;
+		const until = clock.now() + deadlineMs + soakMs;
+		while (worker.state !== 'serving' && worker.state !== 'failed' && clock.now() < until && !this.stopped) {
+			await clock.sleep(10);
+		}
+	}
+
+	/** One replacement: `leaving` make room for so many new ones that `wanted` are there with those `staying`. */
+	private async exchange(
+		leaving: readonly Worker[],
+		staying: readonly Worker[],
+		wanted: number,
+		deadlineMs: number,
+		onProgress: (text: string) => void,
+	): Promise<ReplacementOutcome> {
+		const kept = staying.slice(0, wanted);
+		const unproven = kept.filter((worker) => worker.state !== 'serving');
+		const fresh = await this.crew.reserve(wanted - kept.length);
+		const olds = [...leaving, ...staying.slice(wanted)];
+		const inPlace = !isNode(this.app);
+		const slots = new Map(fresh.map((id, index) => [id, inPlace ? (this.slotOf(olds[index]) ?? index) : index]));
+		for (const worker of unproven) worker.inReplacement = true;
+		const runner = new ReplacementRunner(
+			this.crew,
+			this.app,
+			{
+				news: [...unproven.map((worker) => worker.id), ...fresh],
+				olds: olds.map((worker) => worker.id),
+				order: inPlace ? 'old_first' : 'new_first',
+				surge: inPlace ? 1 : this.app.surge,
+				soakMs: this.app.health.soakMs,
+				proofTimeoutMs: this.app.health.deadlineMs + this.app.health.soakMs,
+				settle: { requests: settleRequests, capMs: Math.min(settleCapMs, this.app.health.soakMs) },
+				drainTimeoutMs: this.app.drainTimeoutMs + farewellMs,
+				goneTimeoutMs,
+			},
+			slots,
+			onProgress,
+			(worker) => {
+				worker.inReplacement = false;
+				this.listen(worker);
+				this.daily.takeOver(worker);
+			},
+		);
+		const outcome = await runner.run(deadlineMs);
+		delete this.crew.parts.records.memory.replacing[this.app.name];
+		await this.crew.parts.records.save();
+		return outcome;
+	}
+
+	private result(before: readonly WorkerIdentity[], outcome: ReplacementOutcome | null): ReplacementResult {
+		const wanted = this.app.instances;
+		const full = this.readiness().healthy >= wanted;
+		const oldGone = !before.some(isAlive);
+		const word = outcome?.outcome ?? 'back';
+		const judged = word === 'back' ? (full && oldGone ? 'back' : 'failed') : full ? 'refused' : 'failed';
+		const lacking = full ? 'old processes still live' : `${this.readiness().healthy} of ${wanted} workers healthy`;
+		return {
+			outcome: judged,
+			before: before.map(({ id, pid, started }) => ({ id, pid, started })),
+			after: this.identities(),
+			wanted,
+			oldGone,
+			cutOff: outcome?.cutOff ?? 0,
+			reason: judged === 'back' ? null : `${this.app.name}: ${outcome?.reason ?? lacking}`,
+		};
+	}
+
+	/** Hears of what happens to the worker's process outside of a replacement. */
+	private listen(worker: Worker): Worker {
+		worker.removeAllListeners('gone');
+		worker.removeAllListeners('linked');
+		worker.on('gone', (identity) => this.gone(worker, identity));
+		worker.on('linked', () => {
+			this.crew.remember();
+			if (!this.converging && !worker.inReplacement && worker.state !== 'draining') this.daily.begin(worker);
+		});
+		if (!this.converging && worker.link && worker.state !== 'serving') this.daily.begin(worker);
+		return worker;
+	}
+
+	private gone(worker: Worker, identity: WorkerIdentity): void {
+		if (worker.inReplacement || worker.state === 'draining' || worker.state === 'failed' || this.stopped) return;
+		if (worker.pmId === null) {
+			this.crew.forget(worker);
+			if (worker.host.isUp) void this.job(() => this.converge());
+			return;
+		}
+		worker.restarts += 1;
+		const reason = worker.trouble ?? 'its process ended';
+		this.emit('crashed', { worker: identity, app: this.app.name, reason });
+		if (!worker.noteCrash()) {
+			worker.set('backoff', reason);
+			this.crew.remember();
+			return;
+		}
+		const { intensity, periodMs } = worker.app.crashLoop;
+		const text = `it crashed more than ${intensity} times within ${periodMs} ms; last: ${reason}`;
+		this.say('worker_given_up', `${worker.id}: ${text}`);
+		void this.crew.giveUp(worker, text).catch((error: unknown) => this.say('worker_given_up', messageOf(error)));
+	}
+
+	private serving(worker: Worker): void {
+		if (worker.restarts > 0) this.emit('restarted', { app: this.app.name, id: worker.id, reason: 'crash' });
+	}
+
+	private replaceWornOut(worker: Worker, reason: 'liveness' | 'memory', detail: string): void {
+		const { clock } = this.crew.parts;
+		if ((this.wornOut.get(worker.id) ?? 0) > clock.now()) return;
+		this.wornOut.set(worker.id, Number.POSITIVE_INFINITY);
+		this.say('worker_worn_out', `${worker.id}: ${reason}: ${detail}`);
+		void this.job(async () => {
+			if (!this.crew.workers.has(worker.id)) return;
+			const { deadlineMs, soakMs } = this.app.health;
+			const others = this.workers.filter((one) => one !== worker && one.state !== 'failed');
+			const outcome = await this.exchange(
+				[worker],
+				others,
+				Math.max(this.app.instances, others.length + 1),
+				deadlineMs + soakMs,
+				() => undefined,
+			);
+			if (outcome.outcome === 'back') {
+				this.wornOut.delete(worker.id);
+				this.emit('restarted', { app: this.app.name, id: worker.id, reason });
+			} else {
+				this.wornOut.set(worker.id, clock.now() + wornOutRetryMs);
+				this.say('worker_not_replaced', `${worker.id}: ${outcome.reason ?? outcome.outcome}`);
+			}
+		}).catch((error: unknown) => this.say('worker_not_replaced', messageOf(error)));
+	}
+
+	private job<T>(work: () => Promise<T>): Promise<T> {
+		if (this.stopped) throw new RollcallError('unavailable', `The workers of ${this.app.name} are being ended.`);
+		if (this.jobs.size >= jobsMax) {
+			throw new RollcallError('unavailable', `More than ${jobsMax} jobs wait for the workers of ${this.app.name}.`);
+		}
+		return this.jobs.add(work);
+	}
+
+	private freeSlot(): number {
+		const taken = new Set(this.workers.map((worker) => this.slotOf(worker)));
+		let slot = 0;
+		while (taken.has(slot)) slot += 1;
+		return slot;
+	}
+
+	/** The place of a worker's port among the app's; null for one without. */
+	private slotOf(worker: Worker | undefined): number | null {
+		if (!worker || worker.port === null) return null;
+		const given = this.app.ports.indexOf(worker.port);
+		if (given >= 0) return given;
+		return worker.port - (this.app.ports.at(-1) ?? worker.port) + this.app.ports.length - 1;
+	}
+
+	private say(event: string, reason: string): void {
+		this.crew.parts.log.warn({ event, app: this.app.name, reason });
+	}
+}

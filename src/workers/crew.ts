@@ -1,0 +1,269 @@
+import { readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { messageOf, RollcallError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { isAlive } from '../system/process.js';
+import type { Clock } from './clock.js';
+import { approvalPath, farewellMs, type PreloadSettings, preloadVariable } from './control.js';
+import { plainEnvironment } from './environment.js';
+import { isShared } from './home.js';
+import type { HostLink } from './host-link.js';
+import { workerLogPaths } from './log-files.js';
+import type { Pm2Process } from './pm2.js';
+import type { SupervisorRecords } from './records.js';
+import type { WorkerApp, WorkerIdentity } from './types.js';
+import { type OpenLink, Worker } from './worker.js';
+import { numberOf, workerId } from './worker-id.js';
+
+const preloadFile = fileURLToPath(new URL('./preload/worker.cjs', import.meta.url));
+const reportIntervalMs = 1_000;
+/** A worker that is ended, not drained, gets so long to leave by itself. */
+const endGraceMs = 1_000;
+const goneCheckMs = 10;
+/** PM2's own patience lies behind the drain's, so that it never cuts one short. */
+const killMarginMs = 2_000;
+/** An old worker that does not answer within this cannot drain either. */
+const answerTimeoutMs = 2_000;
+
+export interface CrewParts {
+	host: HostLink;
+	records: SupervisorRecords;
+	openLink: OpenLink;
+	clock: Clock;
+	log: Logger;
+	/** Told when the set or anything about a worker of it changed. */
+	changed: () => void;
+}
+
+/**
+ * The workers of one app and the hands that are laid on them: start, drain, end, approve. It decides nothing. Every
+ * process that it starts is on record before it runs, and until it is gone.
+ */
+export class Crew {
+	readonly workers = new Map<string, Worker>();
+
+	constructor(
+		readonly name: string,
+		readonly parts: CrewParts,
+	) {}
+
+	/** Ids for so many workers to come; never one that was there before. Durable when it resolves. */
+	async reserve(count: number): Promise<string[]> {
+		const { memory } = this.parts.records;
+		const known = [...this.workers.keys()].map(numberOf);
+		const last = Math.max(memory.lastNumber[this.name] ?? 0, ...known);
+		memory.lastNumber[this.name] = last + count;
+		await this.parts.records.save();
+		return Array.from({ length: count }, (_, index) => workerId(this.name, last + 1 + index));
+	}
+
+	/** Forks a worker. Its script is resolved now, once: whatever the link points to later, this worker stays what it is. */
+	async start(id: string, app: WorkerApp, slot: number): Promise<Worker> {
+		const release = resolveScript(app);
+		const { host } = this.parts;
+		const port = isNode(app) ? null : portOf(app, slot);
+		const worker = this.add(new Worker(id, app, release, host, port, this.parts.openLink, this.parts.clock));
+		try {
+			const row = await host.client().start(this.describe(worker));
+			worker.pmId = row.pmId;
+			if (row.pid !== null) worker.attach(row.pid);
+			return worker;
+		} catch (error) {
+			worker.set('failed', messageOf(error));
+			throw error;
+		}
+	}
+
+	/** Takes in a worker that the host runs already. */
+	adopt(row: Pm2Process, app: WorkerApp): Worker {
+		const { host, openLink, clock } = this.parts;
+		const known = this.workers.get(row.name);
+		const worker =
+			known ?? this.add(new Worker(row.name, app, row.script, host, this.portOnRecord(row.name, app), openLink, clock));
+		worker.pmId = row.pmId;
+		worker.restarts = Math.max(worker.restarts, row.restarts);
+		worker.approved = this.isApproved(row.name);
+		if (row.pid !== null) worker.attach(row.pid);
+		return worker;
+	}
+
+	/** Takes in a process that lives without a host. */
+	adoptOrphan(identity: WorkerIdentity, release: string, app: WorkerApp): Worker {
+		const { host, openLink, clock } = this.parts;
+		const worker = this.add(
+			new Worker(identity.id, app, release, host, this.portOnRecord(identity.id, app), openLink, clock),
+		);
+		worker.attach(identity.pid);
+		return worker;
+	}
+
+	/** The worker may join by itself from now on when PM2 restarts it, the control plane being down or not. */
+	approve(worker: Worker): void {
+		worker.approved = true;
+		try {
+			writeFileSync(approvalPath(worker.host.home.sockets, worker.id), `${worker.release}\n`, { mode: 0o640 });
+		} catch (error) {
+			this.parts.log.warn({ event: 'approval_failed', worker: worker.id, reason: messageOf(error) });
+		}
+	}
+
+	/**
+	 * Lets a worker finish what is open and leave; resolves when its process is gone and the worker forgotten. One that does
+	 * not answer cannot drain and is ended. Stopping it in PM2 is what keeps PM2 from starting it again.
+	 */
+	async drain(worker: Worker): Promise<void> {
+		worker.set('draining');
+		const answers = await Promise.race([
+			worker.status().then((status) => status !== null),
+			this.parts.clock.sleep(answerTimeoutMs).then(() => false),
+		]);
+		if (!answers && worker.port === null) return this.end(worker);
+		await this.untilGone(worker, () => void worker.link?.drain(worker.app.drainTimeoutMs));
+	}
+
+	/** Ends a worker at once: it is asked, and a moment later killed. Resolves when its process is gone and the worker forgotten. */
+	async end(worker: Worker): Promise<void> {
+		if (worker.state !== 'failed') worker.set('draining', worker.trouble);
+		const cancel = this.parts.clock.after(endGraceMs, () => void this.kill(worker));
+		await this.untilGone(worker, () => void worker.link?.drain(endGraceMs)).finally(cancel);
+	}
+
+	/** Kills the process; PM2 starts it again unless it was told to stop it. */
+	async kill(worker: Worker): Promise<void> {
+		const { identity, pmId } = worker;
+		if (!identity || !isAlive(identity)) return;
+		try {
+			if (pmId !== null && worker.host.isUp) await worker.host.client().signal(pmId, 'SIGKILL');
+			else process.kill(identity.pid, 'SIGKILL');
+		} catch (error) {
+			this.parts.log.warn({ event: 'kill_failed', worker: worker.id, pid: identity.pid, reason: messageOf(error) });
+		}
+	}
+
+	/** Gives a worker up: PM2 does not start it again, the row stays to say so. */
+	async giveUp(worker: Worker, reason: string): Promise<void> {
+		worker.set('failed', reason);
+		const { pmId } = worker;
+		worker.pmId = null;
+		if (pmId === null || !worker.host.isUp) return;
+		await worker.host.client().remove(pmId, killTimeoutOf(worker.app));
+		worker.detach();
+		this.remember();
+	}
+
+	forget(worker: Worker): void {
+		worker.detach();
+		worker.removeAllListeners();
+		this.workers.delete(worker.id);
+		rmSync(approvalPath(worker.host.home.sockets, worker.id), { force: true });
+		this.remember();
+	}
+
+	/** Brings the record of living processes in line with what is known. */
+	remember(): void {
+		const { records, log } = this.parts;
+		const others = records.memory.workers.filter((record) => record.app !== this.name);
+		const own = [...this.workers.values()].flatMap((worker) =>
+			worker.identity
+				? [{ ...worker.identity, app: this.name, user: worker.host.user, release: worker.release, port: worker.port }]
+				: [],
+		);
+		records.memory.workers = [...others, ...own];
+		records.save().catch((error: unknown) => {
+			log.error({ event: 'record_failed', reason: messageOf(error) });
+		});
+		this.parts.changed();
+	}
+
+	private add(worker: Worker): Worker {
+		this.workers.set(worker.id, worker);
+		worker.on('changed', () => this.parts.changed());
+		worker.on('linked', () => this.remember());
+		this.remember();
+		return worker;
+	}
+
+	/** Asks by way of PM2, which sends its signal, and then directly; an orphan can only be asked directly. */
+	private async untilGone(worker: Worker, ask: () => void): Promise<void> {
+		const { pmId, identity, host } = worker;
+		let removed: Promise<unknown> = Promise.resolve();
+		if (pmId !== null && host.isUp) removed = host.client().remove(pmId, killTimeoutOf(worker.app), ask).catch(ask);
+		else ask();
+		while (identity && isAlive(identity)) await this.parts.clock.sleep(goneCheckMs);
+		await removed;
+		this.forget(worker);
+	}
+
+	private isApproved(id: string): boolean {
+		try {
+			return readFileSync(approvalPath(this.parts.host.home.sockets, id), 'utf8') !== '';
+		} catch {
+			return false;
+		}
+	}
+
+	private portOnRecord(id: string, app: WorkerApp): number | null {
+		if (isNode(app)) return null;
+		const record = this.parts.records.memory.workers.find((one) => one.id === id);
+		return record?.port ?? app.ports[0] ?? null;
+	}
+
+	private describe(worker: Worker) {
+		const { app, id } = worker;
+		const { home } = worker.host;
+		const logs = workerLogPaths(home.logs, id);
+		const node = isNode(app);
+		const settings: PreloadSettings = {
+			id,
+			directory: home.sockets,
+			gate: app.gate,
+			reportIntervalMs,
+			drainTimeoutMs: app.drainTimeoutMs,
+			socketMode: isShared(home) ? 0o660 : 0o600,
+		};
+		return {
+			name: id,
+			script: worker.release,
+			cwd: app.cwd,
+			args: app.args,
+			mode: node ? ('cluster' as const) : ('fork' as const),
+			interpreter: app.interpreter,
+			nodeArgs: node ? ['--require', preloadFile] : [],
+			env: {
+				...(node ? { [preloadVariable]: JSON.stringify(settings) } : plainEnvironment(process.env)),
+				...(worker.port === null ? {} : { PORT: String(worker.port) }),
+				...app.env,
+			},
+			outFile: logs.out,
+			errorFile: logs.error,
+			pidFile: join(home.pids, `${id}.pid`),
+			killTimeoutMs: killTimeoutOf(app),
+			stopExitCodes: [],
+		};
+	}
+}
+
+/** Node programs run as cluster workers on the host's own Node, with the preload; everything else is forked. */
+export function isNode(app: WorkerApp): boolean {
+	return app.interpreter === 'node';
+}
+
+/** The port of the n-th instance: the given ones in turn, then the ones after the last. null if none was given. */
+export function portOf(app: WorkerApp, slot: number): number | null {
+	const last = app.ports.at(-1);
+	if (last === undefined) return null;
+	return app.ports[slot] ?? last + (slot - app.ports.length + 1);
+}
+
+function killTimeoutOf(app: WorkerApp): number {
+	return app.drainTimeoutMs + farewellMs + killMarginMs;
+}
+
+function resolveScript(app: WorkerApp): string {
+	try {
+		return realpathSync(app.script);
+	} catch (cause) {
+		throw new RollcallError('unavailable', `The script ${app.script} of ${app.name} cannot be found.`, {}, { cause });
+	}
+}

@@ -1,0 +1,53 @@
+import { userInfo } from 'node:os';
+import { dirname } from 'node:path';
+
+/** Names that a process needs to find programs, its user and its language; nothing else of an environment is handed on. */
+const plainNames = ['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'LC_ALL', 'TZ'] as const;
+
+type Environment = Record<string, string>;
+
+/** What is left of an environment when everything that may hold a secret is gone. */
+export function plainEnvironment(from: NodeJS.ProcessEnv): Environment {
+	const clean: Environment = {};
+	for (const name of plainNames) {
+		const value = from[name];
+		if (value !== undefined && value !== '') clean[name] = value;
+	}
+	clean['PATH'] ??= `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`;
+	clean['HOME'] ??= userInfo().homedir;
+	return clean;
+}
+
+/**
+ * The whole environment of a worker host. Every worker inherits it, so it holds nothing but PM2's switches: no agent, no
+ * look for new versions, workers that accept by themselves, and SIGTERM as the signal that ends.
+ */
+export function hostEnvironment(home: string, from: NodeJS.ProcessEnv): Environment {
+	return {
+		...plainEnvironment(from),
+		PM2_HOME: home,
+		PM2_AGENT_ONLINE: '1',
+		PM2_NO_INTERACTION: 'true',
+		PM2_DISABLE_VERSION_CHECK: '1',
+		PM2_KILL_SIGNAL: 'SIGTERM',
+		NODE_CLUSTER_SCHED_POLICY: 'none',
+	};
+}
+
+/**
+ * What a worker host is started with: `rollcall worker-host` reads the configuration, whose overrides live in the
+ * environment; it drops them before PM2 starts. Credentials are no part of the configuration and stay behind.
+ */
+export function starterEnvironment(home: string, from: NodeJS.ProcessEnv): Environment {
+	const overrides = Object.entries(from).filter(
+		([name, value]) => name.startsWith('ROLLCALL_') && value !== undefined && !reservedNames.has(name),
+	);
+	return { ...hostEnvironment(home, from), ...(Object.fromEntries(overrides) as Environment) };
+}
+
+const reservedNames = new Set([
+	'ROLLCALL_ADMIN_USERNAME',
+	'ROLLCALL_ADMIN_PASSWORD',
+	'ROLLCALL_USERNAME',
+	'ROLLCALL_PASSWORD',
+]);

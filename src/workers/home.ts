@@ -1,0 +1,76 @@
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RollcallError } from '../errors.js';
+
+/** One worker host's private folder: PM2's home, its lock, the workers' logs and their private sockets. */
+export interface HostHome {
+	path: string;
+	lock: string;
+	logs: string;
+	pids: string;
+	/** The workers' control and probe sockets, and their approvals. A short name, since socket paths are limited. */
+	sockets: string;
+	/** What the host and PM2 themselves say. */
+	hostLog: string;
+	/** PM2's request socket. */
+	rpc: string;
+}
+
+/** Longest path of a unix socket on Linux, without its ending zero byte. */
+const socketPathBytesMax = 107;
+/** `/<pid up to 7 digits>.<n up to 2 digits>.sock` and two dots around it. */
+const socketNameTailBytes = 18;
+
+/** The home of one app user's host; without users (`user: null`) there is one named self. */
+export function hostHome(workerDir: string, user: string | null): HostHome {
+	const path = join(workerDir, user ?? 'self');
+	return {
+		path,
+		lock: join(path, 'lock'),
+		logs: join(path, 'logs'),
+		pids: join(path, 'pids'),
+		sockets: join(path, 'w'),
+		hostLog: join(path, 'logs', 'host.log'),
+		rpc: join(path, 'rpc.sock'),
+	};
+}
+
+/**
+ * Makes what is missing. A home that exists with the set-group-id bit keeps it: that is how the control plane's group
+ * reaches the sockets of another user's host (2710: it may pass through, not look around). Else it is private, 0700.
+ */
+export function makeHome(home: HostHome): void {
+	mkdirSync(home.path, { recursive: true, mode: 0o700 });
+	const shared = isShared(home);
+	if (!shared) chmodSync(home.path, 0o700);
+	for (const folder of [home.logs, home.pids, home.sockets, join(home.path, 'modules')]) {
+		mkdirSync(folder, { recursive: true, mode: shared ? 0o2710 : 0o700 });
+	}
+	// The supervisor reads the last lines of a failed worker and writes approvals: as a member of the group, no one else.
+	if (shared) chmodSync(home.logs, 0o2750);
+	if (shared) chmodSync(home.sockets, 0o2770);
+	// PM2 greets and reports a first use unless this file is there, and its client would write both itself.
+	writeOnce(join(home.path, 'touch'), '');
+	writeOnce(join(home.path, 'module_conf.json'), JSON.stringify({ pm2: { sysmonit: 'false' } }));
+}
+
+/** True when the home belongs to a group that the control plane is a member of. */
+export function isShared(home: HostHome): boolean {
+	return (statSync(home.path).mode & 0o2000) !== 0;
+}
+
+/** Refuses a worker folder so deep that the private sockets of this app could not be bound. */
+export function checkSocketPaths(home: HostHome, app: string): void {
+	const idBytes = Buffer.byteLength(`${app}-99999`);
+	const bytes = Buffer.byteLength(home.sockets) + idBytes + socketNameTailBytes;
+	if (bytes <= socketPathBytesMax) return;
+	throw new RollcallError(
+		'configuration',
+		`worker_dir is too long for the app ${app}: the private sockets in ${home.sockets} would need paths of ${bytes} bytes; ` +
+			`at most ${socketPathBytesMax} are possible. Choose a shorter worker_dir.`,
+	);
+}
+
+function writeOnce(path: string, text: string): void {
+	if (!existsSync(path)) writeFileSync(path, text, { mode: 0o640 });
+}

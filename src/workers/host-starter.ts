@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { RollcallError } from '../errors.js';
+import { findHolder } from '../lock.js';
+import { starterEnvironment } from './environment.js';
+import { type HostHome, makeHome } from './home.js';
+
+/** The command line that runs a worker host. */
+export function hostCommand(configFile: string): string[] {
+	const main = fileURLToPath(new URL('../main.js', import.meta.url));
+	return [process.execPath, main, 'worker-host', '--config', configFile];
+}
+
+/**
+ * Starts a worker host that outlives this process, unless the home has one: the lock decides, so two starters at once still
+ * make one host. Resolves when it was started or found; whether it answers is seen by connecting. Its own output goes to its log.
+ */
+export async function startOwnHost(home: HostHome, command: readonly string[]): Promise<{ started: boolean }> {
+	makeHome(home);
+	if (await findHolder(home.lock)) return { started: false };
+	const [program, ...args] = command;
+	if (program === undefined) throw new RollcallError('internal', 'There is no command that runs a worker host.');
+	const log = openSync(home.hostLog, 'a', 0o600);
+	try {
+		const child = spawn(program, args, {
+			detached: true,
+			cwd: home.path,
+			env: starterEnvironment(home.path, process.env),
+			stdio: ['ignore', log, log],
+		});
+		await new Promise<void>((resolve, reject) => {
+			child.once('spawn', resolve);
+			child.once('error', (cause) =>
+				reject(
+					new RollcallError('unavailable', `The worker host could not be started: ${cause.message}`, {}, { cause }),
+				),
+			);
+		});
+		child.unref();
+		return { started: true };
+	} finally {
+		closeSync(log);
+	}
+}

@@ -1,0 +1,84 @@
+import { once } from 'node:events';
+import { loadConfig } from '../config/load.js';
+import { RollcallError } from '../errors.js';
+import { acquireLock } from '../lock.js';
+import { hostEnvironment } from './environment.js';
+import { type HostHome, hostHome, isShared, makeHome } from './home.js';
+import { type LogLimits, pruneLogs, turnOverLogs } from './log-files.js';
+import type { Pm2Host } from './pm2.js';
+
+const logCheckMs = 5_000;
+/** A host that is started while its predecessor still ends waits for it this long. */
+const lockWaitMs = 2_000;
+
+/**
+ * Runs one app user's worker host: PM2's daemon in the foreground, in this very process. What `rollcall worker-host` is.
+ * Resolves when SIGTERM or SIGINT was obeyed: every worker drained and gone. Throws `already_running` when the home has a host.
+ */
+export async function runWorkerHost(options: { configFile: string; user: string | null }): Promise<void> {
+	const config = loadConfig({
+		file: options.configFile,
+		env: process.env,
+		underSystemd: options.user !== null,
+		secretFiles: 'ignored',
+	});
+	const { max_size, keep } = config.logging;
+	await runHost(config.worker_dir, options.user, { maxSizeBytes: max_size, keep });
+}
+
+/** The same with the parts of the configuration that it needs. */
+export async function runHost(workerDir: string, user: string | null, limits: LogLimits): Promise<void> {
+	const home = hostHome(workerDir, user);
+	// Whatever is made from here on is for this user alone, or for the control plane's group where the home is shared.
+	process.umask(0o077);
+	makeHome(home);
+	const lock = await acquireLock(home.lock, { home: home.path }, lockWaitMs);
+	if (isShared(home)) process.umask(0o007);
+	cleanEnvironment(home);
+	process.chdir(home.path);
+	process.title = `rollcall worker-host (${home.path})`;
+	const ending = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+	await installPreload();
+	const { runPm2 } = await import('./pm2.js');
+	const pm2 = await runPm2(home.path);
+	const rotation = setInterval(() => tendLogs(home, pm2, limits), logCheckMs);
+	try {
+		await ending;
+		await endWorkers(pm2);
+	} finally {
+		clearInterval(rotation);
+		lock.release();
+	}
+}
+
+/** Nothing of what this process was started with may reach a worker. */
+function cleanEnvironment(home: HostHome): void {
+	const clean = hostEnvironment(home.path, process.env);
+	for (const name of Object.keys(process.env)) if (!(name in clean)) delete process.env[name];
+	Object.assign(process.env, clean);
+}
+
+/** The host's own part of replacing without loss, before PM2 loads Node's cluster module. */
+async function installPreload(): Promise<void> {
+	const cluster = await import('node:cluster');
+	cluster.default.schedulingPolicy = cluster.default.SCHED_NONE;
+}
+
+function tendLogs(home: HostHome, pm2: Pm2Host, limits: LogLimits): void {
+	try {
+		if (turnOverLogs(home.logs, home.hostLog, limits)) pm2.reloadLogs();
+		pruneLogs(home.logs, new Set(pm2.list().map((row) => row.name)), limits.keep);
+	} catch (error) {
+		// A full or broken disk must not end the workers; the next round tries again.
+		process.stderr.write(`The log files in ${home.logs} could not be turned over: ${String(error)}\n`);
+	}
+}
+
+/** All side by side: each gets the drain's time, whatever the number of workers. */
+async function endWorkers(pm2: Pm2Host): Promise<void> {
+	await Promise.all(pm2.list().map((row) => pm2.remove(row.pmId)));
+	const left = pm2.list().filter((row) => row.pid !== null);
+	if (left.length === 0) return;
+	const names = left.map((row) => `${row.name} (process ${row.pid})`).join(', ');
+	throw new RollcallError('internal', `These workers could not be ended: ${names}.`);
+}

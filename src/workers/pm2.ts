@@ -1,0 +1,397 @@
+/**
+ * The one place that knows PM2. What is used of it is declared here by hand, narrowly, and everything that PM2 gets wrong
+ * for a caller is mended here: it never answers (a bound on every call, then the list is asked what came of it), it starts
+ * a daemon of its own when it finds none (that is an error here), it tells the same exit twice, it takes the whole
+ * environment along (a worker's is given in full instead), it saves its list with all secrets (never asked to).
+ *
+ * PM2 keeps one home for each process by way of its environment; the client below it takes the paths as a value, so one
+ * client for each home can live in one process.
+ */
+import { EventEmitter } from 'node:events';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import PQueue from 'p-queue';
+import { RollcallError } from '../errors.js';
+
+const require = createRequire(import.meta.url);
+
+/** What PM2 was told to run; one process with a name of its own. */
+export interface Pm2Start {
+	/** Worker id. */
+	name: string;
+	script: string;
+	cwd: string;
+	args: readonly string[];
+	/** cluster: a Node program on the host's own Node. fork: any interpreter. */
+	mode: 'cluster' | 'fork';
+	interpreter: string;
+	nodeArgs: readonly string[];
+	/** The app's environment, in full. */
+	env: Readonly<Record<string, string>>;
+	outFile: string;
+	errorFile: string;
+	pidFile: string;
+	/** How long PM2 waits after its signal before it kills, in ms. */
+	killTimeoutMs: number;
+	/** A process that ends with one of these is not started again. */
+	stopExitCodes: readonly number[];
+}
+
+export type Pm2Status = 'online' | 'launching' | 'stopping' | 'stopped' | 'errored' | 'waiting restart' | 'unknown';
+
+/** A row of PM2's list. */
+export interface Pm2Process {
+	name: string;
+	pmId: number;
+	pid: number | null;
+	status: Pm2Status;
+	restarts: number;
+	script: string;
+	/** How long PM2 waits before it kills, as it was started with. */
+	killTimeoutMs: number;
+}
+
+export interface Pm2Events {
+	/** A process was forked. It says nothing about serving. */
+	online: [{ name: string; pmId: number }];
+	/** A process ended; told once for each process. */
+	exit: [{ name: string; pmId: number; code: number | null }];
+	/** The connection is gone: the host died or is ending. */
+	lost: [];
+}
+
+const callTimeoutMs = 10_000;
+const connectTimeoutMs = 3_000;
+const queuedCallsMax = 1_000;
+/** A removal lasts as long as the process takes to end; others need not wait for more of it than this. */
+const removalSlotMs = 20;
+/** First delay of PM2's growing back-off: small, since most crashes are single ones. It grows by half each time. */
+const backoffFirstMs = 10;
+/** How often PM2 looks whether a process that it ends is gone. */
+const killPollMs = 25;
+
+type Callback = (error: Error | null, answer?: unknown) => void;
+
+interface RawSocket extends EventEmitter {
+	retry: number;
+	set(name: string, value: unknown): void;
+	close(): void;
+}
+
+interface RawClient {
+	client: { call(method: string, argument: unknown, callback: Callback): void } | null;
+	client_sock: RawSocket;
+	sub_sock: RawSocket;
+	launchDaemon: unknown;
+	launchRPC(callback: Callback): void;
+	launchBus(callback: (error: Error | null, bus: EventEmitter) => void): void;
+}
+
+interface RawProcess {
+	pid?: number;
+	name?: string;
+	pm_id?: number;
+	pm2_env?: Record<string, unknown>;
+}
+
+/** The version of PM2 that this program was built with. */
+export function pm2Version(): string {
+	return (require('pm2/package.json') as { version: string }).version;
+}
+
+/** A connection to the worker host of one home. */
+export class Pm2Client extends EventEmitter<Pm2Events> {
+	private readonly queue = new PQueue({ concurrency: 1 });
+	/** Exits told already, by process id of PM2 and number of the run. */
+	private readonly told = new Map<number, string>();
+	/** Calls under way, to be refused when the host ends before it answers. */
+	private readonly pending = new Set<(error: Error) => void>();
+	private closed = false;
+
+	private constructor(
+		private readonly raw: RawClient,
+		/** PM2's version in the host, which can be another one than ours after an upgrade. */
+		readonly version: string,
+	) {
+		super();
+	}
+
+	/** Connects to a running host; throws `unavailable` when none answers, and never starts one. */
+	static async connect(home: string): Promise<Pm2Client> {
+		const raw = loadClient(home);
+		try {
+			await withTimeout(connectTimeoutMs, 'connect', (callback) => {
+				raw.launchRPC(callback);
+				raw.client_sock.once('ignored error', callback);
+				raw.client_sock.once('error', callback);
+			});
+			raw.client_sock.on('error', () => undefined);
+			const version = await withTimeout(connectTimeoutMs, 'getVersion', (callback) =>
+				raw.client?.call('getVersion', {}, callback),
+			);
+			const client = new Pm2Client(raw, String(version));
+			await client.subscribe();
+			return client;
+		} catch (error) {
+			endSocket(raw.client_sock);
+			throw error;
+		}
+	}
+
+	/** Everything PM2 holds now. */
+	async list(): Promise<Pm2Process[]> {
+		const answer = await this.call('getMonitorData', {});
+		return Array.isArray(answer) ? answer.map((row: RawProcess) => readProcess(row)) : [];
+	}
+
+	/** Forks a process; resolves once PM2 forked it. Throws when PM2 could not. */
+	async start(start: Pm2Start): Promise<Pm2Process> {
+		try {
+			await this.call('prepare', describe(start));
+		} catch (error) {
+			// It may have happened all the same: the list knows.
+			if (!(error instanceof RollcallError && error.code === 'timeout')) throw error;
+		}
+		const row = (await this.list()).find((one) => one.name === start.name);
+		if (row) return row;
+		throw new RollcallError('unavailable', `PM2 did not start ${start.name}; see the host's log in the home folder.`);
+	}
+
+	/** Ends a process, if it lives, and forgets it. Resolves when PM2 says so; true if it is gone from its list. `onSent`: it is told. */
+	async remove(pmId: number, killTimeoutMs: number, onSent: () => void = () => undefined): Promise<boolean> {
+		const timeoutMs = killTimeoutMs + callTimeoutMs;
+		let ended: Promise<unknown> = Promise.resolve();
+		await this.enqueue(async () => {
+			ended = this.callNow('deleteProcessId', pmId, timeoutMs).catch(() => undefined);
+			onSent();
+			await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, removalSlotMs).unref())]);
+		});
+		await ended;
+		return !(await this.list()).some((row) => row.pmId === pmId);
+	}
+
+	/** Sends a signal to the process. A process that is gone is no error. */
+	async signal(pmId: number, signal: NodeJS.Signals): Promise<void> {
+		await this.call('sendSignalToProcessId', { process_id: pmId, signal }).catch((error: unknown) => {
+			if (error instanceof RollcallError) throw error;
+		});
+	}
+
+	close(): void {
+		if (this.closed) return;
+		this.closed = true;
+		this.queue.clear();
+		endSocket(this.raw.client_sock);
+		endSocket(this.raw.sub_sock);
+	}
+
+	private async subscribe(): Promise<void> {
+		const bus = await withTimeout<EventEmitter>(connectTimeoutMs, 'launchBus', (callback) =>
+			this.raw.launchBus((error, emitter) => callback(error, emitter)),
+		);
+		bus.on('process:event', (message: { event?: string; process?: Record<string, unknown> }) => this.heard(message));
+		for (const socket of [this.raw.client_sock, this.raw.sub_sock]) {
+			socket.on('error', () => undefined);
+			// Without a retry the socket says that it closed; with one it would go on trying for ever and say nothing.
+			socket.set('retry timeout', 0);
+			socket.retry = 0;
+			socket.once('close', () => this.lose());
+		}
+	}
+
+	private lose(): void {
+		if (this.closed) return;
+		this.close();
+		for (const refuse of this.pending) refuse(new RollcallError('unavailable', 'The worker host ended during a call.'));
+		this.emit('lost');
+	}
+
+	private heard(message: { event?: string; process?: Record<string, unknown> }): void {
+		const { event, process } = message;
+		const name = process?.['name'];
+		const pmId = process?.['pm_id'];
+		if (typeof name !== 'string' || typeof pmId !== 'number') return;
+		if (event === 'online') this.emit('online', { name, pmId });
+		if (event !== 'exit') return;
+		const run = `${String(process?.['restart_time'])}@${String(process?.['pm_uptime'])}`;
+		if (this.told.get(pmId) === run) return;
+		this.told.set(pmId, run);
+		const code = process?.['exit_code'];
+		this.emit('exit', { name, pmId, code: typeof code === 'number' ? code : null });
+	}
+
+	private call(method: string, argument: unknown): Promise<unknown> {
+		return this.enqueue(() => this.callNow(method, argument, callTimeoutMs));
+	}
+
+	private callNow(method: string, argument: unknown, timeoutMs: number): Promise<unknown> {
+		const client = this.raw.client;
+		if (this.closed || !client) {
+			return Promise.reject(new RollcallError('unavailable', 'The worker host is not connected.'));
+		}
+		let refuse: (error: Error) => void = () => undefined;
+		const answer = withTimeout(timeoutMs, method, (callback) => {
+			refuse = callback;
+			this.pending.add(refuse);
+			client.call(method, argument, callback);
+		});
+		return answer.finally(() => this.pending.delete(refuse));
+	}
+
+	private enqueue<T>(task: () => Promise<T>): Promise<T> {
+		if (this.queue.size >= queuedCallsMax) {
+			throw new RollcallError('unavailable', `More than ${queuedCallsMax} calls wait for the worker host.`);
+		}
+		return this.queue.add(task);
+	}
+}
+
+/** PM2's daemon inside this very process; see {@link runPm2}. */
+export interface Pm2Host {
+	list(): Pm2Process[];
+	/** Ends the process if it lives and forgets it. */
+	remove(pmId: number): Promise<void>;
+	/** Lets every process open its log files anew. */
+	reloadLogs(): void;
+}
+
+interface RawGod {
+	getFormatedProcesses(): RawProcess[];
+	deleteProcessId(pmId: number, callback: Callback): void;
+	reloadLogs(options: object, callback: Callback): void;
+}
+
+/**
+ * Runs PM2's daemon in this process; resolves when both its sockets are bound. Its environment must be in place. Neither
+ * its signal handlers (they save the list, secrets included) nor its "resurrection" of itself are taken along: an error in
+ * it is an uncaught exception of this process, and whoever started that starts it again.
+ */
+export async function runPm2(home: string): Promise<Pm2Host> {
+	process.env['PM2_HOME'] = home;
+	const Daemon = require('pm2/lib/Daemon.js') as new (options: {
+		ignore_signals: boolean;
+	}) => {
+		innerStart(ready: () => void): void;
+	};
+	const god = require('pm2/lib/God.js') as RawGod;
+	await new Promise<void>((resolve) => new Daemon({ ignore_signals: true }).innerStart(resolve));
+	return {
+		list: () => god.getFormatedProcesses().map(readProcess),
+		remove: (pmId) => new Promise((resolve) => god.deleteProcessId(pmId, () => resolve())),
+		reloadLogs: () => god.reloadLogs({}, () => undefined),
+	};
+}
+
+function loadClient(home: string): RawClient {
+	// PM2's modules look at these while they load. They are put back, since the environment belongs to the whole process.
+	const before = { PM2_HOME: process.env['PM2_HOME'], PM2_PROGRAMMATIC: process.env['PM2_PROGRAMMATIC'] };
+	process.env['PM2_HOME'] = home;
+	process.env['PM2_PROGRAMMATIC'] = 'true';
+	try {
+		const Client = require('pm2/lib/Client.js') as new (options: { conf: object }) => RawClient;
+		const constants = require('pm2/constants.js') as object;
+		const paths = require('pm2/paths.js') as (home: string) => object;
+		const sockets = { DAEMON_RPC_PORT: join(home, 'rpc.sock'), DAEMON_PUB_PORT: join(home, 'pub.sock') };
+		const client = new Client({ conf: { ...constants, ...paths(home), ...sockets } });
+		client.launchDaemon = (...args: unknown[]) => {
+			const callback = args.at(-1) as Callback;
+			callback(new RollcallError('unavailable', 'There is no worker host, and this client may not start one.'));
+		};
+		return client;
+	} finally {
+		for (const [name, value] of Object.entries(before)) {
+			if (value === undefined) delete process.env[name];
+			else process.env[name] = value;
+		}
+	}
+}
+
+function describe(start: Pm2Start): object {
+	const description = {
+		name: start.name,
+		namespace: 'rollcall',
+		pm_exec_path: start.script,
+		pm_cwd: start.cwd,
+		args: [...start.args],
+		node_args: [...start.nodeArgs],
+		exec_mode: start.mode === 'cluster' ? 'cluster_mode' : 'fork_mode',
+		exec_interpreter: start.interpreter,
+		instances: 1,
+		instance_var: 'NODE_APP_INSTANCE',
+		pm_out_log_path: start.outFile,
+		pm_err_log_path: start.errorFile,
+		pm_pid_path: start.pidFile,
+		merge_logs: true,
+		autostart: true,
+		autorestart: true,
+		watch: false,
+		vizion: false,
+		pmx: false,
+		automation: false,
+		treekill: true,
+		kill_timeout: start.killTimeoutMs,
+		kill_retry_time: killPollMs,
+		exp_backoff_restart_delay: backoffFirstMs,
+		// PM2 never gives a worker up by itself: that is the supervisor's, by intensity and period.
+		max_restarts: Number.MAX_SAFE_INTEGER,
+		min_uptime: 1_000,
+		stop_exit_codes: [...start.stopExitCodes],
+	};
+	// PM2 lays the app's variables over its own description of the process; one that is named like a part of it breaks it.
+	const clash = Object.keys(start.env).find((name) => name in description || pm2Names.has(name));
+	if (clash !== undefined) {
+		throw new RollcallError(
+			'configuration',
+			`env.${clash} of ${start.name} cannot be set: PM2 uses that name itself. Choose another one.`,
+		);
+	}
+	return { ...description, env: { ...start.env } };
+}
+
+const pm2Names = new Set([
+	'env',
+	'pm_id',
+	'status',
+	'pm_uptime',
+	'created_at',
+	'restart_time',
+	'unique_id',
+	'unstable_restarts',
+]);
+
+function readProcess(row: RawProcess): Pm2Process {
+	const env = row.pm2_env ?? {};
+	const status = String(env['status']);
+	return {
+		name: String(row.name ?? env['name']),
+		pmId: Number(row.pm_id ?? env['pm_id']),
+		pid: row.pid ? row.pid : null,
+		status: isStatus(status) ? status : 'unknown',
+		restarts: Number(env['restart_time'] ?? 0),
+		script: String(env['pm_exec_path'] ?? ''),
+		killTimeoutMs: Number(env['kill_timeout'] ?? 0),
+	};
+}
+
+function isStatus(text: string): text is Pm2Status {
+	return ['online', 'launching', 'stopping', 'stopped', 'errored', 'waiting restart'].includes(text);
+}
+
+function endSocket(socket: RawSocket | undefined): void {
+	if (!socket) return;
+	socket.on('error', () => undefined);
+	socket.close();
+}
+
+function withTimeout<T = unknown>(ms: number, what: string, run: (callback: Callback) => void): Promise<T> {
+	return new Promise<T>((resolve, reject) => {
+		const timer = setTimeout(() => {
+			reject(new RollcallError('timeout', `PM2 did not answer ${what} within ${ms} ms.`));
+		}, ms);
+		run((error, answer) => {
+			clearTimeout(timer);
+			if (error) reject(error);
+			else resolve(answer as T);
+		});
+	});
+}

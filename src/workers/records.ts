@@ -1,0 +1,76 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
+import type { WorkerIdentity } from './types.js';
+
+/** What the supervisor has to remember over its own death, since nothing else knows it. */
+export interface SupervisorMemory {
+	/** Last number given away of each app. Ids are never used twice. */
+	lastNumber: Record<string, number>;
+	/** The processes that are ours. PM2 forgets them when the host dies; they live on as orphans. */
+	workers: WorkerRecord[];
+	/** Replacements under way, by app: the set that has to be gone at the end. */
+	replacing: Record<string, WorkerIdentity[]>;
+}
+
+export interface WorkerRecord extends WorkerIdentity {
+	app: string;
+	user: string | null;
+	/** The resolved script. */
+	release: string;
+	/** Where a program without preload listens; null otherwise. */
+	port: number | null;
+}
+
+/** One JSON file, replaced as a whole; writes in quick succession become one. */
+export class SupervisorRecords {
+	readonly memory: SupervisorMemory;
+	/** Why the file could not be read; the supervisor then knows only what lives. Null when all is well. */
+	readonly damage: string | null;
+	private writing: Promise<void> | null = null;
+	private next: Promise<void> | null = null;
+
+	constructor(private readonly file: string) {
+		mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+		const { memory, damage } = read(file);
+		this.memory = memory;
+		this.damage = damage;
+	}
+
+	/** Resolves when the memory as it is now is on the disk. */
+	save(): Promise<void> {
+		if (this.next) return this.next;
+		const before = (this.writing ?? Promise.resolve()).catch(() => undefined);
+		const started = before.then(() => {
+			this.next = null;
+			this.writing = started;
+			return this.write();
+		});
+		this.next = started;
+		return started;
+	}
+
+	private async write(): Promise<void> {
+		await writeFileAtomic(this.file, `${JSON.stringify({ version: 1, ...this.memory })}\n`, { mode: 0o600 });
+	}
+}
+
+function read(file: string): { memory: SupervisorMemory; damage: string | null } {
+	const empty: SupervisorMemory = { lastNumber: {}, workers: [], replacing: {} };
+	let text: string;
+	try {
+		text = readFileSync(file, 'utf8');
+	} catch (error) {
+		const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+		return { memory: empty, damage: missing ? null : String(error) };
+	}
+	try {
+		const { lastNumber, workers, replacing } = JSON.parse(text) as SupervisorMemory;
+		if (!Array.isArray(workers) || typeof lastNumber !== 'object' || typeof replacing !== 'object') {
+			return { memory: empty, damage: `${file} does not hold the supervisor's memory` };
+		}
+		return { memory: { lastNumber, workers, replacing }, damage: null };
+	} catch (error) {
+		return { memory: empty, damage: `${file} is no JSON: ${String(error)}` };
+	}
+}

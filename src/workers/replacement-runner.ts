@@ -1,0 +1,186 @@
+import { messageOf } from '../errors.js';
+import type { Crew } from './crew.js';
+import { lastErrorLines } from './log-files.js';
+import {
+	describeReplacement,
+	planReplacement,
+	type ReplacementEffect,
+	type ReplacementEvent,
+	type ReplacementPlan,
+	type ReplacementState,
+	stepReplacement,
+} from './replacement.js';
+import type { WorkerApp } from './types.js';
+import type { Worker } from './worker.js';
+
+export interface ReplacementOutcome {
+	outcome: 'back' | 'refused' | 'failed';
+	reason: string | null;
+	cutOff: number;
+}
+
+const tickMs = 25;
+const errorLinesMax = 10;
+
+type Timeless = ReplacementEvent extends infer One ? (One extends { at: number } ? Omit<One, 'at'> : never) : never;
+
+/** Walks one replacement through: turns what happens to workers into the machine's events, and its effects into deeds. */
+export class ReplacementRunner {
+	private state: ReplacementState;
+	private settle: (outcome: ReplacementOutcome) => void = () => undefined;
+	private progress = '';
+	private readonly stops: (() => void)[] = [];
+
+	constructor(
+		private readonly crew: Crew,
+		private readonly app: WorkerApp,
+		plan: ReplacementPlan,
+		/** Slots of the new workers, for those that get a port by it. */
+		private readonly slots: ReadonlyMap<string, number>,
+		private readonly onProgress: (text: string) => void,
+		/** A new worker has proven itself to the end: from now on it is looked after like any other. */
+		private readonly onApproved: (worker: Worker) => void,
+	) {
+		this.state = planReplacement(plan);
+	}
+
+	/** Resolves when it is over, one way or the other; `deadlineMs` from now it is called off unless the old ones drain. */
+	run(deadlineMs: number): Promise<ReplacementOutcome> {
+		const { clock } = this.crew.parts;
+		const cancel = clock.after(deadlineMs, () =>
+			this.dispatch({ event: 'called_off', detail: `not done within the deadline of ${deadlineMs} ms` }),
+		);
+		this.stops.push(cancel);
+		return new Promise((resolve) => {
+			this.settle = resolve;
+			this.dispatch({ event: 'begun' });
+			this.tick();
+		});
+	}
+
+	private get isOver(): boolean {
+		return this.state.stage.stage === 'finished';
+	}
+
+	private tick(): void {
+		if (this.isOver) return;
+		this.dispatch({ event: 'time_passed' });
+		this.crew.parts.clock.after(tickMs, () => this.tick());
+	}
+
+	private dispatch(event: Timeless): void {
+		if (this.isOver) return;
+		const { state, effects } = stepReplacement(this.state, { ...event, at: this.crew.parts.clock.now() });
+		this.state = state;
+		const text = describeReplacement(state);
+		if (text !== this.progress) this.onProgress(`${this.crew.name}: ${text}`);
+		this.progress = text;
+		for (const effect of effects) this.perform(effect);
+	}
+
+	private perform(effect: ReplacementEffect): void {
+		switch (effect.effect) {
+			case 'start':
+				void this.start(effect.id);
+				return;
+			case 'join':
+				void this.join(effect.id);
+				return;
+			case 'approve': {
+				const worker = this.crew.workers.get(effect.id);
+				if (!worker) return;
+				this.crew.approve(worker);
+				this.onApproved(worker);
+				return;
+			}
+			case 'drain':
+				void this.leave(effect.id, (worker) => this.crew.drain(worker));
+				return;
+			case 'end':
+				void this.leave(effect.id, (worker) => this.crew.end(worker));
+				return;
+			case 'finish':
+				void this.finish(effect);
+				return;
+		}
+	}
+
+	private async start(id: string): Promise<void> {
+		let worker = this.crew.workers.get(id);
+		try {
+			worker ??= await this.crew.start(id, this.app, this.slots.get(id) ?? 0);
+		} catch (error) {
+			this.fall(id, messageOf(error));
+			return;
+		}
+		worker.inReplacement = true;
+		worker.set('proving');
+		const fell = () => this.fall(id, 'its process ended');
+		const faulted = (text: string) => void this.judgeFault(worker, text);
+		worker.on('gone', fell);
+		worker.on('fault', faulted);
+		this.stops.push(() => worker.removeListener('gone', fell).removeListener('fault', faulted));
+		this.dispatch({ event: 'process_started', id });
+		await this.watch(worker);
+	}
+
+	/** Asks a new worker again and again, from its start until the replacement is over. */
+	private async watch(worker: Worker): Promise<void> {
+		const { clock } = this.crew.parts;
+		const gapMs = Math.min(250, Math.max(20, this.app.health.soakMs / 5));
+		while (!this.isOver && this.crew.workers.get(worker.id) === worker) {
+			const { healthy, detail } = await worker.probe();
+			this.dispatch({ event: 'probed', id: worker.id, healthy, detail });
+			if (worker.joined) {
+				worker.healthy = healthy;
+				const status = await worker.status();
+				if (status) this.dispatch({ event: 'served', id: worker.id, requests: status.served });
+			}
+			await clock.sleep(worker.joined || !healthy ? tickMs : gapMs);
+		}
+	}
+
+	/** An app that threw before it listened never will: no need to wait for the deadline. */
+	private async judgeFault(worker: Worker, text: string): Promise<void> {
+		const status = await worker.status();
+		if (status && !status.listening) this.fall(worker.id, text);
+	}
+
+	private async join(id: string): Promise<void> {
+		const worker = this.crew.workers.get(id);
+		const result = (await worker?.link?.join()) ?? { ok: false, detail: 'its process ended' };
+		if (!worker || !result.ok) {
+			this.fall(id, result.ok ? 'its process ended' : `it could not join: ${result.detail}`);
+			return;
+		}
+		worker.joined = true;
+		worker.healthy = true;
+		worker.set('serving');
+		this.dispatch({ event: 'joined', id });
+	}
+
+	private async leave(id: string, how: (worker: Worker) => Promise<void>): Promise<void> {
+		const worker = this.crew.workers.get(id);
+		if (worker) await how(worker);
+		this.dispatch({ event: 'gone', id, cutOff: worker?.cutOff ?? 0 });
+	}
+
+	private fall(id: string, detail: string): void {
+		this.dispatch({ event: 'fell', id, detail });
+	}
+
+	private async finish({ outcome, reason, culprit }: ReplacementEffect & { effect: 'finish' }): Promise<void> {
+		for (const stop of this.stops) stop();
+		for (const id of this.state.plan.news) {
+			const worker = this.crew.workers.get(id);
+			if (worker) worker.inReplacement = false;
+		}
+		this.settle({ outcome, reason: reason && (await this.explain(reason, culprit)), cutOff: this.state.cutOff });
+	}
+
+	private async explain(reason: string, culprit: string | null): Promise<string> {
+		if (culprit === null) return reason;
+		const lines = await lastErrorLines(this.crew.parts.host.home.logs, culprit, errorLinesMax);
+		return lines.length === 0 ? reason : `${reason}; last lines of its stderr:\n${lines.join('\n')}`;
+	}
+}

@@ -1,0 +1,384 @@
+/**
+ * Replacing a set of workers, as one pure step function. Nothing of a clock, a process or a socket here: the shell
+ * reports what happened (events, each with its time in ms) and does what is asked (effects).
+ *
+ * New before old, batch by batch (a batch has at most `surge` workers):
+ *   start → prove, behind the gate → one joins and serves for a moment (the canary) → the others of the batch join and
+ *   serve for a moment → as many old ones drain, side by side → the next batch.
+ * Whatever fails before the old ones drain ends the batch and keeps every old worker that still serves.
+ * `old_first` is for programs that cannot share a port: the old ones of the batch leave before the new ones start.
+ */
+export interface ReplacementPlan {
+	/** Ids of the workers to come. */
+	news: readonly string[];
+	/** Ids of the workers to leave. */
+	olds: readonly string[];
+	order: 'new_first' | 'old_first';
+	/** Workers of one batch, at least 1. */
+	surge: number;
+	/** A worker is proven once it was healthy for so long without a break. */
+	soakMs: number;
+	/** A batch has to be proven within this time of its start. */
+	proofTimeoutMs: number;
+	/** After joining, a worker must have answered so many requests; without traffic `capMs` is enough. */
+	settle: { requests: number; capMs: number };
+	/** After this an old worker that has not left is ended by force. */
+	drainTimeoutMs: number;
+	/** After this much more the replacement fails, since the old one cannot be ended. */
+	goneTimeoutMs: number;
+}
+
+type Newcomer =
+	| { phase: 'starting' }
+	| { phase: 'proving'; healthySince: number | null; detail: string }
+	| { phase: 'proven' }
+	| { phase: 'joining' }
+	| { phase: 'settling'; since: number; served: number }
+	| { phase: 'settled' }
+	| { phase: 'ending' }
+	| { phase: 'ended' };
+
+type Leaver = { phase: 'serving' } | { phase: 'draining' } | { phase: 'gone' };
+
+/** What the current batch is doing. */
+type Stage =
+	| { stage: 'planned' }
+	| { stage: 'proving'; since: number }
+	| { stage: 'canary' }
+	| { stage: 'joining' }
+	| { stage: 'draining'; since: number; forced: boolean }
+	| { stage: 'ending'; since: number; reason: string; culprit: string | null }
+	| { stage: 'finished'; outcome: 'back' | 'refused' | 'failed'; reason: string | null };
+
+export interface ReplacementState {
+	plan: ReplacementPlan;
+	batch: number;
+	stage: Stage;
+	news: ReadonlyMap<string, Newcomer>;
+	olds: ReadonlyMap<string, Leaver>;
+	cutOff: number;
+}
+
+export type ReplacementEvent =
+	| { event: 'begun'; at: number }
+	| { event: 'process_started'; id: string; at: number }
+	| { event: 'probed'; id: string; healthy: boolean; detail: string; at: number }
+	| { event: 'joined'; id: string; at: number }
+	| { event: 'served'; id: string; requests: number; at: number }
+	/** A new worker cannot become part of the set: its process ended, it threw, it was refused its port. */
+	| { event: 'fell'; id: string; detail: string; at: number }
+	/** A process is gone, be it an old one that drained or a new one that was ended. */
+	| { event: 'gone'; id: string; cutOff: number; at: number }
+	| { event: 'time_passed'; at: number }
+	/** The request as a whole is out of time, or is called off. */
+	| { event: 'called_off'; detail: string; at: number };
+
+export type ReplacementEffect =
+	| { effect: 'start'; id: string }
+	| { effect: 'join'; id: string }
+	/** From now on the worker may join by itself when PM2 restarts it. */
+	| { effect: 'approve'; id: string }
+	| { effect: 'drain'; id: string }
+	/** End at once. */
+	| { effect: 'end'; id: string }
+	/** culprit: the new worker that failed, if one did. */
+	| { effect: 'finish'; outcome: 'back' | 'refused' | 'failed'; reason: string | null; culprit: string | null };
+
+export interface ReplacementStep {
+	state: ReplacementState;
+	effects: ReplacementEffect[];
+}
+
+export function planReplacement(plan: ReplacementPlan): ReplacementState {
+	return {
+		plan,
+		batch: -1,
+		stage: { stage: 'planned' },
+		news: new Map(plan.news.map((id) => [id, { phase: 'starting' } as const])),
+		olds: new Map(plan.olds.map((id) => [id, { phase: 'serving' } as const])),
+		cutOff: 0,
+	};
+}
+
+/** The one transition. Events about workers that are of no concern any more change nothing. */
+export function stepReplacement(before: ReplacementState, event: ReplacementEvent): ReplacementStep {
+	if (before.stage.stage === 'finished') return { state: before, effects: [] };
+	const draft = new Draft(before, event.at);
+	switch (event.event) {
+		case 'begun':
+			draft.nextBatch();
+			break;
+		case 'process_started':
+			draft.started(event.id);
+			break;
+		case 'probed':
+			draft.probed(event.id, event.healthy, event.detail);
+			break;
+		case 'joined':
+			draft.joined(event.id);
+			break;
+		case 'served':
+			draft.served(event.id, event.requests);
+			break;
+		case 'fell':
+			draft.fell(event.id, event.detail);
+			break;
+		case 'gone':
+			draft.gone(event.id, event.cutOff);
+			break;
+		case 'time_passed':
+			break;
+		case 'called_off':
+			draft.calledOff(event.detail);
+			break;
+	}
+	draft.advance();
+	return draft.result();
+}
+
+/** What the replacement waits for, in words for an operator. */
+export function describeReplacement(state: ReplacementState): string {
+	const news = [...state.news.values()];
+	const count = (...phases: Newcomer['phase'][]) => news.filter((one) => phases.includes(one.phase)).length;
+	switch (state.stage.stage) {
+		case 'planned':
+			return 'about to begin';
+		case 'proving':
+			return `${count('proven', 'joining', 'settling', 'settled')} of ${news.length} new workers healthy`;
+		case 'canary':
+		case 'joining':
+			return `${count('settled')} of ${news.length} new workers serving`;
+		case 'draining': {
+			const left = [...state.olds.values()].filter((one) => one.phase === 'draining').length;
+			return `${left} old ${left === 1 ? 'worker' : 'workers'} draining`;
+		}
+		case 'ending':
+			return `ending the new workers: ${state.stage.reason}`;
+		case 'finished':
+			return state.stage.outcome;
+	}
+}
+
+/** One step being made: the state's parts, changed in place here and nowhere else, and the effects so far. */
+class Draft {
+	private readonly plan: ReplacementPlan;
+	private readonly news: Map<string, Newcomer>;
+	private readonly olds: Map<string, Leaver>;
+	private readonly effects: ReplacementEffect[] = [];
+	private batch: number;
+	private stage: Stage;
+	private cutOff: number;
+
+	constructor(
+		state: ReplacementState,
+		private readonly at: number,
+	) {
+		this.plan = state.plan;
+		this.news = new Map(state.news);
+		this.olds = new Map(state.olds);
+		this.batch = state.batch;
+		this.stage = state.stage;
+		this.cutOff = state.cutOff;
+	}
+
+	result(): ReplacementStep {
+		const { plan, batch, stage, news, olds, cutOff } = this;
+		return { state: { plan, batch, stage, news, olds, cutOff }, effects: this.effects };
+	}
+
+	/** Starts the next batch, or finishes. */
+	nextBatch(): void {
+		this.batch += 1;
+		if (this.batch >= this.batches()) this.finish('back', null);
+		else if (this.plan.order === 'old_first') this.drainOlds();
+		else this.startNews();
+	}
+
+	started(id: string): void {
+		if (this.news.get(id)?.phase !== 'starting') return;
+		this.news.set(id, { phase: 'proving', healthySince: null, detail: 'it does not answer yet' });
+	}
+
+	probed(id: string, healthy: boolean, detail: string): void {
+		const worker = this.news.get(id);
+		if (!worker || this.stage.stage === 'ending') return;
+		if (worker.phase === 'proving') {
+			const healthySince = healthy ? (worker.healthySince ?? this.at) : null;
+			this.news.set(id, { phase: 'proving', healthySince, detail });
+			if (worker.healthySince !== null && !healthy) this.fell(id, `it turned unhealthy during the soak: ${detail}`);
+			else if (healthySince !== null && this.at - healthySince >= this.plan.soakMs)
+				this.news.set(id, { phase: 'proven' });
+		} else if (!healthy && (worker.phase === 'proven' || worker.phase === 'settling')) {
+			this.fell(id, `it turned unhealthy: ${detail}`);
+		}
+	}
+
+	joined(id: string): void {
+		if (this.news.get(id)?.phase === 'joining') this.news.set(id, { phase: 'settling', since: this.at, served: 0 });
+	}
+
+	served(id: string, requests: number): void {
+		const worker = this.news.get(id);
+		if (worker?.phase === 'settling') this.news.set(id, { ...worker, served: requests });
+	}
+
+	fell(id: string, detail: string): void {
+		const worker = this.news.get(id);
+		if (!worker || worker.phase === 'ended' || !this.batchNews().includes(id)) return;
+		// Once the old ones drain, the new set is the set: a crash now is the supervisor's daily work, no refusal.
+		if (this.stage.stage === 'draining' || this.stage.stage === 'ending') return;
+		this.endBatch(`worker ${id}: ${detail}`, id);
+	}
+
+	gone(id: string, cutOff: number): void {
+		if (this.olds.has(id)) {
+			this.olds.set(id, { phase: 'gone' });
+			this.cutOff += cutOff;
+		}
+		if (this.news.get(id)?.phase === 'ending') this.news.set(id, { phase: 'ended' });
+	}
+
+	calledOff(detail: string): void {
+		const { stage } = this.stage;
+		if (stage === 'proving' || stage === 'canary' || stage === 'joining') this.endBatch(detail, null);
+	}
+
+	/** Whatever follows from the present state by itself, the passing of time included. */
+	advance(): void {
+		switch (this.stage.stage) {
+			case 'proving':
+				this.advanceProving(this.stage.since);
+				return;
+			case 'canary':
+				this.settle();
+				if (this.batchNews().some((id) => this.news.get(id)?.phase === 'settled')) this.joinRest();
+				return;
+			case 'joining':
+				this.settle();
+				if (this.batchNews().every((id) => this.news.get(id)?.phase === 'settled')) this.joinedAll();
+				return;
+			case 'draining':
+				this.advanceDraining(this.stage);
+				return;
+			case 'ending':
+				this.advanceEnding(this.stage);
+				return;
+			case 'planned':
+			case 'finished':
+				return;
+		}
+	}
+
+	private advanceProving(since: number): void {
+		const batch = this.batchNews();
+		if (batch.every((id) => this.news.get(id)?.phase === 'proven')) {
+			this.stage = { stage: 'canary' };
+			for (const id of batch.slice(0, 1)) this.join(id);
+			if (batch.length === 0) this.joinedAll();
+			return;
+		}
+		if (this.at - since < this.plan.proofTimeoutMs) return;
+		const late = batch.find((id) => this.news.get(id)?.phase !== 'proven');
+		const worker = late === undefined ? undefined : this.news.get(late);
+		const detail = worker?.phase === 'proving' ? worker.detail : 'its process did not start';
+		this.endBatch(`worker ${late}: not healthy within ${this.plan.proofTimeoutMs} ms: ${detail}`, late ?? null);
+	}
+
+	private advanceDraining(stage: { since: number; forced: boolean }): void {
+		const left = this.batchOlds().filter((id) => this.olds.get(id)?.phase !== 'gone');
+		if (left.length === 0) {
+			if (this.plan.order === 'old_first') this.startNews();
+			else this.nextBatch();
+			return;
+		}
+		const waited = this.at - stage.since;
+		if (waited >= this.plan.drainTimeoutMs && !stage.forced) {
+			this.stage = { stage: 'draining', since: stage.since, forced: true };
+			for (const id of left) this.effects.push({ effect: 'end', id });
+		} else if (waited >= this.plan.drainTimeoutMs + this.plan.goneTimeoutMs) {
+			this.finish('failed', `old workers could not be ended: ${left.join(', ')}`);
+		}
+	}
+
+	private advanceEnding(stage: { since: number; reason: string; culprit: string | null }): void {
+		const left = this.batchNews().filter((id) => this.news.get(id)?.phase === 'ending');
+		if (left.length === 0) {
+			this.finish(this.plan.order === 'new_first' ? 'refused' : 'failed', stage.reason, stage.culprit);
+		} else if (this.at - stage.since >= this.plan.goneTimeoutMs) {
+			const reason = `${stage.reason}; refused workers could not be ended: ${left.join(', ')}`;
+			this.finish('failed', reason, stage.culprit);
+		}
+	}
+
+	private settle(): void {
+		for (const id of this.batchNews()) {
+			const worker = this.news.get(id);
+			if (worker?.phase !== 'settling') continue;
+			const { requests, capMs } = this.plan.settle;
+			if (worker.served < requests && this.at - worker.since < capMs) continue;
+			this.news.set(id, { phase: 'settled' });
+			this.effects.push({ effect: 'approve', id });
+		}
+	}
+
+	private joinRest(): void {
+		this.stage = { stage: 'joining' };
+		for (const id of this.batchNews()) if (this.news.get(id)?.phase === 'proven') this.join(id);
+		if (this.batchNews().every((id) => this.news.get(id)?.phase === 'settled')) this.joinedAll();
+	}
+
+	private joinedAll(): void {
+		if (this.plan.order === 'old_first') this.nextBatch();
+		else this.drainOlds();
+	}
+
+	private join(id: string): void {
+		this.news.set(id, { phase: 'joining' });
+		this.effects.push({ effect: 'join', id });
+	}
+
+	private startNews(): void {
+		this.stage = { stage: 'proving', since: this.at };
+		for (const id of this.batchNews()) this.effects.push({ effect: 'start', id });
+		if (this.batchNews().length === 0) this.advanceProving(this.at);
+	}
+
+	private drainOlds(): void {
+		this.stage = { stage: 'draining', since: this.at, forced: false };
+		for (const id of this.batchOlds()) {
+			if (this.olds.get(id)?.phase !== 'serving') continue;
+			this.olds.set(id, { phase: 'draining' });
+			this.effects.push({ effect: 'drain', id });
+		}
+		if (this.batchOlds().every((id) => this.olds.get(id)?.phase === 'gone'))
+			this.advanceDraining({ since: this.at, forced: false });
+	}
+
+	private endBatch(reason: string, culprit: string | null): void {
+		this.stage = { stage: 'ending', since: this.at, reason, culprit };
+		for (const id of this.batchNews()) {
+			this.news.set(id, { phase: 'ending' });
+			this.effects.push({ effect: 'end', id });
+		}
+	}
+
+	private finish(outcome: 'back' | 'refused' | 'failed', reason: string | null, culprit: string | null = null): void {
+		this.stage = { stage: 'finished', outcome, reason };
+		this.effects.push({ effect: 'finish', outcome, reason, culprit });
+	}
+
+	private batches(): number {
+		const longest = Math.max(this.plan.news.length, this.plan.order === 'old_first' ? this.plan.olds.length : 1);
+		return Math.ceil(longest / this.plan.surge);
+	}
+
+	private batchNews(): readonly string[] {
+		return this.plan.news.slice(this.batch * this.plan.surge, (this.batch + 1) * this.plan.surge);
+	}
+
+	/** The last batch takes all the old ones that are left, so that no surplus stays. */
+	private batchOlds(): readonly string[] {
+		const last = this.batch >= this.batches() - 1;
+		return this.plan.olds.slice(this.batch * this.plan.surge, last ? undefined : (this.batch + 1) * this.plan.surge);
+	}
+}

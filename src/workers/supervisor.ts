@@ -1,0 +1,363 @@
+/**
+ * The supervisor: keeps the http apps' workers of this node as wanted.
+ *
+ * Who decides when, so that it is never two: PM2 (in the worker host, a process of its own) alone starts a crashed worker
+ * again, with a growing delay, whether this process lives or not. This process alone starts, replaces, stops, deletes and
+ * gives up. Workers never depend on it: killed, it finds them again by PM2's list, their private sockets and its record.
+ *
+ * supervisor      composition: hosts, apps, the outside's face
+ *  host-link      one connected (and, without systemd, started) worker host for each user     → pm2, host-starter
+ *  app-supervisor one app: jobs on its set, one after the other
+ *   crew          its workers, and the hands laid on them: start, drain, end, approve          → worker, records
+ *   daily         looking after each serving worker: proof after a crash, liveness, memory
+ *   replacement-runner  replacement (pure) walked through with real workers
+ *  node-link, port-link  the line to one process
+ */
+import { EventEmitter } from 'node:events';
+import { join } from 'node:path';
+import { messageOf, RollcallError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { isAlive } from '../system/process.js';
+import { AppSupervisor } from './app-supervisor.js';
+import { type Clock, systemClock } from './clock.js';
+import { isNode, portOf } from './crew.js';
+import { memoryOf } from './daily.js';
+import { checkSocketPaths, hostHome } from './home.js';
+import { HostLink } from './host-link.js';
+import { hostCommand } from './host-starter.js';
+import { NodeLink } from './node-link.js';
+import type { Pm2Process } from './pm2.js';
+import { PortLink } from './port-link.js';
+import { SupervisorRecords } from './records.js';
+import type {
+	AppReadiness,
+	ProvenWorker,
+	ReplacementResult,
+	Supervisor,
+	SupervisorEvents,
+	ThreadRow,
+	WorkerApp,
+	WorkerRow,
+} from './types.js';
+import type { OpenLink, Worker } from './worker.js';
+import { appOf } from './worker-id.js';
+
+export interface SupervisorOptions {
+	apps: readonly WorkerApp[];
+	workerDir: string;
+	/** Its record lies here, as `workers.json`. */
+	stateDir: string;
+	/** systemd: the units start the hosts. own: this process does, detached, by `configFile`. */
+	mode: 'systemd' | 'own';
+	configFile: string;
+	logger: Logger;
+	clock?: Clock;
+	/** Runs a worker host, in place of this program's own command. */
+	hostCommand?: readonly string[];
+}
+
+/** How often PM2's list is read although nothing was heard: its bus promises nothing. */
+const reconcileMs = 5_000;
+/** A start waits for a worker host this long; afterwards it goes on by itself when the host comes. */
+const hostPatienceMs = 15_000;
+const hostEndMs = 10_000;
+
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+	return new RollcallSupervisor(options);
+}
+
+class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Supervisor {
+	private readonly clock: Clock;
+	private readonly log: Logger;
+	private readonly records: SupervisorRecords;
+	private readonly hostLinks = new Map<string | null, HostLink>();
+	private readonly supervisors = new Map<string, AppSupervisor>();
+	private cancelReconcile: () => void = () => undefined;
+	private readinessText = '';
+	private ended = false;
+
+	constructor(private readonly options: SupervisorOptions) {
+		super();
+		this.clock = options.clock ?? systemClock;
+		this.log = options.logger;
+		this.records = new SupervisorRecords(join(options.stateDir, 'workers.json'));
+		if (this.records.damage !== null) {
+			this.log.error({ event: 'record_damaged', reason: this.records.damage });
+		}
+		for (const app of options.apps) this.addApp(app);
+	}
+
+	async start(): Promise<void> {
+		const chances = [...this.hostLinks.values()].map((host) => this.startHost(host));
+		await Promise.all(chances);
+		this.reconcileLater();
+	}
+
+	async replace(request: Parameters<Supervisor['replace']>[0]): Promise<ReplacementResult> {
+		const { apps, before, deadlineMs } = request;
+		const wanted = request.app === null ? apps : apps.filter((app) => app.name === request.app);
+		if (request.app !== null && wanted.length === 0) {
+			throw new RollcallError('unavailable', `http_workers has no app '${request.app}'.`);
+		}
+		const leaving = request.app === null ? this.withoutPlace(apps) : [];
+		const progress = new Map<string, string>();
+		const results = await Promise.all(
+			[...wanted, ...leaving].map((app) => {
+				const supervisor = this.addApp(app);
+				return supervisor.replace(app, before ?? null, deadlineMs, (text) => {
+					progress.set(app.name, text);
+					request.onProgress?.([...progress.values()].join('; '));
+				});
+			}),
+		);
+		for (const app of leaving)
+			if (this.supervisors.get(app.name)?.workers.length === 0) this.supervisors.delete(app.name);
+		this.changed();
+		return combine(results);
+	}
+
+	identities(app?: string): ProvenWorker[] {
+		return this.all().flatMap((one) => (app === undefined || one.app.name === app ? one.identities() : []));
+	}
+
+	rows(): WorkerRow[] {
+		return this.all().flatMap((one) => one.workers.map((worker) => rowOf(one.app.name, worker)));
+	}
+
+	readiness(): AppReadiness[] {
+		return this.all().map((one) => one.readiness());
+	}
+
+	threads(): ThreadRow[] {
+		const now = this.clock.now();
+		return this.all().flatMap((one) => one.workers.flatMap((worker) => threadOf(worker, now)));
+	}
+
+	hosts(): { user: string | null; pid: number }[] {
+		return [...this.hostLinks.values()].flatMap(({ user, pid }) => (pid === null ? [] : [{ user, pid }]));
+	}
+
+	async shutdown(): Promise<void> {
+		this.ended = true;
+		this.cancelReconcile();
+		await Promise.all(this.all().map((one) => one.endAll()));
+		await Promise.all([...this.hostLinks.values()].map((host) => this.endHost(host)));
+		await this.detach();
+	}
+
+	async detach(): Promise<void> {
+		this.ended = true;
+		this.cancelReconcile();
+		for (const one of this.all()) one.close();
+		for (const host of this.hostLinks.values()) host.close();
+		await this.records.save();
+	}
+
+	private all(): AppSupervisor[] {
+		return [...this.supervisors.values()];
+	}
+
+	private addApp(app: WorkerApp): AppSupervisor {
+		const known = this.supervisors.get(app.name);
+		if (known) return known;
+		const host = this.hostOf(app.user);
+		checkSocketPaths(host.home, app.name);
+		const { records, clock, log } = this;
+		const supervisor = new AppSupervisor(app, {
+			host,
+			records,
+			clock,
+			log,
+			openLink: this.openLink,
+			changed: () => this.changed(),
+		});
+		supervisor.on('crashed', (event) => {
+			this.log.warn({ event: 'worker_crashed', ...event });
+			this.emit('crashed', event);
+		});
+		supervisor.on('restarted', (event) => {
+			this.log.info({ event: 'worker_restarted', ...event });
+			this.emit('restarted', event);
+		});
+		this.supervisors.set(app.name, supervisor);
+		return supervisor;
+	}
+
+	/** Apps that run but are wanted no more: to be replaced by nothing. */
+	private withoutPlace(apps: readonly WorkerApp[]): WorkerApp[] {
+		return this.all()
+			.filter((one) => !apps.some((app) => app.name === one.app.name))
+			.map((one) => ({ ...one.app, instances: 0 }));
+	}
+
+	private readonly openLink: OpenLink = async (app, identity, home) => {
+		if (isNode(app)) return NodeLink.open(home.sockets, identity, app.health, this.clock);
+		const port = this.supervisors.get(appOf(identity.id))?.crew.workers.get(identity.id)?.port ?? portOf(app, 0);
+		return new PortLink(identity, port, app.health, this.clock);
+	};
+
+	private hostOf(user: string | null): HostLink {
+		const known = this.hostLinks.get(user);
+		if (known) return known;
+		const { workerDir, mode, configFile } = this.options;
+		const host = new HostLink({
+			user,
+			home: hostHome(workerDir, user),
+			command: mode === 'systemd' ? null : (this.options.hostCommand ?? hostCommand(configFile)),
+			clock: this.clock,
+			log: this.log,
+		});
+		host.on('down', (reason) => {
+			this.log.error({ event: 'worker_host_lost', user, reason });
+			for (const one of this.appsOf(host)) one.hostDown();
+			this.changed();
+			this.emit('host', { user, up: false, reason });
+		});
+		host.on('online', () => void this.lookAt(host));
+		this.hostLinks.set(user, host);
+		return host;
+	}
+
+	/** Resolves when every app of the host had its first chance, or the host had its time to come. */
+	private startHost(host: HostLink): Promise<void> {
+		return new Promise((resolve) => {
+			host.on('up', (rows) => {
+				this.log.info({ event: 'worker_host_connected', user: host.user, pid: host.pid, workers: rows.length });
+				this.emit('host', { user: host.user, up: true, reason: 'connected' });
+				void this.welcome(host, rows).then(resolve);
+			});
+			void host.start();
+			this.clock.after(hostPatienceMs, () => {
+				if (!host.isUp) resolve();
+			});
+		});
+	}
+
+	private async welcome(host: HostLink, rows: readonly Pm2Process[]): Promise<void> {
+		await this.endUnknown(host, rows);
+		const done = await Promise.allSettled(this.appsOf(host).map((one) => one.hostUp(rows)));
+		for (const result of done) {
+			if (result.status === 'rejected')
+				this.log.error({ event: 'workers_not_started', reason: messageOf(result.reason) });
+		}
+		this.changed();
+	}
+
+	/** Workers of apps that the configuration no longer has. */
+	private async endUnknown(host: HostLink, rows: readonly Pm2Process[]): Promise<void> {
+		for (const row of rows) {
+			if (this.supervisors.has(appOf(row.name))) continue;
+			this.log.info({ event: 'worker_unknown', worker: row.name, pid: row.pid });
+			void host
+				.client()
+				.remove(row.pmId, row.killTimeoutMs)
+				.catch((error: unknown) => this.log.warn({ event: 'worker_unknown', reason: messageOf(error) }));
+		}
+	}
+
+	private appsOf(host: HostLink): AppSupervisor[] {
+		return this.all().filter((one) => one.crew.parts.host === host);
+	}
+
+	private async lookAt(host: HostLink): Promise<void> {
+		try {
+			const rows = await host.client().list();
+			for (const row of rows) this.supervisors.get(appOf(row.name))?.forked(row);
+		} catch (error) {
+			this.log.debug({ event: 'list_failed', reason: messageOf(error) });
+		}
+	}
+
+	private reconcileLater(): void {
+		if (this.ended) return;
+		this.cancelReconcile = this.clock.after(reconcileMs, () => {
+			const up = [...this.hostLinks.values()].filter((host) => host.isUp);
+			void Promise.all(up.map((host) => this.lookAt(host))).then(() => this.reconcileLater());
+		});
+	}
+
+	private async endHost(host: HostLink): Promise<void> {
+		if (!host.isUp) return;
+		const { pid } = host;
+		host.close();
+		if (pid === null) return;
+		try {
+			process.kill(pid, 'SIGTERM');
+		} catch (error) {
+			this.log.warn({ event: 'worker_host_not_ended', pid, reason: messageOf(error) });
+			return;
+		}
+		const until = this.clock.now() + hostEndMs;
+		const started = { pid };
+		while (isRunning(started.pid) && this.clock.now() < until) await this.clock.sleep(20);
+	}
+
+	private changed(): void {
+		const readiness = this.readiness();
+		const text = JSON.stringify(readiness);
+		if (text === this.readinessText) return;
+		this.readinessText = text;
+		this.emit('readiness', readiness);
+	}
+}
+
+function isRunning(pid: number): boolean {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch {
+		return false;
+	}
+}
+
+function rowOf(app: string, worker: Worker): WorkerRow {
+	return {
+		app,
+		id: worker.id,
+		pid: worker.identity?.pid ?? null,
+		state: worker.state,
+		started_at: worker.startedAt === null ? null : Math.round(worker.startedAt),
+		restarts: worker.restarts,
+		healthy: worker.healthy,
+		memory: memoryOf(worker),
+		cpu: worker.cpu,
+		release: worker.release,
+	};
+}
+
+function threadOf(worker: Worker, now: number): ThreadRow[] {
+	const { identity, report } = worker;
+	if (!identity || !report) return [];
+	const { heapTotal, heapUsed, externalMemory, arrayBuffers, idle, active, utilization } = report;
+	const sinceLastUpdate = Math.round(now - worker.reportedAt);
+	return [
+		{
+			threadId: identity.pid,
+			name: 'http',
+			heapTotal,
+			heapUsed,
+			externalMemory,
+			arrayBuffers,
+			sinceLastUpdate,
+			idle,
+			active,
+			utilization,
+		},
+	];
+}
+
+/** The node's result out of its apps': as bad as the worst of them. */
+function combine(results: readonly ReplacementResult[]): ReplacementResult {
+	const has = (outcome: ReplacementResult['outcome']) => results.some((one) => one.outcome === outcome);
+	const reasons = results.flatMap((one) => (one.reason === null ? [] : [one.reason]));
+	const before = results.flatMap((one) => one.before);
+	return {
+		outcome: has('failed') ? 'failed' : has('refused') ? 'refused' : 'back',
+		before,
+		after: results.flatMap((one) => one.after),
+		wanted: results.reduce((sum, one) => sum + one.wanted, 0),
+		oldGone: !before.some(isAlive),
+		cutOff: results.reduce((sum, one) => sum + one.cutOff, 0),
+		reason: reasons.length === 0 ? null : reasons.join('\n'),
+	};
+}

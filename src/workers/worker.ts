@@ -1,0 +1,164 @@
+import { EventEmitter } from 'node:events';
+import { readBootTime } from '../system/kernel.js';
+import { isAlive, readProcessStat } from '../system/process.js';
+import type { Clock } from './clock.js';
+import type { WorkerReport } from './control.js';
+import { type CrashHistory, noteCrash } from './crash-loop.js';
+import type { HostLink } from './host-link.js';
+import type { LinkStatus, Probe, WorkerLink } from './link.js';
+import type { WorkerApp, WorkerIdentity, WorkerState } from './types.js';
+
+/** USER_HZ, which Linux has fixed for user space. */
+const clockTicksPerSecond = 100;
+const goneCheckMs = 10;
+
+export interface WorkerEvents {
+	/** Its process answers on its line. */
+	linked: [];
+	/** Its process is gone. */
+	gone: [WorkerIdentity];
+	fault: [string];
+	changed: [];
+}
+
+/** Opens the line to a process; resolves to null when the process is gone first. */
+export type OpenLink = (app: WorkerApp, identity: WorkerIdentity, home: HostLink['home']) => Promise<WorkerLink | null>;
+
+/**
+ * One worker: an id, and over time one process after another that runs it. Holds what is known of it, and nothing of what
+ * is to be done about it: that is decided by its app's supervisor.
+ */
+export class Worker extends EventEmitter<WorkerEvents> {
+	state: WorkerState = 'starting';
+	identity: WorkerIdentity | null = null;
+	link: WorkerLink | null = null;
+	/** PM2's number of it; null when no host knows it (not started yet, or an orphan of a host that died). */
+	pmId: number | null = null;
+	/** A replacement looks after it; the app's daily supervision keeps its hands off. */
+	inReplacement = false;
+	/** Proven once with this release: PM2 may let it join by itself. */
+	approved = false;
+	joined = false;
+	healthy = false;
+	restarts = 0;
+	/** Why it is not as wanted; null when nothing is wrong. */
+	trouble: string | null = null;
+	startedAt: number | null = null;
+	report: WorkerReport | null = null;
+	reportedAt = 0;
+	/** Per cent of one core over the last report. */
+	cpu: number | null = null;
+	/** Requests or connections that its drain cut off. */
+	cutOff = 0;
+	private crashes: CrashHistory = [];
+
+	constructor(
+		readonly id: string,
+		/** What it was started with. An adopted one is taken as the configuration has it now. */
+		readonly app: WorkerApp,
+		readonly release: string,
+		readonly host: HostLink,
+		/** Its port where it has no preload; null for one that has. */
+		readonly port: number | null,
+		private readonly openLink: OpenLink,
+		private readonly clock: Clock,
+	) {
+		super();
+	}
+
+	/** Takes up the line to a process that runs this worker. Does nothing if it is known already or gone. */
+	attach(pid: number): void {
+		const started = readProcessStat(pid)?.started;
+		if (started === undefined) return;
+		if (this.identity?.pid === pid && this.identity.started === started) return;
+		// The news of a successor can arrive before the end of its predecessor was seen.
+		if (this.identity) this.lose(this.identity);
+		if (this.state === 'failed') return;
+		const identity = { id: this.id, pid, started };
+		this.identity = identity;
+		this.startedAt = readBootTime() + (started * 1_000) / clockTicksPerSecond;
+		this.cutOff = 0;
+		this.emit('changed');
+		void this.open(identity);
+	}
+
+	get isAlive(): boolean {
+		return this.identity !== null && isAlive(this.identity);
+	}
+
+	/** Asks it how it is; a worker without a line is not well. */
+	async probe(): Promise<Probe> {
+		if (!this.link) return { healthy: false, detail: this.trouble ?? 'it does not answer yet' };
+		return this.link.probe();
+	}
+
+	async status(): Promise<LinkStatus | null> {
+		return (await this.link?.status().catch(() => null)) ?? null;
+	}
+
+	/** Notes a crash; true when it is one too many. */
+	noteCrash(): boolean {
+		const verdict = noteCrash(this.crashes, this.clock.now(), this.app.crashLoop);
+		this.crashes = verdict.history;
+		return verdict.giveUp;
+	}
+
+	set(state: WorkerState, trouble: string | null = null): void {
+		if (this.state === state && this.trouble === trouble) return;
+		this.state = state;
+		this.trouble = trouble;
+		this.emit('changed');
+	}
+
+	/** Forgets the process, not the worker. */
+	detach(): void {
+		this.link?.close();
+		this.link = null;
+		this.identity = null;
+		this.startedAt = null;
+		this.joined = false;
+		this.healthy = false;
+		this.report = null;
+		this.cpu = null;
+	}
+
+	private async open(identity: WorkerIdentity): Promise<void> {
+		const link = await this.openLink(this.app, identity, this.host.home);
+		if (this.identity !== identity) {
+			link?.close();
+			return;
+		}
+		if (link === null) return this.lose(identity);
+		this.link = link;
+		link.on('fault', (text) => this.emit('fault', text));
+		link.on('report', (report) => this.take(report));
+		link.on('drained', (cutOff) => {
+			this.cutOff = cutOff;
+		});
+		link.once('closed', () => void this.loseOnceDead(identity));
+		this.emit('linked');
+	}
+
+	/** The line can break before the kernel has taken the process away. */
+	private async loseOnceDead(identity: WorkerIdentity): Promise<void> {
+		while (isAlive(identity) && this.identity === identity) await this.clock.sleep(goneCheckMs);
+		this.lose(identity);
+	}
+
+	private lose(identity: WorkerIdentity): void {
+		if (this.identity !== identity) return;
+		this.detach();
+		this.emit('gone', identity);
+	}
+
+	private take(report: WorkerReport): void {
+		const now = this.clock.now();
+		if (this.report && now > this.reportedAt) {
+			const busyMs = (report.cpuMicros - this.report.cpuMicros) / 1_000;
+			this.cpu = Math.round((busyMs / (now - this.reportedAt)) * 1_000) / 10;
+		}
+		this.report = report;
+		this.reportedAt = now;
+		this.emit('changed');
+	}
+}
