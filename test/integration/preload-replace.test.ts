@@ -26,6 +26,8 @@ async function drainSet(set: TestWorker[], handOver: boolean): Promise<void> {
 for (const { name, delay, handOver } of [
 	{ name: 'fast answers', delay: '0', handOver: false },
 	{ name: 'answers that take 300 ms', delay: '300', handOver: false },
+	{ name: 'fast answers, idle connections handed over', delay: '0', handOver: true },
+	{ name: 'answers that take 300 ms, idle connections handed over', delay: '300', handOver: true },
 ]) {
 	test(`replacing every worker, new before old, loses no request: ${name}`, async () => {
 		const port = await freePort();

@@ -3,9 +3,12 @@
  * them. Run by test/support/primary.ts.
  */
 import nodeCluster = require('node:cluster');
+import host = require('../../src/workers/preload/host.cjs');
 
 const cluster = nodeCluster as unknown as nodeCluster.Cluster;
 cluster.schedulingPolicy = process.env['POLICY'] === 'rr' ? 2 : 1;
+
+if (process.env['RELAY'] !== 'off') host.install(cluster);
 
 interface Start {
 	call: number;

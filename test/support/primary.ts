@@ -47,11 +47,15 @@ export class Primary {
 	readonly #pids = new Set<number>();
 	#calls = 0;
 
-	constructor(options: { node?: string; policy?: 'none' | 'rr'; preload?: string[] } = {}) {
+	constructor(options: { node?: string; policy?: 'none' | 'rr'; relay?: boolean } = {}) {
 		this.process = fork(fileURLToPath(new URL('./cluster-primary.cjs', import.meta.url)), [], {
 			execPath: options.node ?? process.execPath,
-			execArgv: (options.preload ?? []).flatMap((file) => ['--require', file]),
-			env: { PATH: process.env['PATH'], POLICY: options.policy ?? 'none' },
+			execArgv: [],
+			env: {
+				PATH: process.env['PATH'],
+				POLICY: options.policy ?? 'none',
+				RELAY: options.relay === false ? 'off' : 'on',
+			},
 		});
 		this.process.on('message', (message: { call?: number; pid: number; exited?: number } & Exit) => {
 			if (message.call !== undefined) this.#started.get(message.call)?.(message.pid);

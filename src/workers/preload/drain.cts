@@ -1,5 +1,6 @@
 import type http = require('node:http');
 import type Gate = require('./gate.cjs');
+import type Handover = require('./handover.cjs');
 import type Traffic = require('./traffic.cjs');
 import type { Visitor } from './types.cjs';
 
@@ -17,16 +18,6 @@ const closeFrame = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
 interface DrainRequest {
 	timeoutMs: number;
 	handOver: boolean;
-}
-
-/** What moves an idle connection to a sibling, where that is possible. */
-interface Handover {
-	/** Takes the connection if it can; from then on it is no concern of this worker. */
-	begin(): void;
-	offer(visitor: Visitor): boolean;
-	/** Connections that are on their way. */
-	readonly pending: number;
-	readonly moved: number;
 }
 
 /**
@@ -59,13 +50,11 @@ class Drain {
 	start({ timeoutMs, handOver }: DrainRequest): void {
 		const now = performance.now();
 		this.#deadline = Math.min(this.#deadline, now + timeoutMs);
-		if (handOver && !this.#handOver) {
-			this.#handOver = true;
-			this.handover.begin();
-		}
+		this.#handOver ||= handOver;
 		if (this.#began !== null) return;
 		this.#began = now;
 		this.gate.close();
+		this.handover.leaving();
 		this.traffic.onRequest = (visitor, response) => announceClose(visitor, response);
 		this.traffic.onSession = (visitor) => giveNotice(visitor);
 		this.traffic.onEnded = () => this.check();

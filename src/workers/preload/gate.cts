@@ -6,6 +6,7 @@ import readListenRequest = require('./listen-request.cjs');
 import servers = require('./own-servers.cjs');
 import type Traffic = require('./traffic.cjs');
 import type { ListenStatus, PreloadSettings } from '../control.js';
+import type { TcpHandle } from './internals.cjs';
 import type { ListenRequest } from './types.cjs';
 
 const socketModeDefault = 0o600;
@@ -17,6 +18,8 @@ const socketModeDefault = 0o600;
 class Gate {
 	/** Told when a server of the app listens, held or not. */
 	onListening: () => void = () => undefined;
+	/** Told when a listen has gone public. */
+	onLive: () => void = () => undefined;
 	readonly #held = new Map<net.Server, HeldListen>();
 	/** Servers that listen by themselves: exclusive, on a descriptor. */
 	readonly #direct = new Map<net.Server, ListenRequest>();
@@ -80,12 +83,18 @@ class Gate {
 	async #begin(listen: HeldListen): Promise<void> {
 		await listen.resolveHost();
 		const atOnce = this.open || listen.request.port === 0;
-		if (atOnce && !this.#closed) await listen.open();
+		if (atOnce) await this.#open(listen);
 		if (listen.closed) return;
 		listen.server.prependOnceListener('listening', () => this.onListening());
 		listen.listenPrivately();
 		// The word may have come meanwhile.
-		if (this.open && !this.#closed) await listen.open();
+		if (this.open) await this.#open(listen);
+	}
+
+	async #open(listen: HeldListen): Promise<void> {
+		if (this.#closed || listen.live) return;
+		await listen.open();
+		this.onLive();
 	}
 
 	#noteDirect(server: net.Server, request: ListenRequest): void {
@@ -110,7 +119,7 @@ class Gate {
 		const before = this.open;
 		this.open = true;
 		const ready = closed.filter((listen) => listen.server.listening);
-		const results = await Promise.allSettled(ready.map((listen) => listen.open()));
+		const results = await Promise.allSettled(ready.map((listen) => this.#open(listen)));
 		const failed = results.find((result) => result.status === 'rejected');
 		if (failed) {
 			this.open = before;
@@ -131,11 +140,15 @@ class Gate {
 		return [...this.#held.values()].some((listen) => listen.live);
 	}
 
-	/** The held listen that siblings know by this key. */
-	findByKey(key: string): HeldListen | undefined {
-		return [...this.#held.values()].find((listen) => listen.key === key);
+	/** Serves a connection that a sibling gave away; false if there is no such listen. */
+	adopt(key: string, handle: TcpHandle, lingerMs: number): boolean {
+		const listen = [...this.#held.values()].find((held) => held.key === key);
+		if (listen === undefined) return false;
+		listen.adopt(handle, lingerMs);
+		return true;
 	}
 
+	/** What the public listens are called among siblings. */
 	get keys(): string[] {
 		return [...this.#held.values()].filter((listen) => listen.live).map((listen) => listen.key);
 	}

@@ -6,7 +6,7 @@ import protocolOf = require('./protocol.cjs');
 import servers = require('./own-servers.cjs');
 import type Traffic = require('./traffic.cjs');
 import type { ListenStatus } from '../control.js';
-import type { ServerInternals } from './internals.cjs';
+import type { ServerInternals, TcpHandle } from './internals.cjs';
 import type { ListenRequest } from './types.cjs';
 
 interface Place {
@@ -14,6 +14,9 @@ interface Place {
 	socketMode: number;
 	traffic: Traffic;
 }
+
+/** Node keeps a connection this much longer than it tells the client. */
+const keepAliveBufferMs = 1_000;
 
 /**
  * One listen() of an app's server. The server itself listens on a private unix socket, so that it is truly listening
@@ -83,6 +86,26 @@ class HeldListen {
 			if (this.#front === front) this.#front = null;
 			throw error;
 		}
+	}
+
+	/** Serves a connection that was accepted elsewhere and is at rest. */
+	adopt(handle: TcpHandle, lingerMs: number): void {
+		const { server } = this;
+		const seen = server as unknown as ServerInternals;
+		const socket = new net.Socket({
+			handle,
+			allowHalfOpen: seen.allowHalfOpen,
+			readable: true,
+			writable: true,
+		} as net.SocketConstructorOpts);
+		seen._connections++;
+		Object.assign(socket, { server, _server: server });
+		const visitor = this.place.traffic.admit(socket, server, this.key);
+		visitor.adopted = true;
+		visitor.lingerMs = lingerMs;
+		server.emit('connection', socket);
+		// The server sets this only after an answer of its own; without it the connection could stay for ever.
+		socket.setTimeout(lingerMs + keepAliveBufferMs);
 	}
 
 	/** Takes no new connection; the open ones are not touched, and the private socket goes on. */

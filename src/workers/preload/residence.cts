@@ -5,6 +5,7 @@ import ControlServer = require('./control-server.cjs');
 import Departure = require('./departure.cjs');
 import Drain = require('./drain.cjs');
 import Gate = require('./gate.cjs');
+import Handover = require('./handover.cjs');
 import paths = require('./paths.cjs');
 import ProcessEvents = require('./process-events.cjs');
 import Reporter = require('./report.cjs');
@@ -28,6 +29,7 @@ class Residence {
 	readonly #control: ControlServer;
 	readonly #reporter: Reporter;
 	readonly #drain: Drain;
+	readonly #handover: Handover;
 
 	constructor(settings: PreloadSettings) {
 		this.#settings = settings;
@@ -40,12 +42,17 @@ class Residence {
 			this.#control.push({ event: 'report', report, status: this.#status() }),
 		);
 		const departure = new Departure(this.#control, this.#events);
-		const handover = { begin: () => undefined, offer: () => false, pending: 0, moved: 0 };
-		this.#drain = new Drain(this.#gate, this.#traffic, handover, (result) => void departure.leave(result));
+		this.#handover = new Handover(settings.id.replace(/-\d+$/, ''), {
+			adopt: (key, handle, lingerMs) => this.#gate.adopt(key, handle, lingerMs),
+			onMoved: () => this.#drain.check(),
+			release: (visitor) => this.#traffic.release(visitor),
+		});
+		this.#gate.onLive = () => this.#handover.announce(this.#gate.keys);
+		this.#drain = new Drain(this.#gate, this.#traffic, this.#handover, (result) => void departure.leave(result));
 		this.#events.install({
 			onStop: () => this.#stop(),
 			onFault: (message) => this.#fault(message),
-			onMessage: () => false,
+			onMessage: (message, handle) => this.#handover.receive(message, handle),
 			onDisconnect: () => departure.onDisconnect(),
 			onExit: () => this.#removeSockets(),
 		});

@@ -1,0 +1,16 @@
+import type { Cluster } from 'node:cluster';
+import Relay = require('./relay.cjs');
+
+const installed = new WeakSet<Cluster>();
+
+/**
+ * What a worker host (the cluster's primary) does for the preload of its workers. Call it before the first worker is
+ * forked; a second call does nothing.
+ */
+function install(cluster: Cluster): void {
+	if (installed.has(cluster)) return;
+	installed.add(cluster);
+	new Relay().install(cluster);
+}
+
+export = { install };

@@ -1,0 +1,18 @@
+/** What workers and their host say to each other over the cluster's own channel; the app and PM2 do not see it. */
+
+export type WorkerMessage =
+	/** Takes part in the public listening under these keys, and takes connections of leaving siblings. */
+	| { rollcall: 'joined'; app: string; keys: string[] }
+	/** Takes nothing any more. Answered by `siblings`. */
+	| { rollcall: 'leaving'; app: string }
+	/** With a connection, for a sibling that listens under the same key. Answered by `moved` or `returned`. */
+	| { rollcall: 'adopt'; app: string; key: string; lingerMs: number; ticket: number };
+
+export type HostMessage =
+	/** Under which keys somebody could take a connection over. */
+	| { rollcall: 'siblings'; keys: string[] }
+	| { rollcall: 'moved'; ticket: number }
+	/** With the connection: nobody took it. */
+	| { rollcall: 'returned'; key: string; lingerMs: number; ticket: number }
+	/** With a connection of a leaving sibling. */
+	| { rollcall: 'adopted'; key: string; lingerMs: number };

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { after, test } from 'node:test';
+import { freePort, Primary, type TestWorker, within } from '../support/primary.js';
+
+const connections = 200;
+/** Longer than any test may take: without a handover the drain would wait for it. */
+const env = { KEEP_ALIVE_MS: '120000' };
+const agents: http.Agent[] = [];
+const primaries: Primary[] = [];
+const begin = (options?: ConstructorParameters<typeof Primary>[0]): Primary => {
+	const primary = new Primary(options);
+	primaries.push(primary);
+	return primary;
+};
+after(async () => {
+	for (const agent of agents) agent.destroy();
+	await Promise.all(primaries.map((primary) => primary.stop()));
+});
+
+async function startLive(primary: Primary, port: number): Promise<TestWorker> {
+	const worker = await primary.start('http.cjs', { env: { ...env, PORT: String(port) } });
+	await worker.listening();
+	await worker.control.live();
+	return worker;
+}
+
+/** Asks once on every connection at the same time, so that each of the agent's connections is used; answers the pids. */
+function askAll(agent: http.Agent, port: number, reused: boolean): Promise<string[]> {
+	const one = () =>
+		new Promise<string>((resolve, reject) => {
+			const request = http.get({ port, host: '127.0.0.1', agent, path: '/wait?ms=300' }, async (response) => {
+				let text = '';
+				for await (const chunk of response) text += chunk;
+				assert.equal(request.reusedSocket, reused);
+				resolve(text);
+			});
+			request.once('error', reject);
+		});
+	return Promise.all(Array.from({ length: connections }, one));
+}
+
+function keepAliveAgent(): http.Agent {
+	const agent = new http.Agent({ keepAlive: true, maxSockets: connections, maxFreeSockets: connections });
+	agents.push(agent);
+	return agent;
+}
+
+for (const policy of ['none', 'rr'] as const) {
+	test(`idle connections go on at a sibling, which answers the next request on them (scheduling ${policy})`, async () => {
+		const primary = begin({ policy });
+		const port = await freePort();
+		const old = await startLive(primary, port);
+		const agent = keepAliveAgent();
+		assert.deepEqual(new Set(await askAll(agent, port, false)), new Set([String(old.pid)]));
+		const sibling = await startLive(primary, port);
+		await old.control.drain({ timeoutMs: 60_000, handOver: true });
+		const drained = await old.pushed('drained');
+		assert.equal((await within('exit', old.exited)).code, 0);
+		assert.deepEqual(drained, { event: 'drained', cutOff: 0, handedOver: connections });
+		assert.equal((await sibling.control.status()).sockets, connections);
+		assert.deepEqual(new Set(await askAll(agent, port, true)), new Set([String(sibling.pid)]));
+	});
+}
+
+test('without a sibling of the same app idle connections are kept until the time is up', async () => {
+	const primary = begin();
+	const port = await freePort();
+	const old = await startLive(primary, port);
+	const other = await primary.start('http.cjs', { id: 'other-1', env: { ...env, PORT: String(port) } });
+	await other.listening();
+	await other.control.live();
+	await fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.text());
+	const drains = [old, other].map(async (worker) => {
+		await worker.control.drain({ timeoutMs: 1500, handOver: true });
+		return worker.pushed('drained');
+	});
+	for (const drained of await Promise.all(drains))
+		assert.deepEqual(drained, { event: 'drained', cutOff: 0, handedOver: 0 });
+});
+
+test('without a relay in the host nothing is given away', async () => {
+	const primary = begin({ relay: false });
+	const port = await freePort();
+	const old = await startLive(primary, port);
+	const agent = keepAliveAgent();
+	await askAll(agent, port, false);
+	await startLive(primary, port);
+	await old.control.drain({ timeoutMs: 1500, handOver: true });
+	assert.deepEqual(await old.pushed('drained'), { event: 'drained', cutOff: 0, handedOver: 0 });
+});
