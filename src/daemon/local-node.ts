@@ -1,0 +1,131 @@
+import { RollcallError } from '../errors.js';
+import type { LocalNode } from '../fleet/types.js';
+import type { Readiness, Snapshot, StepResult } from '../rollout/types.js';
+import { isAlive } from '../system/process.js';
+import type { ProvenWorker, ReplacementResult, Supervisor, WorkerApp } from '../workers/types.js';
+
+type Step = Parameters<LocalNode['execute']>[0];
+
+/** What the local node needs of the composition root. */
+export interface LocalNodeParts {
+	node: string;
+	supervisor: Supervisor;
+	/** Resolves when the supervisor has given every app its first chance. */
+	started: Promise<void>;
+	/** The operator's `availability` status, null if unset. */
+	availability(): 'Available' | 'Unavailable' | null;
+	onAvailability(listener: () => void): void;
+	isDraining(): boolean;
+	boot(): number;
+	/** Reads `http_workers:` afresh from the file; throws with every fault named. */
+	readApps(): WorkerApp[];
+	/** Takes the instance down: readiness off, drain, worker host and control plane end and start again. */
+	restartInstance(): void;
+}
+
+/** The fleet's hands on this node: what a rollout's step does here, in terms of the supervisor. */
+export function createLocalNode(parts: LocalNodeParts): LocalNode {
+	return {
+		readiness: () => readinessOf(parts),
+		onReadiness(listener) {
+			parts.supervisor.on('readiness', listener);
+			parts.onAvailability(listener);
+		},
+		snapshot: () => ({ workers: parts.supervisor.identities().map(identityOf) }),
+		async preflight({ service, app }) {
+			if (service === 'http_workers') readWanted(parts, app);
+		},
+		execute(step) {
+			if (step.spec.type === 'restart') return restartStep(parts, step);
+			return replaceStep(parts, step);
+		},
+	};
+}
+
+function readinessOf(parts: LocalNodeParts): Readiness {
+	return {
+		apps: parts.supervisor.readiness().map(({ app, wanted, healthy }) => ({ app, wanted, healthy })),
+		availability: parts.availability(),
+		draining: parts.isDraining(),
+	};
+}
+
+/** The wanted apps of the file; `unavailable` names node and key when the file does not check or has no such app. */
+function readWanted(parts: LocalNodeParts, app: string | null): WorkerApp[] {
+	let apps: WorkerApp[];
+	try {
+		apps = parts.readApps();
+	} catch (cause) {
+		const text = cause instanceof Error ? cause.message : String(cause);
+		throw new RollcallError('unavailable', `${parts.node}: the configuration does not check: ${text}`, {}, { cause });
+	}
+	if (app !== null && !apps.some(({ name }) => name === app)) {
+		const known = apps.map(({ name }) => name).join(', ') || 'none';
+		throw new RollcallError('unavailable', `${parts.node}: http_workers has no app '${app}'; it has: ${known}.`);
+	}
+	return apps;
+}
+
+async function replaceStep(parts: LocalNodeParts, step: Step): Promise<StepResult> {
+	await parts.started;
+	const result = await parts.supervisor.replace({
+		app: step.spec.app,
+		apps: readWanted(parts, step.spec.app),
+		...(step.recovered ? { before: step.before.workers } : {}),
+		deadlineMs: step.spec.deadlineMs,
+		onProgress: step.onProgress,
+	});
+	return stepResultOf(parts, step.before, result);
+}
+
+/**
+ * Before the process ends the promise never settles: what follows is another process's. Afterwards the instance that came
+ * up proves itself: the boot is greater, the workers are new ones and nothing of the set before lives.
+ */
+async function restartStep(parts: LocalNodeParts, step: Step): Promise<StepResult> {
+	if (!step.recovered) {
+		step.onProgress('draining its workers, then starting again');
+		parts.restartInstance();
+		return new Promise<StepResult>(() => undefined);
+	}
+	step.onProgress('starting its workers');
+	await parts.started;
+	if (step.before.workers.some(isAlive)) return replaceStep(parts, step);
+	const after = parts.supervisor.identities();
+	const readiness = parts.supervisor.readiness();
+	const wanted = readiness.reduce((sum, app) => sum + app.wanted, 0);
+	const lacking = readiness.filter((app) => app.healthy < app.wanted);
+	return {
+		outcome: lacking.length === 0 ? 'back' : 'failed',
+		before: step.before,
+		after: { boot: parts.boot(), workers: after, links: [], configHash: null },
+		wanted,
+		oldGone: true,
+		cutOff: 0,
+		reason:
+			lacking.length === 0
+				? null
+				: lacking
+						.map(
+							(app) =>
+								`${app.app}: ${app.healthy} of ${app.wanted} workers healthy${app.degraded ? ` (${app.degraded})` : ''}`,
+						)
+						.join('; '),
+	};
+}
+
+function stepResultOf(parts: LocalNodeParts, before: Snapshot, result: ReplacementResult): StepResult {
+	return {
+		outcome: result.outcome,
+		before: { ...before, workers: result.before },
+		after: { boot: parts.boot(), workers: result.after, links: [], configHash: null },
+		wanted: result.wanted,
+		oldGone: result.oldGone,
+		cutOff: result.cutOff,
+		reason: result.reason,
+	};
+}
+
+function identityOf({ id, pid, started }: ProvenWorker): { id: string; pid: number; started: number } {
+	return { id, pid, started };
+}

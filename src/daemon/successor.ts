@@ -1,0 +1,19 @@
+import { spawn } from 'node:child_process';
+
+/**
+ * Without systemd a restarted daemon has nobody who starts it again, so it leaves a detached successor with the same
+ * arguments and the environment that it was itself started with. Called as the very last act, after the lock is released.
+ */
+export function spawnSuccessor(environment: NodeJS.ProcessEnv): void {
+	const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+		detached: true,
+		stdio: 'inherit',
+		env: environment,
+	});
+	child.unref();
+}
+
+/** True when a service manager started this process and will start it again. */
+export function isUnderSystemd(environment: NodeJS.ProcessEnv): boolean {
+	return environment['INVOCATION_ID'] !== undefined && environment['NOTIFY_SOCKET'] !== undefined;
+}
