@@ -1,0 +1,63 @@
+import type { Fleet } from '../fleet/types.js';
+import type { Logger } from '../log.js';
+import type { RolloutView } from '../rollout/types.js';
+import type { Metrics } from '../system/metrics.js';
+import type { Supervisor } from '../workers/types.js';
+
+/** Rollouts whose last seen change is remembered, so that each end is told once. */
+const seenMax = 200;
+
+/** Tells log and metrics what the rooms say happened. */
+export function observe(parts: { fleet: Fleet; supervisor: Supervisor; metrics: Metrics; logger: Logger }): void {
+	const { fleet, supervisor, metrics } = parts;
+	const rollouts = parts.logger.child({ room: 'rollout' });
+	const links = parts.logger.child({ room: 'fleet' });
+	const workers = parts.logger.child({ room: 'workers' });
+	const seen = new Map<string, RolloutView>();
+	fleet.on('rollout', (view) => {
+		tellChanges(seen.get(view.id), view, metrics, rollouts);
+		seen.delete(view.id);
+		seen.set(view.id, view);
+		for (const id of seen.keys()) {
+			if (seen.size <= seenMax) break;
+			seen.delete(id);
+		}
+	});
+	fleet.on('link', ({ node, up, reason }) => links.info({ event: up ? 'link_up' : 'link_down', peer: node, reason }));
+	fleet.on('recordError', ({ file, reason }) => {
+		metrics.recordError('records');
+		links.error({ event: 'record_error', file, reason });
+	});
+	supervisor.on('crashed', ({ worker, app, reason }) =>
+		workers.warn({ event: 'worker_crashed', app, worker: worker.id, worker_pid: worker.pid, reason }),
+	);
+	supervisor.on('restarted', ({ app, id, reason }) => {
+		metrics.workerRestarted(app, reason);
+		workers.info({ event: 'worker_restarted', app, worker: id, reason });
+	});
+	supervisor.on('host', ({ user, up, reason }) =>
+		workers[up ? 'info' : 'error']({ event: up ? 'host_up' : 'host_down', user, reason }),
+	);
+	supervisor.on('readiness', (apps) => {
+		for (const { app, wanted, healthy, degraded } of apps) {
+			if (degraded !== null) workers.warn({ event: 'app_degraded', app, wanted, healthy, reason: degraded });
+		}
+	});
+}
+
+function tellChanges(before: RolloutView | undefined, view: RolloutView, metrics: Metrics, logger: Logger): void {
+	const base = { rollout: view.id, coordinator: view.coordinator, epoch: view.epoch };
+	for (const node of view.nodes) {
+		const was = before?.nodes.find((row) => row.node === node.node)?.state ?? 'pending';
+		if (node.state === was || node.state === 'pending') continue;
+		logger.info({ event: 'node_state', ...base, target: node.node, state: node.state, reason: node.reason });
+		if (node.started_at === null || node.state === 'restarting' || node.state === 'skipped') continue;
+		metrics.stepEnded(node.state, Math.max(0, ((node.back_at ?? Date.now()) - node.started_at) / 1000));
+	}
+	if (before?.state === view.state) return;
+	const level = view.state === 'halted' ? 'error' : 'info';
+	logger[level]({ event: 'rollout_state', ...base, state: view.state, reason: view.reason });
+	if (view.state === 'completed' || view.state === 'halted' || view.state === 'aborted') {
+		metrics.rolloutEnded(view.type, view.state);
+	}
+}
