@@ -4,74 +4,293 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { toWorkerApps } from './config/apps.js';
 import { isUnderSystemd, type LoadedConfig, loadConfig } from './config/load.js';
 import { ensureFolder } from './daemon/folders.js';
 import { createLocalNode } from './daemon/local-node.js';
-import { spawnSuccessor } from './daemon/successor.js';
 import { observe } from './daemon/observe.js';
+import { Standing } from './daemon/standing.js';
+import { spawnSuccessor } from './daemon/successor.js';
 import { createFleet } from './fleet/fleet.js';
+import type { Fleet } from './fleet/types.js';
+import { messageOf } from './errors.js';
 import { acquireLock } from './lock.js';
 import { createLogger, type Logger } from './log.js';
 import { Statuses } from './operations/statuses.js';
-import { openAccess } from './server/access.js';
+import { type Access, openAccess } from './server/access.js';
 import { createServer } from './server/server.js';
-import { createSystemInformation } from './system/information.js';
-import { createMetrics } from './system/metrics.js';
+import type { Server } from './server/types.js';
+import { createSystemInformation, type SystemInformation } from './system/information.js';
+import { createMetrics, type Metrics } from './system/metrics.js';
+import { createNotifier, type Notifier, serviceVariables } from './system/notify.js';
+import { socketAnswers, startWatchdog, storageAnswers } from './system/watchdog.js';
 import { createSupervisor } from './workers/supervisor.js';
+import type { Supervisor } from './workers/types.js';
 
 /** Why a daemon ends by its own will. */
 type Ending = 'stop' | 'restart';
 
-interface Start {
+interface Surroundings {
 	config: LoadedConfig;
-	/** The environment that the process was started with, secrets included: for reading the configuration again and for a successor. */
+	/** What the process was started with, secrets included: the configuration is read again with it, and a successor gets it. */
 	environment: NodeJS.ProcessEnv;
+	underSystemd: boolean;
 	logger: Logger;
+	notifier: Notifier;
 }
+
+/** Never handed to a child process: the first user's and a caller's credentials, and what the service manager said to this process alone. */
+const ownVariables = [
+	'ROLLCALL_ADMIN_USERNAME',
+	'ROLLCALL_ADMIN_PASSWORD',
+	'ROLLCALL_USERNAME',
+	'ROLLCALL_PASSWORD',
+	...serviceVariables,
+];
 
 /** Runs the control plane in the foreground; resolves when it has ended by a signal or by `restart`. */
 export async function runDaemon({ configFile }: { configFile: string }): Promise<void> {
 	const environment = { ...process.env };
 	const config = loadConfig({ file: configFile, env: environment });
-	forgetOwnVariables();
+	for (const name of ownVariables) delete process.env[name];
+	const underSystemd = isUnderSystemd(environment);
 	const logger = createLogger(config.logging.level, { node: config.node.name });
+	const notifier = createNotifier(environment, (message) => logger.warn({ event: 'notify', message }));
 	process.umask(0o077);
 	ensureFolder(config.state_dir, 0o700, 'state_dir');
 	const lock = await acquireLock(join(config.state_dir, 'lock'), { node: config.node.name });
 	let ending: Ending;
 	try {
-		ending = await runNode({ config, environment, logger });
+		ending = await runNode({ config, environment, underSystemd, logger, notifier });
 	} finally {
 		lock.release();
 	}
-	if (ending === 'restart' && !isUnderSystemd(environment)) spawnSuccessor(environment);
+	if (ending === 'restart' && !underSystemd) spawnSuccessor(environment);
 }
 
-/** What configures the daemon, its secrets above all, is nothing that a child process should ever see. */
-function forgetOwnVariables(): void {
-	for (const name of Object.keys(process.env)) if (name.startsWith('ROLLCALL_')) delete process.env[name];
-}
-
-/** Opens every listener before it touches a worker, so that a port that is taken leaves nothing half-started. */
-async function runNode({ config, environment, logger }: Start): Promise<Ending> {
-	const closers: (() => Promise<unknown>)[] = [];
-	const ending = Promise.withResolvers<Ending>();
-	const version = readVersion();
-	const startedAt = performance.now();
-	let draining = false;
-	let started = false;
-	const startOver = Promise.withResolvers<void>();
+async function runNode(surroundings: Surroundings): Promise<Ending> {
+	const { logger, notifier } = surroundings;
+	const began = performance.now();
+	const node = new ControlPlane(surroundings);
+	const signalled = new Promise<Ending>((resolve) => {
+		for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('stop'));
+	});
 	try {
-		const statuses = new Statuses();
-		const metrics = createMetrics(version);
+		await node.open();
+		const started = node.start().then(() => {
+			logger.info({ event: 'started', ms: Math.round(performance.now() - began), ...node.addresses });
+			notifier.ready();
+		});
+		// A start that fails ends the daemon; one that goes well is no reason to.
+		const ending = await Promise.race([signalled, node.restarting, started.then(() => new Promise<never>(() => {}))]);
+		logger.info({ event: 'ending', why: ending });
+		return ending;
+	} finally {
+		notifier.stopping();
+		await node.close();
+	}
+}
+
+/** The rooms of one control plane, and how they are joined. */
+class ControlPlane {
+	readonly restarting: Promise<Ending>;
+	readonly #version = readVersion();
+	readonly #closers: (() => unknown)[] = [];
+	readonly #metrics: Metrics;
+	readonly #statuses = new Statuses();
+	readonly #standing: Standing;
+	readonly #supervisor: Supervisor;
+	readonly #workersStarted: Promise<void>;
+	#fleet: Fleet | null = null;
+	#server: Server | null = null;
+	#startWorkersOver: (outcome: Promise<void>) => void = () => undefined;
+	#restart: (ending: Ending) => void = () => undefined;
+
+	constructor(private readonly surroundings: Surroundings) {
+		const { config, underSystemd, logger } = surroundings;
+		this.#metrics = createMetrics(this.#version);
+		this.restarting = new Promise((resolve) => {
+			this.#restart = resolve;
+		});
+		this.#workersStarted = new Promise((resolve) => {
+			this.#startWorkersOver = resolve;
+		});
+		this.#supervisor = createSupervisor({
+			apps: toWorkerApps(config),
+			workerDir: config.worker_dir,
+			stateDir: config.state_dir,
+			mode: underSystemd ? 'systemd' : 'own',
+			configFile: config.source.file,
+			logger: logger.child({ room: 'workers' }),
+		});
+		this.#standing = new Standing(this.#statuses, () => this.#supervisor.readiness());
+	}
+
+	get addresses(): Partial<Server['addresses']> {
+		return this.#server?.addresses ?? {};
+	}
+
+	/** Opens the records and every listener, before a worker is touched: a port that is taken leaves nothing half-started. */
+	async open(): Promise<void> {
+		const { config, environment } = this.surroundings;
 		const access = await openAccess({
 			stateDir: config.state_dir,
 			admin: { username: environment['ROLLCALL_ADMIN_USERNAME'], password: environment['ROLLCALL_ADMIN_PASSWORD'] },
 		});
-		const supervisor = createSupervisor({ config });
-		...
-	} finally {
-		for (const close of closers.reverse()) await close().catch((error) => logger.error({ event: 'close_failed', err: error }));
+		this.#closers.push(() => this.#supervisor.detach());
+		const fleet = await this.#openFleet();
+		const system = this.#openSystem(fleet);
+		observe({ fleet, supervisor: this.#supervisor, metrics: this.#metrics, logger: this.surroundings.logger });
+		this.#server = await this.#openServer(fleet, access, system);
+		this.#watch();
+		this.#reloadOnHangup(fleet);
 	}
+
+	/** Resolves when every app had its first chance. */
+	async start(): Promise<void> {
+		const started = this.#supervisor.start();
+		this.#startWorkersOver(started);
+		await started;
+		this.#standing.started = true;
+		this.#standing.emit('changed');
+	}
+
+	/** In the reverse order of opening; one room that does not close cleanly does not keep the others open. */
+	async close(): Promise<void> {
+		for (const close of this.#closers.reverse()) {
+			try {
+				await close();
+			} catch (error) {
+				this.surroundings.logger.error({ event: 'close_failed', err: error });
+			}
+		}
+	}
+
+	async #openFleet(): Promise<Fleet> {
+		const { config, logger } = this.surroundings;
+		const local = createLocalNode({
+			node: config.node.name,
+			supervisor: this.#supervisor,
+			standing: this.#standing,
+			started: this.#workersStarted,
+			boot: () => this.#fleet?.clusterStatus().boot ?? 0,
+			readApps: () => toWorkerApps(this.#readConfig()),
+			restartInstance: () => void this.#restartInstance(),
+		});
+		const fleet = await createFleet({
+			config,
+			stateDir: config.state_dir,
+			version: this.#version,
+			local,
+			readConfig: () => this.#readConfig(),
+			logger: logger.child({ room: 'fleet' }),
+		});
+		this.#fleet = fleet;
+		this.#closers.push(() => fleet.close());
+		return fleet;
+	}
+
+	#openSystem(fleet: Fleet): SystemInformation {
+		const supervisor = this.#supervisor;
+		const system = createSystemInformation(
+			{
+				processes: () => ({
+					daemon: process.pid,
+					hosts: supervisor.hosts().map(({ pid }) => pid),
+					workers: supervisor.rows().flatMap(({ pid }) => (pid === null ? [] : [pid])),
+				}),
+				stores: () => fleet.stores(),
+				threads: () => supervisor.threads(),
+				replication: () => fleet.replication(),
+				metrics: () => this.#metrics.snapshot(),
+			},
+			{ onFault: (what, reason) => this.surroundings.logger.warn({ event: 'system_fact_missing', what, reason }) },
+		);
+		this.#metrics.observe({
+			workers: () => supervisor.rows(),
+			links: () => fleet.replication(),
+			ready: () => this.#standing.started && !this.#standing.draining,
+		});
+		this.#closers.push(() => system.close());
+		return system;
+	}
+
+	async #openServer(fleet: Fleet, { users, tokens, logins }: Access, system: SystemInformation): Promise<Server> {
+		const { config, logger } = this.surroundings;
+		ensureFolder(config.runtime_dir, 0o755, 'runtime_dir');
+		const server = await createServer({
+			settings: config.operations_api,
+			node: { fleet, workers: this.#supervisor, statuses: this.#statuses, users, logins, tokens, system },
+			logins,
+			readiness: () => this.#standing.facts(),
+			metrics: () => this.#metrics.text(),
+			observe: ({ operation, status, ms }) => this.#metrics.operation(operation ?? 'unknown', status, ms / 1000),
+			logger: logger.child({ room: 'server' }),
+			version: this.#version,
+		});
+		this.#closers.push(() => server.close());
+		return server;
+	}
+
+	/** `restart` of the instance: out of readiness first, then the workers finish what is open, then everything ends. */
+	async #restartInstance(): Promise<void> {
+		const { config, logger } = this.surroundings;
+		this.#standing.drain();
+		await delay(config.rollout.lb_wait);
+		try {
+			await this.#supervisor.shutdown();
+		} catch (error) {
+			logger.error({ event: 'shutdown_failed', err: error });
+		}
+		this.#restart('restart');
+	}
+
+	#readConfig(): LoadedConfig {
+		const { config, environment } = this.surroundings;
+		return loadConfig({ file: config.source.file, env: environment });
+	}
+
+	/** `systemctl reload`: the cluster section is read again, as by restart_service clustering_config of this node. */
+	#reloadOnHangup(fleet: Fleet): void {
+		const { logger, notifier } = this.surroundings;
+		const reload = async (): Promise<void> => {
+			notifier.reloading();
+			try {
+				await fleet.startRollout({
+					type: 'restart_service',
+					service: 'clustering_config',
+					app: null,
+					replicated: false,
+					user: 'SIGHUP',
+				});
+			} catch (error) {
+				logger.error({ event: 'reload_refused', reason: messageOf(error) });
+			} finally {
+				notifier.ready();
+			}
+		};
+		const onHangup = (): void => void reload();
+		process.on('SIGHUP', onHangup);
+		this.#closers.push(() => process.removeListener('SIGHUP', onHangup));
+	}
+
+	/** systemd's watchdog is fed by the event loop, the admin socket and the record file; never by peers or workers. */
+	#watch(): void {
+		const { config, logger, notifier } = this.surroundings;
+		if (notifier.watchdogIntervalMs === null) return;
+		const watchdog = startWatchdog({
+			intervalMs: notifier.watchdogIntervalMs,
+			vitalSigns: [socketAnswers(config.operations_api.socket.path), storageAnswers(config.state_dir)],
+			feed: () => notifier.watchdog(),
+			onTrouble: (name, reason) => logger.error({ event: 'vital_sign_lost', name, reason }),
+			onRecovery: (name) => logger.info({ event: 'vital_sign_back', name }),
+		});
+		this.#closers.push(() => watchdog.stop());
+	}
+}
+
+function readVersion(): string {
+	const description = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+	return (JSON.parse(description) as { version: string }).version;
 }

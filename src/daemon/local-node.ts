@@ -2,6 +2,7 @@ import { RollcallError } from '../errors.js';
 import type { LocalNode } from '../fleet/types.js';
 import type { Readiness, Snapshot, StepResult } from '../rollout/types.js';
 import { isAlive } from '../system/process.js';
+import type { Standing } from './standing.js';
 import type { ProvenWorker, ReplacementResult, Supervisor, WorkerApp } from '../workers/types.js';
 
 type Step = Parameters<LocalNode['execute']>[0];
@@ -12,10 +13,7 @@ export interface LocalNodeParts {
 	supervisor: Supervisor;
 	/** Resolves when the supervisor has given every app its first chance. */
 	started: Promise<void>;
-	/** The operator's `availability` status, null if unset. */
-	availability(): 'Available' | 'Unavailable' | null;
-	onAvailability(listener: () => void): void;
-	isDraining(): boolean;
+	standing: Standing;
 	boot(): number;
 	/** Reads `http_workers:` afresh from the file; throws with every fault named. */
 	readApps(): WorkerApp[];
@@ -29,7 +27,7 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 		readiness: () => readinessOf(parts),
 		onReadiness(listener) {
 			parts.supervisor.on('readiness', listener);
-			parts.onAvailability(listener);
+			parts.standing.on('changed', listener);
 		},
 		snapshot: () => ({ workers: parts.supervisor.identities().map(identityOf) }),
 		async preflight({ service, app }) {
@@ -45,8 +43,8 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 function readinessOf(parts: LocalNodeParts): Readiness {
 	return {
 		apps: parts.supervisor.readiness().map(({ app, wanted, healthy }) => ({ app, wanted, healthy })),
-		availability: parts.availability(),
-		draining: parts.isDraining(),
+		availability: parts.standing.availability,
+		draining: parts.standing.draining,
 	};
 }
 

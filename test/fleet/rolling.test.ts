@@ -90,7 +90,9 @@ describe('a fleet of three real nodes', () => {
 		const gone = fleet.node('gamma');
 		const before = await Promise.all([fleet.node('alpha'), fleet.node('beta')].map((node) => node.workers()));
 		await gone.kill('SIGKILL');
-		const { status, json } = await fleet.node('alpha').call('restart_service', { service: 'http_workers', replicated: true });
+		const { status, json } = await fleet
+			.node('alpha')
+			.call('restart_service', { service: 'http_workers', replicated: true });
 		assert.equal(status, 503, JSON.stringify(json));
 		assert.match(String(json['error']), /gamma/);
 		const after = await Promise.all([fleet.node('alpha'), fleet.node('beta')].map((node) => node.workers()));

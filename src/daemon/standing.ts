@@ -1,0 +1,39 @@
+import { EventEmitter } from 'node:events';
+import type { Availability, Statuses } from '../operations/statuses.js';
+import type { ReadinessFacts } from '../server/readiness.js';
+import type { AppReadiness } from '../workers/types.js';
+
+/** How this node stands apart from its workers: whether it has started, drains, and what the operator says of it. */
+export class Standing extends EventEmitter<{ changed: [] }> {
+	started = false;
+	#draining = false;
+
+	constructor(
+		private readonly statuses: Statuses,
+		private readonly apps: () => AppReadiness[],
+	) {
+		super();
+		statuses.on('changed', (id) => {
+			if (id === 'availability') this.emit('changed');
+		});
+	}
+
+	get draining(): boolean {
+		return this.#draining;
+	}
+
+	/** From now on the node is not ready, until its process ends. */
+	drain(): void {
+		this.#draining = true;
+		this.emit('changed');
+	}
+
+	get availability(): Availability | null {
+		return this.statuses.availability();
+	}
+
+	facts(notes: readonly string[] = []): ReadinessFacts {
+		const { started, draining, availability } = this;
+		return { started, draining, availability, apps: this.apps(), notes };
+	}
+}
