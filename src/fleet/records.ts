@@ -48,6 +48,9 @@ export const syncsKept = 1024;
 const pendingAppendsMax = 10_000;
 const headerBytes = 18;
 
+/** How the file is opened for writing; tests put a failing disk here. */
+export type OpenFile = (file: string, flags: string, mode: number) => Promise<FileHandle>;
+
 interface Pending {
 	entries: readonly unknown[];
 	resolve(): void;
@@ -55,12 +58,12 @@ interface Pending {
 }
 
 /** Opens (creates with mode 0600, its folder with 0700), cuts a torn or damaged tail, keeping the damaged file aside. */
-export async function openRecordLog(file: string): Promise<RecordLog> {
+export async function openRecordLog(file: string, openFile: OpenFile = open): Promise<RecordLog> {
 	await mkdir(dirname(file), { recursive: true, mode: 0o700 });
 	await removeLeftovers(file);
 	const { entries, goodBytes, damage } = await load(file);
-	const handle = await openForAppend(file);
-	return new FileRecordLog(file, handle, entries, goodBytes, damage);
+	const handle = await openForAppend(file, openFile);
+	return new FileRecordLog(file, openFile, handle, entries, goodBytes, damage);
 }
 
 class FileRecordLog implements RecordLog {
@@ -76,6 +79,7 @@ class FileRecordLog implements RecordLog {
 
 	constructor(
 		readonly file: string,
+		private readonly openFile: OpenFile,
 		private handle: FileHandle,
 		entries: unknown[],
 		private goodBytes: number,
@@ -105,7 +109,7 @@ class FileRecordLog implements RecordLog {
 				await writeFileAtomic(this.file, line, { mode: 0o600, fsync: true });
 				await syncFolder(dirname(this.file));
 				const previous = this.handle;
-				this.handle = await openForAppend(this.file);
+				this.handle = await openForAppend(this.file, this.openFile);
 				await previous.close();
 			} catch (error) {
 				throw this.#refusal(messageOf(error), error);
@@ -294,11 +298,11 @@ async function removeLeftovers(file: string): Promise<void> {
 		if (temporary.test(name)) await rm(join(dirname(file), name), { force: true });
 }
 
-async function openForAppend(file: string): Promise<FileHandle> {
+async function openForAppend(file: string, openFile: OpenFile): Promise<FileHandle> {
 	const handle = await open(file, 'a+', 0o600);
 	await handle.close();
 	await syncFolder(dirname(file));
-	return open(file, 'r+', 0o600);
+	return openFile(file, 'r+', 0o600);
 }
 
 async function syncFolder(folder: string): Promise<void> {

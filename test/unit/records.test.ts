@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -80,6 +81,24 @@ describe('record log', () => {
 		assert.deepEqual((await reopen()).recovered, ['a', 'c']);
 	});
 
+	it('a full disk refuses the append, leaves no half of it, and is tried again', async () => {
+		const disk = { left: Number.POSITIVE_INFINITY, syncFails: false };
+		const log = await openRecordLog(file, (path, flags, mode) => failingDisk(path, flags, mode, disk));
+		opened.push(log);
+		await log.append(['a']);
+		disk.left = 7;
+		await assert.rejects(log.append(['b']), { code: 'unavailable', message: /only 7 of \d+ bytes fit/ });
+		disk.left = 0;
+		await assert.rejects(log.append(['c']), { code: 'unavailable', message: /no space left/ });
+		disk.left = Number.POSITIVE_INFINITY;
+		disk.syncFails = true;
+		await assert.rejects(log.append(['d']), { code: 'unavailable', message: /input\/output error/ });
+		disk.syncFails = false;
+		assert.deepEqual(await log.reread(), ['a']);
+		await log.append(['e']);
+		assert.deepEqual((await reopen()).recovered, ['a', 'e']);
+	});
+
 	it('a rewrite replaces everything at once, and appends go on behind it', async () => {
 		const log = await reopen();
 		for (let n = 0; n < 50; n++) await log.append([{ n }]);
@@ -91,6 +110,24 @@ describe('record log', () => {
 		assert.deepEqual(readdirSync(join(folder, 'state')), ['records.log']);
 	});
 });
+
+async function failingDisk(
+	path: string,
+	flags: string,
+	mode: number,
+	disk: { left: number; syncFails: boolean },
+): Promise<FileHandle> {
+	const handle = await open(path, flags, mode);
+	const write = handle.write.bind(handle) as (...args: unknown[]) => Promise<{ bytesWritten: number; buffer: Buffer }>;
+	const datasync = handle.datasync.bind(handle);
+	return Object.assign(handle, {
+		write: (buffer: Buffer, offset: number, length: number, position: number) => {
+			if (disk.left === 0) return Promise.reject(new Error('ENOSPC: no space left on device'));
+			return write(buffer, offset, Math.min(length, disk.left), position);
+		},
+		datasync: () => (disk.syncFails ? Promise.reject(new Error('EIO: input/output error')) : datasync()),
+	}) as FileHandle;
+}
 
 function flip(bytes: Buffer, at: number): Buffer {
 	const copy = Buffer.from(bytes);
