@@ -141,13 +141,16 @@ function addProcesses(build: Builder): void {
 	});
 	const host = ['rollcall worker-host --config /etc/rollcall/rollcall.yaml --user web'];
 	build
-		.add<{ user?: string }>('worker-host', "run one app user's worker host", host, async ({ options, session }) => {
+		.add<{ user?: string; stop?: boolean }>('worker-host', "run one app user's worker host", host, async (context) => {
+			const { options, session } = context;
+			if (options.stop === true) return (await import('./unit-stop.js')).stopUnit(context);
 			session.leaveSignals();
 			const { runWorkerHost } = await entryPoint<HostModule>('../workers/host.js');
 			await runWorkerHost({ configFile: options.config ?? configFileDefault, user: options.user ?? null });
 			return 0;
 		})
-		.option('--user <name>', 'whose workers (default: those of apps without user)');
+		.option('--user <name>', 'whose workers (default: those of apps without user)')
+		.option('--stop', 'drain and end every process of the own unit (its ExecStop)');
 	const stop = ['rollcall stop --config ./rollcall.yaml'];
 	build
 		.add<{ kill?: boolean }>('stop', 'drain and end daemon and workers (without systemd)', stop, async (context) =>
