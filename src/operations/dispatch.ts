@@ -3,7 +3,7 @@ import { faultsOf } from './fields.js';
 import { operationsByName } from './table.js';
 import type { Caller, Follow, NodeServices, Operation } from './types.js';
 
-/** What came of a request; every refusal is a thrown RollcallError. */
+/** What came of a request; every refusal is a RollcallError, thrown or the rejection of a body that is a promise. */
 export type Outcome = { kind: 'answer'; body: unknown } | { kind: 'follow'; follow: Follow };
 
 export interface DispatchRequest {
@@ -15,7 +15,7 @@ export interface DispatchRequest {
 }
 
 /** Runs the contract's checks 3 to 8 in their order; the first that fails answers. */
-export async function dispatch(node: NodeServices, { caller, body, follow }: DispatchRequest): Promise<Outcome> {
+export function dispatch(node: NodeServices, { caller, body, follow }: DispatchRequest): Outcome {
 	const { name, request } = readOperation(body);
 	const row = operationsByName.get(name);
 	requireCredentials(caller, row);
@@ -25,7 +25,7 @@ export async function dispatch(node: NodeServices, { caller, body, follow }: Dis
 	if (faults.length > 0) throw new RollcallError('invalid', faults.join('. '));
 	const context = { caller, node };
 	if (follow && row.follow) return { kind: 'follow', follow: row.follow(context, request) };
-	return { kind: 'answer', body: await row.handler(context, request) };
+	return { kind: 'answer', body: row.handler(context, request) };
 }
 
 function readOperation(body: unknown): { name: string; request: Readonly<Record<string, unknown>> } {

@@ -19,7 +19,7 @@ export function operation<const Fields extends FieldSet>(row: {
 		fields: row.fields,
 		summary: row.summary,
 		answer: row.answer,
-		handler: async (context, request) => row.handler(context, request as RequestOf<Fields>),
+		handler: (context, request) => row.handler(context, request as RequestOf<Fields>),
 		...(follow ? { follow: (context, request) => follow(context, request as RequestOf<Fields>) } : {}),
 	};
 }

@@ -108,7 +108,8 @@ export interface Operation {
 	summary: string;
 	/** JSON Schema of the 200 answer, for OpenAPI. */
 	answer: Record<string, unknown>;
-	handler(context: OperationContext, request: Readonly<Record<string, unknown>>): Promise<unknown>;
+	/** The answer's body, or a promise of it. */
+	handler(context: OperationContext, request: Readonly<Record<string, unknown>>): unknown;
 	/** For callers that accept application/x-ndjson: the answer as it changes. */
 	follow?(context: OperationContext, request: Readonly<Record<string, unknown>>): Follow;
 }

@@ -37,13 +37,20 @@ export class Credentials implements Logins {
 		this.#failures = new FailureWindow({ now: parts.now });
 	}
 
-	/** The contract's check 1; throws unauthenticated or throttled. */
-	async identify(authorization: string | undefined, transport: Transport, address: string): Promise<Caller> {
+	/** The contract's check 1; throws or rejects with unauthenticated or throttled. At once for who needs no hashing. */
+	identify(authorization: string | undefined, transport: Transport, address: string): Caller | Promise<Caller> {
 		if (authorization === undefined) {
 			return transport === 'socket'
 				? { transport, address, by: 'socket', user: 'socket', role: 'super_user' }
 				: { transport, address, by: 'nothing', user: null, role: null };
 		}
+		const known = this.#recall(this.#memoryKey(address, authorization), address);
+		return known
+			? { transport, address, by: 'basic', user: known.username, role: known.role }
+			: this.#examine(authorization, transport, address);
+	}
+
+	async #examine(authorization: string, transport: Transport, address: string): Promise<Caller> {
 		const [, scheme = '', value = ''] = /^([^ ]*) *(.*)$/s.exec(authorization) ?? [];
 		switch (scheme.toLowerCase()) {
 			case 'basic': {
@@ -66,8 +73,6 @@ export class Credentials implements Logins {
 
 	async #basic(authorization: string, value: string, address: string): Promise<StoredUser> {
 		const memory = this.#memoryKey(address, authorization);
-		const known = this.#recall(memory, address);
-		if (known) return known;
 		const pair = Buffer.from(value, 'base64').toString('utf8');
 		const colon = pair.indexOf(':');
 		if (colon < 0) {

@@ -6,38 +6,33 @@ import type { Limits } from './limits.js';
 export const linesMediaType = 'application/x-ndjson';
 
 /**
- * Each value as a line until the last. What a reader leaves unread is bounded in bytes and in time; who goes beyond either is
- * cut off, so that nobody who follows can make the node keep its past.
+ * Each value as a line until the last, and a blank line when nothing was said for a while, by which both ends know that the
+ * other lives. What a reader leaves unread is bounded in bytes and in time; who goes beyond either is cut off, so that nobody
+ * who follows can make the node keep its past.
  */
-export function followAsLines(
-	follow: Follow,
-	limits: Pick<Limits, 'followerBytesMax' | 'followerStalledMs'>,
-): Readable {
+export function followAsLines(follow: Follow, limits: Pick<Limits, 'followerBytesMax' | 'followerBeatMs'>): Readable {
 	let unsubscribe = (): void => undefined;
-	let stalled: NodeJS.Timeout | undefined;
 	const lines = new Readable({
 		highWaterMark: limits.followerBytesMax,
-		read: () => {
-			clearTimeout(stalled);
-			stalled = undefined;
-		},
+		read: () => undefined,
 		destroy(error, done) {
-			clearTimeout(stalled);
+			clearInterval(beat);
 			unsubscribe();
 			done(error);
 		},
 	});
+	const beat = setInterval(() => {
+		if (lines.readableLength > 0) lines.destroy(new Error('the reader has stopped'));
+		else lines.push('\n');
+	}, limits.followerBeatMs).unref();
 	const send = (value: unknown): void => {
-		if (lines.destroyed || lines.readableEnded) return;
+		if (lines.destroyed) return;
 		const fits = lines.push(`${JSON.stringify(value)}\n`);
 		if (follow.isLast(value)) {
+			clearInterval(beat);
 			unsubscribe();
 			lines.push(null);
 		} else if (!fits) lines.destroy(new Error('the reader is too slow'));
-		// Reading ends the wait (see read above), and only what waits to be read begins one.
-		stalled ??= setTimeout(() => {
-			if (lines.readableLength > 0) lines.destroy(new Error('the reader has stopped'));
-		}, limits.followerStalledMs).unref();
 	};
 	unsubscribe = follow.subscribe(send);
 	send(follow.first);

@@ -1,5 +1,11 @@
 import type { Socket } from 'node:net';
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import {
+	fastify,
+	type FastifyInstance,
+	type FastifyReply,
+	type FastifyRequest,
+	type onRequestHookHandler,
+} from 'fastify';
 import { type FaultCode, faults, messageOf, RollcallError } from '../errors.js';
 import { dispatch } from '../operations/dispatch.js';
 import { openApiDocument } from '../operations/openapi.js';
@@ -38,7 +44,7 @@ type Answerer = Omit<ServerOptions, 'limits'> & { limits: Limits };
 /** The listener of operations: HTTP and admin socket. */
 export function createOperationsListener(server: Answerer, kind: ListenerKind): Listener {
 	const app = createListener(server, kind);
-	const identify = async (request: FastifyRequest): Promise<Caller> =>
+	const identify = (request: FastifyRequest): Caller | Promise<Caller> =>
 		server.logins.identify(
 			request.headers.authorization,
 			kind.transport,
@@ -46,11 +52,14 @@ export function createOperationsListener(server: Answerer, kind: ListenerKind): 
 		);
 	app.decorateRequest('caller', null);
 	app.removeAllContentTypeParsers();
-	app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => {
-		const parsed = parseJson(body);
-		if (!parsed.ok) throw new RollcallError('invalid', parsed.fault);
-		return parsed.value;
-	});
+	// Fastify remembers a parser by its media type; the other one is for the spellings of it that our own check takes, too.
+	for (const type of ['application/json', '*']) {
+		app.addContentTypeParser<Buffer>(type, { parseAs: 'buffer' }, (_request, body, done) => {
+			const parsed = parseJson(body);
+			if (parsed.ok) done(null, parsed.value);
+			else done(new RollcallError('invalid', parsed.fault));
+		});
+	}
 
 	const document = JSON.stringify(openApiDocument(server.version));
 	addHealthRoutes(app, server, async (request) => (await identify(request)).by !== 'nothing');
@@ -63,13 +72,17 @@ export function createOperationsListener(server: Answerer, kind: ListenerKind): 
 	});
 
 	const followers = { count: 0 };
-	app.post('/', {
-		onRequest: async (request) => {
-			request.caller = await identify(request);
-			requireJson(request.headers);
-		},
-		handler: (request, reply) => operate(server, followers, request, reply),
-	});
+	// Credentials come before the body, so this runs before it is read. A caller who is known is named at once, without a promise.
+	const checkCaller: onRequestHookHandler = (request, _reply, done) => {
+		const accept = (caller: Caller): void => {
+			request.caller = caller;
+			done(mediaTypeFault(request.headers) ?? undefined);
+		};
+		const caller = identify(request);
+		if (caller instanceof Promise) caller.then(accept, done);
+		else accept(caller);
+	};
+	app.post('/', { onRequest: checkCaller }, (request, reply) => operate(server, followers, request, reply));
 	return app;
 }
 
@@ -114,18 +127,19 @@ async function operate(
 		server.observe?.({ operation: nameOf(request.body), status, ms: performance.now() - began });
 	try {
 		const wantsLines = request.headers.accept?.includes(linesMediaType) ?? false;
-		const outcome = await dispatch(server.node, { caller, body: request.body, follow: wantsLines });
-		observe(200);
-		if (outcome.kind === 'answer') return sendText(reply, 200, JSON.stringify(outcome.body));
+		const outcome = dispatch(server.node, { caller, body: request.body, follow: wantsLines });
+		if (outcome.kind === 'answer') {
+			const text = JSON.stringify(await outcome.body);
+			observe(200);
+			return sendText(reply, 200, text);
+		}
 		if (followers.count >= server.limits.followersMax) {
 			throw new RollcallError('unavailable', `${followers.count} callers follow already; try again later.`);
 		}
+		observe(200);
 		followers.count++;
 		const lines = followAsLines(outcome.follow, server.limits);
 		lines.once('close', () => followers.count--);
-		// Between two changes nothing may be said for long, which is no reason to end the connection.
-		request.socket.setTimeout(0);
-		request.socket.setKeepAlive(true, server.limits.followerStalledMs);
 		return reply.header('connection', 'close').type(linesMediaType).send(lines);
 	} catch (thrown) {
 		observe(thrown instanceof RollcallError ? thrown.httpStatus : faults.internal.http);
@@ -166,14 +180,14 @@ function createListener(server: Answerer, kind: ListenerKind): FastifyInstance {
 	app.server.maxConnections = kind.connectionsMax;
 	// More are dropped by node:http in silence; one beyond our own bound must still be seen to be refused.
 	app.server.maxHeadersCount = limits.headersMax * 2;
-	app.addHook('onRequest', async (request, reply) => {
-		if (request.raw.rawHeaders.length / 2 > limits.headersMax) {
-			return sendText(reply, 431, errorBody(`More than ${limits.headersMax} headers.`));
-		}
+	app.addHook('onRequest', (request, reply, done) => {
 		const fault = browserFault(request.headers, { rebindable: kind.rebindable, host: kind.host });
-		if (fault !== null) return sendText(reply, 403, errorBody(fault));
+		if (request.raw.rawHeaders.length > limits.headersMax * 2) {
+			sendText(reply, 431, errorBody(`More than ${limits.headersMax} headers.`));
+		} else if (fault !== null) sendText(reply, 403, errorBody(fault));
 		// Before the body is looked at: what is not there answers 404 whatever came with it.
-		return request.is404 ? notFound(reply) : undefined;
+		else if (request.is404) notFound(reply);
+		else done();
 	});
 	app.setNotFoundHandler((_request, reply) => notFound(reply));
 	app.setErrorHandler((error, request, reply) => {
@@ -210,19 +224,17 @@ function refusalOf(error: unknown, limits: Limits): Refusal {
 	return plain('internal', 'Internal error; the log says more.');
 }
 
+const jsonMediaType = /^application\/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i;
+
 /** JSON in UTF-8, sent as it is. No body needs no type: the check of `operation` refuses it. */
-function requireJson(headers: FastifyRequest['headers']): void {
+function mediaTypeFault(headers: FastifyRequest['headers']): RollcallError | null {
 	const type = headers['content-type'];
-	if (type === undefined && headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0')
-		return;
-	if (type === undefined) throw new RollcallError('media_type', 'Unsupported Media Type: none');
-	if (!/^application\/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i.test(type)) {
-		throw new RollcallError('media_type', `Unsupported Media Type: ${type}`);
-	}
+	const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+	if (type === undefined) return hasBody ? new RollcallError('media_type', 'Unsupported Media Type: none') : null;
+	if (!jsonMediaType.test(type)) return new RollcallError('media_type', `Unsupported Media Type: ${type}`);
 	const encoding = headers['content-encoding'];
-	if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-		throw new RollcallError('media_type', `Unsupported Media Type: ${type} with content-encoding ${encoding}`);
-	}
+	if (encoding === undefined || encoding.toLowerCase() === 'identity') return null;
+	return new RollcallError('media_type', `Unsupported Media Type: ${type} with content-encoding ${encoding}`);
 }
 
 const errorBody = (error: string): string => JSON.stringify({ error });

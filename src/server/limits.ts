@@ -20,8 +20,8 @@ export interface Limits {
 	followersMax: number;
 	/** What a follower may leave unread before it is cut off. */
 	followerBytesMax: number;
-	/** Longest a follower may read nothing while something waits for it. */
-	followerStalledMs: number;
+	/** How often a follower gets a blank line, and is looked at whether it reads. */
+	followerBeatMs: number;
 	/** Longest that closing waits for answers under way. */
 	closeMs: number;
 }
@@ -39,6 +39,6 @@ export const defaultLimits: Limits = {
 	socketConnectionsMax: 256,
 	followersMax: 64,
 	followerBytesMax: 1024 * 1024,
-	followerStalledMs: 30_000,
+	followerBeatMs: 20_000,
 	closeMs: 5_000,
 };

@@ -19,6 +19,7 @@ export class FailureWindow {
 
 	/** ms until the key is open again; 0 when it is. */
 	blockedMs(key: string): number {
+		if (!this.#failures.has(key)) return 0;
 		const recent = this.#recent(key);
 		const excess = recent.length - this.#failuresMax;
 		const leaving = recent[excess - 1];

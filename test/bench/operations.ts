@@ -1,0 +1,93 @@
+/**
+ * get_status over HTTP with Basic credentials that were checked before, against a bare node:http server that parses and
+ * answers the same JSON; both in processes of their own, one after the other in turns, measured with autocannon in one run.
+ * Prints requests per second and their ratio; exits 1 below the ratio that must hold.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import autocannon from 'autocannon';
+import { admin, authorizationOf, startTestServer } from '../support/operations-server.js';
+
+const ratioMin = 0.7;
+const rounds = 3;
+const secondsARound = 4;
+const connections = 32;
+const body = JSON.stringify({ operation: 'get_status' });
+
+async function serveRollcall(): Promise<number> {
+	const { server, node } = await startTestServer();
+	node.statuses.set('primary', 'active');
+	return server.addresses.http?.port ?? 0;
+}
+
+async function serveBare(): Promise<number> {
+	const answer = [{ id: 'primary', status: 'active', __createdtime__: Date.now(), __updatedtime__: Date.now() }];
+	const server = http.createServer((request, response) => {
+		const chunks: Buffer[] = [];
+		request.on('data', (chunk: Buffer) => chunks.push(chunk));
+		request.once('end', () => {
+			const { operation } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { operation: string };
+			const text = JSON.stringify(operation === 'get_status' ? answer : {});
+			response.writeHead(200, {
+				'content-type': 'application/json; charset=utf-8',
+				'content-length': Buffer.byteLength(text),
+			});
+			response.end(text);
+		});
+	});
+	server.listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	return (server.address() as AddressInfo).port;
+}
+
+async function start(kind: string): Promise<{ port: number; stop: () => void }> {
+	const child = fork(fileURLToPath(import.meta.url), [kind], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+	const [message] = (await once(child, 'message')) as [{ port: number }];
+	return { port: message.port, stop: () => child.disconnect() };
+}
+
+async function measure(port: number, duration: number): Promise<number> {
+	const result = await autocannon({
+		url: `http://127.0.0.1:${port}/`,
+		method: 'POST',
+		headers: { 'content-type': 'application/json', authorization: authorizationOf(admin) ?? '' },
+		body,
+		connections,
+		duration,
+	});
+	if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} refused, ${result.errors} errors`);
+	return result.requests.average;
+}
+
+const average = (numbers: readonly number[]): number =>
+	numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+
+async function compare(): Promise<void> {
+	const [rollcall, bare] = await Promise.all([start('rollcall'), start('bare')]);
+	await measure(rollcall.port, 2);
+	await measure(bare.port, 2);
+	const rates = { rollcall: [] as number[], bare: [] as number[] };
+	for (let round = 0; round < rounds; round++) {
+		rates.bare.push(await measure(bare.port, secondsARound));
+		rates.rollcall.push(await measure(rollcall.port, secondsARound));
+	}
+	rollcall.stop();
+	bare.stop();
+	const ratio = average(rates.rollcall) / average(rates.bare);
+	process.stdout.write(
+		`get_status, Basic: ${Math.round(average(rates.rollcall))}/s · bare node:http: ${Math.round(average(rates.bare))}/s · ` +
+			`ratio ${ratio.toFixed(2)} (must be at least ${ratioMin})\n`,
+	);
+	process.exitCode = ratio >= ratioMin ? 0 : 1;
+}
+
+const [, , kind] = process.argv;
+if (kind === undefined) await compare();
+else {
+	const port = kind === 'rollcall' ? await serveRollcall() : await serveBare();
+	process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+	process.send?.({ port });
+}
