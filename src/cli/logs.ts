@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
+import { StringDecoder } from 'node:string_decoder';
 import { messageOf, RollcallError } from '../errors.js';
 import { readPlaces } from './places.js';
 import type { Context } from './program.js';
@@ -67,8 +68,11 @@ function logFiles(folder: string, app: string | undefined): LogFile[] {
 	return names
 		.map((name) => logFile(folder, name))
 		.filter((file) => file !== null)
-		.filter((file) => app === undefined || file.app === app || file.worker === app);
+		.filter((file) => isOf(file, app));
 }
+
+/** An app's name stands for all of its workers; a worker's id for itself. */
+const isOf = (file: LogFile, app: string | undefined) => app === undefined || file.app === app || file.worker === app;
 
 /** `<app>-<number>-out.log`, `<app>-<number>-error.log`. */
 function logFile(folder: string, name: string): LogFile | null {
@@ -82,6 +86,8 @@ class LogReader {
 	#position = 0;
 	#inode = 0;
 	#rest = '';
+	/** A character may lie across two reads. */
+	#decoder = new StringDecoder('utf8');
 
 	constructor(
 		private readonly file: LogFile,
@@ -113,6 +119,7 @@ class LogReader {
 		if (stat.ino !== this.#inode || stat.size < this.#position) {
 			this.#position = 0;
 			this.#rest = '';
+			this.#decoder = new StringDecoder('utf8');
 			this.#inode = stat.ino;
 		}
 		while (this.#position < stat.size) {
@@ -127,9 +134,9 @@ class LogReader {
 	#read(from: number, to: number): string {
 		const descriptor = openSync(this.file.path, 'r');
 		try {
-			const buffer = Buffer.alloc(Math.min(to, fstatSync(descriptor).size) - from);
+			const buffer = Buffer.alloc(Math.max(0, Math.min(to, fstatSync(descriptor).size) - from));
 			const length = readSync(descriptor, buffer, 0, buffer.length, from);
-			return buffer.toString('utf8', 0, length);
+			return this.#decoder.write(buffer.subarray(0, length));
 		} finally {
 			closeSync(descriptor);
 		}
@@ -153,14 +160,18 @@ function followFolders(
 ): Promise<void> {
 	return new Promise((_, reject) => {
 		signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+		const look = (file: LogFile) => {
+			const reader = readers.get(file.path) ?? new LogReader(file, terminal, true);
+			readers.set(file.path, reader);
+			reader.more();
+		};
 		for (const folder of folders) {
 			const watcher = watch(folder, { signal }, (_event, name) => {
 				const file = typeof name === 'string' ? logFile(folder, name) : null;
-				if (file === null || (app !== undefined && file.app !== app && file.worker !== app)) return;
-				const reader = readers.get(file.path) ?? new LogReader(file, terminal, true);
-				readers.set(file.path, reader);
-				reader.more();
+				if (file !== null && isOf(file, app)) look(file);
 			});
+			// What was written between the last lines and the watch raises no event.
+			for (const file of logFiles(folder, app)) look(file);
 			watcher.on('error', (error) => {
 				if (!signal.aborted) reject(error);
 			});

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { logLineShape } from '../../src/cli/shapes.js';
+import { runCommand, startCommand } from '../support/command.js';
+
+let folder: string;
+let logs: string;
+let config: string[];
+
+beforeEach(() => {
+	folder = mkdtempSync(join(tmpdir(), 'rc-logs-'));
+	logs = join(folder, 'workers', 'self', 'logs');
+	mkdirSync(logs, { recursive: true });
+	const file = join(folder, 'c.yaml');
+	writeFileSync(file, 'worker_dir: workers\n', { mode: 0o600 });
+	config = ['--config', file];
+	writeFileSync(join(logs, 'web-1-out.log'), 'one\ntwo\nthree\n');
+	writeFileSync(join(logs, 'web-1-error.log'), 'bad\u001b[31m\n');
+	writeFileSync(join(logs, 'web-api-2-out.log'), 'other app\n');
+	writeFileSync(join(logs, 'host.log'), 'not a worker\n');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test('the last lines of one app, each with its worker, nothing of another app', async () => {
+	const { code, stdout } = await runCommand(['logs', 'web', '-n', '2', ...config]);
+	assert.equal(code, 0);
+	assert.equal(stdout, 'web-1 ! bad[31m\nweb-1 | two\nweb-1 | three\n');
+	const all = await runCommand(['logs', '--json', ...config]);
+	const lines = all.stdout
+		.trimEnd()
+		.split('\n')
+		.map((line) => logLineShape.parse(JSON.parse(line)));
+	assert.deepEqual(
+		lines.map(({ app, line }) => [app, line]),
+		[
+			['web', 'bad\u001b[31m'],
+			['web', 'one'],
+			['web', 'two'],
+			['web', 'three'],
+			['web-api', 'other app'],
+		],
+	);
+});
+
+test('an app that wrote nothing, and a worker_dir that is not there, are said (1)', async () => {
+	const none = await runCommand(['logs', 'nobody', ...config]);
+	assert.deepEqual([none.code, none.stdout], [1, '']);
+	rmSync(join(folder, 'workers'), { recursive: true });
+	assert.equal((await runCommand(['logs', ...config])).code, 1);
+});
+
+test('--follow shows what is written from now on, by new workers and after rotation too, until Ctrl-C (130)', async () => {
+	const command = startCommand(['logs', '-f', 'web', '-n', '1', ...config]);
+	await command.says('three');
+	appendFileSync(join(logs, 'web-1-out.log'), 'four\n');
+	await command.says('web-1 | four');
+	writeFileSync(join(logs, 'web-3-out.log'), 'new worker\n');
+	await command.says('web-3 | new worker');
+	renameSync(join(logs, 'web-1-out.log'), join(logs, 'web-1-out.log.1'));
+	writeFileSync(join(logs, 'web-1-out.log'), 'begun anew\n');
+	await command.says('web-1 | begun anew');
+	command.child.kill('SIGINT');
+	assert.equal((await command.result).code, 130);
+});

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { messageLineShape, stopShape } from '../../src/cli/shapes.js';
+import { runCommand } from '../support/command.js';
+
+const holderScript = fileURLToPath(new URL('../support/lock-holder.js', import.meta.url));
+let folder: string;
+let stop: string[];
+let holders: ChildProcess[];
+
+beforeEach(() => {
+	folder = mkdtempSync(join(tmpdir(), 'rc-stop-'));
+	for (const name of ['state', 'workers/self', 'workers/web']) mkdirSync(join(folder, name), { recursive: true });
+	const file = join(folder, 'c.yaml');
+	writeFileSync(file, 'state_dir: state\nworker_dir: workers\n', { mode: 0o600 });
+	stop = ['stop', '--config', file, '--json'];
+	holders = [];
+});
+afterEach(async () => {
+	for (const holder of holders) holder.kill('SIGKILL');
+	rmSync(folder, { recursive: true });
+});
+
+async function hold(lock: string, manner = 'polite'): Promise<ChildProcess> {
+	const child = spawn(process.execPath, [holderScript, join(folder, lock), manner], {
+		stdio: ['ignore', 'pipe', 'inherit'],
+	});
+	holders.push(child);
+	await once(child.stdout, 'data');
+	return child;
+}
+
+test('daemon and worker hosts are found by their locks, ended in this order, and gone when stop returns (0)', async () => {
+	const daemon = await hold('state/lock');
+	const own = await hold('workers/self/lock');
+	const web = await hold('workers/web/lock');
+	const { code, stdout, stderr } = await runCommand(stop);
+	assert.equal(code, 0, stderr);
+	const { stopped } = stopShape.parse(JSON.parse(stdout));
+	assert.deepEqual(stopped, [
+		{ what: 'daemon', user: null, pid: daemon.pid, killed: false },
+		{ what: 'worker host', user: null, pid: own.pid, killed: false },
+		{ what: 'worker host', user: 'web', pid: web.pid, killed: false },
+	]);
+});
+
+test('worker hosts end too when the daemon is dead, and its lock is left over', async () => {
+	const daemon = await hold('state/lock');
+	daemon.kill('SIGKILL');
+	await once(daemon, 'exit');
+	const host = await hold('workers/self/lock');
+	const { stdout } = await runCommand(stop);
+	assert.deepEqual(
+		stopShape.parse(JSON.parse(stdout)).stopped.map(({ pid }) => pid),
+		[host.pid],
+	);
+});
+
+test('nothing to stop is no fault (0)', async () => {
+	const { code, stdout } = await runCommand(stop);
+	assert.deepEqual([code, JSON.parse(stdout)], [0, { stopped: [] }]);
+});
+
+test('who does not leave in time is named (7), and killed only when asked', async () => {
+	const host = await hold('workers/self/lock', 'stubborn');
+	const patient = await runCommand([...stop, '--timeout', '300ms']);
+	assert.equal(patient.code, 7);
+	const last = messageLineShape.parse(JSON.parse(patient.stderr.trimEnd().split('\n').at(-1) ?? ''));
+	assert.ok(last.event === 'error' && last.error.includes(`process ${host.pid}`));
+	assert.equal(host.exitCode, null);
+	const killing = await runCommand([...stop, '--timeout', '300ms', '--kill']);
+	assert.equal(killing.code, 0);
+	assert.equal(stopShape.parse(JSON.parse(killing.stdout)).stopped[0]?.killed, true);
+});
