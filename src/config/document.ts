@@ -12,7 +12,7 @@ import {
 	type YAMLError,
 	visit,
 } from 'yaml';
-import { type ConfigurationFault, ConfigurationError, type KeyPath } from './faults.js';
+import { ConfigurationError, type ConfigurationFault, faultsMax, type KeyPath } from './faults.js';
 
 export interface Position {
 	line: number;
@@ -47,12 +47,16 @@ export function parseConfigurationDocument(file: string, text: string): Configur
 			merge: false,
 			resolveKnownTags: false,
 			stringKeys: true,
-			uniqueKeys: true,
+			// The library compares each key with each other one, which takes minutes for a large file.
+			uniqueKeys: false,
 			prettyErrors: false,
 			lineCounter: lines,
 		});
 		const faults = [...document.errors, ...document.warnings];
-		if (faults.length > 0) throw new ConfigurationError(faults.map((fault) => syntaxFault(file, lines, fault)));
+		if (faults.length > 0) {
+			throw new ConfigurationError(faults.slice(0, faultsMax).map((fault) => syntaxFault(file, lines, fault)));
+		}
+		checkKeys(document, (offset) => fail('each key once', 'the same key again', offset));
 		checkAliases(document, (offset) => fail('an alias (*name) of an anchor (&name) above it', 'another name', offset));
 		const data = unshared(document.toJS({ maxAliasCount: aliasesMax }));
 		return {
@@ -68,6 +72,19 @@ export function parseConfigurationDocument(file: string, text: string): Configur
 		if (error instanceof RangeError) return fail('sections that are not nested that deeply', 'deeper ones', null);
 		throw error;
 	}
+}
+
+function checkKeys(document: Document, refuse: (offset: number | null) => never): void {
+	visit(document, {
+		Map: (_key, map) => {
+			const seen = new Set<string>();
+			for (const { key } of map.items) {
+				const name = isScalar(key) ? String(key.value) : '';
+				if (seen.has(name)) refuse(isScalar(key) ? (key.range?.[0] ?? null) : null);
+				seen.add(name);
+			}
+		},
+	});
 }
 
 /** Each look-up goes through the whole file, so they are counted first. */
@@ -86,7 +103,6 @@ function syntaxFault(file: string, lines: LineCounter, error: YAMLError): Config
 }
 
 const syntaxTexts: Partial<Record<YAMLError['code'], [expected: string, got: string]>> = {
-	DUPLICATE_KEY: ['each key once', 'the same key again'],
 	TAG_RESOLVE_FAILED: ['plain data', 'a tag (!name)'],
 	MULTIPLE_DOCS: ['one document', 'a second one (---)'],
 	TAB_AS_INDENT: ['spaces', 'a tab'],

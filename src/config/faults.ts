@@ -22,7 +22,10 @@ export interface ConfigurationFault {
 	hint: string | null;
 }
 
-/** What the file was refused for, all of it. The message is {@link describeFaults}. */
+/** More than that would be no help, and finding the place of each takes time. */
+export const faultsMax = 100;
+
+/** What the file was refused for, up to {@link faultsMax}. The message is {@link describeFaults}. */
 export class ConfigurationError extends RollcallError {
 	/** In the order of the file; those of variables come first. */
 	readonly faults: readonly ConfigurationFault[];

@@ -1,23 +1,24 @@
 import type { z } from 'zod';
-import { type ConfigurationFault, gotText, type KeyPath, keyText, nearest } from './faults.js';
+import { type ConfigurationFault, faultsMax, gotText, type KeyPath, keyText, nearest } from './faults.js';
 import { isContainer, keysAt, schemaAt } from './schema-walk.js';
 import { type ConfigurationSource, whereIs } from './source.js';
 
 type Issue = z.core.$ZodIssue;
 
-/** What the schema found, each told once and where it stands. */
+/** What the schema found, each told once and where it stands, at most {@link faultsMax}. */
 export function issueFaults(source: ConfigurationSource, issues: readonly Issue[]): ConfigurationFault[] {
-	const faults = issues.flatMap((issue) => faultsOf(source, issue));
+	const faults = issues.slice(0, faultsMax).flatMap((issue) => faultsOf(source, issue));
 	const seen = new Set<string>();
 	return faults.filter((fault) => {
 		const before = seen.size;
-		return seen.add(`${fault.key}\n${fault.expected}`).size > before;
+		return seen.add(`${fault.key}\n${fault.expected}`).size > before && seen.size <= faultsMax;
 	});
 }
 
 function faultsOf(source: ConfigurationSource, issue: Issue): ConfigurationFault[] {
 	const path = issue.path as KeyPath;
-	if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(source, [...path, key]));
+	if (issue.code === 'unrecognized_keys')
+		return issue.keys.slice(0, faultsMax).map((key) => unknownKey(source, [...path, key]));
 	if (issue.code === 'invalid_key') {
 		const expected = issue.issues[0]?.message ?? 'another name';
 		// The name may be a whole assignment with its value, so the place must do.

@@ -61,6 +61,15 @@ describe('configuration as YAML', () => {
 		assert.match(folder.refusals(`node: &a x\nhttp_workers: [${many}]`)[0] ?? '', /at most 100 aliases/);
 	});
 
+	it('refuses a file of mistakes alone in bounded time, with the first hundred of them', () => {
+		const keys = Array.from({ length: 20_000 }, (_, index) => `  k${index}: 1`);
+		assert.equal(folder.refusal(`logging:\n${keys.join('\n')}\n`).faults.length, 100);
+		assert.match(
+			folder.refusals(`logging:\n${keys.join('\n')}\n  k0: 1\n`)[0] ?? '',
+			/^20002:3: expected each key once/,
+		);
+	});
+
 	it('refuses sections that hold themselves, or are nested without end', () => {
 		assert.equal(folder.refusal('node: &n\n  name: *n\n').exitCode, 2);
 		assert.equal(folder.refusal(`node: ${'['.repeat(50_000)}`).exitCode, 2);
