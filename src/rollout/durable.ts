@@ -11,6 +11,7 @@ export function emptyDurable(): DurableState {
 		promised: { counter: 0, node: '' },
 		open: [],
 		records: [],
+		unfinished: [],
 		ended: [],
 		peers: {},
 	};
@@ -43,6 +44,9 @@ export function foldEntry(state: DurableState, entry: DurableEntry): void {
 		case 'ending':
 			foldEnding(state, entry.ending);
 			return;
+		case 'unfinished':
+			if (!state.unfinished.some((one) => one.id === entry.spec.id)) state.unfinished.push(entry.spec);
+			return;
 		case 'peer':
 			state.peers[entry.node] = entry.peer;
 			return;
@@ -60,10 +64,16 @@ function foldRecord(state: DurableState, record: NodeRecord): void {
 	const at = state.records.findIndex((one) => one.rollout === record.rollout);
 	if (at >= 0) state.records[at] = record;
 	else state.records.push(record);
+	if (record.state !== 'restarting') state.unfinished = state.unfinished.filter((one) => one.id !== record.rollout);
 }
 
 function foldEnding(state: DurableState, ending: Ending): void {
-	state.open = state.open.filter((one) => one.spec.id !== ending.rollout);
+	const open = state.open.find((one) => one.spec.id === ending.rollout);
+	if (open) {
+		state.open = state.open.filter((one) => one !== open);
+		const record = state.records.find((one) => one.rollout === ending.rollout);
+		if (record?.state === 'restarting') state.unfinished.push(open.spec);
+	}
 	const at = state.ended.findIndex((one) => one.rollout === ending.rollout);
 	if (at >= 0) {
 		const known = state.ended[at];
@@ -90,8 +100,9 @@ export function entriesOf(state: DurableState): DurableEntry[] {
 	if (state.instance !== null) entries.push({ kind: 'instance', instance: state.instance, voting: state.voting });
 	entries.push({ kind: 'promised', epoch: state.promised });
 	for (const [node, peer] of Object.entries(state.peers)) entries.push({ kind: 'peer', node, peer });
-	for (const ending of state.ended) entries.push({ kind: 'ending', ending });
 	for (const open of state.open) entries.push({ kind: 'open', spec: open.spec, flags: open.flags });
+	for (const ending of state.ended) entries.push({ kind: 'ending', ending });
+	for (const spec of state.unfinished) entries.push({ kind: 'unfinished', spec });
 	for (const record of state.records) entries.push({ kind: 'record', record });
 	return entries;
 }

@@ -141,6 +141,8 @@ export interface DurableState {
 	open: OpenRollout[];
 	/** This node's own records, of open and of kept ended rollouts, in the order first stored. */
 	records: NodeRecord[];
+	/** Specs of ended rollouts in which this node is still restarting: it goes forward after a crash all the same. */
+	unfinished: RolloutSpec[];
 	/** The last ones that ended, oldest first, at most {@link endedMax}. */
 	ended: Ending[];
 	peers: Record<NodeName, KnownPeer>;
@@ -156,6 +158,8 @@ export type DurableEntry =
 	| { kind: 'flags'; rollout: RolloutId; flags: RolloutFlags }
 	| { kind: 'record'; record: NodeRecord }
 	| { kind: 'ending'; ending: Ending }
+	/** Written only when a log is rewritten. */
+	| { kind: 'unfinished'; spec: RolloutSpec }
 	| { kind: 'peer'; node: NodeName; peer: KnownPeer };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -238,12 +242,14 @@ export type PeerMessage =
 			/** The sender's own promise. */
 			promised: Epoch;
 			voting: boolean;
+			/** The sender's; another one than in its hello once it was told that it lost its state. */
+			instance: string;
 			memberHash: string;
 			readiness: Readiness;
 			/** Replicated rollouts that have not ended, as the sender knows. */
 			open: RolloutId[];
-			/** The instance of the addressee that the sender knew before this link; null: never seen. */
-			knew: string | null;
+			/** The addressee came with another instance, or an older boot, than the sender knows: it lost its state. */
+			stranger: boolean;
 	  }
 	| {
 			kind: 'prepare';
@@ -268,8 +274,8 @@ export type PeerMessage =
 	/** Look at your file; start nothing. */
 	| { kind: 'check'; epoch: Epoch; rollout: RolloutId; service: Service | null; app: string | null }
 	| { kind: 'checked'; epoch: Epoch; rollout: RolloutId; result: CheckResult }
-	/** The grant of a slot. Idempotent. */
-	| { kind: 'restart'; epoch: Epoch; spec: RolloutSpec; version: FlagsVersion; attempt: number }
+	/** The grant of a slot, to a node that has stored this version of the rollout's flags. Idempotent. */
+	| { kind: 'restart'; epoch: Epoch; rollout: RolloutId; version: FlagsVersion; attempt: number }
 	| { kind: 'handover'; epoch: Epoch; rollout: RolloutId }
 	| { kind: 'forward'; id: string; word: OperatorWord }
 	| { kind: 'answer'; id: string; answer: OperatorAnswer }
@@ -310,7 +316,7 @@ export type CoreEvent = { now: number; wall: number } & (
 	| { kind: 'members'; members: readonly Member[]; memberHash: string }
 );
 
-export type TimerName = 'heartbeat' | 'lease' | 'prepare' | 'start' | 'step' | 'operator' | 'local';
+export type TimerName = 'heartbeat' | 'lease' | 'prepare' | 'start' | 'drive' | 'operator' | 'local';
 
 // ---------------------------------------------------------------------------------------------------------------
 // Out of the core

@@ -1,0 +1,266 @@
+/**
+ * The decision core of a rollout: what came in and when goes into {@link step}, what is to be done comes out.
+ * It knows no clock, no randomness, no timer, no file and no socket. The state is changed in place; whoever needs the
+ * old one copies it first.
+ */
+import { heartbeatEveryMs, hearReport, onHeartbeatTimer } from './coordinator.js';
+import { drive } from './drive.js';
+import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './execution.js';
+import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView } from './follower.js';
+import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './lease.js';
+import { advanceLocal, onLocalChecked, onLocalRequest } from './local-queue.js';
+import { advanceWords, onAnswer, onForward, onOperator, wordsAfterLinkDown } from './operator.js';
+import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './protocol.js';
+import { reportToCoordinator } from './report.js';
+import { localRuns, onChecked, onReplicatedRequest, onStartTimer, startTimerAt, tryStart } from './start.js';
+import { type CoreState, createState } from './state.js';
+import { greetAll, onGreeting, onLinkUp } from './stranger.js';
+import { arm, broadcast, heldLease, isDriven, send, store, type Turn } from './turn.js';
+import type { NodeName, RolloutId, RolloutView } from './types.js';
+import { viewOf } from './view.js';
+
+export function createCore(settings: CoreSettings): CoreState {
+	return createState(settings);
+}
+
+/** Does what one event asks for. The effects are to be carried out in order; see protocol.ts. */
+export function step(state: CoreState, event: CoreEvent): { state: CoreState; effects: CoreEffect[] } {
+	const turn: Turn = { state, now: event.now, wall: event.wall, effects: [] };
+	onEvent(turn, event);
+	if (state.started) afterwards(turn);
+	return { state, effects: turn.effects };
+}
+
+function onEvent(turn: Turn, event: CoreEvent): void {
+	switch (event.kind) {
+		case 'started':
+			onStarted(turn, event);
+			return;
+		case 'request':
+			if (isForFleet(turn, event)) onReplicatedRequest(turn, event);
+			else onLocalRequest(turn, event);
+			return;
+		case 'operator':
+			onOperator(turn, event);
+			return;
+		case 'link_up':
+			onLinkUp(turn, event.hello);
+			return;
+		case 'link_down':
+			delete turn.state.links[event.node];
+			wordsAfterLinkDown(turn.state, event.node);
+			return;
+		case 'message':
+			if (turn.state.links[event.from]?.refused === null) onMessage(turn, event.from, event.message);
+			return;
+		case 'timer':
+			onTimer(turn, event.name);
+			return;
+		case 'readiness':
+			onReadiness(turn, event);
+			return;
+		case 'snapshot':
+			onSnapshot(turn, event.rollout, event.attempt, event.snapshot);
+			return;
+		case 'checked':
+			onOwnCheck(turn, event.rollout, event.result);
+			return;
+		case 'progress':
+			onProgress(turn, event.rollout, event.attempt, event.text);
+			return;
+		case 'step_ended':
+			onStepEnded(turn, event.rollout, event.attempt, event.result);
+			return;
+		case 'members':
+			turn.state.members = event.members;
+			turn.state.memberHash = event.memberHash;
+			greetAll(turn);
+			reportToCoordinator(turn);
+			return;
+	}
+}
+
+function isForFleet(turn: Turn, event: Extract<CoreEvent, { kind: 'request' }>): boolean {
+	return event.request.replicated && turn.state.settings.clustered && turn.state.members.length > 1;
+}
+
+function onStarted(turn: Turn, event: Extract<CoreEvent, { kind: 'started' }>): void {
+	const { state } = turn;
+	state.durable = event.durable;
+	state.process = event.process;
+	state.readiness = event.readiness;
+	state.started = true;
+	state.leaseFrom = turn.now;
+	state.highest = event.durable.promised;
+	store(turn, { kind: 'boot', boot: event.durable.boot + 1 });
+	const alone = state.members.length === 1;
+	if (event.durable.instance === null) store(turn, { kind: 'instance', instance: event.process, voting: alone });
+	else if (alone && !event.durable.voting)
+		store(turn, { kind: 'instance', instance: event.durable.instance, voting: true });
+	turn.effects.push({ kind: 'booted', boot: state.durable.boot, instance: state.durable.instance ?? event.process });
+	nextStep(turn);
+}
+
+function onReadiness(turn: Turn, event: Extract<CoreEvent, { kind: 'readiness' }>): void {
+	turn.state.readiness = event.readiness;
+	greetAll(turn);
+	reportToCoordinator(turn);
+}
+
+/** The own file was looked at: for a local request, for this node's own start, or for another coordinator. */
+function onOwnCheck(turn: Turn, rollout: RolloutId, result: CheckResult): void {
+	const { state } = turn;
+	if (state.locals.some((one) => one.id === rollout)) {
+		onLocalChecked(turn, rollout, result);
+		return;
+	}
+	if (state.start?.id === rollout) {
+		onChecked(turn, state.settings.self, rollout, result);
+		return;
+	}
+	const { promised } = state.durable;
+	send(turn, promised.node, { kind: 'checked', epoch: promised, rollout, result });
+}
+
+function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
+	switch (message.kind) {
+		case 'greeting':
+			onGreeting(turn, from, message);
+			return;
+		case 'prepare':
+			onPrepare(turn, from, message);
+			return;
+		case 'promise':
+			onPromise(turn, from, message);
+			return;
+		case 'nack':
+			onNack(turn, from, message);
+			return;
+		case 'heartbeat':
+			onHeartbeat(turn, from, message);
+			return;
+		case 'report':
+			hearReport(turn, from, message.epoch, message.report);
+			return;
+		case 'store':
+			onStore(turn, from, message);
+			return;
+		case 'check':
+			onCheck(turn, from, message);
+			return;
+		case 'checked':
+			onChecked(turn, from, message.rollout, message.result);
+			return;
+		case 'restart':
+			onRestart(turn, from, message);
+			return;
+		case 'handover':
+			onHandover(turn, from, message);
+			return;
+		case 'forward':
+			onForward(turn, from, message);
+			return;
+		case 'answer':
+			onAnswer(turn, message);
+			return;
+		case 'view':
+			onView(turn, message);
+			return;
+		case 'ended':
+			onEnded(turn, message);
+			return;
+	}
+}
+
+function onTimer(turn: Turn, name: TimerName): void {
+	delete turn.state.timers[name];
+	switch (name) {
+		case 'heartbeat':
+			onHeartbeatTimer(turn);
+			return;
+		case 'lease':
+			onLeaseTimer(turn);
+			return;
+		case 'prepare':
+			onPrepareTimer(turn);
+			return;
+		case 'start':
+			onStartTimer(turn);
+			return;
+		case 'drive':
+		case 'operator':
+		case 'local':
+			return;
+	}
+}
+
+/** After every event: whoever holds the lease decides, what waits goes on, whoever follows is told, timers are set. */
+function afterwards(turn: Turn): void {
+	const { state } = turn;
+	if (state.words.length > 0) advanceWords(turn);
+	const lease = heldLease(state);
+	if (lease) drive(turn, lease);
+	if (state.start?.phase === 'waiting' && !localRuns(state)) tryStart(turn, state.start);
+	advanceLocal(turn);
+	showChanges(turn);
+	setTimers(turn);
+}
+
+function showChanges(turn: Turn): void {
+	const { state } = turn;
+	const lease = heldLease(state);
+	for (const { spec } of state.durable.open) {
+		const driven = isDriven(spec);
+		if (driven && lease?.rollout !== spec.id) continue;
+		const view = viewOf(state, spec.id, turn);
+		const shown = state.views[spec.id];
+		if (!view || (shown && JSON.stringify(shown.view) === JSON.stringify(view))) continue;
+		if (driven && lease) {
+			lease.viewNumber += 1;
+			keepView(turn, lease.epoch, lease.viewNumber, view);
+			broadcast(turn, { kind: 'view', epoch: lease.epoch, number: lease.viewNumber, view });
+		} else keepView(turn, { counter: 0, node: '' }, (shown?.number ?? 0) + 1, view);
+	}
+}
+
+function setTimers(turn: Turn): void {
+	const { state } = turn;
+	const lease = heldLease(state);
+	if (!lease) {
+		arm(turn, 'heartbeat', null);
+		arm(turn, 'drive', null);
+	} else if (state.timers.heartbeat === undefined) arm(turn, 'heartbeat', turn.now + heartbeatEveryMs(state));
+	arm(turn, 'lease', takeoverAt(state));
+	const candidate = state.lease?.kind === 'candidate' ? state.lease : null;
+	arm(turn, 'prepare', candidate ? candidate.sentAt + prepareLimitMs(state) : null);
+	arm(turn, 'start', startTimerAt(state));
+	const words = state.words.map((one) => one.until);
+	arm(turn, 'operator', words.length > 0 ? Math.min(...words) : null);
+}
+
+/** The coordinator that this node knows: itself, or the one it follows; null: none. */
+export function coordinatorOf(state: CoreState): NodeName | null {
+	if (heldLease(state)) return state.settings.self;
+	const { epoch, heardAt } = state.follows;
+	const known = state.durable.open.some((one) => isDriven(one.spec));
+	return known && heardAt !== null ? epoch.node : null;
+}
+
+/** What a question needs to know of the time: own monotonic ms, and ms since 1970. */
+export interface Instant {
+	now: number;
+	wall: number;
+}
+
+/** A rollout as this node knows it; undefined if it does not. */
+export function getRollout(state: CoreState, id: RolloutId, at: Instant): RolloutView | undefined {
+	return viewOf(state, id, { state, ...at, effects: [] });
+}
+
+/** Newest first, at most `limit`. */
+export function listRollouts(state: CoreState, limit: number, at: Instant): RolloutView[] {
+	const open = state.durable.open.map((one) => one.spec.id);
+	const ended = state.durable.ended.map((one) => one.rollout);
+	const views = [...open, ...ended].flatMap((id) => getRollout(state, id, at) ?? []);
+	return views.sort((a, b) => b.created_at - a.created_at).slice(0, limit);
+}

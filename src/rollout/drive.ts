@@ -1,0 +1,359 @@
+/** The course of a rollout: looked at anew after every event, so nothing depends on what came in which order. */
+import { budgetUsed, isDown, standingOf, type Budget, whatIsDown } from './budget.js';
+import { changeFlags, endRollout } from './coordinator.js';
+import { compareVersions } from './epoch.js';
+import { onRestart } from './execution.js';
+import { isMajority } from './lease.js';
+import { mayBegin, orderOf } from './pick.js';
+import type { OpenRollout } from './protocol.js';
+import { driveStart } from './start.js';
+import type { Lease } from './state.js';
+import { heardMembers, isConfirmed, knows, surveyOf, type TargetStatus } from './survey.js';
+import { arm, note, openOf, rule, send, type Turn } from './turn.js';
+import type { NodeName, NodeRecord } from './types.js';
+
+/** Everything that the holder of the lease decides, after each event. */
+export function drive(turn: Turn, lease: Lease): void {
+	const { state, now } = turn;
+	const heard = heardMembers(state, lease, now);
+	const majority = isMajority(state, new Set(heard));
+	if (majority) lease.majorityAt = now;
+	driveStart(turn, lease);
+	const open = openOf(state, lease.rollout);
+	if (!open) lease.rollout = null;
+	else if (state.start === null || state.start.id !== open.spec.id) driveRollout(turn, lease, open, majority);
+	if (state.lease !== lease) return;
+	spread(turn, lease, heard);
+	arm(turn, 'drive', nextLook(turn, lease));
+	if (lease.rollout === null && lease.spreading.length === 0 && state.start === null) state.lease = null;
+}
+
+function driveRollout(turn: Turn, lease: Lease, open: OpenRollout, majority: boolean): void {
+	const { state, now } = turn;
+	settleGrants(turn, lease, open);
+	const targets = surveyOf(state, lease, open, now);
+	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
+	if (open.flags.aborting) {
+		if (running.length === 0) endRollout(turn, lease, open, 'aborted', abortReason(open, targets));
+		return;
+	}
+	if (open.flags.halted !== null) return;
+	if (isFinished(turn, lease, open, targets)) {
+		endRollout(turn, lease, open, 'completed', mayStillLive(targets));
+		return;
+	}
+	if (open.flags.paused) return;
+	const failing = targets.filter(isFailing);
+	if (mustHalt(turn, open, targets, failing)) {
+		halt(turn, lease, open, haltReason(failing));
+		return;
+	}
+	const begun = majority && stepWhatMay(turn, lease, open, targets);
+	if (state.lease !== lease || lease.rollout === null) return;
+	idle(turn, lease, open, { busy: begun || running.length > 0, majority });
+}
+
+/** Compares grants with what their nodes report: begun, done, or made void by newer flags that the node has stored. */
+function settleGrants(turn: Turn, lease: Lease, open: OpenRollout): void {
+	const { state, now } = turn;
+	for (const { name } of open.spec.members) {
+		const standing = standingOf(state, lease, name);
+		const record = standing?.records.find((one) => one.rollout === open.spec.id);
+		if (record) settleRecord(turn, lease, open, name, record);
+		const grant = lease.grants[name];
+		if (grant && !grant.begun && standing && isVoid(turn, open, grant.version, standing.have)) forgetStep(lease, name);
+		const deadline = lease.deadlines[name];
+		if (!deadline || now < deadline.at) continue;
+		if (rule(state, 'deadline')) lease.overdue[name] ??= deadline.attempt;
+		if (!rule(state, 'slot-by-evidence')) delete lease.grants[name];
+	}
+}
+
+function settleRecord(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName, record: NodeRecord): void {
+	const grant = lease.grants[node];
+	if (record.state === 'restarting') noteRunning(turn, lease, node, record.attempt, open.spec.deadlineMs);
+	if (grant && record.attempt >= grant.attempt) grant.begun = true;
+	if (record.state === 'restarting' || record.state === 'none') return;
+	if (record.state === 'back') {
+		if (grant) lease.backAt = turn.now;
+		stamp(lease, node, { back: turn.wall });
+		forgetStep(lease, node);
+	} else if (!grant || record.attempt >= grant.attempt) forgetStep(lease, node);
+}
+
+/** The node has stored flags newer than the grant, so it will refuse it: the slot was never taken. */
+function isVoid(
+	turn: Turn,
+	open: OpenRollout,
+	version: OpenRollout['flags']['version'],
+	have: readonly { rollout: string; version: OpenRollout['flags']['version'] }[],
+): boolean {
+	if (!rule(turn.state, 'fence')) return false;
+	const stored = have.find((one) => one.rollout === open.spec.id);
+	return stored !== undefined && compareVersions(stored.version, version) > 0;
+}
+
+function noteRunning(turn: Turn, lease: Lease, node: NodeName, attempt: number, deadlineMs: number): void {
+	const known = lease.deadlines[node];
+	if (known) return;
+	lease.deadlines[node] = { attempt, at: turn.now + deadlineMs, since: turn.now };
+	stamp(lease, node, { started: turn.wall });
+	if (!lease.begun.includes(node)) lease.begun.push(node);
+}
+
+function stamp(lease: Lease, node: NodeName, time: { started?: number; back?: number }): void {
+	const known = lease.times[node] ?? { started: null, back: null };
+	lease.times[node] = { started: known.started ?? time.started ?? null, back: known.back ?? time.back ?? null };
+}
+
+function forgetStep(lease: Lease, node: NodeName): void {
+	delete lease.grants[node];
+	delete lease.deadlines[node];
+	delete lease.overdue[node];
+}
+
+const isFailing = (one: TargetStatus): boolean =>
+	one.state === 'failed' || one.state === 'refused' || (one.state === 'restarting' && one.overdue);
+
+function isFinished(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): boolean {
+	const { state } = turn;
+	const done = (one: TargetStatus): boolean => {
+		if (one.hearsay) return one.state === 'skipped';
+		if (!rule(state, 'halted-not-completed') && isFailing(one)) return true;
+		return one.state === 'back' || one.state === 'skipped';
+	};
+	if (!targets.every(done)) return false;
+	const { membersNext, memberHashNext } = open.spec;
+	if (!membersNext) return true;
+	return membersNext.every(({ name }) => {
+		if (!targets.some((one) => one.node === name && one.state === 'back')) return true;
+		return standingOf(state, lease, name)?.memberHash === memberHashNext;
+	});
+}
+
+/** With `halt` at the first failure; with `continue` when nothing else is left to do. */
+function mustHalt(
+	turn: Turn,
+	open: OpenRollout,
+	targets: readonly TargetStatus[],
+	failing: readonly TargetStatus[],
+): boolean {
+	if (failing.length === 0 || !rule(turn.state, 'halt-on-failure')) return false;
+	if (open.spec.onFailure === 'halt') return true;
+	return targets.every((one) => isFailing(one) || one.state === 'back' || one.state === 'skipped');
+}
+
+function haltReason(failing: readonly TargetStatus[]): string {
+	const parts = failing.map((one) => {
+		if (one.state === 'restarting') return `${one.node} is not back within the deadline and may still be restarting`;
+		return `${one.node} ${one.state}: ${one.reason ?? 'no reason given'}`;
+	});
+	const names = failing.map((one) => one.node).join(', ');
+	return `${parts.join('; ')}. resume_rollout tries ${names} again, with skip it stays as it is, abort_rollout ends the rollout`;
+}
+
+export function halt(turn: Turn, lease: Lease, open: OpenRollout, reason: string): void {
+	lease.handover = null;
+	lease.idleSince = null;
+	note(turn, 'rollout_halted', { rollout: open.spec.id, reason });
+	changeFlags(turn, lease, open, { halted: reason });
+}
+
+function abortReason(open: OpenRollout, targets: readonly TargetStatus[]): string {
+	const by = `aborted by ${open.flags.aborting?.by ?? 'an operator'}`;
+	const left = mayStillLive(targets);
+	return left ? `${by}; ${left}` : by;
+}
+
+/** What an ended rollout leaves behind that nobody has seen the end of. */
+function mayStillLive(targets: readonly TargetStatus[]): string | null {
+	const running = targets.filter((one) => one.state === 'restarting').map((one) => one.node);
+	const unseen = targets.filter((one) => !one.heard && one.state !== 'restarting').map((one) => one.node);
+	const parts = [];
+	if (running.length > 0)
+		parts.push(`${running.join(', ')} may still be restarting: old and new workers may both live`);
+	if (unseen.length > 0) parts.push(`${unseen.join(', ')} not heard at the end: its old workers may still live`);
+	return parts.length > 0 ? parts.join('; ') : null;
+}
+
+/** Grants every slot that may be granted now; true if there was one. */
+function stepWhatMay(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): boolean {
+	const { state, now } = turn;
+	if (!isConfirmed(state, lease, open)) return false;
+	if (lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs) return true;
+	if (lease.handover) return continueHandover(turn, lease, open);
+	let begun = false;
+	for (let left = targets.length; left > 0; left -= 1) {
+		const next = nextTarget(turn, lease, open, surveyOf(state, lease, open, now));
+		if (next === null) break;
+		if (mustHandOver(turn, open, next)) return handOver(turn, lease, open, []) || begun;
+		grant(turn, lease, open, next);
+		begun = true;
+		if (state.lease !== lease) break;
+	}
+	return begun;
+}
+
+/** The target whose step may begin now, if there is one. */
+function nextTarget(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): NodeName | null {
+	const { state, now } = turn;
+	if (unreadyBack(turn, lease, open, targets) !== null) return null;
+	const budget = budgetUsed(state, lease, open, now);
+	const able = targets.filter(
+		(one) => one.state === 'pending' && one.heard && !lease.grants[one.node] && knows(state, lease, open, one.node),
+	);
+	if (open.spec.service === 'clustering_config') {
+		const busy = targets.some((one) => one.state === 'restarting');
+		return busy ? null : (plannedOrder(turn, open, able, budget)[0] ?? null);
+	}
+	const rules = { exemptBudget: rule(state, 'exempt-budget') };
+	return (
+		plannedOrder(turn, open, able, budget).find((name) => {
+			if (isLastButEarly(turn, name, targets, budget)) return false;
+			return mayBegin(name, budget, open.spec.maxUnavailable, rules).ok;
+		}) ?? null
+	);
+}
+
+/** The coordinator waits until no other target is left, unless it is unhealthy itself. */
+function isLastButEarly(turn: Turn, name: NodeName, targets: readonly TargetStatus[], budget: Budget): boolean {
+	const { self } = turn.state.settings;
+	if (name !== self || budget.used.has(name) || !rule(turn.state, 'coordinator-last')) return false;
+	return targets.some((one) => one.node !== self && (one.state === 'pending' || one.state === 'restarting'));
+}
+
+export function plannedOrder(
+	turn: Turn,
+	open: OpenRollout,
+	targets: readonly { node: NodeName }[],
+	budget: Budget,
+): NodeName[] {
+	const members = open.spec.members.filter((member) => targets.some((one) => one.node === member.name));
+	const unhealthy = new Set([...budget.used.keys()].filter((name) => budget.heard.has(name)));
+	const last = rule(turn.state, 'coordinator-last') ? turn.state.settings.self : null;
+	return orderOf(members, unhealthy, last);
+}
+
+/** A node that is back in this rollout and not ready any more, or not heard, stops everything: the change may be bad. */
+export function unreadyBack(
+	turn: Turn,
+	lease: Lease,
+	open: OpenRollout,
+	targets: readonly TargetStatus[],
+): string | null {
+	const { state } = turn;
+	if (!rule(state, 'recheck-back')) return null;
+	for (const one of targets) {
+		if (one.state !== 'back' || open.flags.skipped.includes(one.node)) continue;
+		if (!one.heard) return `${one.node}, which was back, to be heard again`;
+		const readiness = standingOf(state, lease, one.node)?.readiness;
+		if (readiness && isDown(readiness))
+			return `${one.node}, which was back, to be ready again (${whatIsDown(readiness) ?? 'down'})`;
+	}
+	return null;
+}
+
+function grant(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): void {
+	const { state, now } = turn;
+	const { version, attempt } = open.flags;
+	lease.grants[node] = { attempt, version, at: now, begun: false };
+	lease.deadlines[node] = { attempt, at: now + open.spec.deadlineMs, since: now };
+	delete lease.overdue[node];
+	lease.idleSince = null;
+	stamp(lease, node, { started: turn.wall });
+	if (!lease.begun.includes(node)) lease.begun.push(node);
+	note(turn, 'step_granted', { rollout: open.spec.id, node, attempt });
+	const message = { kind: 'restart', epoch: lease.epoch, rollout: open.spec.id, version, attempt } as const;
+	if (node === state.settings.self) onRestart(turn, node, message);
+	else send(turn, node, message);
+}
+
+function mustHandOver(turn: Turn, open: OpenRollout, next: NodeName): boolean {
+	return open.spec.type === 'restart' && next === turn.state.settings.self && rule(turn.state, 'hand-over');
+}
+
+/** Asks a peer that is back to take the lease; until it holds it, this node stays the coordinator. */
+function handOver(turn: Turn, lease: Lease, open: OpenRollout, tried: readonly NodeName[]): boolean {
+	const { state, now } = turn;
+	const peers = surveyOf(state, lease, open, now).filter(
+		(one) => one.heard && one.node !== state.settings.self && one.state !== 'restarting',
+	);
+	const able = [...peers.filter((one) => one.state === 'back'), ...peers.filter((one) => one.state !== 'back')];
+	const fresh = able.find((one) => !tried.includes(one.node)) ?? able[0];
+	if (!fresh) return false;
+	lease.handover = { to: fresh.node, at: now, tried: [...tried, fresh.node] };
+	note(turn, 'handover', { rollout: open.spec.id, to: fresh.node });
+	send(turn, fresh.node, { kind: 'handover', epoch: lease.epoch, rollout: open.spec.id });
+	return true;
+}
+
+function continueHandover(turn: Turn, lease: Lease, open: OpenRollout): boolean {
+	const { handover } = lease;
+	if (!handover) return false;
+	if (turn.now < handover.at + turn.state.settings.leaseMs / 3) return false;
+	lease.handover = null;
+	return handOver(turn, lease, open, handover.tried);
+}
+
+/** Waiting without a step longer than the deadline halts, whatever the cause, while a majority is heard. */
+function idle(turn: Turn, lease: Lease, open: OpenRollout, now_: { busy: boolean; majority: boolean }): void {
+	const { state, now } = turn;
+	if (now_.busy || !now_.majority) {
+		lease.idleSince = null;
+		return;
+	}
+	lease.idleSince ??= now;
+	if (now - lease.idleSince < open.spec.deadlineMs || !rule(state, 'idle-deadline')) return;
+	const targets = surveyOf(state, lease, open, now);
+	const failing = targets.filter(isFailing);
+	const why = `waited longer than the deadline for ${whatIsInTheWay(turn, lease, open, targets)}`;
+	halt(
+		turn,
+		lease,
+		open,
+		failing.length > 0 ? `${why}; ${haltReason(failing)}` : `${why}. Mend it, then resume_rollout`,
+	);
+}
+
+/** Why no step begins now, for people. */
+export function whatIsInTheWay(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): string {
+	const { state, now } = turn;
+	if (!isConfirmed(state, lease, open)) return 'a majority to store the rollout';
+	if (lease.handover)
+		return `${lease.handover.to} to take over the lease before ${state.settings.self} restarts itself`;
+	const back = unreadyBack(turn, lease, open, targets);
+	if (back) return back;
+	const budget = budgetUsed(state, lease, open, now);
+	const used = [...budget.used].map(([name, why]) => `${name} ${why}`);
+	const pending = targets.filter((one) => one.state === 'pending');
+	const unheard = pending.filter((one) => !one.heard).map((one) => one.node);
+	if (used.length > 0) return `a free slot: ${used.join(', ')}, and max_unavailable is ${open.spec.maxUnavailable}`;
+	if (unheard.length > 0) return `${unheard.join(', ')} to be heard`;
+	return 'the next look';
+}
+
+/** Endings go out until a majority has them, and for a while to the rest. */
+function spread(turn: Turn, lease: Lease, heard: readonly NodeName[]): void {
+	const { state, now } = turn;
+	const { self, leaseMs } = state.settings;
+	lease.spreading = lease.spreading.filter((id) => {
+		const have = (name: NodeName): boolean => name === self || lease.hears[name]?.report.ended.includes(id) === true;
+		const holders = state.members.map((one) => one.name).filter(have);
+		if (!isMajority(state, new Set(holders))) return true;
+		return !heard.every(have) && now < lease.spreadSince + 2 * leaseMs;
+	});
+}
+
+/** When something is due without any event: a deadline, the end of a pause between steps, an unheard node. */
+function nextLook(turn: Turn, lease: Lease): number | null {
+	const { now } = turn;
+	const open = openOf(turn.state, lease.rollout);
+	if (!open) return null;
+	const times = Object.entries(lease.deadlines)
+		.filter(([name]) => lease.overdue[name] === undefined)
+		.map(([, one]) => one.at);
+	if (lease.backAt !== null) times.push(lease.backAt + open.spec.waitBetweenMs);
+	if (lease.idleSince !== null) times.push(lease.idleSince + open.spec.deadlineMs);
+	const next = Math.min(...times.filter((at) => at > now));
+	return Number.isFinite(next) ? next : null;
+}

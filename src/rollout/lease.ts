@@ -1,0 +1,253 @@
+/**
+ * The lease: held by promises of a majority, under an epoch above every promise. Only the lease has a time-to-live;
+ * what a node may still do under an old one is decided by that node's own promise.
+ */
+import { beginToDrive, heartbeat, hearReport } from './coordinator.js';
+import { compareEpochs, sameEpoch, zeroEpoch } from './epoch.js';
+import { promise, refuseBelow } from './follower.js';
+import type { NackReason, OpenRollout, PeerMessage, PreparePurpose, Report } from './protocol.js';
+import { buildReport } from './report.js';
+import { leaseRefused, startLostLease } from './start.js';
+import type { Candidacy, CoreState, Lease } from './state.js';
+import {
+	broadcast,
+	heldLease,
+	note,
+	openReplicated,
+	peersOf,
+	rule,
+	runningReplicated,
+	send,
+	type Turn,
+} from './turn.js';
+import type { Epoch, NodeName, RolloutId } from './types.js';
+
+type Message<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { kind: Kind }>;
+
+const endingsInPromiseMax = 4;
+
+/** Whether the named nodes are a majority; while the members change, of the old and of the new ones. */
+export function isMajority(state: CoreState, names: ReadonlySet<NodeName>, more: readonly OpenRollout[] = []): boolean {
+	if (!rule(state, 'majority')) return true;
+	const groups: (readonly { name: NodeName }[])[] = [state.members];
+	for (const { spec } of rule(state, 'joint') ? [...openReplicated(state), ...more] : [])
+		if (spec.membersNext) groups.push(spec.members, spec.membersNext);
+	return groups.every((group) => group.filter((one) => names.has(one.name)).length * 2 > group.length);
+}
+
+/** Asks everyone at once. The own promise is on disk before the asking, so that no epoch is ever used twice. */
+export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: RolloutId | null): void {
+	const { state } = turn;
+	if (!state.durable.voting && rule(state, 'stranger')) return;
+	const above = compareEpochs(state.highest, state.durable.promised) > 0 ? state.highest : state.durable.promised;
+	const epoch: Epoch = { counter: above.counter + 1, node: state.settings.self };
+	state.lease = null;
+	promise(turn, epoch);
+	state.lease = { kind: 'candidate', epoch, purpose, rollout, sentAt: turn.now, promises: {}, refusals: {} };
+	broadcast(turn, { kind: 'prepare', epoch, purpose, rollout, memberHash: state.memberHash });
+	tryToHold(turn, state.lease);
+}
+
+/** How long a candidate waits for promises before it tries again. */
+export const prepareLimitMs = (state: CoreState): number => state.settings.leaseMs / 3;
+
+export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'>): void {
+	const { state } = turn;
+	const { epoch } = message;
+	if (compareEpochs(epoch, state.highest) > 0) state.highest = epoch;
+	if (refuseBelow(turn, from, epoch)) return;
+	const reason = whyNotPromise(turn, from, message);
+	if (reason) {
+		send(turn, from, { kind: 'nack', epoch, promised: state.durable.promised, reason });
+		return;
+	}
+	promise(turn, epoch);
+	send(turn, from, {
+		kind: 'promise',
+		epoch,
+		report: buildReport(state),
+		open: rule(state, 'gather') ? openReplicated(state) : [],
+		ended: state.durable.ended.filter((one) => one.epoch !== null).slice(-endingsInPromiseMax),
+	});
+}
+
+function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>): NackReason | null {
+	const { state } = turn;
+	if (!state.durable.voting && rule(state, 'stranger')) return { kind: 'stranger' };
+	if (message.memberHash !== state.memberHash && !isChangingMembers(state, message.memberHash))
+		return { kind: 'members', memberHash: state.memberHash };
+	if (message.purpose === 'start' && rule(state, 'conflict')) {
+		const running = runningReplicated(state);
+		if (running && running.spec.id !== message.rollout) return { kind: 'conflict', rollout: running.spec.id };
+	}
+	const coordinator = liveCoordinator(turn);
+	if (message.purpose === 'takeover' && coordinator !== null && coordinator !== from)
+		return { kind: 'live', coordinator };
+	return null;
+}
+
+function isChangingMembers(state: CoreState, hash: string): boolean {
+	return openReplicated(state).some(
+		({ spec }) => spec.membersNext !== null && (spec.memberHash === hash || spec.memberHashNext === hash),
+	);
+}
+
+/** The coordinator, if this node is it and hears a majority, or heard it lately; nobody takes over from a live one. */
+function liveCoordinator(turn: Turn): NodeName | null {
+	const { state, now } = turn;
+	const lease = heldLease(state);
+	if (lease) return isLive(state, lease, now) ? state.settings.self : null;
+	const { epoch, heardAt } = state.follows;
+	const fresh = heardAt !== null && now - heardAt < (state.settings.leaseMs * 2) / 3;
+	return fresh && sameEpoch(epoch, state.durable.promised) ? epoch.node : null;
+}
+
+/** A coordinator that has not heard a majority for a lease lets its lease run out. */
+export function isLive(state: CoreState, lease: Lease, now: number): boolean {
+	return now - lease.majorityAt < state.settings.leaseMs || !rule(state, 'unlive-steps-down');
+}
+
+export function onPromise(turn: Turn, from: NodeName, message: Message<'promise'>): void {
+	const { state } = turn;
+	const lease = state.lease;
+	if (!lease || !sameEpoch(lease.epoch, message.epoch)) return;
+	if (state.links[from]?.stranger && rule(state, 'stranger')) return;
+	if (lease.kind === 'held') {
+		hearReport(turn, from, message.epoch, message.report);
+		return;
+	}
+	lease.promises[from] = { report: message.report, open: message.open, ended: message.ended };
+	tryToHold(turn, lease);
+}
+
+function tryToHold(turn: Turn, candidacy: Candidacy): void {
+	const { state, now } = turn;
+	const names = new Set([...Object.keys(candidacy.promises), state.settings.self]);
+	const told = Object.values(candidacy.promises).flatMap((one) => one.open);
+	if (!isMajority(state, names, told)) return;
+	const hears: Lease['hears'] = {};
+	for (const [name, { report }] of Object.entries(candidacy.promises)) hears[name] = { at: candidacy.sentAt, report };
+	const lease: Lease = {
+		kind: 'held',
+		epoch: candidacy.epoch,
+		since: now,
+		number: 0,
+		sent: { 0: candidacy.sentAt },
+		hears,
+		majorityAt: now,
+		rollout: null,
+		grants: {},
+		deadlines: {},
+		overdue: {},
+		times: {},
+		begun: [],
+		idleSince: null,
+		backAt: null,
+		stale: {},
+		handover: null,
+		spreading: [],
+		spreadSince: now,
+		viewNumber: 0,
+	};
+	state.lease = lease;
+	note(turn, 'lease_held', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, purpose: candidacy.purpose });
+	beginToDrive(turn, lease, candidacy);
+	heartbeat(turn, lease);
+}
+
+export function onNack(turn: Turn, from: NodeName, message: Message<'nack'>): void {
+	const { state } = turn;
+	if (compareEpochs(message.promised, state.highest) > 0) state.highest = message.promised;
+	const lease = state.lease;
+	if (!lease || !sameEpoch(lease.epoch, message.epoch)) return;
+	if (lease.kind === 'candidate') {
+		lease.refusals[from] = message.reason;
+		candidateRefused(turn, lease, from, message);
+	} else if (message.reason.kind === 'promised' && compareEpochs(message.promised, lease.epoch) > 0) {
+		loseLease(turn, message.promised);
+		hurry(turn);
+	}
+}
+
+function candidateRefused(turn: Turn, lease: Candidacy, from: NodeName, message: Message<'nack'>): void {
+	const { state } = turn;
+	leaseRefused(turn, from, message.reason);
+	note(turn, 'lease_refused', { by: from, reason: message.reason.kind });
+	switch (message.reason.kind) {
+		case 'promised':
+			if (state.lease === lease) giveUpCandidacy(turn);
+			return;
+		case 'live':
+			if (state.lease === lease) giveUpCandidacy(turn);
+			state.leaseFrom = turn.now;
+			return;
+		case 'conflict':
+		case 'members':
+		case 'stranger':
+			return;
+	}
+}
+
+/** Tries again later than a higher-ranked node would. */
+export function giveUpCandidacy(turn: Turn): void {
+	turn.state.lease = null;
+	hurry(turn);
+	startLostLease(turn);
+}
+
+/** Whoever lost its lease, or did not get one, waits a third of a lease instead of a whole one. */
+function hurry(turn: Turn): void {
+	turn.state.leaseFrom = turn.now - (turn.state.settings.leaseMs * 2) / 3;
+}
+
+/** Another epoch is promised somewhere: what this node granted and heard under its own is forgotten. */
+export function loseLease(turn: Turn, to: Epoch): void {
+	const { state } = turn;
+	const lease = state.lease;
+	if (!lease) return;
+	state.lease = null;
+	if (lease.kind === 'held')
+		note(turn, 'lease_lost', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, to: `${to.counter}@${to.node}` });
+	for (const word of state.words) {
+		word.sentTo = null;
+		word.applied = null;
+	}
+	startLostLease(turn);
+}
+
+/** When this node takes over: a lease after the last heartbeat, later by its rank among those that could. */
+export function takeoverAt(state: CoreState): number | null {
+	if (state.lease !== null || !state.durable.voting || !rule(state, 'takeover')) return null;
+	if (openReplicated(state).length === 0 || state.members.length === 1) return null;
+	const { leaseMs } = state.settings;
+	return state.leaseFrom + leaseMs + rankOf(state) * (leaseMs / 3);
+}
+
+function rankOf(state: CoreState): number {
+	const gone = state.durable.promised.node;
+	const linked = new Set(peersOf(state));
+	const able = state.members
+		.map((member) => member.name)
+		.filter((name) => name === state.settings.self || (linked.has(name) && name !== gone));
+	return Math.max(0, able.indexOf(state.settings.self));
+}
+
+export function onLeaseTimer(turn: Turn): void {
+	const { state } = turn;
+	const at = takeoverAt(state);
+	if (at === null || turn.now < at) return;
+	note(turn, 'takeover', { from: state.durable.promised.node || zeroEpoch.node });
+	startPrepare(turn, 'takeover', null);
+}
+
+export function onPrepareTimer(turn: Turn): void {
+	const { state } = turn;
+	if (state.lease?.kind !== 'candidate' || turn.now < state.lease.sentAt + prepareLimitMs(state)) return;
+	giveUpCandidacy(turn);
+}
+
+/** A report that is not counted, so that nobody mistakes one for another. */
+export function isCounted(state: CoreState, before: Report | undefined, report: Report): boolean {
+	if (!before || !rule(state, 'report-order')) return true;
+	return report.boot > before.boot || (report.boot === before.boot && report.sequence > before.sequence);
+}

@@ -1,0 +1,192 @@
+/** Rollouts of this node alone: one after the other, no lease, also in a minority; never beside a replicated one. */
+import { nextStep } from './execution.js';
+import { storeEndings } from './follower.js';
+import { judge } from './proof.js';
+import type { CheckResult, CoreEvent, OpenRollout, OperatorWord, Refusal } from './protocol.js';
+import { conflictWith, requestText, specOf } from './request.js';
+import { arm, isDriven, openOf, recordOf, rule, runningReplicated, store, type Turn } from './turn.js';
+import type { RolloutId, RolloutView } from './types.js';
+import { viewOf } from './view.js';
+
+/** Rollouts of this node alone that may wait. */
+export const localQueueMax = 64;
+
+const locals = (turn: Turn): OpenRollout[] => turn.state.durable.open.filter((one) => !isDriven(one.spec));
+
+function whyRefused(turn: Turn): Refusal | null {
+	const { state } = turn;
+	const running = runningReplicated(state);
+	if (running && rule(state, 'conflict')) return conflictWith(running, state);
+	if (state.start)
+		return {
+			code: 'conflict',
+			message: `${requestText(state.start.request)}, replicated, is being started here; wait for its answer`,
+			extra: { job_id: state.start.id },
+		};
+	const waiting = locals(turn).length + state.locals.length;
+	if (waiting >= localQueueMax)
+		return {
+			code: 'unavailable',
+			message: `${waiting} rollouts of this node wait already; wait for them, or abort_rollout some`,
+			extra: {},
+		};
+	return null;
+}
+
+/** The file is looked at first: a fault is answered, and nothing is started. */
+export function onLocalRequest(turn: Turn, event: Extract<CoreEvent, { kind: 'request' }>): void {
+	const { token, id, request } = event;
+	const refusal = whyRefused(turn);
+	if (refusal) {
+		turn.effects.push({ kind: 'refuse', token, refusal });
+		return;
+	}
+	turn.state.locals.push({ token, id, request });
+	turn.effects.push({ kind: 'check', rollout: id, service: request.service, app: request.app });
+}
+
+export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResult): void {
+	const { state } = turn;
+	const pending = state.locals.find((one) => one.id === rollout);
+	if (!pending) return;
+	state.locals = state.locals.filter((one) => one !== pending);
+	const { token, id, request } = pending;
+	const isConfig = request.service === 'clustering_config';
+	const refusal: Refusal | null =
+		result.fault !== null && !isConfig
+			? { code: 'unavailable', message: `${state.settings.self}: ${result.fault}`, extra: {} }
+			: whyRefused(turn);
+	if (refusal) {
+		turn.effects.push({ kind: 'refuse', token, refusal });
+		return;
+	}
+	for (const halted of locals(turn).filter((one) => one.flags.halted !== null))
+		end(turn, halted, 'aborted', `superseded by ${id}`);
+	const { self } = state.settings;
+	const full = specOf(state, { id, request, maxUnavailable: 1, wall: turn.wall, checks: { [self]: result } });
+	const own = full.members.filter((member) => member.name === self);
+	const spec = { ...full, members: own, maxUnavailable: 1, membersNext: null, memberHashNext: null };
+	const version = { epoch: null, n: 0 };
+	store(turn, {
+		kind: 'open',
+		spec,
+		flags: { version, attempt: 1, skipped: [], paused: false, aborting: null, halted: null },
+	});
+	const open = openOf(state, id);
+	if (open && result.fault !== null) end(turn, open, 'aborted', `${self}: ${result.fault}`);
+	turn.effects.push({ kind: 'answer', token, view: viewOf(state, id, turn) ?? null });
+}
+
+/** Begins the next one if this node is free; called after every event. */
+export function advanceLocal(turn: Turn): void {
+	const { state } = turn;
+	const execution = state.execution;
+	if (execution) {
+		const open = openOf(state, execution.rollout);
+		const runs = open && !isDriven(open.spec) && open.flags.halted === null;
+		if (runs && turn.now >= execution.since + open.spec.deadlineMs) overdue(turn, open);
+		arm(
+			turn,
+			'local',
+			runs && openOf(state, execution.rollout)?.flags.halted === null ? execution.since + open.spec.deadlineMs : null,
+		);
+		return;
+	}
+	arm(turn, 'local', null);
+	if (state.durable.records.some((record) => record.state === 'restarting')) {
+		nextStep(turn);
+		return;
+	}
+	if (runningReplicated(state) || state.start?.phase === 'open') return;
+	const next = locals(turn).find((one) => mayRun(turn, one));
+	if (!next) return;
+	state.execution = {
+		rollout: next.spec.id,
+		attempt: next.flags.attempt,
+		epoch: null,
+		version: null,
+		phase: 'snapshot',
+		since: turn.now,
+		sinceWall: turn.wall,
+		progress: null,
+	};
+	turn.effects.push({ kind: 'take_snapshot', rollout: next.spec.id, attempt: next.flags.attempt });
+}
+
+function mayRun(turn: Turn, open: OpenRollout): boolean {
+	if (open.flags.halted !== null || open.flags.paused) return false;
+	const record = recordOf(turn.state, open.spec.id);
+	return !record || ((record.state === 'refused' || record.state === 'failed') && record.attempt < open.flags.attempt);
+}
+
+function overdue(turn: Turn, open: OpenRollout): void {
+	const { self } = turn.state.settings;
+	change(turn, open, {
+		halted: `${self} is not back within the deadline and may still be restarting: old and new workers may both live`,
+	});
+}
+
+export function localStepBegun(turn: Turn, open: OpenRollout): void {
+	turn.state.localTimes[open.spec.id] = { started: turn.wall, back: null };
+}
+
+export function localStepEnded(turn: Turn, rollout: RolloutId): void {
+	const { state } = turn;
+	const open = openOf(state, rollout);
+	const record = recordOf(state, rollout);
+	if (!open || !record) return;
+	const times = state.localTimes[rollout] ?? { started: turn.wall, back: null };
+	if (record.state === 'back') state.localTimes[rollout] = { ...times, back: turn.wall };
+	if (open.flags.aborting) {
+		end(turn, open, 'aborted', `aborted by ${open.flags.aborting.by}`);
+		return;
+	}
+	if (record.state === 'back') {
+		end(turn, open, 'completed', null);
+		return;
+	}
+	const reason = judge(open.spec, state.settings.self, record).reason ?? record.state;
+	change(turn, open, {
+		halted: `${state.settings.self} ${record.state}: ${reason}. resume_rollout tries again, a new rollout supersedes this one`,
+	});
+}
+
+function change(turn: Turn, open: OpenRollout, flags: Partial<OpenRollout['flags']>): void {
+	const version = { epoch: null, n: open.flags.version.n + 1 };
+	store(turn, { kind: 'flags', rollout: open.spec.id, flags: { ...open.flags, ...flags, version } });
+}
+
+function end(turn: Turn, open: OpenRollout, result: 'completed' | 'aborted', reason: string | null): void {
+	const known = viewOf(turn.state, open.spec.id, turn);
+	if (!known) return;
+	const nodes = known.nodes.map((node) => (node.state === 'pending' ? { ...node, state: 'skipped' as const } : node));
+	const view: RolloutView = { ...known, nodes, state: result, reason, waiting_for: null, ended_at: turn.wall };
+	storeEndings(turn, [{ rollout: open.spec.id, epoch: null, view }]);
+	delete turn.state.localTimes[open.spec.id];
+}
+
+/** An operator's word on a rollout of this node alone is done at once. */
+export function localWord(turn: Turn, open: OpenRollout, word: Exclude<OperatorWord, { kind: 'admit' }>): void {
+	const { state } = turn;
+	const runs = state.execution?.rollout === open.spec.id;
+	switch (word.kind) {
+		case 'pause':
+			change(turn, open, { paused: true });
+			return;
+		case 'abort':
+			if (runs) change(turn, open, { aborting: { by: word.user }, paused: false });
+			else end(turn, open, 'aborted', `aborted by ${word.user}`);
+			return;
+		case 'resume':
+			if (word.skip.includes(state.settings.self) && !runs) {
+				end(turn, open, 'completed', `${state.settings.self} was skipped by ${word.user}`);
+				return;
+			}
+			change(turn, open, {
+				paused: false,
+				halted: null,
+				attempt: open.flags.halted === null || runs ? open.flags.attempt : open.flags.attempt + 1,
+			});
+			return;
+	}
+}

@@ -1,0 +1,63 @@
+/** A rollout of this node alone, as everyone is shown it. */
+import { judge } from './proof.js';
+import type { OpenRollout } from './protocol.js';
+import type { CoreState } from './state.js';
+import { recordOf } from './turn.js';
+import type { NodeState, RolloutState, RolloutView } from './types.js';
+import { afterOf, emptyView, processesOf } from './view.js';
+
+export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
+	const { self } = state.settings;
+	const { spec, flags } = open;
+	const record = recordOf(state, spec.id);
+	const times = state.localTimes[spec.id];
+	const runs = state.execution?.rollout === spec.id;
+	const nodeState = localNodeState(open, record?.state ?? 'none', record?.attempt ?? 0);
+	const verdict = record?.result ? judge(spec, self, record) : null;
+	const waiting = runs ? (state.execution?.progress ?? `${self} to finish its step`) : waitingFor(state, open);
+	return {
+		...emptyView(spec, self),
+		state: localState(open, runs || record?.state === 'restarting'),
+		reason: flags.halted,
+		waiting_for: waiting,
+		nodes: [
+			{
+				node: self,
+				state: nodeState,
+				attempt: flags.attempt,
+				before: record ? processesOf(spec, record.before) : null,
+				after: record ? afterOf(spec, record) : null,
+				started_at: times?.started ?? null,
+				back_at: times?.back ?? null,
+				reason: verdict?.reason ?? null,
+			},
+		],
+	};
+}
+
+function localState(open: OpenRollout, runs: boolean): RolloutState {
+	if (open.flags.halted !== null) return 'halted';
+	if (open.flags.paused) return 'paused';
+	return runs ? 'running' : 'planned';
+}
+
+function localNodeState(open: OpenRollout, state: string, attempt: number): NodeState {
+	switch (state) {
+		case 'restarting':
+			return 'restarting';
+		case 'back':
+			return 'back';
+		case 'refused':
+		case 'failed':
+			return attempt < open.flags.attempt ? 'pending' : state;
+		default:
+			return 'pending';
+	}
+}
+
+function waitingFor(state: CoreState, open: OpenRollout): string | null {
+	if (open.flags.halted !== null) return 'an operator: resume_rollout, abort_rollout, or a new rollout';
+	if (open.flags.paused) return 'an operator: resume_rollout or abort_rollout';
+	const before = state.execution?.rollout;
+	return before && before !== open.spec.id ? `rollout ${before} before it` : null;
+}

@@ -1,0 +1,234 @@
+/** An operator's word: pause, resume, abort, admit. Any node takes it; the holder of the lease does it. */
+import { changeFlags } from './coordinator.js';
+import { compareVersions, sameEpoch } from './epoch.js';
+import { localWord } from './local-queue.js';
+import { admitSelf } from './stranger.js';
+import type { CoreEvent, OpenRollout, OperatorAnswer, OperatorWord, PeerMessage, Refusal } from './protocol.js';
+import type { CoreState, Lease, PendingWord } from './state.js';
+import { isConfirmed } from './survey.js';
+import { heldLease, isDriven, openOf, rule, send, type Turn } from './turn.js';
+import type { NodeName } from './types.js';
+import { viewOf } from './view.js';
+
+/** Longest that a word waits for a coordinator, beyond a lease. */
+const wordLimitMs = 2000;
+const wordsMax = 64;
+
+export function onOperator(turn: Turn, event: Extract<CoreEvent, { kind: 'operator' }>): void {
+	takeWord(turn, { token: event.token, word: event.word, from: null });
+}
+
+export function onForward(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'forward' }>): void {
+	if (turn.state.words.some((one) => one.token === message.id)) return;
+	takeWord(turn, { token: message.id, word: message.word, from });
+}
+
+export function onAnswer(turn: Turn, message: Extract<PeerMessage, { kind: 'answer' }>): void {
+	const word = turn.state.words.find((one) => one.token === message.id && one.from === null);
+	if (word) answer(turn, word, message.answer);
+}
+
+type Asked = Pick<PendingWord, 'token' | 'word' | 'from'>;
+
+function takeWord(turn: Turn, asked: Asked): void {
+	const { state, now } = turn;
+	const { word } = asked;
+	const pending: PendingWord = {
+		...asked,
+		until: now + state.settings.leaseMs + wordLimitMs,
+		sentTo: null,
+		applied: null,
+	};
+	if (word.kind === 'admit') {
+		takeAdmission(turn, pending, word);
+		return;
+	}
+	const settled = settledAnswer(turn, word);
+	if (settled) {
+		answer(turn, pending, settled);
+		return;
+	}
+	const open = openOf(state, word.rollout);
+	if (open && !isDriven(open.spec)) {
+		localWord(turn, open, word);
+		answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
+		return;
+	}
+	if (state.words.length >= wordsMax) {
+		answer(turn, pending, refused('unavailable', 'too many operators wait for an answer; try again'));
+		return;
+	}
+	state.words.push(pending);
+}
+
+const refused = (code: Refusal['code'], message: string, extra: Record<string, string> = {}): OperatorAnswer => ({
+	ok: false,
+	refusal: { code, message, extra },
+});
+
+/** The answer for a rollout that ended, or that nobody knows. */
+function settledAnswer(turn: Turn, word: Exclude<OperatorWord, { kind: 'admit' }>): OperatorAnswer | null {
+	const { state } = turn;
+	const ended = state.durable.ended.find((one) => one.rollout === word.rollout);
+	if (ended) {
+		if (word.kind === 'abort' && ended.view.state === 'aborted') return { ok: true, view: ended.view };
+		const text = `Rollout ${word.rollout} is ${ended.view.state} already; there is nothing to ${word.kind}`;
+		return refused('conflict', text, { job_id: word.rollout });
+	}
+	return openOf(state, word.rollout) ? null : refused('not_found', `Rollout '${word.rollout}' not found`);
+}
+
+function takeAdmission(turn: Turn, pending: PendingWord, word: Extract<OperatorWord, { kind: 'admit' }>): void {
+	const { state } = turn;
+	if (word.node === state.settings.self) {
+		answer(turn, pending, admitSelf(turn));
+		return;
+	}
+	if (!state.members.some((member) => member.name === word.node)) {
+		const names = state.members.map((member) => member.name).join(', ');
+		answer(turn, pending, refused('not_found', `Node '${word.node}' is no member; the members are ${names}`));
+		return;
+	}
+	if (!state.links[word.node]) {
+		answer(turn, pending, refused('unavailable', `${word.node} is not linked; start it, then admit it`));
+		return;
+	}
+	if (pending.from !== null) return;
+	pending.sentTo = word.node;
+	state.words.push(pending);
+	send(turn, word.node, { kind: 'forward', id: pending.token, word });
+}
+
+function answer(turn: Turn, word: Asked, given: OperatorAnswer): void {
+	const { state } = turn;
+	state.words = state.words.filter((one) => one.token !== word.token);
+	if (word.from !== null) {
+		send(turn, word.from, { kind: 'answer', id: word.token, answer: given });
+		return;
+	}
+	if (given.ok) turn.effects.push({ kind: 'answer', token: word.token, view: given.view });
+	else turn.effects.push({ kind: 'refuse', token: word.token, refusal: given.refusal });
+}
+
+/** Called after every event: words are done, forwarded, or answered once a majority has stored them. */
+export function advanceWords(turn: Turn): void {
+	const { state } = turn;
+	const lease = heldLease(state);
+	for (const word of [...state.words]) {
+		if (word.word.kind !== 'admit') advanceWord(turn, lease, word, word.word);
+		if (state.words.includes(word) && turn.now >= word.until) answer(turn, word, tooLate(turn, word));
+	}
+}
+
+function advanceWord(
+	turn: Turn,
+	lease: Lease | null,
+	pending: PendingWord,
+	word: Exclude<OperatorWord, { kind: 'admit' }>,
+): void {
+	const { state } = turn;
+	const ended = state.durable.ended.find((one) => one.rollout === word.rollout);
+	if (ended && (!pending.applied || !lease)) {
+		answer(turn, pending, settledAnswer(turn, word) ?? { ok: true, view: ended.view });
+		return;
+	}
+	if (ended && lease && !lease.spreading.includes(word.rollout)) {
+		answer(turn, pending, { ok: true, view: ended.view });
+		return;
+	}
+	const open = openOf(state, word.rollout);
+	if (!lease) {
+		forward(turn, pending);
+		return;
+	}
+	if (!open || lease.rollout !== word.rollout) return;
+	if (!pending.applied) {
+		const refusal = applyWord(turn, lease, open, word);
+		if (refusal) {
+			answer(turn, pending, refusal);
+			return;
+		}
+		const version = openOf(state, word.rollout)?.flags.version;
+		if (version) pending.applied = { rollout: word.rollout, version };
+	}
+	const now = openOf(state, word.rollout);
+	const stored = now && pending.applied && compareVersions(now.flags.version, pending.applied.version) >= 0;
+	if (!now || !stored) return;
+	if (!isConfirmed(state, lease, now) && rule(state, 'majority-answer')) return;
+	answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
+}
+
+function applyWord(
+	turn: Turn,
+	lease: Lease,
+	open: OpenRollout,
+	word: Exclude<OperatorWord, { kind: 'admit' }>,
+): OperatorAnswer | null {
+	const { flags, spec } = open;
+	if (flags.aborting && word.kind !== 'abort')
+		return refused('conflict', `Rollout ${spec.id} is being aborted by ${flags.aborting.by}`, { job_id: spec.id });
+	switch (word.kind) {
+		case 'pause':
+			if (flags.halted !== null)
+				return refused('conflict', `Rollout ${spec.id} is halted, nothing runs: ${flags.halted}`, { job_id: spec.id });
+			if (!flags.paused) changeFlags(turn, lease, open, { paused: true });
+			return null;
+		case 'abort':
+			if (!flags.aborting) changeFlags(turn, lease, open, { aborting: { by: word.user }, paused: false });
+			return null;
+		case 'resume':
+			return resume(turn, lease, open, word.skip);
+	}
+}
+
+/** What is left is tried again under a higher attempt; whoever still runs gets its deadline anew. */
+function resume(turn: Turn, lease: Lease, open: OpenRollout, skip: readonly NodeName[]): OperatorAnswer | null {
+	const { flags, spec } = open;
+	const foreign = skip.find((name) => !spec.members.some((member) => member.name === name));
+	if (foreign !== undefined) {
+		const names = spec.members.map((member) => member.name).join(', ');
+		return refused('invalid', `'skip' names ${foreign}, which is no target of the rollout; its targets are ${names}`);
+	}
+	const skipped = [...new Set([...flags.skipped, ...skip])].sort();
+	const stopped = flags.halted !== null || flags.paused;
+	if (!stopped && skipped.length === flags.skipped.length) return null;
+	for (const deadline of Object.values(lease.deadlines)) deadline.at = turn.now + spec.deadlineMs;
+	lease.overdue = {};
+	lease.idleSince = null;
+	const attempt = flags.halted === null ? flags.attempt : flags.attempt + 1;
+	changeFlags(turn, lease, open, { paused: false, halted: null, attempt, skipped });
+	return null;
+}
+
+/** To the coordinator that this node follows; again when another one is there. */
+function forward(turn: Turn, pending: PendingWord): void {
+	const { state, now } = turn;
+	if (pending.from !== null) return;
+	const { epoch, heardAt } = state.follows;
+	if (heardAt === null || now - heardAt > state.settings.leaseMs || !sameEpoch(epoch, state.durable.promised)) return;
+	if (pending.sentTo === epoch.node || !state.links[epoch.node]) return;
+	pending.sentTo = epoch.node;
+	send(turn, epoch.node, { kind: 'forward', id: pending.token, word: pending.word });
+}
+
+/** A word that was sent over a link that died is sent again. */
+export function wordsAfterLinkDown(state: CoreState, node: NodeName): void {
+	for (const word of state.words) if (word.sentTo === node) word.sentTo = null;
+}
+
+function tooLate(turn: Turn, word: PendingWord): OperatorAnswer {
+	const { state } = turn;
+	if (word.word.kind === 'admit') return refused('unavailable', `${word.word.node} did not answer; try again`);
+	const linked = state.members.filter((member) => state.links[member.name] || member.name === state.settings.self);
+	const missing = state.members.filter((member) => !linked.includes(member)).map((member) => member.name);
+	const what = `${word.word.kind} of rollout ${word.word.rollout}`;
+	if (word.applied)
+		return refused(
+			'unavailable',
+			`${what} was not stored by a majority in time (missing: ${missing.join(', ') || 'answers'}); look at get_rollout`,
+		);
+	return refused(
+		'unavailable',
+		`${what}: no coordinator answers; this node is linked with ${linked.length - 1} of ${state.members.length - 1} peers${missing.length > 0 ? `, missing: ${missing.join(', ')}` : ''}`,
+	);
+}

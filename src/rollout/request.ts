@@ -1,0 +1,106 @@
+/** What a request is called, why it is refused at once, and the spec that it becomes. */
+import type { CoreRequest, OpenRollout, Refusal } from './protocol.js';
+import type { CoreState, PendingStart } from './state.js';
+import { heldLease, peersOf, runningReplicated, type Turn } from './turn.js';
+import type { RolloutSpec } from './types.js';
+
+/** `restart_service http_workers`, `restart` */
+export function requestText(request: Pick<CoreRequest, 'type' | 'service' | 'app'>): string {
+	const of = request.app === null ? '' : ` of ${request.app}`;
+	return request.type === 'restart' ? 'restart' : `restart_service ${request.service ?? ''}${of}`;
+}
+
+export function conflictWith(open: OpenRollout, state: CoreState): Refusal {
+	const { spec, flags } = open;
+	const how = flags.paused
+		? 'is paused; resume_rollout or abort_rollout it'
+		: 'is running; wait for it, or abort_rollout it';
+	const by = flags.version.epoch?.node ?? state.settings.self;
+	return {
+		code: 'conflict',
+		message: `Rollout ${spec.id} (${requestText(spec)}, coordinated by ${by}) ${how}`,
+		extra: { job_id: spec.id },
+	};
+}
+
+/** Why a replicated request is refused before anybody is asked. */
+export function refuseStart(state: CoreState, request: CoreRequest, maxUnavailable: number | null): Refusal | null {
+	if (maxUnavailable === null)
+		return {
+			code: 'invalid',
+			message: "'max_unavailable' must be a number of nodes, at least 1, or per cent of them, 1% to 100%",
+			extra: {},
+		};
+	const running = runningReplicated(state);
+	if (running && !state.settings.mutations?.includes('conflict')) return conflictWith(running, state);
+	if (state.start)
+		return {
+			code: 'conflict',
+			message: `${requestText(state.start.request)} is being started here; wait for its answer`,
+			extra: { job_id: state.start.id },
+		};
+	if (!state.durable.voting && state.settings.mutations?.includes('stranger') !== true) {
+		const missing = state.members
+			.map((member) => member.name)
+			.filter((name) => name !== state.settings.self && !state.metSinceNew.includes(name));
+		return {
+			code: 'unavailable',
+			message: `${requestText(request)}: ${state.settings.self} is new or lost its state and may not vote before it has heard ${missing.join(', ')}; start them, or admit_node ${state.settings.self}`,
+			extra: {},
+		};
+	}
+	return null;
+}
+
+/** The spec of a request; of a change of members with what the files say. */
+export function specOf(
+	state: CoreState,
+	start: Pick<PendingStart, 'id' | 'request' | 'maxUnavailable' | 'wall' | 'checks'>,
+): RolloutSpec {
+	const { request } = start;
+	const own = start.checks[state.settings.self];
+	const changing = request.service === 'clustering_config';
+	const configHashes: Record<string, string> = {};
+	for (const [node, check] of Object.entries(start.checks))
+		if (check?.configHash) configHashes[node] = check.configHash;
+	return {
+		id: start.id,
+		type: request.type,
+		service: request.service,
+		app: request.app,
+		replicated: request.replicated,
+		user: request.user,
+		maxUnavailable: start.maxUnavailable,
+		onFailure: request.onFailure ?? state.settings.onFailure,
+		waitBetweenMs: state.settings.waitBetweenMs,
+		deadlineMs: state.settings.deadlineMs,
+		members: state.members.map((member) => ({ name: member.name, zone: member.zone })),
+		memberHash: state.memberHash,
+		membersNext: changing && own?.members ? own.members.map((one) => ({ name: one.name, zone: one.zone })) : null,
+		memberHashNext: changing ? (own?.memberHash ?? null) : null,
+		configHashes: changing ? configHashes : null,
+		createdAt: start.wall,
+	};
+}
+
+/** Names who did not give its promise, or did not store the rollout, and why. */
+export function whoIsMissing(turn: Turn, start: PendingStart): string {
+	const { state } = turn;
+	const linked = new Set(peersOf(state));
+	const lease = heldLease(state);
+	const texts: string[] = [];
+	for (const { name } of state.members) {
+		if (name === state.settings.self || lease?.hears[name]) continue;
+		const reason = start.refusals[name];
+		const refused = state.links[name]?.refused;
+		if (refused) texts.push(`${name} takes no part (${refused})`);
+		else if (!linked.has(name)) texts.push(`${name} is not linked`);
+		else if (reason?.kind === 'members') texts.push(`${name} has other members in its configuration`);
+		else if (reason?.kind === 'stranger') texts.push(`${name} lost its state and may not vote yet`);
+		else if (reason?.kind === 'live') texts.push(`${name} hears ${reason.coordinator} coordinate`);
+		else texts.push(`${name} did not answer`);
+	}
+	const needed = Math.floor(state.members.length / 2) + 1;
+	const missing = texts.length > 0 ? texts.join(', ') : 'answers were too slow';
+	return `${missing}; ${needed} of ${state.members.length} nodes are needed, and nothing was started`;
+}

@@ -1,0 +1,140 @@
+/**
+ * Links, and nodes that lost their state: such a node has forgotten what it promised, so it does not vote before it
+ * has heard all others and taken over the highest promise, or an operator admits it. A new node is no different.
+ */
+import { compareEpochs } from './epoch.js';
+import { promise } from './follower.js';
+import type { Hello, KnownPeer, OperatorAnswer, PeerMessage } from './protocol.js';
+import type { CoreState } from './state.js';
+import { heldLease, note, openReplicated, peersOf, rule, send, store, type Turn } from './turn.js';
+import type { NodeName } from './types.js';
+
+export function onLinkUp(turn: Turn, hello: Hello): void {
+	const { state } = turn;
+	const refused = whyRefused(state, hello);
+	const knew = state.durable.peers[hello.node] ?? null;
+	const stranger = knew !== null && isStranger(knew, hello);
+	state.links[hello.node] = { hello, refused, greeting: null, stranger, knew, said: '' };
+	if (refused !== null) {
+		note(turn, 'peer_refused', { node: hello.node, reason: refused });
+		return;
+	}
+	if (stranger) note(turn, 'peer_lost_state', { node: hello.node });
+	else remember(turn, hello.node, { instance: hello.instance, boot: hello.boot, process: hello.process });
+	greet(turn, hello.node);
+}
+
+function whyRefused(state: CoreState, hello: Hello): string | null {
+	const own = state.settings.protocol;
+	const theirs = hello.protocol;
+	if (theirs.max >= own.min && own.max >= theirs.min) return null;
+	return `speaks protocol ${theirs.min} to ${theirs.max}, this node ${own.min} to ${own.max}; upgrade the older one`;
+}
+
+/** Another state folder; or the same one with an older boot: it was put back from a copy. */
+function isStranger(knew: KnownPeer, hello: Hello): boolean {
+	if (knew.instance !== hello.instance) return true;
+	return hello.boot < knew.boot || (hello.boot === knew.boot && hello.process !== knew.process);
+}
+
+function remember(turn: Turn, node: NodeName, peer: KnownPeer): void {
+	const knew = turn.state.durable.peers[node];
+	if (knew?.instance === peer.instance && knew.boot === peer.boot && knew.process === peer.process) return;
+	store(turn, { kind: 'peer', node, peer });
+}
+
+/** Says what a peer has to know, unless it was just said. */
+export function greet(turn: Turn, peer: NodeName): void {
+	const { state } = turn;
+	const link = state.links[peer];
+	if (!link) return;
+	const message: PeerMessage = {
+		kind: 'greeting',
+		promised: state.durable.promised,
+		voting: state.durable.voting,
+		instance: state.durable.instance ?? '',
+		memberHash: state.memberHash,
+		readiness: state.readiness,
+		open: openReplicated(state).map((one) => one.spec.id),
+		stranger: link.stranger,
+	};
+	const text = JSON.stringify([message.voting, message.instance, message.memberHash, message.readiness, link.stranger]);
+	if (link.said === text) return;
+	link.said = text;
+	send(turn, peer, message);
+}
+
+export function greetAll(turn: Turn): void {
+	for (const peer of peersOf(turn.state)) greet(turn, peer);
+}
+
+export function onGreeting(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'greeting' }>): void {
+	const { state } = turn;
+	const link = state.links[from];
+	if (!link) return;
+	const { voting, memberHash, readiness, promised } = message;
+	link.greeting = { voting, memberHash, readiness, promised };
+	if (compareEpochs(promised, state.highest) > 0) state.highest = promised;
+	if (link.stranger && voting && message.instance !== link.knew?.instance) acceptAgain(turn, from, message.instance);
+	if (message.stranger && state.durable.voting && state.durable.instance !== state.process) demoteSelf(turn);
+	else if (!state.durable.voting) meet(turn, from, message);
+	const endings = state.durable.ended.filter((one) => message.open.includes(one.rollout));
+	if (endings.length > 0 && rule(state, 'ending-wins')) send(turn, from, { kind: 'ended', endings });
+}
+
+/** The peer has caught up, or an operator admitted it: it counts from here, starting with its next report. */
+function acceptAgain(turn: Turn, node: NodeName, instance: string): void {
+	const { state } = turn;
+	const link = state.links[node];
+	if (!link) return;
+	link.stranger = false;
+	remember(turn, node, { instance, boot: link.hello.boot, process: link.hello.process });
+	const lease = heldLease(state);
+	if (lease) delete lease.hears[node];
+	note(turn, 'node_admitted', { node });
+	greet(turn, node);
+}
+
+/** A peer knows a later boot of this node: the state folder was put back, so what it says of promises is too old. */
+function demoteSelf(turn: Turn): void {
+	const { state } = turn;
+	if (!rule(state, 'stranger')) return;
+	note(turn, 'peer_lost_state', { node: state.settings.self });
+	store(turn, { kind: 'instance', instance: state.process, voting: false });
+	state.metSinceNew = [];
+	state.lease = null;
+	greetAll(turn);
+}
+
+/** One more peer is heard; after the last one this node votes. */
+function meet(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'greeting' }>): void {
+	const { state } = turn;
+	promise(turn, message.promised);
+	if (!state.metSinceNew.includes(from)) state.metSinceNew.push(from);
+	const others = state.members.map((member) => member.name).filter((name) => name !== state.settings.self);
+	if (others.every((name) => state.metSinceNew.includes(name))) beginToVote(turn);
+}
+
+export function beginToVote(turn: Turn): void {
+	const { state } = turn;
+	if (state.durable.voting) return;
+	store(turn, { kind: 'instance', instance: state.durable.instance ?? state.process, voting: true });
+	state.leaseFrom = turn.now;
+	note(turn, 'node_admitted', { node: state.settings.self });
+	greetAll(turn);
+}
+
+/** The operator vouches for what this node has forgotten; it still has to hear a majority, and takes over its promise. */
+export function admitSelf(turn: Turn): OperatorAnswer {
+	const { state } = turn;
+	if (state.durable.voting) return { ok: true, view: null };
+	const met = state.members.filter(
+		(member) => member.name === state.settings.self || state.metSinceNew.includes(member.name),
+	);
+	if (met.length * 2 <= state.members.length) {
+		const message = `${state.settings.self} hears ${met.length - 1} of ${state.members.length - 1} peers; it needs a majority of the members to take over their promises`;
+		return { ok: false, refusal: { code: 'unavailable', message, extra: {} } };
+	}
+	beginToVote(turn);
+	return { ok: true, view: null };
+}

@@ -1,0 +1,90 @@
+/** How each target of a rollout stands, as the holder of the lease knows. */
+import { isHeard, standingOf } from './budget.js';
+import { compareVersions } from './epoch.js';
+import { isMajority } from './lease.js';
+import { judge } from './proof.js';
+import type { OpenRollout } from './protocol.js';
+import type { CoreState, Lease } from './state.js';
+import { rule } from './turn.js';
+import type { NodeName, NodeRecord, NodeState } from './types.js';
+
+export interface TargetStatus {
+	node: NodeName;
+	state: NodeState;
+	/** Of the record, or of the grant. */
+	attempt: number;
+	reason: string | null;
+	/** Its step takes longer than the deadline. */
+	overdue: boolean;
+	heard: boolean;
+	/** Known only from what an earlier coordinator showed. */
+	hearsay: boolean;
+	record: NodeRecord | null;
+}
+
+export function surveyOf(state: CoreState, lease: Lease, open: OpenRollout, now: number): TargetStatus[] {
+	return open.spec.members.map(({ name }) => statusOf(state, lease, open, name, now));
+}
+
+function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeName, now: number): TargetStatus {
+	const heard = isHeard(state, lease, node, now);
+	const standing = standingOf(state, lease, node);
+	const record = standing?.records.find((one) => one.rollout === open.spec.id) ?? null;
+	const base = { node, heard, record, hearsay: false, overdue: lease.overdue[node] !== undefined };
+	const judged = standing ? judgedOf(state, lease, open, node, record) : hearsayOf(state, open, node);
+	const status = { ...base, hearsay: !standing, ...judged };
+	if (status.state !== 'back' && open.flags.skipped.includes(node))
+		return { ...status, state: 'skipped', reason: 'skipped by an operator', overdue: false };
+	return status;
+}
+
+type Judged = Pick<TargetStatus, 'state' | 'attempt' | 'reason'>;
+
+function judgedOf(
+	state: CoreState,
+	lease: Lease,
+	open: OpenRollout,
+	node: NodeName,
+	record: NodeRecord | null,
+): Judged {
+	const grant = lease.grants[node];
+	const waiting: Judged = { state: grant ? 'restarting' : 'pending', attempt: open.flags.attempt, reason: null };
+	if (!record || record.state === 'none') return waiting;
+	if (record.state === 'restarting') return { state: 'restarting', attempt: record.attempt, reason: null };
+	const rules = { facts: rule(state, 'proof'), identity: rule(state, 'proof-identity') };
+	const verdict = record.state === 'failed' ? null : judge(open.spec, node, record, rules);
+	if (verdict?.state === 'back') return { state: 'back', attempt: record.attempt, reason: null };
+	if (record.attempt < open.flags.attempt) return waiting;
+	const reason = verdict?.reason ?? judge(open.spec, node, record, rules).reason;
+	return { state: verdict?.state ?? 'failed', attempt: record.attempt, reason };
+}
+
+/** A target that has not reported yet: what the last coordinator showed of it, for the careful side only. */
+function hearsayOf(state: CoreState, open: OpenRollout, node: NodeName): Judged {
+	const seen = state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
+	const pending: Judged = { state: 'pending', attempt: open.flags.attempt, reason: null };
+	if (!seen || seen.state === 'skipped') return pending;
+	const settled = seen.state === 'refused' || seen.state === 'failed';
+	if (settled && seen.attempt < open.flags.attempt) return pending;
+	return { state: seen.state, attempt: seen.attempt, reason: seen.reason };
+}
+
+/** The present version of the rollout is on the disks of a majority, under the own epoch. */
+export function isConfirmed(state: CoreState, lease: Lease, open: OpenRollout): boolean {
+	if (!rule(state, 'confirm')) return true;
+	return isMajority(state, new Set(holdersOf(state, lease, open)));
+}
+
+export function holdersOf(state: CoreState, lease: Lease, open: OpenRollout): NodeName[] {
+	return [...Object.keys(lease.hears), state.settings.self].filter((node) => knows(state, lease, open, node));
+}
+
+export function knows(state: CoreState, lease: Lease, open: OpenRollout, node: NodeName): boolean {
+	if (node === state.settings.self) return true;
+	const have = lease.hears[node]?.report.have.find((one) => one.rollout === open.spec.id);
+	return have !== undefined && compareVersions(have.version, open.flags.version) === 0;
+}
+
+export function heardMembers(state: CoreState, lease: Lease, now: number): NodeName[] {
+	return state.members.map((member) => member.name).filter((name) => isHeard(state, lease, name, now));
+}

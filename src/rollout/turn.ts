@@ -1,0 +1,100 @@
+/** One event being worked on: the state, the time, and the effects so far. */
+import { foldEntry } from './durable.js';
+import type { CoreEffect, DurableEntry, NoteEvent, OpenRollout, PeerMessage, Rule, TimerName } from './protocol.js';
+import type { CoreState, Lease } from './state.js';
+import type { NodeName, NodeRecord, RolloutId, RolloutSpec } from './types.js';
+
+export interface Turn {
+	state: CoreState;
+	now: number;
+	wall: number;
+	effects: CoreEffect[];
+}
+
+/** Whether a rule is on. Only tests switch one off. */
+export function rule(state: CoreState, name: Rule): boolean {
+	return !state.settings.mutations?.includes(name);
+}
+
+/** Remembers the entries and puts them on disk before anything that this turn does afterwards. */
+export function store(turn: Turn, ...entries: DurableEntry[]): void {
+	for (const entry of entries) foldEntry(turn.state.durable, entry);
+	const kept = entries.filter((entry) => !isForgotten(turn.state, entry));
+	if (kept.length === 0) return;
+	const last = turn.effects.at(-1);
+	if (last?.kind === 'store') last.entries.push(...kept);
+	else turn.effects.push({ kind: 'store', entries: kept });
+}
+
+/** Only ever true for a core that a test has broken on purpose. */
+function isForgotten(state: CoreState, entry: DurableEntry): boolean {
+	if (entry.kind === 'promised') return !rule(state, 'durable-promise');
+	return entry.kind === 'record' && entry.record.state === 'restarting' && !rule(state, 'durable-record');
+}
+
+export function send(turn: Turn, to: NodeName, message: PeerMessage): void {
+	if (turn.state.links[to]) turn.effects.push({ kind: 'send', to, message });
+}
+
+/** To every peer that takes part. */
+export function broadcast(turn: Turn, message: PeerMessage): void {
+	for (const peer of peersOf(turn.state)) send(turn, peer, message);
+}
+
+/** Names of the peers whose link is up and that take part, sorted. */
+export function peersOf(state: CoreState): NodeName[] {
+	return Object.keys(state.links)
+		.filter((name) => state.links[name]?.refused === null)
+		.sort();
+}
+
+export function note(
+	turn: Turn,
+	event: NoteEvent,
+	fields: Record<string, string | number | boolean | null> = {},
+): void {
+	turn.effects.push({ kind: 'note', event, fields });
+}
+
+/** Sets the timer, or clears it with null; says nothing if it stands so already. */
+export function arm(turn: Turn, name: TimerName, at: number | null): void {
+	if (at === null) {
+		if (turn.state.timers[name] === undefined) return;
+		delete turn.state.timers[name];
+		turn.effects.push({ kind: 'clear_timer', name });
+		return;
+	}
+	if (turn.state.timers[name] === at) return;
+	turn.state.timers[name] = at;
+	turn.effects.push({ kind: 'set_timer', name, at });
+}
+
+export function heldLease(state: CoreState): Lease | null {
+	return state.lease?.kind === 'held' ? state.lease : null;
+}
+
+export function openOf(state: CoreState, id: RolloutId | null): OpenRollout | undefined {
+	return state.durable.open.find((one) => one.spec.id === id);
+}
+
+export function hasEnded(state: CoreState, id: RolloutId): boolean {
+	return state.durable.ended.some((one) => one.rollout === id);
+}
+
+export function recordOf(state: CoreState, id: RolloutId): NodeRecord | undefined {
+	return state.durable.records.find((one) => one.rollout === id);
+}
+
+/** Whether the rollout needs a lease. One that covers a single node, asked for as replicated or not, is that node's own. */
+export function isDriven(spec: RolloutSpec): boolean {
+	return spec.replicated && spec.members.length > 1;
+}
+
+export function openReplicated(state: CoreState): OpenRollout[] {
+	return state.durable.open.filter((one) => isDriven(one.spec));
+}
+
+/** A replicated rollout that is running or paused, as far as this node knows. */
+export function runningReplicated(state: CoreState): OpenRollout | undefined {
+	return openReplicated(state).find((one) => one.flags.halted === null);
+}

@@ -1,0 +1,181 @@
+/** A rollout as everyone is shown it. */
+import { orderOf } from './pick.js';
+import { inScope } from './proof.js';
+import type { OpenRollout } from './protocol.js';
+import type { CoreState, Lease } from './state.js';
+import { surveyOf, type TargetStatus } from './survey.js';
+import { budgetUsed, standingOf, whatIsDown } from './budget.js';
+import { textOfEpoch } from './epoch.js';
+import { whatIsInTheWay } from './drive.js';
+import { heardMembers } from './survey.js';
+import { isMajority } from './lease.js';
+import { localViewOf } from './local-view.js';
+import { heldLease, isDriven, openOf, type Turn } from './turn.js';
+import type { NodeRecord, RolloutId, RolloutSpec, RolloutState, RolloutView, Snapshot } from './types.js';
+
+type ViewNode = RolloutView['nodes'][number];
+
+/** The rollout's view; undefined if this node does not know it. */
+export function viewOf(state: CoreState, id: RolloutId, turn: Turn): RolloutView | undefined {
+	const ended = state.durable.ended.find((one) => one.rollout === id);
+	if (ended) return ended.view;
+	const open = openOf(state, id);
+	if (!open) return undefined;
+	if (!isDriven(open.spec)) return localViewOf(state, open);
+	const lease = heldLease(state);
+	if (lease && lease.rollout === id) return drivenView(turn, lease, open);
+	return followedView(state, open);
+}
+
+/** As the last coordinator showed it, with what this node knows to be newer. */
+function followedView(state: CoreState, open: OpenRollout): RolloutView {
+	const seen = state.views[open.spec.id]?.view;
+	const base = seen ?? emptyView(open.spec, open.flags.version.epoch?.node ?? state.settings.self);
+	return {
+		...base,
+		state: stateOf(open),
+		reason: open.flags.halted ?? base.reason,
+		waiting_for: base.waiting_for ?? (open.flags.halted ? null : 'word from the coordinator'),
+		epoch: open.flags.version.epoch ? textOfEpoch(open.flags.version.epoch) : base.epoch,
+	};
+}
+
+export function stateOf(open: OpenRollout): RolloutState {
+	if (open.flags.halted !== null) return 'halted';
+	return open.flags.paused ? 'paused' : 'running';
+}
+
+export function emptyView(spec: RolloutSpec, coordinator: string): RolloutView {
+	const order = orderOf(spec.members, new Set(), coordinator);
+	return {
+		id: spec.id,
+		type: spec.type,
+		service: spec.service,
+		app: spec.app,
+		replicated: spec.replicated,
+		user: spec.user,
+		state: 'running',
+		reason: null,
+		waiting_for: null,
+		coordinator,
+		epoch: null,
+		max_unavailable: spec.maxUnavailable,
+		order,
+		nodes: order.map((node) => ({
+			node,
+			state: 'pending',
+			attempt: 1,
+			before: null,
+			after: null,
+			started_at: null,
+			back_at: null,
+			reason: null,
+		})),
+		created_at: spec.createdAt,
+		ended_at: null,
+	};
+}
+
+function drivenView(turn: Turn, lease: Lease, open: OpenRollout): RolloutView {
+	const { state, now } = turn;
+	const targets = surveyOf(state, lease, open, now);
+	const begun = lease.begun.filter((name) => targets.some((one) => one.node === name && one.state !== 'pending'));
+	const planned = plannedNext(turn, lease, open, targets, begun);
+	const order = [...begun, ...planned];
+	const byName = new Map(targets.map((one) => [one.node, one]));
+	return {
+		...emptyView(open.spec, state.settings.self),
+		state: stateOf(open),
+		reason: open.flags.halted ?? (open.flags.aborting ? `being aborted by ${open.flags.aborting.by}` : null),
+		waiting_for: waitingFor(turn, lease, open, targets),
+		epoch: textOfEpoch(lease.epoch),
+		order,
+		nodes: order.flatMap((name) => {
+			const target = byName.get(name);
+			return target ? [viewNode(state, lease, open, target)] : [];
+		}),
+	};
+}
+
+function plannedNext(
+	turn: Turn,
+	lease: Lease,
+	open: OpenRollout,
+	targets: readonly TargetStatus[],
+	begun: readonly string[],
+): string[] {
+	const { state, now } = turn;
+	const budget = budgetUsed(state, lease, open, now);
+	const unhealthy = new Set([...budget.used.keys()].filter((name) => budget.heard.has(name)));
+	const left = open.spec.members.filter((member) => !begun.includes(member.name));
+	const pending = (name: string): boolean => targets.find((one) => one.node === name)?.state === 'pending';
+	const order = orderOf(left, unhealthy, state.settings.self);
+	return [...order.filter(pending), ...order.filter((name) => !pending(name))];
+}
+
+function viewNode(state: CoreState, lease: Lease, open: OpenRollout, target: TargetStatus): ViewNode {
+	const seen = state.views[open.spec.id]?.view.nodes.find((one) => one.node === target.node);
+	const times = lease.times[target.node];
+	const record = target.record;
+	return {
+		node: target.node,
+		state: target.state,
+		attempt: target.attempt,
+		before: record ? processesOf(open.spec, record.before) : (seen?.before ?? null),
+		after: record ? afterOf(open.spec, record) : (seen?.after ?? null),
+		started_at: times?.started ?? null,
+		back_at: target.state === 'back' ? (times?.back ?? null) : null,
+		reason: target.overdue ? 'not back within the deadline' : target.reason,
+	};
+}
+
+export function processesOf(
+	spec: RolloutSpec,
+	snapshot: Pick<Snapshot, 'boot' | 'workers'> | null,
+): ViewNode['before'] {
+	if (!snapshot) return null;
+	const workers = inScope(spec, snapshot.workers).map(({ id, pid, started }) => ({ id, pid, started }));
+	return { boot: snapshot.boot, workers };
+}
+
+export function afterOf(spec: RolloutSpec, record: NodeRecord): ViewNode['after'] {
+	return processesOf(spec, record.result?.after ?? null);
+}
+
+/** One line: what the rollout waits for, until when, and what may be done about it. */
+function waitingFor(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
+	const { state, now } = turn;
+	const heard = heardMembers(state, lease, now);
+	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
+	const steps = running.map((one) => stepText(turn, lease, one)).join('; ');
+	if (open.flags.halted !== null) return 'an operator: resume_rollout, abort_rollout, or a new rollout';
+	if (!isMajority(state, new Set(heard))) {
+		const missing = state.members.map((one) => one.name).filter((name) => !heard.includes(name));
+		return `frozen, hears ${heard.length} of ${state.members.length}; missing: ${missing.join(', ')}`;
+	}
+	if (open.flags.aborting) return steps || 'the end';
+	if (open.flags.paused) return steps ? `paused; finishing ${steps}` : 'an operator: resume_rollout or abort_rollout';
+	if (steps) return steps;
+	if (lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs)
+		return `wait_between, until ${clock(turn, lease.backAt + open.spec.waitBetweenMs)}`;
+	const why = whatIsInTheWay(turn, lease, open, targets);
+	const until = lease.idleSince === null ? '' : `, until ${clock(turn, lease.idleSince + open.spec.deadlineMs)}`;
+	return `${why}${until}`;
+}
+
+function stepText(turn: Turn, lease: Lease, target: TargetStatus): string {
+	const standing = standingOf(turn.state, lease, target.node);
+	const what =
+		standing?.progress ??
+		(target.heard ? (standing ? whatIsDown(standing.readiness) : null) : 'is not heard') ??
+		'restarting';
+	const deadline = lease.deadlines[target.node];
+	return deadline ? `${target.node}: ${what}, until ${clock(turn, deadline.at)}` : `${target.node}: ${what}`;
+}
+
+/** Time of day, UTC, of an instant on the own monotonic clock. */
+function clock(turn: Turn, at: number): string {
+	const seconds = Math.floor((turn.wall + (at - turn.now)) / 1000) % 86_400;
+	const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
+	return `${two(seconds / 3600)}:${two((seconds / 60) % 60)}:${two(seconds % 60)}Z`;
+}
