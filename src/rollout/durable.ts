@@ -35,7 +35,7 @@ export function foldEntry(state: DurableState, entry: DurableEntry): void {
 			return;
 		case 'flags': {
 			const open = state.open.find((one) => one.spec.id === entry.rollout);
-			if (open) open.flags = entry.flags;
+			if (open) foldOpen(state, { kind: 'open', spec: open.spec, flags: entry.flags });
 			return;
 		}
 		case 'record':
@@ -55,9 +55,11 @@ export function foldEntry(state: DurableState, entry: DurableEntry): void {
 
 function foldOpen(state: DurableState, entry: Extract<DurableEntry, { kind: 'open' }>): void {
 	if (state.ended.some((one) => one.rollout === entry.spec.id)) return;
-	const open = state.open.find((one) => one.spec.id === entry.spec.id);
-	if (open) open.flags = entry.flags;
-	else state.open.push({ spec: entry.spec, flags: entry.flags });
+	const at = state.open.findIndex((one) => one.spec.id === entry.spec.id);
+	// Replaced, not changed: what was handed out keeps what it said.
+	const open = { spec: entry.spec, flags: entry.flags };
+	if (at >= 0) state.open[at] = open;
+	else state.open.push(open);
 }
 
 function foldRecord(state: DurableState, record: NodeRecord): void {
