@@ -95,7 +95,7 @@ test('places come from the file, variables win, relative ones are of its folder,
 	const folder = mkdtempSync(join(tmpdir(), 'rc-places-'));
 	try {
 		const file = join(folder, 'c.yaml');
-		writeFileSync(file, 'runtime_dir: run\nstate_dir: /s\nhttp_workers: [{drain: {timeout: 2m}}, 7]\nbad: [\n');
+		writeFileSync(file, 'runtime_dir: run\nstate_dir: /s\nhttp_workers: [{drain: {timeout: 2m}}, 7]\nbad: {\n');
 		await assert.rejects(readPlaces(file, {}), (error) => error instanceof RollcallError && error.exitCode === 2);
 		writeFileSync(file, 'runtime_dir: run\nstate_dir: /s\nhttp_workers: [{drain: {timeout: 2m}}, 7]\nbad: 1\n');
 		assert.deepEqual(await readPlaces(file, { ROLLCALL_WORKER_DIR: '/w' }), {
