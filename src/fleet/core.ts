@@ -1,31 +1,50 @@
-import type { Core } from './shell.js';
+import { coordinatorOf, createCore, getRollout, listRollouts, step } from '../rollout/core.js';
+import { planOf } from '../rollout/plan.js';
+import { type CoreRequest, type CoreSettings, endedMax, protocolVersions } from '../rollout/protocol.js';
+import type { NodeName, RolloutView } from '../rollout/types.js';
+import type { Clock } from './clock.js';
 import type { FleetConfig, Membership } from './membership.js';
+import type { Core } from './shell.js';
 
-/** Stands in until the decision core is joined: counts the boot, refuses every rollout. */
-export function startedCore(_config: FleetConfig, _membership: Membership): Core {
+/** A fresh core for the configuration in force, as the shell holds it. */
+export function freshCore(config: FleetConfig, membership: Membership, clock: Clock): Core {
+	const state = createCore(settingsOf(config, membership));
+	const instant = () => ({ now: clock.now(), wall: clock.wall() });
 	return {
-		step: (event) => {
-			if (event.kind === 'started') {
-				const boot = event.durable.boot + 1;
-				const instance = event.durable.instance ?? event.process;
-				return [
-					{
-						kind: 'store',
-						entries: [
-							{ kind: 'boot', boot },
-							{ kind: 'instance', instance, voting: true },
-						],
-					},
-					{ kind: 'booted', boot, instance },
-				];
-			}
-			if (event.kind !== 'request' && event.kind !== 'operator') return [];
-			const refusal = { code: 'unavailable' as const, message: 'Rollouts are not built in yet.', extra: {} };
-			return [{ kind: 'refuse', token: event.token, refusal }];
-		},
-		view: () => undefined,
-		views: () => [],
-		plan: () => ({ order: [], max_unavailable: 1, down: [], steps: [], estimate_ms: 0, refused: 'not built in yet' }),
-		coordinator: () => null,
+		step: (event) => step(state, event).effects,
+		view: (id) => getRollout(state, id, instant()),
+		views: (limit) => listRollouts(state, limit, instant()),
+		plan: (request) => planOf(state, request, mediansOf(request, listRollouts(state, endedMax, instant()))),
+		coordinator: () => coordinatorOf(state),
 	};
+}
+
+function settingsOf({ rollout }: FleetConfig, { self, members, memberHash, cluster }: Membership): CoreSettings {
+	return {
+		self,
+		clustered: cluster !== null,
+		members,
+		memberHash,
+		protocol: protocolVersions,
+		leaseMs: rollout.lease,
+		deadlineMs: rollout.deadline,
+		waitBetweenMs: rollout.wait_between,
+		maxUnavailable: rollout.max_unavailable,
+		onFailure: rollout.on_failure,
+	};
+}
+
+/** ms that each node's step took, in the middle of the earlier rollouts of the same kind. */
+function mediansOf({ type, service, app }: CoreRequest, views: readonly RolloutView[]): Record<NodeName, number> {
+	const durations = new Map<NodeName, number[]>();
+	for (const view of views) {
+		if (view.type !== type || view.service !== service || view.app !== app) continue;
+		for (const { node, state, started_at: started, back_at: back } of view.nodes) {
+			if (state !== 'back' || started === null || back === null) continue;
+			durations.set(node, [...(durations.get(node) ?? []), back - started]);
+		}
+	}
+	return Object.fromEntries(
+		[...durations].map(([node, all]) => [node, all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0]),
+	);
 }

@@ -6,7 +6,7 @@ import type { Logger } from '../log.js';
 import type { CoreRequest, PeerMessage } from '../rollout/protocol.js';
 import type { NodeName, Readiness, RolloutId, RolloutPlan, RolloutView, Snapshot } from '../rollout/types.js';
 import { type Clock, systemClock } from './clock.js';
-import { startedCore } from './core.js';
+import { freshCore } from './core.js';
 import type { Introduction } from './link.js';
 import { Links } from './links.js';
 import { type FleetConfig, type Membership, readMembership } from './membership.js';
@@ -59,7 +59,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet {
 	readonly #process = randomUUID();
 	/** As peers last said it of themselves. */
 	readonly #readiness = new Map<NodeName, Readiness>();
-	#instance = '';
+	#hasBooted = false;
 
 	constructor(
 		private readonly options: FleetOptions,
@@ -80,7 +80,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet {
 			silenceMs: leaseMs,
 		});
 		this.#shell = new Shell({
-			createCore: () => startedCore(config, this.membership),
+			createCore: () => freshCore(config, this.membership, this.#clock),
 			log,
 			process: this.#process,
 			clock: this.#clock,
@@ -218,8 +218,8 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet {
 	}
 
 	#booted(boot: number, instance: string): void {
-		const again = this.#instance !== '';
-		this.#instance = instance;
+		const again = this.#hasBooted;
+		this.#hasBooted = true;
 		this.options.logger.info({ event: 'booted', boot, instance });
 		// After a core was started anew within this process, peers must hear of its boot, and it of its peers.
 		if (again) this.#links.redialAll('the node started its records anew');
@@ -231,7 +231,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet {
 			node: self,
 			zone: members.find((member) => member.name === self)?.zone ?? null,
 			boot: this.#shell.boot,
-			instance: this.#instance,
+			instance: this.#shell.instance,
 			process: this.#process,
 			version: this.options.version,
 			memberHash,

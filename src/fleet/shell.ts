@@ -147,6 +147,11 @@ export class Shell extends EventEmitter<ShellEvents> {
 		return this.#durable.boot;
 	}
 
+	/** Of the state folder, as it is on disk; it changes when the node learns that it lost its state. */
+	get instance(): string {
+		return this.#durable.instance ?? this.ports.process;
+	}
+
 	/** Lets the effect that is under way end; nothing follows. */
 	close(): void {
 		this.#closed = true;

@@ -24,7 +24,7 @@ export function conflictWith(open: OpenRollout, state: CoreState): Refusal {
 }
 
 /** Why a replicated request is refused before anybody is asked. */
-export function refuseStart(state: CoreState, request: CoreRequest, maxUnavailable: number | null): Refusal | null {
+export function refuseStart(state: CoreState, maxUnavailable: number | null): Refusal | null {
 	if (maxUnavailable === null)
 		return {
 			code: 'invalid',
@@ -39,17 +39,17 @@ export function refuseStart(state: CoreState, request: CoreRequest, maxUnavailab
 			message: `${requestText(state.start.request)} is being started here; wait for its answer`,
 			extra: { job_id: state.start.id },
 		};
-	if (!state.durable.voting && state.settings.mutations?.includes('stranger') !== true) {
-		const missing = state.members
-			.map((member) => member.name)
-			.filter((name) => name !== state.settings.self && !state.metSinceNew.includes(name));
-		return {
-			code: 'unavailable',
-			message: `${requestText(request)}: ${state.settings.self} is new or lost its state and may not vote before it has heard ${missing.join(', ')}; start them, or admit_node ${state.settings.self}`,
-			extra: {},
-		};
-	}
 	return null;
+}
+
+/** Why this node may not coordinate yet; null: it may. It may soon, if all it lacks is a greeting that is under way. */
+export function whyNoVote(state: CoreState): string | null {
+	const { self, mutations } = state.settings;
+	if (state.durable.voting || mutations?.includes('stranger') === true) return null;
+	const missing = state.members
+		.map((member) => member.name)
+		.filter((name) => name !== self && !state.metSinceNew.includes(name));
+	return `${self} is new or lost its state and may not vote before it has heard ${missing.join(', ')}; start them, or admit_node ${self}`;
 }
 
 /** The spec of a request; of a change of members with what the files say. */

@@ -5,7 +5,7 @@ import { storeEndings } from './follower.js';
 import { giveUpCandidacy, startPrepare } from './lease.js';
 import { mayBegin, orderOf } from './pick.js';
 import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from './protocol.js';
-import { conflictWith, refuseStart, requestText, specOf, whoIsMissing } from './request.js';
+import { conflictWith, refuseStart, requestText, specOf, whoIsMissing, whyNoVote } from './request.js';
 import type { CoreState, Lease, PendingStart } from './state.js';
 import { heardMembers, isConfirmed, knows } from './survey.js';
 import { arm, broadcast, hasEnded, heldLease, openOf, rule, send, type Turn } from './turn.js';
@@ -20,7 +20,7 @@ export function onReplicatedRequest(turn: Turn, event: Extract<CoreEvent, { kind
 	const { state, now } = turn;
 	const { request, token, id } = event;
 	const maxUnavailable = budgetOf(request.maxUnavailable ?? state.settings.maxUnavailable, state.members.length);
-	const refusal = refuseStart(state, request, maxUnavailable);
+	const refusal = refuseStart(state, maxUnavailable);
 	if (refusal || maxUnavailable === null) {
 		if (refusal) turn.effects.push({ kind: 'refuse', token, refusal });
 		return;
@@ -42,11 +42,11 @@ export function onReplicatedRequest(turn: Turn, event: Extract<CoreEvent, { kind
 	tryStart(turn, state.start);
 }
 
-/** A local rollout that runs here is waited for; a lease that is held already (of a halted rollout) is used. */
+/** A local rollout that runs here is waited for, and so is this node's vote; a lease that is held already (of a halted rollout) is used. */
 export function tryStart(turn: Turn, start: PendingStart): void {
 	const { state } = turn;
 	start.retryAt = null;
-	if (start.phase === 'waiting' && localRuns(state)) return;
+	if (start.phase === 'waiting' && (localRuns(state) || whyNoVote(state) !== null)) return;
 	const lease = heldLease(state);
 	if (start.phase === 'waiting') start.phase = 'lease';
 	if (lease) {
@@ -284,7 +284,8 @@ function timeOut(turn: Turn, start: PendingStart): void {
 
 function whyTimedOut(turn: Turn, start: PendingStart, lease: Lease | null): string {
 	const what = requestText(start.request);
-	if (start.phase === 'waiting') return `${what}: a rollout of this node alone is still running; wait for it`;
+	if (start.phase === 'waiting')
+		return `${what}: ${whyNoVote(turn.state) ?? 'a rollout of this node alone is still running; wait for it'}`;
 	if (!lease || start.phase === 'open') return `${what}: ${whoIsMissing(turn, start)}`;
 	const silent = Object.keys(start.checks).filter((node) => !start.checks[node]);
 	if (silent.length > 0) return `${what}: ${silent.join(', ')} did not check its file in time; nothing was started`;

@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { TestFleet } from '../support/fleet.js';
+import { RollcallError } from '../../src/errors.js';
+import type { Fleet, RolloutRequest } from '../../src/fleet/types.js';
+import { reached, TestFleet } from '../support/fleet.js';
+import { until } from '../support/links.js';
+
+const request: RolloutRequest = {
+	type: 'restart_service',
+	service: 'http_workers',
+	app: null,
+	replicated: true,
+	user: 'admin',
+};
 
 describe('a fleet of three', () => {
 	let fleet: TestFleet | undefined;
@@ -8,17 +19,286 @@ describe('a fleet of three', () => {
 		await fleet?.close();
 		fleet = undefined;
 	});
+	async function three(rollout: Parameters<typeof TestFleet.make>[1] = {}): Promise<TestFleet> {
+		fleet = await TestFleet.make(['alpha', 'beta', 'gamma'], rollout);
+		await fleet.start();
+		return fleet;
+	}
+	const stepsOf = (all: TestFleet): number[] => all.nodes.map((node) => node.local.steps.length);
+	const refusalOf = (promise: Promise<unknown>): Promise<RollcallError> =>
+		promise.then(
+			(answer) => assert.fail(`answered ${JSON.stringify(answer)}`),
+			(error: unknown) => {
+				assert.ok(error instanceof RollcallError, String(error));
+				return error;
+			},
+		);
+	function holdSteps(all: TestFleet, name: string): () => void {
+		let release: () => void = () => undefined;
+		all.node(name).local.hold = new Promise((resolve) => {
+			release = resolve;
+		});
+		return release;
+	}
+	const stepping = (on: Fleet, id: string, node: string): Promise<void> =>
+		until(
+			on,
+			['rollout', 'link'],
+			() => on.get(id)?.nodes.find((one) => one.node === node)?.state === 'restarting',
+			`${node} is restarting`,
+		);
 
 	it('links up, and each shows all', async () => {
-		fleet = await TestFleet.make(['alpha', 'beta', 'gamma']);
-		await fleet.start();
-		for (const { name } of fleet.nodes) {
-			const status = fleet.fleet(name).clusterStatus();
+		const all = await three();
+		for (const { name } of all.nodes) {
+			const status = all.fleet(name).clusterStatus();
 			assert.equal(status.boot, 1);
 			assert.deepEqual(
 				status.nodes.map((node) => [node.name, node.link, node.boot]),
-				fleet.nodes.map((node) => [node.name, node.name === name ? 'self' : 'up', 1]),
+				all.nodes.map((node) => [node.name, node.name === name ? 'self' : 'up', 1]),
 			);
 		}
+	});
+
+	it('rolls one node after the other, the coordinator last, and every node shows it completed', async () => {
+		const all = await three();
+		const before = all.nodes.map((node) => node.local.workers);
+		const { id, state } = await all.fleet('beta').startRollout(request);
+		assert.equal(state, 'running');
+		for (const { name } of all.nodes) {
+			const view = await reached(all.fleet(name), id, 'completed');
+			assert.deepEqual(view.order, ['alpha', 'gamma', 'beta']);
+			assert.deepEqual(
+				view.nodes.map((node) => node.state),
+				['back', 'back', 'back'],
+			);
+			assert.equal(view.coordinator, 'beta');
+		}
+		for (const [index, { local }] of all.nodes.entries()) {
+			assert.equal(local.steps.length, 1);
+			assert.ok(local.workers.every((worker) => !before[index]?.some((old) => old.pid === worker.pid)));
+		}
+		const spans = all.nodes.flatMap((node) => node.local.steps).sort((a, b) => a.begunAt - b.begunAt);
+		for (const [index, span] of spans.slice(1).entries())
+			assert.ok((spans[index]?.endedAt ?? Number.POSITIVE_INFINITY) <= span.begunAt, 'two nodes were out at once');
+	});
+
+	it('a peer that is not there refuses with its name, and nothing is restarted', async () => {
+		fleet = await TestFleet.make(['alpha', 'beta', 'gamma']);
+		await fleet.start(['alpha', 'beta']);
+		const refusal = await refusalOf(fleet.fleet('alpha').startRollout(request));
+		assert.equal(refusal.code, 'unavailable');
+		assert.match(refusal.message, /gamma/);
+		assert.deepEqual(stepsOf(fleet), [0, 0, 0]);
+		assert.deepEqual(
+			fleet
+				.fleet('alpha')
+				.list(10)
+				.filter((view) => view.state === 'running'),
+			[],
+		);
+	});
+
+	it('a fault in one node’s file refuses with node and key, and nothing is started anywhere', async () => {
+		const all = await three();
+		all.node('gamma').local.fault = new RollcallError('unavailable', 'http_workers.0.script: ./gone.js is not there');
+		const refusal = await refusalOf(all.fleet('alpha').startRollout(request));
+		assert.equal(refusal.code, 'unavailable');
+		assert.match(refusal.message, /gamma.*http_workers\.0\.script/);
+		assert.deepEqual(stepsOf(all), [0, 0, 0]);
+		const local = await refusalOf(all.fleet('gamma').startRollout({ ...request, replicated: false }));
+		assert.match(local.message, /http_workers\.0\.script/);
+		assert.deepEqual(stepsOf(all), [0, 0, 0]);
+	});
+
+	it('a second replicated request is refused with the id of the first', async () => {
+		const all = await three();
+		const release = holdSteps(all, 'beta');
+		const { id } = await all.fleet('alpha').startRollout(request);
+		for (const name of ['alpha', 'gamma']) {
+			const refusal = await refusalOf(all.fleet(name).startRollout(request));
+			assert.equal(refusal.code, 'conflict');
+			assert.equal(refusal.extra['job_id'], id);
+		}
+		release();
+		await reached(all.fleet('gamma'), id, 'completed');
+	});
+
+	it('a failed step halts; resume with skip goes on without that node', async () => {
+		const all = await three();
+		all.node('beta').local.outcome = 'failed';
+		const { id } = await all.fleet('alpha').startRollout(request);
+		const halted = await reached(all.fleet('gamma'), id, 'halted');
+		assert.match(halted.reason ?? '', /beta/);
+		assert.deepEqual(stepsOf(all), [0, 1, 0]);
+		await all.fleet('gamma').resume(id, ['beta'], 'admin');
+		const ended = await reached(all.fleet('alpha'), id, 'completed', 'halted');
+		assert.deepEqual(ended.nodes.map((node) => [node.node, node.state]).sort(), [
+			['alpha', 'back'],
+			['beta', 'skipped'],
+			['gamma', 'back'],
+		]);
+	});
+
+	it('pause, resume and abort work from any node', async () => {
+		const all = await three();
+		const release = holdSteps(all, 'beta');
+		const { id } = await all.fleet('alpha').startRollout(request);
+		await stepping(all.fleet('gamma'), id, 'beta');
+		assert.equal((await all.fleet('gamma').pause(id, 'admin')).state, 'paused');
+		release();
+		await until(
+			all.fleet('beta'),
+			['rollout'],
+			() =>
+				all
+					.fleet('beta')
+					.get(id)
+					?.nodes.find((one) => one.node === 'beta')?.state === 'back',
+			'beta is back',
+		);
+		assert.deepEqual(stepsOf(all), [0, 1, 0]);
+		const again = holdSteps(all, 'gamma');
+		assert.equal((await all.fleet('beta').resume(id, [], 'admin')).state, 'running');
+		await stepping(all.fleet('alpha'), id, 'gamma');
+		await all.fleet('beta').abort(id, 'admin');
+		again();
+		const view = await reached(all.fleet('alpha'), id, 'aborted');
+		assert.equal(view.nodes.find((node) => node.node === 'alpha')?.state, 'skipped');
+		assert.deepEqual(stepsOf(all), [0, 1, 1]);
+	});
+
+	it('requests for one node queue up, need nobody else, and are told from replicated ones', async () => {
+		const all = await three();
+		const alpha = all.fleet('alpha');
+		const release = holdSteps(all, 'alpha');
+		const first = await alpha.startRollout({ ...request, replicated: false });
+		const second = await alpha.startRollout({ ...request, replicated: false });
+		assert.equal(alpha.get(second.id)?.state, 'planned');
+		release();
+		await reached(alpha, first.id, 'completed');
+		await reached(alpha, second.id, 'completed');
+		assert.deepEqual(stepsOf(all), [2, 0, 0]);
+		assert.equal(all.fleet('beta').get(first.id), undefined);
+	});
+
+	it('the coordinator stops in the middle: another node takes over and finishes, and nobody restarts twice', async () => {
+		const all = await three({ lease: 600 });
+		const release = holdSteps(all, 'beta');
+		const { id } = await all.fleet('alpha').startRollout({ ...request, maxUnavailable: 2 });
+		await stepping(all.fleet('gamma'), id, 'beta');
+		await all.stop('alpha');
+		release();
+		await until(
+			all.fleet('gamma'),
+			['rollout', 'link'],
+			() =>
+				all.fleet('gamma').get(id)?.coordinator !== 'alpha' &&
+				all
+					.fleet('gamma')
+					.get(id)
+					?.nodes.filter((one) => one.state === 'back').length === 2,
+			'another coordinator drives it',
+		);
+		await all.start(['alpha']);
+		for (const name of ['alpha', 'beta', 'gamma']) await reached(all.fleet(name), id, 'completed');
+		assert.deepEqual(stepsOf(all), [1, 1, 1]);
+	});
+
+	it('a target that dies in the middle of its step goes forward when it is started again', async () => {
+		const all = await three({ lease: 600 });
+		holdSteps(all, 'beta');
+		const { id } = await all.fleet('alpha').startRollout(request);
+		await until(all.fleet('beta'), ['rollout'], () => all.node('beta').local.steps.length === 1, 'beta began');
+		await all.stop('beta');
+		all.node('beta').local.hold = null;
+		await all.start(['beta']);
+		await reached(all.fleet('gamma'), id, 'completed');
+		const { steps } = all.node('beta').local;
+		assert.deepEqual(
+			steps.map((step) => step.recovered),
+			[false, true],
+		);
+		assert.equal(all.fleet('beta').clusterStatus().boot, 2);
+	});
+
+	it('clustering makes every link of each node anew and leaves workers alone', async () => {
+		const all = await three();
+		const before = all.nodes.map((node) => node.local.workers);
+		const { id } = await all.fleet('alpha').startRollout({ ...request, service: 'clustering' });
+		const view = await reached(all.fleet('gamma'), id, 'completed', 'halted');
+		assert.equal(view.state, 'completed', view.reason ?? '');
+		assert.deepEqual(
+			all.nodes.map((node) => node.local.workers),
+			before,
+		);
+		assert.deepEqual(stepsOf(all), [0, 0, 0]);
+		for (const { name } of all.nodes)
+			assert.ok(
+				all
+					.fleet(name)
+					.replication()
+					.every((row) => row.reconnects >= 2),
+				`${name} reconnected`,
+			);
+	});
+
+	it('clustering_config takes a member out of all files at once', async () => {
+		const all = await three();
+		for (const node of all.nodes.filter(({ name }) => name !== 'gamma')) {
+			const { cluster } = node.config;
+			assert.ok(cluster);
+			node.config = {
+				...node.config,
+				cluster: { ...cluster, peers: cluster.peers.filter((peer) => peer.name !== 'gamma') },
+			};
+		}
+		const disagreed = await all.fleet('alpha').startRollout({ ...request, service: 'clustering_config' });
+		const ended = await reached(all.fleet('beta'), disagreed.id, 'aborted', 'halted', 'completed');
+		assert.notEqual(ended.state, 'completed');
+		assert.match(ended.reason ?? '', /gamma/);
+		assert.equal(all.fleet('alpha').clusterStatus().nodes.length, 3, 'nothing was applied');
+		const local = await all
+			.fleet('alpha')
+			.startRollout({ ...request, service: 'clustering_config', replicated: false });
+		await reached(all.fleet('alpha'), local.id, 'completed');
+		assert.deepEqual(
+			all
+				.fleet('alpha')
+				.clusterStatus()
+				.nodes.map((node) => node.name),
+			['alpha', 'beta'],
+		);
+	});
+
+	it('a node without `cluster:` rolls alone, replicated or not, and has nothing to do for clustering', async () => {
+		fleet = await TestFleet.make(['solo']);
+		const node = fleet.node('solo');
+		node.config = { node: node.config.node, rollout: node.config.rollout };
+		await fleet.start();
+		const solo = fleet.fleet('solo');
+		for (const service of ['http_workers', 'clustering', 'clustering_config'] as const) {
+			const { id } = await solo.startRollout({ ...request, service });
+			const view = await reached(solo, id, 'completed', 'halted');
+			assert.equal(view.state, 'completed', `${service}: ${view.reason}`);
+			assert.deepEqual(
+				view.nodes.map((one) => [one.node, one.state]),
+				[['solo', 'back']],
+			);
+		}
+		assert.equal(node.local.steps.length, 1);
+	});
+
+	it('what happened is known after a start: ended rollouts, boot, and no step is done again', async () => {
+		const all = await three();
+		const { id } = await all.fleet('alpha').startRollout(request);
+		for (const { name } of all.nodes) await reached(all.fleet(name), id, 'completed');
+		await Promise.all(all.nodes.map(({ name }) => all.stop(name)));
+		await all.start();
+		for (const { name } of all.nodes) {
+			assert.equal(all.fleet(name).get(id)?.state, 'completed');
+			assert.equal(all.fleet(name).clusterStatus().boot, 2);
+		}
+		assert.deepEqual(stepsOf(all), [1, 1, 1]);
 	});
 });
