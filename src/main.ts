@@ -24,4 +24,9 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-V')) {
 	process.exit(0);
 }
 const { run } = await import('./cli/run.js');
-process.exit(await run(words));
+process.exit(
+	await run(words, {
+		runDaemon: async (options) => (await import('./daemon.js')).runDaemon(options),
+		runWorkerHost: async (options) => (await import('./workers/host.js')).runWorkerHost(options),
+	}),
+);

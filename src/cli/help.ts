@@ -27,7 +27,7 @@ Act
   stop                      end daemon and workers of a configuration (without systemd)
 
 Set up
-  init                      write a configuration
+  init                      write a configuration, from flags or questions
   validate                  check a configuration
   install, uninstall        put it on this host as a service, or take it away
   daemon                    run the control plane in the foreground

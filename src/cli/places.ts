@@ -53,7 +53,7 @@ async function readDocument(file: string | null): Promise<unknown> {
 	}
 	const { parse } = await import('yaml');
 	try {
-		return parse(text, { logLevel: 'silent' });
+		return parse(text, { logLevel: 'error' });
 	} catch (error) {
 		throw new RollcallError('configuration', `${path}: ${messageOf(error)}`, {}, { cause: error });
 	}

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { mainHelp } from './help.js';
+import type { InitFlags } from './init.js';
 import { configFileDefault } from './places.js';
 import type { Session } from './run.js';
 import type { CommonOptions } from './target.js';
@@ -135,8 +136,7 @@ function addProcesses(build: Builder): void {
 	const daemon = ['rollcall daemon --config /etc/rollcall/rollcall.yaml'];
 	build.add('daemon', 'run the control plane in the foreground', daemon, async ({ options, session }) => {
 		session.leaveSignals();
-		const { runDaemon } = await entryPoint<DaemonModule>('../daemon.js');
-		await runDaemon({ configFile: options.config ?? configFileDefault });
+		await session.programs.runDaemon({ configFile: options.config ?? configFileDefault });
 		return 0;
 	});
 	const host = ['rollcall worker-host --config /etc/rollcall/rollcall.yaml --user web'];
@@ -145,8 +145,10 @@ function addProcesses(build: Builder): void {
 			const { options, session } = context;
 			if (options.stop === true) return (await import('./unit-stop.js')).stopUnit(context);
 			session.leaveSignals();
-			const { runWorkerHost } = await entryPoint<HostModule>('../workers/host.js');
-			await runWorkerHost({ configFile: options.config ?? configFileDefault, user: options.user ?? null });
+			await session.programs.runWorkerHost({
+				configFile: options.config ?? configFileDefault,
+				user: options.user ?? null,
+			});
 			return 0;
 		})
 		.option('--user <name>', 'whose workers (default: those of apps without user)')
@@ -164,6 +166,39 @@ function addSetup(build: Builder): void {
 	build.add('validate', 'check a configuration', validate, async (context) =>
 		(await import('./validate.js')).validate(context),
 	);
+	addInit(build);
+}
+
+function addInit(build: Builder): void {
+	const examples = [
+		'rollcall init',
+		'rollcall init --config ./rollcall.yaml --app ./server.js --port 8080 --instances max',
+		'rollcall init --node alpha --listen 10.0.0.1:9933 --peer alpha=wss://alpha:9933 --peer beta=wss://beta:9933',
+	];
+	const collect = (value: string, before: string[] = []) => [...before, value];
+	build
+		.add<InitFlags>('init', 'write a configuration to --config, from flags or questions', examples, async (context) =>
+			(await import('./init.js')).init(context),
+		)
+		.option('--node <name>', 'name of this node (default: the host name)')
+		.option('--zone <name>', 'a rollout goes zone by zone')
+		.option('--app <script>', "the http app's script")
+		.option('--app-name <name>', 'its name (default: web)')
+		.option('--cwd <folder>', 'the folder it runs in')
+		.option('--interpreter <program>', 'what runs it (default: node)')
+		.option('--user <name>', "the system user of the app's workers, under systemd")
+		.option('--instances <number>', 'how many workers, or max (default: 2)')
+		.option('--port <number>', 'given to the app as PORT')
+		.option('--health <path>', 'a path that answers 2xx when healthy')
+		.option('--http <host:port>', 'where operations are taken over TCP')
+		.option('--listen <host:port>', 'where the other nodes reach this one')
+		.option('--peer <name=url>', 'a node of the fleet; once for each', collect)
+		.option('--secret-file <file>', 'the shared secret, for loopback only')
+		.option('--state-dir <folder>', 'default /var/lib/rollcall')
+		.option('--worker-dir <folder>', 'default /var/lib/rollcall-workers')
+		.option('--runtime-dir <folder>', 'default /run/rollcall')
+		.option('--print', 'write it to stdout instead')
+		.option('--force', 'overwrite what is there');
 }
 
 /** Any other first word is an operation. */
@@ -187,11 +222,3 @@ function addOperation(build: Builder): void {
 		.option('--detach', 'do not follow the rollout that it starts')
 		.option('--fields <file>', 'more fields: a JSON object in a file, - for standard input');
 }
-
-interface DaemonModule {
-	runDaemon(options: { configFile: string }): Promise<void>;
-}
-interface HostModule {
-	runWorkerHost(options: { configFile: string; user: string | null }): Promise<void>;
-}
-const entryPoint = async <Module>(path: string): Promise<Module> => import(new URL(path, import.meta.url).href);

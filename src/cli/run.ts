@@ -9,22 +9,29 @@ class Interrupted extends Error {
 	override readonly name = 'Interrupted';
 }
 
+/** The long-lived programs; main gives them, since nobody else knows the composition root. */
+export interface Programs {
+	runDaemon(options: { configFile: string }): Promise<void>;
+	runWorkerHost(options: { configFile: string; user: string | null }): Promise<void>;
+}
+
 /** What one command line has to work with. */
 export interface Session {
 	/** Aborted by Ctrl-C. Commands that run in the foreground for good handle signals themselves: they call {@link Session.leaveSignals}. */
 	signal: AbortSignal;
 	leaveSignals: () => void;
+	programs: Programs;
 	/** The exit code when the command ends without an error. */
 	exitCode: number;
 }
 
 /** Runs one command line (without `node` and script); resolves to the exit code. */
-export async function run(words: readonly string[]): Promise<number> {
+export async function run(words: readonly string[], programs: Programs): Promise<number> {
 	const interrupt = new AbortController();
 	const onInterrupt = () => interrupt.abort(new Interrupted());
 	process.once('SIGINT', onInterrupt);
 	const leaveSignals = () => process.removeListener('SIGINT', onInterrupt);
-	const session: Session = { signal: interrupt.signal, leaveSignals, exitCode: 0 };
+	const session: Session = { signal: interrupt.signal, leaveSignals, programs, exitCode: 0 };
 	try {
 		const asked = operationAskedAbout(words);
 		if (asked !== null) {

@@ -114,6 +114,12 @@ export const validateShape = z.object({
 	peers: z.array(text),
 });
 
+export const initShape = z.object({
+	file: text,
+	/** The shared secret that was made beside it, null if none was. */
+	secret_file: orNull(text),
+});
+
 /** One of these a line. */
 export const logLineShape = z.object({ app: text, worker: text, stream: z.enum(['out', 'error']), line: text });
 
@@ -137,6 +143,7 @@ export const resultShapes = {
 	'restart_service --detach': startedShape,
 	stop: stopShape,
 	validate: validateShape,
+	init: initShape,
 } as const;
 
 /** Each line on stderr. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
@@ -313,5 +313,28 @@ describe('the command line', () => {
 		const { code, stdout } = await runCommand(['validate', '--config', valid, '--json']);
 		assert.equal(code, 0);
 		resultShapes.validate.parse(JSON.parse(stdout));
+	});
+
+	test('init writes a configuration that validates, never over another one, and makes the secret that it names', async () => {
+		const file = join(folder, 'made', 'rollcall.yaml');
+		const flags = [
+			'--app',
+			'./server.js',
+			'--port',
+			'8080',
+			'--listen',
+			'127.0.0.1:9933',
+			'--peer',
+			'a=ws://127.0.0.1:1',
+		];
+		const { code, stdout } = await runCommand(['init', '--config', file, ...flags, '--node', 'a', '--json']);
+		assert.equal(code, 0);
+		const made = resultShapes.init.parse(JSON.parse(stdout));
+		assert.deepEqual(made, { file, secret_file: join(folder, 'made', 'cluster.secret') });
+		assert.equal(statSync(made.secret_file ?? '').mode & 0o777, 0o600);
+		assert.equal((await runCommand(['validate', '--config', file])).code, 0);
+		assert.equal((await runCommand(['init', '--config', file, '--node', 'b'])).code, 2);
+		assert.equal((await runCommand(['init', '--port', 'eighty', '--print'])).code, 2);
+		assert.match((await runCommand(['init', '--node', 'b', '--print'])).stdout, /name: b/);
 	});
 });

@@ -39,7 +39,10 @@ test('a field named __proto__ is a field like any other and reaches the daemon',
 });
 
 test('help names every command and every operation of the table, and starts with examples', () => {
-	const program = buildProgram({ signal: new AbortController().signal, leaveSignals: () => undefined, exitCode: 0 });
+	const nothing = async () => undefined;
+	const programs = { runDaemon: nothing, runWorkerHost: nothing };
+	const { signal } = new AbortController();
+	const program = buildProgram({ signal, leaveSignals: () => undefined, programs, exitCode: 0 });
 	const commands = program.commands.map((command) => command.name()).filter((name) => name !== 'operation');
 	for (const name of [...commands, ...operationNames]) assert.match(mainHelp, new RegExp(`\\b${name}\\b`));
 	assert.deepEqual([...operationNames].sort(), operations.map(({ name }) => name).sort());
@@ -95,7 +98,7 @@ test('places come from the file, variables win, relative ones are of its folder,
 	const folder = mkdtempSync(join(tmpdir(), 'rc-places-'));
 	try {
 		const file = join(folder, 'c.yaml');
-		writeFileSync(file, 'runtime_dir: run\nstate_dir: /s\nhttp_workers: [{drain: {timeout: 2m}}, 7]\nbad: [\n');
+		writeFileSync(file, 'runtime_dir: run\nstate_dir: /s\nhttp_workers: [{drain: {timeout: 2m}}, 7]\nbad: {\n');
 		await assert.rejects(readPlaces(file, {}), (error) => error instanceof RollcallError && error.exitCode === 2);
 		writeFileSync(file, 'runtime_dir: run\nstate_dir: /s\nhttp_workers: [{drain: {timeout: 2m}}, 7]\nbad: 1\n');
 		assert.deepEqual(await readPlaces(file, { ROLLCALL_WORKER_DIR: '/w' }), {

@@ -124,10 +124,10 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 		[
 			'http_workers:',
 			'  - {name: a, script: s.js, health: {deadline: 4m}, drain: {timeout: 1m}}',
-			'rollout: {deadline: 5m}',
+			'rollout: {deadline: 301s}',
 		],
 		[
-			'3:21: rollout.deadline: expected rollout.deadline above 301s (health.deadline 4m + health.soak 1s + drain.timeout 1m of app a), got 5m',
+			'3:21: rollout.deadline: expected rollout.deadline above 301s (health.deadline 4m + health.soak 1s + drain.timeout 1m of app a), got 301s',
 		],
 	],
 	'a default rollout.deadline that an app cannot keep, at the key of the app': [
@@ -253,6 +253,14 @@ describe('configuration', () => {
 			const config = folder.load(text, { env: { ROLLCALL_NODE__NAME: 'alpha' } });
 			assert.deepEqual(config.http_workers, []);
 		}
+	});
+
+	it('reads durations as ms and sizes as bytes', () => {
+		const config = folder.load('node: {name: a}\nrollout: {lease: 250ms, deadline: 2h, lb_wait: 3m, wait_between: 7s}');
+		const { lease, deadline, lb_wait, wait_between } = config.rollout;
+		assert.deepEqual([lease, deadline, lb_wait, wait_between], [250, 7_200_000, 180_000, 7000]);
+		const size = (text: string) => folder.load(`node: {name: a}\nlogging: {max_size: ${text}}`).logging.max_size;
+		assert.deepEqual(['3k', '3K', '3M', '3G'].map(size), [3072, 3072, 3_145_728, 3_221_225_472]);
 	});
 
 	it('takes socket paths that just fit', () => {
