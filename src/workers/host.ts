@@ -4,10 +4,12 @@ import { RollcallError } from '../errors.js';
 import { acquireLock } from '../lock.js';
 import { hostEnvironment } from './environment.js';
 import { type HostHome, hostHome, isShared, makeHome } from './home.js';
-import { type LogLimits, pruneLogs, turnOverLogs } from './log-files.js';
+import { LastWords } from './last-words.js';
+import { type LogLimits, pruneLogs, turnOverLogs, workerLogPaths } from './log-files.js';
 import type { Pm2Host } from './pm2.js';
 
 const logCheckMs = 5_000;
+const channelMs = 20;
 /** A host that is started while its predecessor still ends waits for it this long. */
 const lockWaitMs = 2_000;
 
@@ -41,6 +43,7 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	await installPreload();
 	const { runPm2 } = await import('./pm2.js');
 	const pm2 = await runPm2(home.path);
+	keepLastWords(home, pm2);
 	const rotation = setInterval(() => tendLogs(home, pm2, limits), logCheckMs);
 	try {
 		await ending;
@@ -62,6 +65,21 @@ function cleanEnvironment(home: HostHome): void {
 async function installPreload(): Promise<void> {
 	const cluster = await import('node:cluster');
 	cluster.default.schedulingPolicy = cluster.default.SCHED_NONE;
+}
+
+function keepLastWords(home: HostHome, pm2: Pm2Host): void {
+	const lastWords = new LastWords();
+	pm2.onErrorText((name, text) => lastWords.hear(name, text));
+	pm2.onExit((name) => {
+		// What the process sent before its end may still be on its way.
+		setTimeout(() => {
+			try {
+				lastWords.write(name, workerLogPaths(home.logs, name).error);
+			} catch (error) {
+				process.stderr.write(`The last words of ${name} could not be kept: ${String(error)}\n`);
+			}
+		}, channelMs);
+	});
 }
 
 function tendLogs(home: HostHome, pm2: Pm2Host, limits: LogLimits): void {

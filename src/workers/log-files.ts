@@ -24,8 +24,10 @@ export function listLogFiles(logs: string, app: string): { path: string; worker:
 }
 
 const tailBytesMax = 8_192;
+/** Lines of a stack trace that lie in Node and PM2, below the app. */
+const innerFrame = /^\s+at .*(?:node:internal\/|node_modules\/(?:pm2|async)\/)/;
 
-/** The last lines that a worker wrote to its stderr, oldest first; none if it wrote none or the file cannot be read. */
+/** The last lines that a worker wrote to its stderr, oldest first, without what lies below the app in a stack; none if it wrote none or the file cannot be read. */
 export async function lastErrorLines(logs: string, id: string, lines: number): Promise<string[]> {
 	let file: Awaited<ReturnType<typeof open>>;
 	try {
@@ -40,7 +42,7 @@ export async function lastErrorLines(logs: string, id: string, lines: number): P
 		const text = buffer.subarray(0, bytesRead).toString('utf8');
 		return text
 			.split('\n')
-			.filter((line) => line.trim() !== '')
+			.filter((line) => line.trim() !== '' && !innerFrame.test(line))
 			.slice(-lines);
 	} finally {
 		await file.close();

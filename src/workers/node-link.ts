@@ -45,7 +45,7 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 	async probe(): Promise<Probe> {
 		let status: WorkerStatus;
 		try {
-			status = await this.control.status();
+			status = await this.statusInTime();
 		} catch (error) {
 			return { healthy: false, detail: messageOf(error) };
 		}
@@ -86,6 +86,22 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 	close(): void {
 		this.control.close();
 		this.removeAllListeners();
+	}
+
+	/** A call waits longer than a probe may: a stall of the whole host must not break a drain or a join. */
+	private statusInTime(): Promise<WorkerStatus> {
+		const { timeoutMs } = this.health;
+		return new Promise((resolve, reject) => {
+			const timer = setTimeout(
+				() =>
+					reject(new RollcallError('timeout', `it did not answer within ${timeoutMs} ms: it is blocked or stopped`)),
+				timeoutMs,
+			);
+			this.control
+				.status()
+				.then(resolve, reject)
+				.finally(() => clearTimeout(timer));
+		});
 	}
 
 	private async ask(listen: ListenStatus): Promise<Probe> {

@@ -189,7 +189,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		const bus = await withTimeout<EventEmitter>(connectTimeoutMs, 'launchBus', (callback) =>
 			this.raw.launchBus((error, emitter) => callback(error, emitter)),
 		);
-		bus.on('process:event', (message: { event?: string; process?: Record<string, unknown> }) => this.heard(message));
+		bus.on('process:event', (message: RawBusMessage) => this.heard(message));
 		for (const socket of [this.raw.client_sock, this.raw.sub_sock]) {
 			socket.on('error', () => undefined);
 			// Without a retry the socket says that it closed; with one it would go on trying for ever and say nothing.
@@ -206,8 +206,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		this.emit('lost');
 	}
 
-	private heard(message: { event?: string; process?: Record<string, unknown> }): void {
-		const { event, process } = message;
+	private heard({ event, process }: RawBusMessage): void {
 		const name = process?.['name'];
 		const pmId = process?.['pm_id'];
 		if (typeof name !== 'string' || typeof pmId !== 'number') return;
@@ -253,12 +252,23 @@ export interface Pm2Host {
 	remove(pmId: number): Promise<void>;
 	/** Lets every process open its log files anew. */
 	reloadLogs(): void;
+	/** What cluster workers write to their stderr, as it comes over the channel. */
+	onErrorText(listener: (name: string, text: string) => void): void;
+	/** A cluster worker's process ended; told once for each. */
+	onExit(listener: (name: string) => void): void;
 }
 
 interface RawGod {
 	getFormatedProcesses(): RawProcess[];
 	deleteProcessId(pmId: number, callback: Callback): void;
 	reloadLogs(options: object, callback: Callback): void;
+	bus: EventEmitter;
+}
+
+interface RawBusMessage {
+	event?: string;
+	data?: unknown;
+	process?: Record<string, unknown>;
 }
 
 /**
@@ -279,6 +289,14 @@ export async function runPm2(home: string): Promise<Pm2Host> {
 		list: () => god.getFormatedProcesses().map(readProcess),
 		remove: (pmId) => new Promise((resolve) => god.deleteProcessId(pmId, () => resolve())),
 		reloadLogs: () => god.reloadLogs({}, () => undefined),
+		onErrorText: (listener) => {
+			god.bus.on('log:err', ({ process, data }: RawBusMessage) => listener(String(process?.['name']), String(data)));
+		},
+		onExit: (listener) => {
+			god.bus.on('process:event', ({ event, process }: RawBusMessage) => {
+				if (event === 'exit' && process?.['exec_mode'] === 'cluster_mode') listener(String(process['name']));
+			});
+		},
 	};
 }
 

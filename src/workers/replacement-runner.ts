@@ -20,7 +20,7 @@ export interface ReplacementOutcome {
 }
 
 const tickMs = 25;
-const errorLinesMax = 10;
+const errorLinesMax = 20;
 
 type Timeless = ReplacementEvent extends infer One ? (One extends { at: number } ? Omit<One, 'at'> : never) : never;
 

@@ -18,7 +18,7 @@ export interface ReplacementPlan {
 	surge: number;
 	/** A worker is proven once it was healthy for so long without a break. */
 	soakMs: number;
-	/** A batch has to be proven within this time of its start. */
+	/** A worker has to be proven within this time of its process's start. */
 	proofTimeoutMs: number;
 	/** After joining, a worker must have answered so many requests; without traffic `capMs` is enough. */
 	settle: { requests: number; capMs: number };
@@ -30,7 +30,7 @@ export interface ReplacementPlan {
 
 type Newcomer =
 	| { phase: 'starting' }
-	| { phase: 'proving'; healthySince: number | null; detail: string }
+	| { phase: 'proving'; since: number; healthySince: number | null; detail: string }
 	| { phase: 'proven' }
 	| { phase: 'joining' }
 	| { phase: 'settling'; since: number; served: number }
@@ -43,7 +43,7 @@ type Leaver = { phase: 'serving' } | { phase: 'draining' } | { phase: 'gone' };
 /** What the current batch is doing. */
 type Stage =
 	| { stage: 'planned' }
-	| { stage: 'proving'; since: number }
+	| { stage: 'proving' }
 	| { stage: 'canary' }
 	| { stage: 'joining' }
 	| { stage: 'draining'; since: number; forced: boolean }
@@ -196,7 +196,7 @@ class Draft {
 
 	started(id: string): void {
 		if (this.news.get(id)?.phase !== 'starting') return;
-		this.news.set(id, { phase: 'proving', healthySince: null, detail: 'it does not answer yet' });
+		this.news.set(id, { phase: 'proving', since: this.at, healthySince: null, detail: 'it does not answer yet' });
 	}
 
 	probed(id: string, healthy: boolean, detail: string): void {
@@ -204,7 +204,7 @@ class Draft {
 		if (!worker || this.stage.stage === 'ending') return;
 		if (worker.phase === 'proving') {
 			const healthySince = healthy ? (worker.healthySince ?? this.at) : null;
-			this.news.set(id, { phase: 'proving', healthySince, detail });
+			this.news.set(id, { ...worker, healthySince, detail });
 			if (worker.healthySince !== null && !healthy) this.fell(id, `it turned unhealthy during the soak: ${detail}`);
 			else if (healthySince !== null && this.at - healthySince >= this.plan.soakMs)
 				this.news.set(id, { phase: 'proven' });
@@ -247,7 +247,7 @@ class Draft {
 	advance(): void {
 		switch (this.stage.stage) {
 			case 'proving':
-				this.advanceProving(this.stage.since);
+				this.advanceProving();
 				return;
 			case 'canary':
 				this.settle();
@@ -269,7 +269,7 @@ class Draft {
 		}
 	}
 
-	private advanceProving(since: number): void {
+	private advanceProving(): void {
 		const batch = this.batchNews();
 		if (batch.every((id) => this.news.get(id)?.phase === 'proven')) {
 			this.stage = { stage: 'canary' };
@@ -277,11 +277,12 @@ class Draft {
 			if (batch.length === 0) this.joinedAll();
 			return;
 		}
-		if (this.at - since < this.plan.proofTimeoutMs) return;
-		const late = batch.find((id) => this.news.get(id)?.phase !== 'proven');
-		const worker = late === undefined ? undefined : this.news.get(late);
-		const detail = worker?.phase === 'proving' ? worker.detail : 'its process did not start';
-		this.endBatch(`worker ${late}: not healthy within ${this.plan.proofTimeoutMs} ms: ${detail}`, late ?? null);
+		for (const id of batch) {
+			const worker = this.news.get(id);
+			if (worker?.phase !== 'proving' || this.at - worker.since < this.plan.proofTimeoutMs) continue;
+			this.endBatch(`worker ${id}: not healthy within ${this.plan.proofTimeoutMs} ms: ${worker.detail}`, id);
+			return;
+		}
 	}
 
 	private advanceDraining(stage: { since: number; forced: boolean }): void {
@@ -338,9 +339,9 @@ class Draft {
 	}
 
 	private startNews(): void {
-		this.stage = { stage: 'proving', since: this.at };
+		this.stage = { stage: 'proving' };
 		for (const id of this.batchNews()) this.effects.push({ effect: 'start', id });
-		if (this.batchNews().length === 0) this.advanceProving(this.at);
+		if (this.batchNews().length === 0) this.advanceProving();
 	}
 
 	private drainOlds(): void {

@@ -1,0 +1,152 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createLogger } from '../../src/log.js';
+import { isAlive, readProcessStat } from '../../src/system/process.js';
+import { createSupervisor } from '../../src/workers/supervisor.js';
+import type { ReplacementResult, Supervisor, WorkerApp } from '../../src/workers/types.js';
+
+const hostEntry = fileURLToPath(new URL('./worker-host.js', import.meta.url));
+
+/** Apps of tests, as people write them. */
+export const programs = {
+	good: `require('http').createServer((q, r) => r.end(String(process.pid))).listen(+process.env.PORT);`,
+	environment: `require('http').createServer((q, r) => r.end(JSON.stringify(process.env))).listen(+process.env.PORT);`,
+} as const;
+
+/** One node's supervisor over real PM2 and real workers, in a folder of its own; `end()` leaves nothing behind. */
+export class Supervised {
+	readonly folder = mkdtempSync(join(tmpdir(), 'rw-'));
+	readonly workerDir = join(this.folder, 'w');
+	readonly link = join(this.folder, 'current.js');
+	supervisor: Supervisor;
+	private releases = 0;
+
+	private constructor(
+		readonly port: number,
+		public app: WorkerApp,
+	) {
+		this.app = { ...app, script: this.link, cwd: this.folder, env: { PORT: String(port), ...app.env } };
+		this.supervisor = this.create();
+	}
+
+	static async start(program: string, settings: Partial<WorkerApp> = {}): Promise<Supervised> {
+		const supervised = new Supervised(await freePort(), { ...plainApp, ...settings });
+		supervised.release(program);
+		await supervised.supervisor.start();
+		return supervised;
+	}
+
+	get url(): string {
+		return `http://127.0.0.1:${this.port}/`;
+	}
+
+	get home(): string {
+		return join(this.workerDir, 'self');
+	}
+
+	get pids(): number[] {
+		return this.supervisor.identities().map((one) => one.pid);
+	}
+
+	/** Process id of the worker host; throws when there is none. */
+	get hostPid(): number {
+		return (JSON.parse(readFileSync(join(this.home, 'lock'), 'utf8')) as { pid: number }).pid;
+	}
+
+	/** Puts a release in place: a file of its own, with the link set to it. */
+	release(program: string, extension = 'js'): void {
+		this.releases += 1;
+		const file = join(this.folder, `release-${this.releases}.${extension}`);
+		writeFileSync(file, program);
+		if (existsSync(this.link)) unlinkSync(this.link);
+		symlinkSync(file, this.link);
+	}
+
+	replace(settings: Partial<WorkerApp> = {}): Promise<ReplacementResult> {
+		this.app = { ...this.app, ...settings };
+		return this.supervisor.replace({ app: null, apps: [this.app], deadlineMs: 60_000 });
+	}
+
+	create(): Supervisor {
+		return createSupervisor({
+			apps: [this.app],
+			workerDir: this.workerDir,
+			stateDir: join(this.folder, 's'),
+			mode: 'own',
+			configFile: '',
+			logger: createLogger(process.env['TEST_LOG'] === undefined ? 'silent' : 'debug'),
+			hostCommand: [process.execPath, hostEntry, this.workerDir],
+		});
+	}
+
+	/** What a control plane that died and came again does. */
+	async restartSupervisor(): Promise<void> {
+		await this.supervisor.detach();
+		this.supervisor = this.create();
+		await this.supervisor.start();
+	}
+
+	/** Resolves when every wanted worker serves. */
+	full(withinMs = 30_000): Promise<void> {
+		return until(() => this.supervisor.readiness().every((one) => one.healthy >= one.wanted), withinMs, 'all to serve');
+	}
+
+	async end(): Promise<void> {
+		await this.supervisor.shutdown();
+		rmSync(this.folder, { recursive: true, force: true });
+	}
+}
+
+const plainApp: WorkerApp = {
+	name: 'web',
+	script: '',
+	cwd: '',
+	args: [],
+	interpreter: 'node',
+	user: null,
+	instances: 2,
+	env: {},
+	health: { path: null, timeoutMs: 2_000, deadlineMs: 15_000, soakMs: 300, intervalMs: 300, failures: 3 },
+	gate: true,
+	ports: [],
+	drainTimeoutMs: 8_000,
+	surge: 2,
+	maxMemory: null,
+	crashLoop: { intensity: 5, periodMs: 60_000 },
+};
+
+/** Looks at a condition until it holds; rejects naming it when it does not in time. */
+export async function until(
+	condition: () => boolean | Promise<boolean>,
+	withinMs: number,
+	what: string,
+): Promise<void> {
+	const end = performance.now() + withinMs;
+	while (!(await condition())) {
+		if (performance.now() > end) throw new Error(`waited ${withinMs} ms for ${what}`);
+		await new Promise((resolve) => setTimeout(resolve, 20));
+	}
+}
+
+/** A signal for one process; 0 or nothing would be a whole group. */
+export function kill(pid: number | undefined, signal: NodeJS.Signals): void {
+	if (pid === undefined || pid <= 1) throw new Error(`there is no process to send ${signal} to`);
+	process.kill(pid, signal);
+}
+
+export function lives(pid: number): boolean {
+	const stat = readProcessStat(pid);
+	return stat !== null && isAlive({ pid, started: stat.started });
+}
+
+export function freePort(): Promise<number> {
+	return new Promise((resolve, reject) => {
+		const port = 20_000 + Math.floor(Math.random() * 12_000);
+		const server = createServer().listen(port, '127.0.0.1');
+		server.once('listening', () => server.close(() => resolve(port)));
+		server.once('error', () => freePort().then(resolve, reject));
+	});
+}

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type CrashHistory, noteCrash } from '../../src/workers/crash-loop.js';
+import { hostEnvironment, starterEnvironment } from '../../src/workers/environment.js';
+import { LastWords, missingEnd } from '../../src/workers/last-words.js';
+import { lastErrorLines, pruneLogs, turnOverLogs } from '../../src/workers/log-files.js';
+import { SupervisorRecords } from '../../src/workers/records.js';
+import { appOf, numberOf } from '../../src/workers/worker-id.js';
+
+test('a worker is given up at one crash more than the intensity within the period, and not before', () => {
+	const limits = { intensity: 3, periodMs: 1_000 };
+	const verdicts = (times: number[]): boolean[] => {
+		let history: CrashHistory = [];
+		return times.map((at) => {
+			const verdict = noteCrash(history, at, limits);
+			history = verdict.history;
+			return verdict.giveUp;
+		});
+	};
+	assert.deepEqual(verdicts([0, 10, 20, 30]), [false, false, false, true]);
+	assert.deepEqual(verdicts([0, 400, 800, 1_200, 1_600, 2_000]), [false, false, false, false, false, false]);
+	assert.deepEqual(verdicts([0, 400, 800, 999]), [false, false, false, true]);
+});
+
+test('nothing of an environment reaches a worker host but what every process needs', () => {
+	const from = { PATH: '/bin', HOME: '/h', AWS_SECRET: 's', ROLLCALL_PASSWORD: 'p', ROLLCALL_WORKER_DIR: '/w' };
+	const names = Object.keys(hostEnvironment('/home', from));
+	assert.ok(names.includes('PATH') && !names.some((name) => name.includes('SECRET') || name.startsWith('ROLLCALL_')));
+	const starter = starterEnvironment('/home', from);
+	assert.equal(starter['ROLLCALL_WORKER_DIR'], '/w');
+	assert.equal('ROLLCALL_PASSWORD' in starter || 'AWS_SECRET' in starter, false);
+});
+
+test('what a dying worker said last is added to its log once, without what the file has already', () => {
+	assert.equal(missingEnd('a\nb\n', 'b\nc\n'), 'c\n');
+	assert.equal(missingEnd('a\nb\n', 'a\nb\n'), '');
+	assert.equal(missingEnd('', 'x\n'), 'x\n');
+	const folder = mkdtempSync(join(tmpdir(), 'rl-'));
+	try {
+		const file = join(folder, 'web-1-error.log');
+		const words = new LastWords();
+		writeFileSync(file, 'one\n');
+		words.hear('web-1', 'one\n');
+		words.hear('web-1', 'two\n');
+		words.write('web-1', file);
+		words.write('web-1', file);
+		assert.equal(readFileSync(file, 'utf8'), 'one\ntwo\n');
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
+});
+
+test('log files stay bounded: turned over at their size, old turns and ended workers beyond the limit removed', async () => {
+	const folder = mkdtempSync(join(tmpdir(), 'rl-'));
+	try {
+		const file = join(folder, 'web-9-error.log');
+		const host = join(folder, 'host.log');
+		writeFileSync(host, 'x'.repeat(200));
+		for (let turn = 1; turn <= 5; turn += 1) {
+			writeFileSync(file, `${turn}`.repeat(101));
+			assert.equal(turnOverLogs(folder, host, { maxSizeBytes: 100, keep: 2 }), true);
+		}
+		writeFileSync(file, 'small\n    at x (node:internal/y)\nlast\n');
+		assert.equal(turnOverLogs(folder, host, { maxSizeBytes: 100, keep: 2 }), false);
+		assert.deepEqual(readdirSync(folder).sort(), [
+			'host.log',
+			'host.log.1',
+			'web-9-error.log',
+			'web-9-error.log.1',
+			'web-9-error.log.2',
+		]);
+		assert.equal(readFileSync(`${file}.1`, 'utf8')[0], '5');
+		assert.deepEqual(await lastErrorLines(folder, 'web-9', 5), ['small', 'last']);
+		for (let number = 1; number <= 4; number += 1) {
+			writeFileSync(join(folder, `web-${number}-out.log`), 'x');
+			utimesSync(join(folder, `web-${number}-out.log`), number, number);
+		}
+		pruneLogs(folder, new Set(['web-9']), 2);
+		const left = readdirSync(folder).filter((name) => name.endsWith('-out.log'));
+		assert.deepEqual(left.sort(), ['web-3-out.log', 'web-4-out.log']);
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
+});
+
+test('the record survives its writer, and a damaged one is told of and does not stop the start', async () => {
+	const folder = mkdtempSync(join(tmpdir(), 'rl-'));
+	try {
+		const file = join(folder, 'workers.json');
+		const records = new SupervisorRecords(file);
+		assert.equal(records.damage, null);
+		records.memory.lastNumber['web'] = 7;
+		await Promise.all([records.save(), records.save()]);
+		assert.equal(new SupervisorRecords(file).memory.lastNumber['web'], 7);
+		writeFileSync(file, '{"cut off');
+		assert.match(new SupervisorRecords(file).damage ?? '', /no JSON/);
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
+});
+
+test('a worker id names its app and its number, whatever the app is called', () => {
+	assert.deepEqual([appOf('web-12'), numberOf('web-12')], ['web', 12]);
+	assert.deepEqual([appOf('a-b-2-31'), numberOf('a-b-2-31')], ['a-b-2', 31]);
+});

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+	planReplacement,
+	type ReplacementEffect,
+	type ReplacementEvent,
+	type ReplacementPlan,
+	stepReplacement,
+} from '../../src/workers/replacement.js';
+
+const plan: ReplacementPlan = {
+	news: ['n1', 'n2'],
+	olds: ['o1', 'o2'],
+	order: 'new_first',
+	surge: 2,
+	soakMs: 1_000,
+	proofTimeoutMs: 10_000,
+	settle: { requests: 5, capMs: 500 },
+	drainTimeoutMs: 30_000,
+	goneTimeoutMs: 5_000,
+};
+
+/** Plays events and writes down the effects, as `effect id`. */
+function play(settings: Partial<ReplacementPlan> = {}) {
+	let state = planReplacement({ ...plan, ...settings });
+	const happened = (event: ReplacementEvent): string[] => {
+		const step = stepReplacement(state, event);
+		state = step.state;
+		return step.effects.map(text);
+	};
+	const probed = (id: string, at: number, healthy = true) =>
+		happened({ event: 'probed', id, healthy, detail: 'said so', at });
+	const prove = (ids: string[], at: number): string[] =>
+		ids.flatMap((id) => [
+			...happened({ event: 'process_started', id, at }),
+			...probed(id, at),
+			...probed(id, at + 1_000),
+		]);
+	return { happened, probed, prove };
+}
+
+const text = (effect: ReplacementEffect): string =>
+	effect.effect === 'finish' ? `finish ${effect.outcome}` : `${effect.effect} ${effect.id}`;
+
+test('a good set is started, proven, joined canary first, settled, and only then the old ones drain', () => {
+	const { happened, prove } = play();
+	assert.deepEqual(happened({ event: 'begun', at: 0 }), ['start n1', 'start n2']);
+	assert.deepEqual(prove(['n1'], 100), []);
+	assert.deepEqual(prove(['n2'], 200), ['join n1']);
+	assert.deepEqual(happened({ event: 'joined', id: 'n1', at: 1_300 }), []);
+	assert.deepEqual(happened({ event: 'served', id: 'n1', requests: 4, at: 1_310 }), []);
+	assert.deepEqual(happened({ event: 'served', id: 'n1', requests: 5, at: 1_320 }), ['approve n1', 'join n2']);
+	assert.deepEqual(happened({ event: 'joined', id: 'n2', at: 1_400 }), []);
+	// Without traffic, time is enough.
+	assert.deepEqual(happened({ event: 'time_passed', at: 1_900 }), ['approve n2', 'drain o1', 'drain o2']);
+	assert.deepEqual(happened({ event: 'gone', id: 'o1', cutOff: 0, at: 2_000 }), []);
+	assert.deepEqual(happened({ event: 'gone', id: 'o2', cutOff: 3, at: 2_100 }), ['finish back']);
+});
+
+test('whatever befalls a new worker before the old ones drain ends the new set and keeps the old', () => {
+	const falls: Record<string, (game: ReturnType<typeof play>) => string[]> = {
+		'its process ends while it is proven': ({ happened }) =>
+			happened({ event: 'fell', id: 'n2', detail: 'gone', at: 50 }),
+		'it turns unhealthy in the soak': ({ happened, probed }) => {
+			happened({ event: 'process_started', id: 'n1', at: 50 });
+			probed('n1', 60);
+			return probed('n1', 70, false);
+		},
+		'it is not healthy in time': ({ happened, probed }) => {
+			happened({ event: 'process_started', id: 'n1', at: 50 });
+			probed('n1', 60, false);
+			return happened({ event: 'time_passed', at: 10_050 });
+		},
+		'it may not join': ({ happened, prove }) => {
+			prove(['n1', 'n2'], 100);
+			return happened({ event: 'fell', id: 'n1', detail: 'EADDRINUSE', at: 1_200 });
+		},
+		'it dies as the canary': ({ happened, prove }) => {
+			prove(['n1', 'n2'], 100);
+			happened({ event: 'joined', id: 'n1', at: 1_200 });
+			return happened({ event: 'fell', id: 'n1', detail: 'died', at: 1_250 });
+		},
+		'the whole is called off': ({ happened }) => happened({ event: 'called_off', detail: 'too late', at: 500 }),
+	};
+	for (const [what, fall] of Object.entries(falls)) {
+		const game = play();
+		game.happened({ event: 'begun', at: 0 });
+		assert.deepEqual(fall(game), ['end n1', 'end n2'], what);
+		assert.deepEqual(game.happened({ event: 'gone', id: 'n1', cutOff: 0, at: 0 }), [], what);
+		assert.deepEqual(game.happened({ event: 'gone', id: 'n2', cutOff: 0, at: 0 }), ['finish refused'], what);
+	}
+});
+
+test('with surge 1 each new worker takes the place of one old before the next starts', () => {
+	const { happened, prove } = play({ surge: 1 });
+	assert.deepEqual(happened({ event: 'begun', at: 0 }), ['start n1']);
+	assert.deepEqual(prove(['n1'], 0), ['join n1']);
+	happened({ event: 'joined', id: 'n1', at: 1_000 });
+	assert.deepEqual(happened({ event: 'time_passed', at: 1_500 }), ['approve n1', 'drain o1']);
+	assert.deepEqual(happened({ event: 'gone', id: 'o1', cutOff: 0, at: 2_000 }), ['start n2']);
+});
+
+test('fewer new than old: the surplus leaves with the last batch; none new: the old ones only leave', () => {
+	const { happened, prove } = play({ news: ['n1'], surge: 1 });
+	happened({ event: 'begun', at: 0 });
+	prove(['n1'], 0);
+	happened({ event: 'joined', id: 'n1', at: 1_000 });
+	assert.deepEqual(happened({ event: 'time_passed', at: 1_500 }), ['approve n1', 'drain o1', 'drain o2']);
+	assert.deepEqual(play({ news: [] }).happened({ event: 'begun', at: 0 }), ['drain o1', 'drain o2']);
+	assert.deepEqual(play({ news: [], olds: [] }).happened({ event: 'begun', at: 0 }), ['finish back']);
+});
+
+test('an old worker that does not leave is ended by force, and one that cannot be ended fails the replacement', () => {
+	const { happened, prove } = play({ news: ['n1'], olds: ['o1'] });
+	happened({ event: 'begun', at: 0 });
+	prove(['n1'], 0);
+	happened({ event: 'joined', id: 'n1', at: 1_000 });
+	assert.deepEqual(happened({ event: 'time_passed', at: 2_000 }), ['approve n1', 'drain o1']);
+	assert.deepEqual(happened({ event: 'time_passed', at: 31_999 }), []);
+	assert.deepEqual(happened({ event: 'time_passed', at: 32_000 }), ['end o1']);
+	assert.deepEqual(happened({ event: 'time_passed', at: 37_000 }), ['finish failed']);
+});
+
+test('in place, an old worker leaves before the new one of its batch starts', () => {
+	const { happened, prove } = play({ order: 'old_first', surge: 1 });
+	assert.deepEqual(happened({ event: 'begun', at: 0 }), ['drain o1']);
+	assert.deepEqual(happened({ event: 'gone', id: 'o1', cutOff: 0, at: 100 }), ['start n1']);
+	assert.deepEqual(prove(['n1'], 200), ['join n1']);
+	happened({ event: 'joined', id: 'n1', at: 1_200 });
+	assert.deepEqual(happened({ event: 'time_passed', at: 1_700 }), ['approve n1', 'drain o2']);
+});
+
+test('a crash of a settled worker while the old ones drain is no refusal any more', () => {
+	const { happened, prove } = play({ news: ['n1'], olds: ['o1'] });
+	happened({ event: 'begun', at: 0 });
+	prove(['n1'], 0);
+	happened({ event: 'joined', id: 'n1', at: 1_000 });
+	happened({ event: 'time_passed', at: 2_000 });
+	assert.deepEqual(happened({ event: 'fell', id: 'n1', detail: 'crash', at: 2_100 }), []);
+	assert.deepEqual(happened({ event: 'gone', id: 'o1', cutOff: 0, at: 2_200 }), ['finish back']);
+});
