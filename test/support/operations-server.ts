@@ -50,11 +50,24 @@ export interface TestServer extends FakeServices {
 /** Cheap hashes: what is tested is never how long they take. */
 export const cheapCost: PasswordCost = { log2n: 10, r: 8, p: 1 };
 
+interface TestServerOptions {
+	limits?: Partial<Limits>;
+	settings?: Partial<Config['operations_api']>;
+	users?: boolean;
+}
+
 /** A real server on a free port and a socket, with fake services behind it and the contract's three users. */
-export async function startTestServer(
-	options: { limits?: Partial<Limits>; settings?: Partial<Config['operations_api']>; users?: boolean } = {},
-): Promise<TestServer> {
+export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
 	const folder = await mkdtemp(join(tmpdir(), 'rc-ops-'));
+	try {
+		return await startIn(folder, options);
+	} catch (error) {
+		await rm(folder, { recursive: true, force: true });
+		throw error;
+	}
+}
+
+async function startIn(folder: string, options: TestServerOptions): Promise<TestServer> {
 	const clock = { now: Date.now() };
 	const access = await openAccess({
 		stateDir: folder,
@@ -82,10 +95,18 @@ export async function startTestServer(
 		metrics: async () => '# HELP fake A fake.\n',
 		logger: createLogger('silent'),
 		version: '0.0.0-test',
-		observe: (observation) => observations.push(observation),
+		observe: (observation) => {
+			observations.push(observation);
+			// A bench asks a million times.
+			if (observations.length > 1_000) observations.length = 0;
+		},
 		...(options.limits ? { limits: options.limits } : {}),
 	});
 	const { addresses } = server;
+	const targets: Record<Over, http.RequestOptions> = {
+		socket: { socketPath: addresses.socket },
+		http: { host: '127.0.0.1', port: addresses.http?.port },
+	};
 	return {
 		...services,
 		folder,
@@ -94,11 +115,7 @@ export async function startTestServer(
 		facts,
 		observations,
 		clock,
-		ask: (over, ask) =>
-			send(
-				over === 'socket' ? { socketPath: addresses.socket } : { host: '127.0.0.1', port: addresses.http?.port },
-				ask,
-			),
+		ask: (over, ask) => send(targets[over], ask),
 		close: async () => {
 			await server.close();
 			await rm(folder, { recursive: true, force: true });
