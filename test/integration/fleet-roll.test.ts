@@ -243,32 +243,64 @@ describe('a fleet of three', () => {
 			);
 	});
 
-	it('clustering_config takes a member out of all files at once', async () => {
+	it('clustering_config takes a member out, once the files of those who stay agree, and leaves the other link alone', async () => {
 		const all = await three();
-		for (const node of all.nodes.filter(({ name }) => name !== 'gamma')) {
+		const withoutGamma = (name: string): void => {
+			const node = all.node(name);
 			const { cluster } = node.config;
 			assert.ok(cluster);
-			node.config = {
-				...node.config,
-				cluster: { ...cluster, peers: cluster.peers.filter((peer) => peer.name !== 'gamma') },
-			};
+			const peers = cluster.peers.filter((peer) => peer.name !== 'gamma');
+			node.config = { ...node.config, cluster: { ...cluster, peers } };
+		};
+		withoutGamma('alpha');
+		const alpha = all.fleet('alpha');
+		const since = () => alpha.replication().find((row) => row.node === 'beta')?.since;
+		const before = since();
+		const disagreed = await alpha.startRollout({ ...request, service: 'clustering_config' });
+		const ended = await reached(all.fleet('gamma'), disagreed.id, 'aborted');
+		assert.match(ended.reason ?? '', /file of beta names other members/);
+		assert.equal(alpha.clusterStatus().nodes.length, 3, 'nothing was applied');
+		withoutGamma('beta');
+		const { id } = await alpha.startRollout({ ...request, service: 'clustering_config' });
+		await reached(alpha, id, 'completed');
+		await reached(all.fleet('beta'), id, 'completed');
+		for (const name of ['alpha', 'beta'])
+			assert.deepEqual(
+				all
+					.fleet(name)
+					.clusterStatus()
+					.nodes.map((node) => [node.name, node.link]),
+				['alpha', 'beta'].map((node) => [node, node === name ? 'self' : 'up']),
+			);
+		assert.equal(since(), before);
+		const roll = await alpha.startRollout(request);
+		await reached(alpha, roll.id, 'completed');
+		assert.deepEqual(stepsOf(all), [1, 1, 0]);
+	});
+
+	it('clustering_config brings a new member in, and the next rollout goes over all four', async () => {
+		fleet = await TestFleet.make(['alpha', 'beta', 'delta', 'gamma']);
+		const old = ['alpha', 'beta', 'gamma'];
+		for (const name of old) {
+			const node = fleet.node(name);
+			const { cluster } = node.config;
+			assert.ok(cluster);
+			const whole = node.config;
+			node.config = { ...whole, cluster: { ...cluster, peers: cluster.peers.filter((peer) => peer.name !== 'delta') } };
+			await fleet.startNode(node);
+			node.config = whole;
 		}
-		const disagreed = await all.fleet('alpha').startRollout({ ...request, service: 'clustering_config' });
-		const ended = await reached(all.fleet('beta'), disagreed.id, 'aborted', 'halted', 'completed');
-		assert.notEqual(ended.state, 'completed');
-		assert.match(ended.reason ?? '', /gamma/);
-		assert.equal(all.fleet('alpha').clusterStatus().nodes.length, 3, 'nothing was applied');
-		const local = await all
-			.fleet('alpha')
-			.startRollout({ ...request, service: 'clustering_config', replicated: false });
-		await reached(all.fleet('alpha'), local.id, 'completed');
-		assert.deepEqual(
-			all
-				.fleet('alpha')
-				.clusterStatus()
-				.nodes.map((node) => node.name),
-			['alpha', 'beta'],
-		);
+		await fleet.startNode(fleet.node('delta'));
+		const alpha = fleet.fleet('alpha');
+		await until(alpha, ['link'], () => alpha.replication().every((row) => row.connected), 'alpha is linked');
+		const { id } = await alpha.startRollout({ ...request, service: 'clustering_config' });
+		const view = await reached(alpha, id, 'completed', 'halted', 'aborted');
+		assert.equal(view.state, 'completed', view.reason ?? '');
+		const delta = fleet.fleet('delta');
+		await until(delta, ['link'], () => delta.replication().every((row) => row.connected), 'delta is linked');
+		const roll = await delta.startRollout(request);
+		await reached(delta, roll.id, 'completed');
+		assert.deepEqual(stepsOf(fleet), [1, 1, 1, 1]);
 	});
 
 	it('a node without `cluster:` rolls alone, replicated or not, and has nothing to do for clustering', async () => {
