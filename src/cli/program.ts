@@ -167,6 +167,7 @@ function addSetup(build: Builder): void {
 		(await import('./validate.js')).validate(context),
 	);
 	addInit(build);
+	addInstall(build);
 }
 
 function addInit(build: Builder): void {
@@ -199,6 +200,29 @@ function addInit(build: Builder): void {
 		.option('--runtime-dir <folder>', 'default /run/rollcall')
 		.option('--print', 'write it to stdout instead')
 		.option('--force', 'overwrite what is there');
+}
+
+function addInstall(build: Builder): void {
+	const dryRun = ['--dry-run', 'say what would be done, and do nothing'] as const;
+	const install = ['rollcall install --config ./rollcall.yaml --now', 'rollcall install --dry-run'];
+	build
+		.add<{ dryRun?: boolean; now?: boolean }>(
+			'install',
+			'put it on this host, under systemd',
+			install,
+			async (context) => (await import('./install.js')).install(context),
+		)
+		.option(...dryRun)
+		.option('--now', 'start it too');
+	build
+		.add<{ dryRun?: boolean; purge?: boolean }>(
+			'uninstall',
+			'take it off this host',
+			['rollcall uninstall --dry-run'],
+			async (context) => (await import('./install.js')).uninstall(context),
+		)
+		.option(...dryRun)
+		.option('--purge', 'configuration, state and user too');
 }
 
 /** Any other first word is an operation. */

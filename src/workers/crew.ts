@@ -1,4 +1,4 @@
-import { readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fchmodSync, openSync, readFileSync, realpathSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, RollcallError } from '../errors.js';
@@ -102,7 +102,7 @@ export class Crew {
 	approve(worker: Worker): void {
 		worker.approved = true;
 		try {
-			writeFileSync(approvalPath(worker.host.home.sockets, worker.id), `${worker.release}\n`, { mode: 0o640 });
+			writeApproval(approvalPath(worker.host.home.sockets, worker.id), worker.release);
 		} catch (error) {
 			this.parts.log.warn({ event: 'approval_failed', worker: worker.id, reason: messageOf(error) });
 		}
@@ -265,5 +265,20 @@ function resolveScript(app: WorkerApp): string {
 		return realpathSync(app.script);
 	} catch (cause) {
 		throw new RollcallError('unavailable', `The script ${app.script} of ${app.name} cannot be found.`, {}, { cause });
+	}
+}
+
+/**
+ * The folder may belong to another user, whose app could have put a link in the file's place: what is there is taken away,
+ * and the file is made anew or not at all. The worker reads it as others do; the folder keeps everyone else out.
+ */
+function writeApproval(path: string, release: string): void {
+	rmSync(path, { force: true });
+	const descriptor = openSync(path, 'wx', 0o644);
+	try {
+		fchmodSync(descriptor, 0o644);
+		writeSync(descriptor, `${release}\n`);
+	} finally {
+		closeSync(descriptor);
 	}
 }

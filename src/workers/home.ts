@@ -43,15 +43,25 @@ export function makeHome(home: HostHome): void {
 	mkdirSync(home.path, { recursive: true, mode: 0o700 });
 	const shared = isShared(home);
 	if (!shared) chmodSync(home.path, 0o700);
-	for (const folder of [home.logs, home.pids, home.sockets, join(home.path, 'modules')]) {
-		mkdirSync(folder, { recursive: true, mode: shared ? 0o2710 : 0o700 });
-	}
-	// The supervisor reads the last lines of a failed worker and writes approvals: as a member of the group, no one else.
-	if (shared) chmodSync(home.logs, 0o2750);
-	if (shared) chmodSync(home.sockets, 0o2770);
+	// In a shared home each folder takes over group and set-group-id bit by being made in there. Neither could be set
+	// afterwards: this user is no member of that group, and the unit's RestrictSUIDSGID forbids the bit in any call.
+	makeFolder(home.logs, shared ? 0o750 : 0o700);
+	makeFolder(home.sockets, shared ? 0o770 : 0o700);
+	makeFolder(home.pids, shared ? 0o710 : 0o700);
+	makeFolder(join(home.path, 'modules'), shared ? 0o710 : 0o700);
 	// PM2 greets and reports a first use unless this file is there, and its client would write both itself.
 	writeOnce(join(home.path, 'touch'), '');
 	writeOnce(join(home.path, 'module_conf.json'), JSON.stringify({ pm2: { sysmonit: 'false' } }));
+}
+
+/** Exactly this mode, whatever the umask. */
+function makeFolder(path: string, mode: number): void {
+	const before = process.umask(0);
+	try {
+		mkdirSync(path, { recursive: true, mode });
+	} finally {
+		process.umask(before);
+	}
 }
 
 /** True when the home belongs to a group that the control plane is a member of. */

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
+import { chmodSync } from 'node:fs';
 import { loadConfig } from '../config/load.js';
 import { RollcallError } from '../errors.js';
 import { acquireLock } from '../lock.js';
+import { createNotifier } from '../system/notify.js';
 import { hostEnvironment } from './environment.js';
 import { type HostHome, hostHome, isShared, makeHome } from './home.js';
 import { LastWords } from './last-words.js';
@@ -35,7 +37,12 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	process.umask(0o077);
 	makeHome(home);
 	const lock = await acquireLock(home.lock, { home: home.path }, lockWaitMs);
-	if (isShared(home)) process.umask(0o007);
+	if (isShared(home)) {
+		// The control plane, another user, looks there who runs.
+		chmodSync(home.lock, 0o660);
+		process.umask(0o007);
+	}
+	const notifier = createNotifier({ ...process.env }, (message) => process.stderr.write(`${message}\n`));
 	cleanEnvironment(home);
 	process.chdir(home.path);
 	process.title = `rollcall worker-host (${home.path})`;
@@ -44,9 +51,11 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	const { runPm2 } = await import('./pm2.js');
 	const pm2 = await runPm2(home.path);
 	keepLastWords(home, pm2);
+	notifier.ready();
 	const rotation = setInterval(() => tendLogs(home, pm2, limits), logCheckMs);
 	try {
 		await ending;
+		notifier.stopping();
 		await endWorkers(pm2);
 	} finally {
 		clearInterval(rotation);

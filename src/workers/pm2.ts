@@ -177,6 +177,11 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		});
 	}
 
+	/** Asks the host to end, as SIGTERM would, also where it is another user's process. */
+	async end(): Promise<void> {
+		await this.call('killMe', {});
+	}
+
 	close(): void {
 		if (this.closed) return;
 		this.closed = true;
@@ -282,9 +287,16 @@ export async function runPm2(home: string): Promise<Pm2Host> {
 		ignore_signals: boolean;
 	}) => {
 		innerStart(ready: () => void): void;
+		close(options: unknown, callback: () => void): void;
 	};
 	const god = require('pm2/lib/God.js') as RawGod;
-	await new Promise<void>((resolve) => new Daemon({ ignore_signals: true }).innerStart(resolve));
+	const daemon = new Daemon({ ignore_signals: true });
+	// What a client's end() comes to: the same orderly end as by a signal, which another user could not send.
+	daemon.close = (_options, callback) => {
+		callback();
+		process.kill(process.pid, 'SIGTERM');
+	};
+	await new Promise<void>((resolve) => daemon.innerStart(resolve));
 	return {
 		list: () => god.getFormatedProcesses().map(readProcess),
 		remove: (pmId) => new Promise((resolve) => god.deleteProcessId(pmId, () => resolve())),
@@ -306,7 +318,11 @@ function loadClient(home: string): RawClient {
 	process.env['PM2_HOME'] = home;
 	process.env['PM2_PROGRAMMATIC'] = 'true';
 	try {
-		const Client = require('pm2/lib/Client.js') as new (options: { conf: object }) => RawClient;
+		const Client = require('pm2/lib/Client.js') as (new (options: {
+			conf: object;
+		}) => RawClient) & { prototype: { initFileStructure: () => void } };
+		// The host makes its folders itself; here they may be another user's.
+		Client.prototype.initFileStructure = () => undefined;
 		const constants = require('pm2/constants.js') as object;
 		const paths = require('pm2/paths.js') as (home: string) => object;
 		const sockets = { DAEMON_RPC_PORT: join(home, 'rpc.sock'), DAEMON_PUB_PORT: join(home, 'pub.sock') };

@@ -17,7 +17,7 @@ import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { isAlive } from '../system/process.js';
+import { isAlive, readProcessStat } from '../system/process.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { type Clock, systemClock } from './clock.js';
 import { isNode, portOf } from './crew.js';
@@ -279,17 +279,16 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private async endHost(host: HostLink): Promise<void> {
 		if (!host.isUp) return;
 		const { pid } = host;
-		host.close();
-		if (pid === null) return;
+		const started = pid === null ? undefined : readProcessStat(pid)?.started;
 		try {
-			process.kill(pid, 'SIGTERM');
+			await host.client().end();
 		} catch (error) {
 			this.log.warn({ event: 'worker_host_not_ended', pid, reason: messageOf(error) });
-			return;
 		}
+		host.close();
+		if (pid === null || started === undefined) return;
 		const until = this.clock.now() + hostEndMs;
-		const started = { pid };
-		while (isRunning(started.pid) && this.clock.now() < until) await this.clock.sleep(20);
+		while (isAlive({ pid, started }) && this.clock.now() < until) await this.clock.sleep(20);
 	}
 
 	private changed(): void {
@@ -298,15 +297,6 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		if (text === this.readinessText) return;
 		this.readinessText = text;
 		this.emit('readiness', readiness);
-	}
-}
-
-function isRunning(pid: number): boolean {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch {
-		return false;
 	}
 }
 
