@@ -3,6 +3,7 @@
  * room's functions to another. No rule of the project stands here.
  */
 import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { toWorkerApps } from './config/apps.js';
@@ -26,7 +27,7 @@ import { createMetrics, type Metrics } from './system/metrics.js';
 import { createNotifier, type Notifier, serviceVariables } from './system/notify.js';
 import { socketAnswers, startWatchdog, storageAnswers } from './system/watchdog.js';
 import { createSupervisor } from './workers/supervisor.js';
-import type { Supervisor } from './workers/types.js';
+import type { Supervisor, WorkerApp } from './workers/types.js';
 
 /** Why a daemon ends by its own will. */
 type Ending = 'stop' | 'restart';
@@ -117,7 +118,7 @@ class ControlPlane {
 			this.#startWorkersOver = resolve;
 		});
 		this.#supervisor = createSupervisor({
-			apps: toWorkerApps(config),
+			apps: wantedApps(config, underSystemd),
 			workerDir: config.worker_dir,
 			stateDir: config.state_dir,
 			mode: underSystemd ? 'systemd' : 'own',
@@ -168,14 +169,14 @@ class ControlPlane {
 	}
 
 	async #openFleet(): Promise<Fleet> {
-		const { config, logger } = this.surroundings;
+		const { config, underSystemd, logger } = this.surroundings;
 		const local = createLocalNode({
 			node: config.node.name,
 			supervisor: this.#supervisor,
 			standing: this.#standing,
 			started: this.#workersStarted,
 			boot: () => this.#fleet?.clusterStatus().boot ?? 0,
-			readApps: () => toWorkerApps(this.#readConfig()),
+			readApps: () => wantedApps(this.#readConfig(), underSystemd),
 			restartInstance: () => void this.#restartInstance(),
 		});
 		const fleet = await createFleet({
@@ -293,4 +294,10 @@ class ControlPlane {
 function readVersion(): string {
 	const description = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
 	return (JSON.parse(description) as { version: string }).version;
+}
+
+/** Under systemd each worker host is the unit of one user: an app without one is the daemon's own user's. */
+function wantedApps(config: LoadedConfig, underSystemd: boolean): WorkerApp[] {
+	const apps = toWorkerApps(config);
+	return underSystemd ? apps.map((app) => ({ ...app, user: app.user ?? userInfo().username })) : apps;
 }
