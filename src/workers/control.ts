@@ -42,7 +42,9 @@ export type ControlCommand =
 	 * Stop accepting, finish what is open, leave. After `timeoutMs` what is left is ended and counted. `handOver` gives
 	 * idle connections to a sibling where that is possible. Answers at once; the end is pushed as `drained`.
 	 */
-	| { seq: number; command: 'drain'; timeoutMs: number; handOver: boolean };
+	| { seq: number; command: 'drain'; timeoutMs: number; handOver: boolean }
+	/** The worker's host died: give copies of the public listening sockets to the new one, which listens at this path. */
+	| { seq: number; command: 'lend'; path: string };
 
 export type ControlAnswer =
 	| { seq: number; ok: true; status: WorkerStatus }

@@ -47,7 +47,7 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	process.chdir(home.path);
 	process.title = `rollcall worker-host (${home.path})`;
 	const ending = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
-	await installPreload();
+	await installPreload(home);
 	const { runPm2 } = await import('./pm2.js');
 	const pm2 = await runPm2(home.path);
 	keepLastWords(home, pm2);
@@ -70,10 +70,20 @@ function cleanEnvironment(home: HostHome): void {
 	Object.assign(process.env, clean);
 }
 
-/** The host's own part of replacing without loss, before PM2 loads Node's cluster module. */
-async function installPreload(): Promise<void> {
-	const cluster = await import('node:cluster');
-	cluster.default.schedulingPolicy = cluster.default.SCHED_NONE;
+/** The host's own part of replacing without loss, before PM2 forks the first worker. */
+async function installPreload(home: HostHome): Promise<void> {
+	const { default: cluster } = await import('node:cluster');
+	cluster.schedulingPolicy = cluster.SCHED_NONE;
+	const { default: hostPreload } = await import('./preload/host.cjs');
+	hostPreload.install(cluster);
+	const { default: borrow } = await import('./preload/borrow.cjs');
+	try {
+		const borrowed = await borrow(home.sockets);
+		if (borrowed > 0) process.stderr.write(`Took over ${borrowed} listening sockets from workers without a host.\n`);
+	} catch (error) {
+		// Without them the ports are free only once the old workers have left; the supervisor sees to that.
+		process.stderr.write(`No listening sockets were taken over: ${String(error)}\n`);
+	}
 }
 
 function keepLastWords(home: HostHome, pm2: Pm2Host): void {

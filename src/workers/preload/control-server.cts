@@ -110,6 +110,8 @@ function parseCommand(line: string): ControlCommand | null {
 			if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) return null;
 			return { seq, command, timeoutMs, handOver: handOver === true };
 		}
+		case 'lend':
+			return typeof value['path'] === 'string' ? { seq, command, path: value['path'] } : null;
 		default:
 			return null;
 	}

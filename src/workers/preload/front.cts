@@ -3,7 +3,7 @@ import net = require('node:net');
 import servers = require('./own-servers.cjs');
 import type Traffic = require('./traffic.cjs');
 import type { ServerInternals } from './internals.cjs';
-import type { ListenRequest } from './types.cjs';
+import type { Lent, ListenRequest } from './types.cjs';
 
 /** A primary that does not answer within this time is gone or stuck. */
 const answerMs = 5_000;
@@ -126,6 +126,15 @@ class Front {
 			return false;
 		}
 		return true;
+	}
+
+	/** The socket itself; null while it does not listen. */
+	lendable(): Lent | null {
+		const handle = (this.#server as unknown as ServerInternals)._handle;
+		const address = this.address();
+		if (!this.listening || handle === null || address === null) return null;
+		if (typeof address === 'string') return { handle, port: null, address: null, path: address };
+		return { handle, port: address.port, address: address.address, path: null };
 	}
 
 	close(): void {

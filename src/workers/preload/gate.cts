@@ -7,7 +7,7 @@ import servers = require('./own-servers.cjs');
 import type Traffic = require('./traffic.cjs');
 import type { ListenStatus, PreloadSettings } from '../control.js';
 import type { TcpHandle } from './internals.cjs';
-import type { ListenRequest } from './types.cjs';
+import type { Lent, ListenRequest } from './types.cjs';
 
 const socketModeDefault = 0o600;
 
@@ -151,6 +151,11 @@ class Gate {
 	/** What the public listens are called among siblings. */
 	get keys(): string[] {
 		return [...this.#held.values()].filter((listen) => listen.live).map((listen) => listen.key);
+	}
+
+	/** The public sockets, for a new worker host. */
+	lendable(): Lent[] {
+		return [...this.#held.values()].flatMap((listen) => listen.lendable() ?? []);
 	}
 
 	status(): ListenStatus[] {

@@ -7,7 +7,7 @@ import servers = require('./own-servers.cjs');
 import type Traffic = require('./traffic.cjs');
 import type { ListenStatus } from '../control.js';
 import type { ServerInternals, TcpHandle } from './internals.cjs';
-import type { ListenRequest } from './types.cjs';
+import type { Lent, ListenRequest } from './types.cjs';
 
 interface Place {
 	probePath: string;
@@ -106,6 +106,11 @@ class HeldListen {
 		server.emit('connection', socket);
 		// The server sets this only after an answer of its own; without it the connection could stay for ever.
 		socket.setTimeout(lingerMs + keepAliveBufferMs);
+	}
+
+	/** The public socket, for a new worker host. */
+	lendable(): Lent | null {
+		return this.#front?.lendable() ?? null;
 	}
 
 	/** Takes no new connection; the open ones are not touched, and the private socket goes on. */

@@ -6,6 +6,7 @@ import Departure = require('./departure.cjs');
 import Drain = require('./drain.cjs');
 import Gate = require('./gate.cjs');
 import Handover = require('./handover.cjs');
+import lend = require('./lend.cjs');
 import paths = require('./paths.cjs');
 import ProcessEvents = require('./process-events.cjs');
 import Reporter = require('./report.cjs');
@@ -95,6 +96,9 @@ class Residence {
 					break;
 				case 'drain':
 					this.#drain.start(command);
+					break;
+				case 'lend':
+					await lend(command.path, this.#gate.lendable());
 					break;
 			}
 			return { seq, ok: true, status: this.#status() };

@@ -22,6 +22,16 @@ export interface ListenRequest {
 	};
 }
 
+/** A public listening socket, to be handed to a new worker host. */
+export interface Lent {
+	/** Node's handle of it. */
+	handle: unknown;
+	/** null for a unix socket. */
+	port: number | null;
+	address: string | null;
+	path: string | null;
+}
+
 /** One public connection of a worker. Times are of performance.now(). */
 export interface Visitor {
 	readonly socket: net.Socket;
