@@ -82,20 +82,25 @@ export class Client {
 	 */
 	async *changes(id: string, signal: AbortSignal): AsyncGenerator<RolloutView> {
 		const body = JSON.stringify({ operation: 'get_rollout', id });
-		const response = await this.#send('POST', '/', body, 'application/x-ndjson', signal);
+		let response: IncomingMessage | null = null;
 		try {
+			response = await this.#send('POST', '/', body, 'application/x-ndjson', signal);
 			if (response.statusCode !== 200) {
 				throw refusal(response.statusCode ?? 0, parseBody(await readAll(response)));
 			}
-			response.setTimeout(streamSilenceMaxMs, () => response.destroy(new Error('nothing was heard for too long')));
+			this.#endIfSilent(response);
 			for await (const line of linesOf(response)) {
 				if (line.trim() !== '') yield JSON.parse(line) as RolloutView;
 			}
 		} catch (error) {
 			throw error instanceof RollcallError ? error : this.#asFault(error);
 		} finally {
-			response.destroy();
+			response?.destroy();
 		}
+	}
+
+	#endIfSilent(response: IncomingMessage): void {
+		response.setTimeout(streamSilenceMaxMs, () => response.destroy(new Error('nothing was heard for too long')));
 	}
 
 	close(): void {

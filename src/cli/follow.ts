@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RollcallError } from '../errors.js';
-import type { RolloutState, RolloutView } from '../rollout/types.js';
+import type { RolloutView } from '../rollout/types.js';
 import { createProgress, type Progress } from './progress.js';
-import { rolloutText } from './render.js';
+import { isOver, rolloutText } from './render.js';
 import type { Connection } from './target.js';
 import { type Terminal, writeMessage, writeResult } from './terminal.js';
 import { span } from './words.js';
@@ -11,10 +11,6 @@ import { span } from './words.js';
 const awayMaxMs = 120_000;
 const retryFirstMs = 50;
 const retryMaxMs = 2000;
-
-/** Nothing more will happen by itself. */
-export const isOver = (state: RolloutState): boolean =>
-	state === 'completed' || state === 'halted' || state === 'aborted';
 
 /** Follows a rollout to its end and shows it; resolves to the exit code. */
 export async function followRollout(
@@ -30,7 +26,7 @@ export async function followRollout(
 	try {
 		view = await lastView(connection, id, progress, late ? AbortSignal.any([signal, late]) : signal);
 	} catch (error) {
-		progress.end();
+		progress.end(false);
 		if (late?.aborted && !signal.aborted) {
 			const text = `The rollout did not end within ${span(connection.timeoutMs ?? 0)}; it goes on. Follow it again: ${again}`;
 			throw new RollcallError('timeout', text, { job_id: id });
@@ -43,7 +39,7 @@ export async function followRollout(
 		}
 		throw error;
 	}
-	progress.end();
+	progress.end(terminal.outIsTerminal);
 	writeResult(terminal, view, () => rolloutText(view, Date.now()));
 	const advice = adviceFor(view, connection.words);
 	if (advice !== null) writeMessage(terminal, advice);

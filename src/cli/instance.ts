@@ -31,8 +31,8 @@ export interface EndOptions {
 const daemonLeavesMs = 30_000;
 /** What a worker host needs beside the drain of its workers. */
 const hostLeavesMs = 15_000;
-/** A daemon that is just restarting hands over to a successor: so often it is looked for again. */
-const successorsMax = 5;
+/** A daemon that is just restarting hands over to a successor, so it is looked again until nothing is found, at most so often. */
+const roundsMax = 5;
 /** A process that is no child tells nobody when it ends, so it is looked at this often. */
 const lookMs = 25;
 
@@ -44,15 +44,15 @@ type Found = Omit<Ended, 'killed'> & { started: number };
  */
 export async function endInstance(places: Places, options: EndOptions): Promise<Ended[]> {
 	refuseUnderSystemd([...(await findDaemon(places)), ...(await findHosts(places))]);
-	const ended: Ended[] = [];
-	for (let round = 0; round < successorsMax; round += 1) {
-		const found = await findDaemon(places);
-		if (found.length === 0) break;
-		for (const daemon of found) ended.push(await end(daemon, options.timeoutMs ?? daemonLeavesMs, options));
-	}
 	const drainMs = options.timeoutMs ?? places.drainMaxMs + hostLeavesMs;
-	const hosts = await findHosts(places);
-	ended.push(...(await Promise.all(hosts.map((host) => end(host, drainMs, options)))));
+	const ended: Ended[] = [];
+	for (let round = 0; round < roundsMax; round += 1) {
+		const daemons = await findDaemon(places);
+		for (const daemon of daemons) ended.push(await end(daemon, options.timeoutMs ?? daemonLeavesMs, options));
+		const hosts = await findHosts(places);
+		ended.push(...(await Promise.all(hosts.map((host) => end(host, drainMs, options)))));
+		if (daemons.length + hosts.length === 0) break;
+	}
 	ended.push(...(await endLeftWorkers(places, drainMs, options)));
 	return ended;
 }

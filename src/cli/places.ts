@@ -20,41 +20,70 @@ const configBytesMax = 1024 * 1024;
  * a member of the socket's group who may not read the secrets that the file names. A missing default file means defaults.
  */
 export async function readPlaces(file: string | null, env: NodeJS.ProcessEnv): Promise<Places> {
-	const document = await readDocument(file);
-	const folder = dirname(resolve(file ?? configFileDefault));
-	const path = (fallback: string, ...keys: string[]): string => {
-		const overriding = env[`ROLLCALL_${keys.join('__').toUpperCase()}`];
-		const value = overriding ?? keys.reduce<unknown>((at, key) => entry(at, key), document);
-		return resolve(folder, typeof value === 'string' ? value : fallback);
-	};
+	const document = await parseDocument(file, readText(file));
+	const path = pathReader(file, document, env);
 	const apps = entry(document, 'http_workers');
 	const list: unknown[] = Array.isArray(apps) ? apps : [];
 	const drains = list.map((app) => parseSpan(entry(entry(app, 'drain'), 'timeout')) ?? drainDefaultMs);
 	return {
-		socketPath: path(join(path('/run/rollcall', 'runtime_dir'), 'admin.sock'), 'operations_api', 'socket', 'path'),
+		socketPath: socketPathOf(path),
 		stateDir: path('/var/lib/rollcall', 'state_dir'),
 		workerDir: path('/var/lib/rollcall-workers', 'worker_dir'),
 		drainMaxMs: Math.max(drainDefaultMs, ...drains),
 	};
 }
 
-async function readDocument(file: string | null): Promise<unknown> {
+/** The admin socket alone, for the commands that only ask something. */
+export async function readSocketPath(file: string | null, env: NodeJS.ProcessEnv): Promise<string> {
+	const text = readText(file);
+	return socketPathOf(pathReader(file, plainDocument(text) ?? (await parseDocument(file, text)), env));
+}
+
+/**
+ * Loading the YAML library takes longer than asking the daemon. A file whose only line about the socket is a plain
+ * `runtime_dir: /path`, as it mostly is, is understood without; null if this one is not so.
+ */
+function plainDocument(text: string): Record<string, string> | null {
+	const lines = text.split(/\r?\n/).map((line) => line.replace(/(^|\s)#.*$/, '').trimEnd());
+	const concerned = lines.filter((line) => /runtime_dir|socket|\\/.test(line));
+	if (concerned.length === 0) return {};
+	const path = concerned.length === 1 ? /^runtime_dir: ([\w./-]+)$/.exec(concerned[0] ?? '')?.[1] : undefined;
+	return path === undefined ? null : { runtime_dir: path };
+}
+
+type PathReader = (fallback: string, ...keys: string[]) => string;
+
+/** Paths by their keys: variables win, relative ones are of the file's folder. */
+function pathReader(file: string | null, document: unknown, env: NodeJS.ProcessEnv): PathReader {
+	const folder = dirname(resolve(file ?? configFileDefault));
+	return (fallback, ...keys) => {
+		const overriding = env[`ROLLCALL_${keys.join('__').toUpperCase()}`];
+		const value = overriding ?? keys.reduce<unknown>((at, key) => entry(at, key), document);
+		return resolve(folder, typeof value === 'string' ? value : fallback);
+	};
+}
+
+const socketPathOf = (path: PathReader): string =>
+	path(join(path('/run/rollcall', 'runtime_dir'), 'admin.sock'), 'operations_api', 'socket', 'path');
+
+/** An empty text when nobody named a file and the default one is not there. */
+function readText(file: string | null): string {
 	const path = file ?? configFileDefault;
-	let text: string;
 	try {
-		if (statSync(path).size > configBytesMax) {
-			throw new RollcallError('configuration', `${path} is longer than ${configBytesMax} bytes.`);
-		}
-		text = readFileSync(path, 'utf8');
+		if (statSync(path).size <= configBytesMax) return readFileSync(path, 'utf8');
 	} catch (error) {
-		if (error instanceof RollcallError) throw error;
-		if (file === null) return {};
+		if (file === null && (error as NodeJS.ErrnoException).code === 'ENOENT') return '';
 		throw new RollcallError('configuration', `${path} cannot be read: ${messageOf(error)}`, {}, { cause: error });
 	}
+	throw new RollcallError('configuration', `${path} is longer than ${configBytesMax} bytes.`);
+}
+
+async function parseDocument(file: string | null, text: string): Promise<unknown> {
 	const { parse } = await import('yaml');
 	try {
 		return parse(text, { logLevel: 'error' });
 	} catch (error) {
+		const path = file ?? configFileDefault;
 		throw new RollcallError('configuration', `${path}: ${messageOf(error)}`, {}, { cause: error });
 	}
 }

@@ -9,8 +9,8 @@ export interface Progress {
 	show(view: RolloutView): void;
 	/** Something beside the rollout, for example that the connection was lost. */
 	say(text: string): void;
-	/** Leaves the screen as it is, the cursor below it. */
-	end(): void;
+	/** Shows nothing more; what is on the screen stays, or is wiped when the result takes its place. */
+	end(wipe: boolean): void;
 }
 
 const redrawMs = 500;
@@ -103,9 +103,10 @@ class RedrawnProgress implements Progress {
 		this.#message = text;
 		this.#draw();
 	}
-	end(): void {
+	end(wipe: boolean): void {
 		clearInterval(this.#timer);
-		this.#draw();
+		if (!wipe) this.#draw();
+		else if (this.#drawn > 0) this.terminal.err.write(`\x1b[${this.#drawn}A\x1b[J`);
 	}
 	#draw(): void {
 		const screen = this.terminal.screen();

@@ -1,5 +1,5 @@
 import type { ClusterNode } from '../fleet/types.js';
-import type { RolloutPlan, RolloutView } from '../rollout/types.js';
+import type { RolloutPlan, RolloutState, RolloutView } from '../rollout/types.js';
 import type { WorkerRow } from '../workers/types.js';
 import { clean, cleanLines, indent, table } from './terminal.js';
 import { bytes, count, moment, span } from './words.js';
@@ -37,6 +37,10 @@ export function fleetText(nodes: readonly ClusterNode[], coordinator: string | n
 		{ title: 'SEEN', value: seen, align: 'right' },
 	]);
 }
+
+/** Nothing more will happen by itself. */
+export const isOver = (state: RolloutState): boolean =>
+	state === 'completed' || state === 'halted' || state === 'aborted';
 
 /** What a rollout restarts, in a word or two: `http_workers`, `http_workers (web)`, `restart`. */
 export function subject(view: Pick<RolloutView, 'type' | 'service' | 'app'>): string {

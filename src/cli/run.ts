@@ -3,6 +3,7 @@ import { messageOf, RollcallError } from '../errors.js';
 import { operationNames } from './operations.js';
 import { buildProgram } from './program.js';
 import { cleanLines, processTerminal, toJson } from './terminal.js';
+import { shellWord } from './words.js';
 
 /** The person pressed Ctrl-C. */
 class Interrupted extends Error {
@@ -42,7 +43,7 @@ export async function run(words: readonly string[], programs: Programs): Promise
 		return session.exitCode;
 	} catch (error) {
 		if (interrupt.signal.aborted) return 130;
-		return report(error, words.includes('--json'));
+		return report(error, words);
 	} finally {
 		leaveSignals();
 	}
@@ -57,11 +58,12 @@ function operationAskedAbout(words: readonly string[]): string | null {
 }
 
 /** Says what went wrong on stderr; answers the exit code. */
-function report(error: unknown, json: boolean): number {
+function report(error: unknown, words: readonly string[]): number {
+	const json = words.includes('--json');
 	if (error instanceof CommanderError) {
 		// Help has been written already: on stdout when it was asked for, else on stderr.
 		if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : 2;
-		return report(new RollcallError('usage', error.message.replace(/^error: /, '')), json);
+		return report(new RollcallError('usage', error.message.replace(/^error: /, '')), words);
 	}
 	const { err } = processTerminal(json);
 	const exitCode = error instanceof RollcallError ? error.exitCode : 1;
@@ -69,7 +71,7 @@ function report(error: unknown, json: boolean): number {
 		const extra = error instanceof RollcallError ? error.extra : {};
 		err.write(`${toJson({ event: 'error', error: messageOf(error), exit: exitCode, ...extra })}\n`);
 	} else if (error instanceof RollcallError) {
-		err.write(`rollcall: ${cleanLines(error.message)}${conflictHint(error)}\n`);
+		err.write(`rollcall: ${cleanLines(error.message)}${conflictHint(error, words)}\n`);
 	} else {
 		err.write(
 			`rollcall: this should not have happened: ${cleanLines(error instanceof Error ? (error.stack ?? '') : String(error))}\n`,
@@ -78,8 +80,18 @@ function report(error: unknown, json: boolean): number {
 	return exitCode;
 }
 
-function conflictHint(error: RollcallError): string {
+function conflictHint(error: RollcallError, words: readonly string[]): string {
 	const job = error.extra['job_id'];
 	if (error.code !== 'conflict' || typeof job !== 'string') return '';
-	return cleanLines(`\nWatch the one in the way: rollcall rollout follow ${job}`);
+	return cleanLines(`\nWatch the one in the way: rollcall rollout follow ${job}${daemonWords(words)}`);
+}
+
+/** The options of a command line that say which daemon was meant, to be said again. */
+function daemonWords(words: readonly string[]): string {
+	const names = ['--socket', '--url', '--config', '--ca', '--credentials'];
+	const parts = words.flatMap((word, index) => {
+		if (names.includes(word)) return [word, shellWord(words[index + 1] ?? '')];
+		return names.some((name) => word.startsWith(`${name}=`)) ? [shellWord(word)] : [];
+	});
+	return parts.map((part) => ` ${part}`).join('');
 }

@@ -87,7 +87,15 @@ const app = z.object({ app: text, wanted: whole, healthy: whole, degraded: orNul
 export const statusShape = z.object({
 	/** What an operator should look at, the worst first. */
 	wrong: z.array(text),
-	node: z.object({ name: text, boot: whole, ready: z.boolean(), reasons: z.array(text), apps: z.array(app) }),
+	node: z.object({
+		name: text,
+		boot: whole,
+		ready: z.boolean(),
+		reasons: z.array(text),
+		/** What an operator should know though it makes nothing unready. */
+		notes: z.array(text),
+		apps: z.array(app),
+	}),
 	workers: z.array(workerShape),
 	fleet: z.object({ coordinator: orNull(text), nodes: z.array(clusterNode) }),
 	/** The rollout that runs, is paused or is halted. */

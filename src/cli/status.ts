@@ -2,9 +2,8 @@ import type { ClusterNode } from '../fleet/types.js';
 import type { RolloutView } from '../rollout/types.js';
 import type { WorkerRow } from '../workers/types.js';
 import type { Client } from './client.js';
-import { isOver } from './follow.js';
 import type { Context } from './program.js';
-import { fleetText, rolloutText, subject, workersText } from './render.js';
+import { fleetText, isOver, rolloutText, subject, workersText } from './render.js';
 import { connect } from './target.js';
 import { clean, indent, writeResult } from './terminal.js';
 import { count, span } from './words.js';
@@ -26,6 +25,8 @@ export interface Status {
 		ready: boolean;
 		/** Why it is not ready. */
 		reasons: string[];
+		/** What an operator should know though it makes nothing unready. */
+		notes: string[];
 		apps: AppStatus[];
 	};
 	workers: WorkerRow[];
@@ -63,7 +64,7 @@ async function gather(client: Client, words: string, now: number): Promise<Statu
 		client.operation('list_rollouts', { limit: rolloutsLookedAt }) as Promise<RolloutView[]>,
 		client.get('/readyz'),
 	]);
-	const readiness = (page.body ?? {}) as { ready?: boolean; reasons?: string[]; apps?: AppStatus[] };
+	const readiness = (page.body ?? {}) as { ready?: boolean; reasons?: string[]; notes?: string[]; apps?: AppStatus[] };
 	const rollout =
 		rollouts.find(({ state }) => !isOver(state)) ?? rollouts.find(({ state }) => state === 'halted') ?? null;
 	const document: Omit<Status, 'wrong'> = {
@@ -72,6 +73,7 @@ async function gather(client: Client, words: string, now: number): Promise<Statu
 			boot: cluster.boot,
 			ready: readiness.ready === true,
 			reasons: readiness.reasons ?? [],
+			notes: readiness.notes ?? [],
 			apps: readiness.apps ?? [],
 		},
 		workers: rows,
@@ -87,6 +89,7 @@ export function findWrong(found: Omit<Status, 'wrong'>, words: string, now: numb
 	return [
 		...(node.ready ? [] : [`${node.name} is not ready: ${node.reasons.join('; ') || 'no reason given'}`]),
 		...node.apps.flatMap(wrongWithApp),
+		...node.notes,
 		...workers.filter(({ state }) => state === 'failed').map(wrongWithWorker),
 		...fleet.nodes.flatMap((row) => wrongWithNode(row, now)),
 		...(rollout === null ? [] : wrongWithRollout(rollout, words)),

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { messageOf, RollcallError } from '../errors.js';
 import { Client, type Credentials, type Target } from './client.js';
-import { parseSpan, readPlaces } from './places.js';
+import { parseSpan, readSocketPath } from './places.js';
 import { shellWord } from './words.js';
 
 /** The options that every command takes, as they were typed. */
@@ -53,7 +53,7 @@ export function timeoutOf(text: string): number {
 async function targetOf(options: CommonOptions, env: NodeJS.ProcessEnv): Promise<Target> {
 	if (options.socket !== undefined) return { kind: 'socket', path: options.socket };
 	if (options.url === undefined) {
-		return { kind: 'socket', path: (await readPlaces(options.config ?? null, env)).socketPath };
+		return { kind: 'socket', path: await readSocketPath(options.config ?? null, env) };
 	}
 	const url = URL.canParse(options.url) ? new URL(options.url) : null;
 	if (!url || !['http:', 'https:'].includes(url.protocol)) {

@@ -8,6 +8,8 @@ export interface Terminal {
 	err: Writable;
 	/** Width and height of `err` when it is a terminal that can redraw lines; null when it is not. */
 	screen(): { columns: number; rows: number } | null;
+	/** The result is shown on a terminal, and so takes the place of the progress. */
+	outIsTerminal: boolean;
 	/** One JSON document as the result, and JSON lines instead of messages. */
 	json: boolean;
 }
@@ -18,6 +20,7 @@ export function processTerminal(json: boolean): Terminal {
 		out: stdout,
 		err: stderr,
 		json,
+		outIsTerminal: stdout.isTTY === true,
 		screen: () =>
 			stderr.isTTY === true && env['TERM'] !== 'dumb' ? { columns: stderr.columns, rows: stderr.rows } : null,
 	};

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -46,7 +46,7 @@ async function main(): Promise<void> {
 		}
 	} finally {
 		process.stderr.write('\nending the demo…\n');
-		await endFleet(fleet, running);
+		await endFleet(fleet);
 	}
 }
 
@@ -93,14 +93,15 @@ function tailOf(file: string): string {
 	return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-logTailLines).join('\n');
 }
 
-/** Until the demo is told to end. A daemon that ends by itself may have been killed to try that out: it is not started again. */
+/** Until the demo is told to end. A daemon that somebody killed to try that out is not started again. */
 async function untilOver(running: readonly Running[], signal: AbortSignal): Promise<void> {
 	for (const { node, child } of running) {
-		child.once('exit', (code, killedBy) => {
-			if (signal.aborted) return;
-			const how = killedBy === null ? `ended with ${code}` : `was ended by ${killedBy}`;
+		child.once('exit', (_code, killedBy) => {
+			// One that ended by itself was told to restart: its successor is another process.
+			if (signal.aborted || killedBy === null) return;
 			const again = `node ${here(mainScript)} daemon --config ${node.configFile}`;
-			process.stdout.write(`\nThe daemon of ${node.name} ${how}; its workers go on. Start it again: ${again}\n`);
+			const text = `The daemon of ${node.name} was ended by ${killedBy}; its workers go on. Start it again: ${again}`;
+			process.stdout.write(`\n${text}\n`);
 		});
 	}
 	if (signal.aborted) return;
@@ -109,7 +110,7 @@ async function untilOver(running: readonly Running[], signal: AbortSignal): Prom
 	await once(signal, 'abort').finally(() => clearInterval(alive));
 }
 
-async function endFleet(fleet: DemoFleet, running: readonly Running[]): Promise<void> {
+async function endFleet(fleet: DemoFleet): Promise<void> {
 	const ends = fleet.nodes.map(async ({ configFile }) => {
 		const places = await readPlaces(configFile, {});
 		await endInstance(places, {
@@ -122,9 +123,42 @@ async function endFleet(fleet: DemoFleet, running: readonly Running[]): Promise<
 	for (const result of await Promise.allSettled(ends)) {
 		if (result.status === 'rejected') process.stderr.write(`${messageOf(result.reason)}\n`);
 	}
-	// One that died before it took its lock cannot be found by it.
-	for (const { child } of running) if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+	await killRest(fleet.folder);
 	rmSync(fleet.folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** A daemon that has not taken its lock yet, or a successor that is about to, is found by its command line alone. */
+async function killRest(folder: string): Promise<void> {
+	const until = performance.now() + endMaxMs;
+	for (let left = processesOf(folder); left.length > 0 && performance.now() < until; left = processesOf(folder)) {
+		for (const pid of left) killIfThere(pid);
+		await delay(askMs);
+	}
+}
+
+function killIfThere(pid: number): void {
+	try {
+		process.kill(pid, 'SIGKILL');
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+	}
+}
+
+function processesOf(folder: string): number[] {
+	return readdirSync('/proc')
+		.filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+		.filter((name) => commandLineOf(name).includes(`${folder}/`))
+		.map(Number);
+}
+
+function commandLineOf(pid: string): string {
+	try {
+		const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+		// Only Rollcall's own: an operator's `tail -f` on a log of the demo is none of ours.
+		return line.split('\0').includes('daemon') || line.startsWith('rollcall worker-host') ? line : '';
+	} catch {
+		return '';
+	}
 }
 
 const here = (path: string) => {

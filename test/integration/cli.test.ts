@@ -108,7 +108,7 @@ describe('the command line', () => {
 			const text = await on(...roll);
 			assert.deepEqual([text.code, text.stdout], [exit, '']);
 			assert.ok(text.stderr.includes(String(body['error'])));
-			if (status === 409) assert.ok(text.stderr.includes(`rollcall rollout follow ${rolloutId}`));
+			if (status === 409) assert.ok(text.stderr.includes(`rollcall rollout follow ${rolloutId} --socket ${socket}`));
 			const json = await on(...roll, '--json');
 			assert.deepEqual([json.code, json.stdout], [exit, '']);
 			const line = messageLineShape.parse(JSON.parse(json.stderr));
@@ -195,6 +195,25 @@ describe('the command line', () => {
 		assert.equal(code, 0, stderr);
 		assert.equal(daemon.asked.filter(({ operation }) => operation === 'get_rollout').length, 3);
 		assert.match(stderr, /is away; trying again/);
+	});
+
+	test('a daemon that is away for a while, its socket gone, is waited for', async () => {
+		const path = join(folder, 'away.sock');
+		const first = await startFakeDaemon({ path });
+		first.follow = [rolloutView()];
+		const waiting = new Promise<void>((resolve) => {
+			first.onWaiting = resolve;
+		});
+		const command = startCommand(['rollout', 'follow', rolloutId, '--socket', path]);
+		await waiting;
+		await command.says('rollout running');
+		await first.close();
+		await command.says('is away; trying again');
+		const second = await startFakeDaemon({ path });
+		second.follow = [completedView()];
+		const { code, stderr } = await command.result;
+		await second.close();
+		assert.equal(code, 0, stderr);
 	});
 
 	test('Ctrl-C exits 130, leaves the rollout alone and says how to follow it again', async () => {

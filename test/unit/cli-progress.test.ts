@@ -16,7 +16,7 @@ function screenTerminal(columns: number): { terminal: Terminal; written: () => s
 			done();
 		},
 	});
-	const terminal = { out: err, err, json: false, screen: () => ({ columns, rows: 24 }) };
+	const terminal = { out: err, err, json: false, outIsTerminal: true, screen: () => ({ columns, rows: 24 }) };
 	return { terminal, written: () => chunks.join('') };
 }
 
@@ -66,7 +66,7 @@ test('a terminal is redrawn in place: as many lines up as were drawn, none longe
 	const progress = createProgress(terminal);
 	progress.show(rolling());
 	progress.show(completedView());
-	progress.end();
+	progress.end(true);
 	const screens = written().split('\x1b[J');
 	assert.equal(screens.length, 4);
 	assert.ok(screens[1]?.endsWith('\n\x1b[5A'));
