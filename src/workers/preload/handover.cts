@@ -9,6 +9,9 @@ const testedMajors = new Set([20, 22, 24]);
 /** The channel takes one descriptor at a time, so more than a few would only wait in it. */
 const pendingMax = 64;
 
+/** Longest wait for the host's answer to `leaving`. */
+const answerMs = 1_000;
+
 type Send = (message: WorkerMessage, handle?: TcpHandle, options?: object, callback?: () => void) => unknown;
 
 interface Adopters {
@@ -31,6 +34,9 @@ class Handover {
 	readonly #tickets = new Set<number>();
 	#keys: readonly string[] = [];
 	#lastTicket = 0;
+	/** The host knows this worker as one that takes connections. */
+	#relayed = false;
+	#asked = false;
 
 	constructor(
 		private readonly app: string,
@@ -40,16 +46,29 @@ class Handover {
 		this.#send = process.send ? (process.send.bind(process) as Send) : null;
 	}
 
+	/** Connections on their way, and the host's answer to `leaving`: until that, a sibling's connection may still come here. */
 	get pending(): number {
-		return process.connected ? this.#tickets.size : 0;
+		return process.connected ? this.#tickets.size + (this.#asked ? 1 : 0) : 0;
 	}
 
 	announce(keys: string[]): void {
+		this.#relayed = process.connected && this.#send !== null;
 		this.#tell({ rollcall: 'joined', app: this.app, keys });
 	}
 
 	leaving(): void {
+		if (this.#relayed) this.#await();
 		this.#tell({ rollcall: 'leaving', app: this.app });
+	}
+
+	/** A host without a relay never answers. */
+	#await(): void {
+		this.#asked = true;
+		const late = (): void => {
+			this.#asked = false;
+			this.adopters.onMoved();
+		};
+		setTimeout(late, answerMs).unref();
 	}
 
 	#tell(message: WorkerMessage, handle?: TcpHandle, callback?: () => void): void {
@@ -76,6 +95,7 @@ class Handover {
 		const word = message as HostMessage;
 		switch (word.rollcall) {
 			case 'siblings':
+				this.#asked = false;
 				this.#keys = word.keys;
 				this.adopters.onMoved();
 				break;
