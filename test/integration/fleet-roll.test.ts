@@ -222,6 +222,41 @@ describe('a fleet of three', () => {
 		assert.equal(all.fleet('beta').clusterStatus().boot, 2);
 	});
 
+	it('restart takes each daemon down in turn, hands coordination over at the end, and boot proves it', async () => {
+		const all = await three({ lease: 1_000 });
+		const booted: string[] = [];
+		for (const node of all.nodes)
+			node.local.dies = () => {
+				booted.push(node.name);
+				setImmediate(() => void all.stop(node.name).then(() => all.startNode(node)));
+			};
+		const { id } = await all.fleet('alpha').startRollout({ ...request, type: 'restart', service: null });
+		await until(all.fleet('gamma'), ['rollout'], () => booted.length === 1, 'the first has gone');
+		await settled(all, id);
+		assert.deepEqual(booted, ['beta', 'gamma', 'alpha']);
+		for (const { name, local } of all.nodes) {
+			assert.equal(all.fleet(name).clusterStatus().boot, 2);
+			assert.deepEqual(
+				local.steps.map((step) => step.recovered),
+				[false, true],
+			);
+		}
+	});
+	/** The fleets are replaced under way, so each look is at those that run now. */
+	async function settled(all: TestFleet, id: string): Promise<void> {
+		const deadline = performance.now() + 30_000;
+		for (;;) {
+			const views = all.nodes.map((node) => node.fleet?.get(id));
+			if (views.every((view) => view?.state === 'completed')) return;
+			const text = JSON.stringify(
+				views.map((view) => [view?.state, view?.reason, view?.waiting_for, view?.nodes.map((one) => one.state)]),
+			);
+			assert.ok(performance.now() < deadline, text);
+			assert.ok(!views.some((view) => view?.state === 'halted' || view?.state === 'aborted'), text);
+			await new Promise((resolve) => setTimeout(resolve, 20));
+		}
+	}
+
 	it('clustering makes every link of each node anew and leaves workers alone', async () => {
 		const all = await three();
 		const before = all.nodes.map((node) => node.local.workers);

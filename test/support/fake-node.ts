@@ -16,12 +16,14 @@ export class FakeNode implements LocalNode {
 	workers: WorkerIdentity[];
 	stepMs = 20;
 	/** What the next steps come to. */
-	outcome: 'back' | 'refused' | 'failed' | 'never' | 'restart' = 'back';
+	outcome: 'back' | 'refused' | 'failed' | 'never' = 'back';
 	/** Thrown by the preflight when set. */
 	fault: Error | null = null;
 	/** While set, a step waits for it to settle before it does anything. */
 	hold: Promise<void> | null = null;
 	availability: Readiness['availability'] = null;
+	/** Called when a step of type restart ends this daemon. */
+	dies: (() => void) | null = null;
 	readonly steps: FakeStep[] = [];
 	readonly preflights: { service: string | null; app: string | null }[] = [];
 	#healthy: number;
@@ -73,15 +75,16 @@ export class FakeNode implements LocalNode {
 		step.onProgress(`0 of ${this.wanted} workers healthy`);
 		await this.hold;
 		await new Promise((resolve) => setTimeout(resolve, this.stepMs));
-		if (this.outcome === 'never' || (this.outcome === 'restart' && !step.recovered))
-			return new Promise(() => undefined);
+		const dies = step.spec.type === 'restart' && !step.recovered;
+		if (dies) this.dies?.();
+		if (dies || this.outcome === 'never') return new Promise(() => undefined);
 		const result = this.#finish(step.before);
 		told.endedAt = performance.now();
 		return result;
 	}
 
 	#finish(before: Snapshot): StepResult {
-		const outcome = this.outcome === 'restart' || this.outcome === 'never' ? 'back' : this.outcome;
+		const outcome = this.outcome === 'never' ? 'back' : this.outcome;
 		const replaced = before.workers.every((old) => !this.workers.some((one) => one.pid === old.pid));
 		if (outcome === 'back' && !(replaced && before.workers.length > 0)) this.workers = this.#newWorkers();
 		if (outcome === 'failed') this.healthy = 0;
@@ -93,7 +96,7 @@ export class FakeNode implements LocalNode {
 		return {
 			outcome,
 			before,
-			after: { boot: before.boot, links: [], configHash: null, workers },
+			after: { boot: 0, links: [], configHash: null, workers },
 			wanted: this.wanted,
 			oldGone: true,
 			cutOff: 0,
