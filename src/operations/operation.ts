@@ -23,3 +23,6 @@ export function operation<const Fields extends FieldSet>(row: {
 		...(follow ? { follow: (context, request) => follow(context, request as RequestOf<Fields>) } : {}),
 	};
 }
+
+/** Whose name a rollout carries, and an operator's word on it. */
+export const userOf = ({ caller }: OperationContext): string => caller.user ?? 'nobody';

@@ -1,14 +1,11 @@
 import type { RolloutRequest } from '../fleet/types.js';
 import type { OnFailure, Service } from '../rollout/types.js';
 import { countOrPercent, flag, optionalText, text, withOneFault } from './fields.js';
-import { operation } from './operation.js';
-import type { OperationContext } from './types.js';
+import { operation, userOf } from './operation.js';
 
 const restartMessage = 'Restarting HarperDB. This may take up to 60 seconds.';
 const services: readonly Service[] = ['http_workers', 'clustering_config', 'clustering'];
 const replicated = flag('Every node of the fleet, one after the other; otherwise this node alone.');
-
-const userOf = ({ caller }: OperationContext): string => caller.user ?? 'nobody';
 
 export const restartOperations = [
 	operation({

@@ -2,7 +2,7 @@ import { RollcallError } from '../errors.js';
 import type { RolloutView } from '../rollout/types.js';
 import { count, list, text } from './fields.js';
 import { jobOf } from './jobs.js';
-import { operation } from './operation.js';
+import { operation, userOf } from './operation.js';
 import { rolloutSchema } from './rollout-schema.js';
 import type { OperationContext } from './types.js';
 
@@ -68,7 +68,7 @@ export const rolloutOperations = [
 		fields: { id },
 		summary: 'Starts no further step; a running step finishes.',
 		answer: rolloutSchema,
-		handler: (context, request) => context.node.fleet.pause(find(context, request.id).id),
+		handler: (context, request) => context.node.fleet.pause(find(context, request.id).id, userOf(context)),
 	}),
 	operation({
 		name: 'resume_rollout',
@@ -76,7 +76,8 @@ export const rolloutOperations = [
 		fields: { id, skip: list({ summary: 'Nodes that stay as they are.' }) },
 		summary: 'Goes on with a paused or halted rollout.',
 		answer: rolloutSchema,
-		handler: (context, request) => context.node.fleet.resume(find(context, request.id).id, request.skip ?? []),
+		handler: (context, request) =>
+			context.node.fleet.resume(find(context, request.id).id, request.skip ?? [], userOf(context)),
 	}),
 	operation({
 		name: 'abort_rollout',
@@ -84,7 +85,7 @@ export const rolloutOperations = [
 		fields: { id },
 		summary: 'Ends a rollout: a running step finishes, the rest is skipped.',
 		answer: rolloutSchema,
-		handler: (context, request) => context.node.fleet.abort(find(context, request.id).id),
+		handler: (context, request) => context.node.fleet.abort(find(context, request.id).id, userOf(context)),
 	}),
 	operation({
 		name: 'admit_node',
@@ -92,8 +93,8 @@ export const rolloutOperations = [
 		fields: { node: text({ summary: 'The node that lost its state.' }) },
 		summary: 'Lets a node that lost its state vote and count again.',
 		answer: { type: 'object', properties: { message: { type: 'string' } } },
-		async handler({ node }, request) {
-			await node.fleet.admit(request.node);
+		async handler(context, request) {
+			await context.node.fleet.admit(request.node, userOf(context));
 			return { message: `Node '${request.node}' admitted` };
 		},
 	}),
