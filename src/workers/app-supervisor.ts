@@ -65,7 +65,11 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		for (const worker of this.workers) {
 			if (!own.some((row) => row.name === worker.id)) worker.pmId = null;
 		}
-		for (const row of own) this.listen(this.crew.adopt(row, this.app));
+		for (const row of own) {
+			const worker = this.listen(this.crew.adopt(row, this.app));
+			// Somebody was ending it when the connection broke off: that goes on.
+			if (row.status === 'stopping' || row.status === 'stopped' || row.status === 'errored') void this.endOn(worker);
+		}
 		for (const record of this.crew.parts.records.memory.workers) {
 			if (record.app !== this.app.name || this.crew.workers.has(record.id) || !isAlive(record)) continue;
 			this.listen(this.crew.adoptOrphan(record, record.release, this.app));
@@ -101,17 +105,14 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		return this.job(async () => {
 			this.app = app;
 			const old = before?.filter((one) => appOf(one.id) === app.name) ?? this.identities();
-			const oldIds = new Set(before ? old.filter(isAlive).map((one) => one.id) : this.workers.map((one) => one.id));
-			if (before && oldIds.size === 0 && this.readiness().healthy >= app.instances) return this.result(old, null);
-			const existing = this.workers.filter((worker) => !oldIds.has(worker.id) && worker.state !== 'failed');
-			this.crew.parts.records.memory.replacing[app.name] = old;
-			const outcome = await this.exchange(
-				this.workers.filter((worker) => oldIds.has(worker.id)),
-				existing,
-				app.instances,
-				deadlineMs,
-				onProgress,
+			const oldIds = new Set((before ? old : this.workers).map((one) => one.id));
+			const left = this.workers.filter((worker) => oldIds.has(worker.id));
+			if (before && left.length === 0 && this.readiness().healthy >= app.instances) return this.result(old, null);
+			const existing = this.workers.filter(
+				(one) => !oldIds.has(one.id) && one.state !== 'failed' && one.state !== 'draining',
 			);
+			this.crew.parts.records.memory.replacing[app.name] = old;
+			const outcome = await this.exchange(left, existing, app.instances, deadlineMs, onProgress);
 			return this.result(old, outcome);
 		});
 	}
@@ -149,12 +150,15 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	/** Brings the set to what is wanted after whatever happened while nobody looked. */
 	private async converge(): Promise<void> {
 		await this.untilLinked();
+		await this.takeOverServing();
 		const { replacing } = this.crew.parts.records.memory;
 		const half = replacing[this.app.name];
 		const orphans = this.workers.filter((worker) => worker.pmId === null && worker.isAlive);
-		const halfIds = new Set((half ?? []).filter(isAlive).map((one) => one.id));
+		const halfIds = new Set((half ?? []).map((one) => one.id));
 		const leaving = this.workers.filter((worker) => orphans.includes(worker) || halfIds.has(worker.id));
-		const staying = this.workers.filter((worker) => !leaving.includes(worker) && worker.state !== 'failed');
+		const stays = (worker: Worker) =>
+			!leaving.includes(worker) && worker.state !== 'failed' && worker.state !== 'draining';
+		const staying = this.workers.filter(stays);
 		const surplus = staying.slice(this.app.instances);
 		if (half || leaving.length > 0 || surplus.length > 0) {
 			const { deadlineMs, soakMs } = this.app.health;
@@ -174,11 +178,20 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		await this.startMissing();
 	}
 
+	private async endOn(worker: Worker): Promise<void> {
+		worker.set('draining');
+		await this.untilLinked();
+		await this.crew.drain(worker);
+	}
+
 	/** What was adopted gets a moment to answer, so that it is seen what serves already. */
 	private async untilLinked(): Promise<void> {
 		const { clock } = this.crew.parts;
 		const until = clock.now() + this.app.health.timeoutMs + 1_000;
 		while (clock.now() < until && this.workers.some((worker) => worker.isAlive && !worker.link)) await clock.sleep(10);
+	}
+
+	private async takeOverServing(): Promise<void> {
 		await Promise.all(
 			this.workers.map(async (worker) => {
 				if (worker.state !== 'starting' || !worker.link) return;
@@ -195,7 +208,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 
 	/** First start: each worker by itself, with PM2's back-off and the crash loop's limits when it will not stand. */
 	private async startMissing(): Promise<void> {
-		const missing = this.app.instances - this.workers.length;
+		const missing = this.app.instances - this.workers.filter((worker) => worker.state !== 'draining').length;
 		if (missing <= 0 || this.stopped) return;
 		const started = await Promise.all(
 			(await this.crew.reserve(missing)).map((id) =>
@@ -325,7 +338,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		void this.job(async () => {
 			if (!this.crew.workers.has(worker.id)) return;
 			const { deadlineMs, soakMs } = this.app.health;
-			const others = this.workers.filter((one) => one !== worker && one.state !== 'failed');
+			const others = this.workers.filter((one) => one !== worker && one.state !== 'failed' && one.state !== 'draining');
 			const outcome = await this.exchange(
 				[worker],
 				others,

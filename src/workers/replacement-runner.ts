@@ -1,5 +1,6 @@
 import { messageOf } from '../errors.js';
 import type { Crew } from './crew.js';
+import type { JoinResult } from './link.js';
 import { lastErrorLines } from './log-files.js';
 import {
 	describeReplacement,
@@ -21,6 +22,10 @@ export interface ReplacementOutcome {
 
 const tickMs = 25;
 const errorLinesMax = 20;
+/** How long a port is waited for that the old workers have just been told to leave. */
+const portPatienceMs = 3_000;
+const portRetryMs = 10;
+const ended = { ok: false, code: null, detail: 'its process ended' } as const;
 
 type Timeless = ReplacementEvent extends infer One ? (One extends { at: number } ? Omit<One, 'at'> : never) : never;
 
@@ -148,15 +153,37 @@ export class ReplacementRunner {
 
 	private async join(id: string): Promise<void> {
 		const worker = this.crew.workers.get(id);
-		const result = (await worker?.link?.join()) ?? { ok: false, detail: 'its process ended' };
+		let result = (await worker?.link?.join()) ?? ended;
+		if (worker && !result.ok && result.code === 'EADDRINUSE') result = await this.joinAfterOrphans(worker, result);
 		if (!worker || !result.ok) {
-			this.fall(id, result.ok ? 'its process ended' : `it could not join: ${result.detail}`);
+			this.fall(id, result.ok ? ended.detail : `it could not join: ${result.detail}`);
 			return;
 		}
 		worker.joined = true;
 		worker.healthy = true;
 		worker.set('serving');
 		this.dispatch({ event: 'joined', id });
+	}
+
+	/**
+	 * Workers whose host died hold the port, and the new host could not take it over from them: they have to stop
+	 * listening before the new ones can. That is the work of an instant, and they finish what is open all the same.
+	 */
+	private async joinAfterOrphans(worker: Worker, refused: JoinResult): Promise<JoinResult> {
+		const { clock, log } = this.crew.parts;
+		const orphans = [...this.crew.workers.values()].filter((one) => one.pmId === null && one.isAlive);
+		if (orphans.length === 0) return refused;
+		log.warn({ event: 'port_not_taken_over', worker: worker.id, orphans: orphans.map((one) => one.id) });
+		for (const orphan of orphans) {
+			if (orphan.state !== 'draining') void this.crew.drain(orphan);
+		}
+		const until = clock.now() + portPatienceMs;
+		let result = refused;
+		while (!result.ok && result.code === 'EADDRINUSE' && worker.link && clock.now() < until) {
+			await clock.sleep(portRetryMs);
+			result = await worker.link.join();
+		}
+		return result;
 	}
 
 	private async leave(id: string, how: (worker: Worker) => Promise<void>): Promise<void> {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { startLoad } from '../support/load.js';
 import { kill, lives, programs, Supervised, until } from '../support/supervised.js';
@@ -48,6 +50,21 @@ test('a worker host that dies while no control plane is there is made anew by th
 		await node.full();
 		const report = await load.stop();
 		assert.deepEqual({ lost: report.lost, failures: report.failures }, { lost: 0, failures: [] });
+	} finally {
+		await node.end();
+	}
+});
+
+test('where the listening sockets cannot be taken over, the new set joins as soon as the old ones have let go', async () => {
+	const node = await Supervised.start(programs.good);
+	try {
+		const { hostPid, pids } = node;
+		// What lies in the place of the meeting point keeps the new host from asking.
+		mkdirSync(join(node.home, 'w', 'host.lend'));
+		kill(hostPid, 'SIGKILL');
+		await until(() => !pids.some(lives), 30_000, 'the orphans to have drained');
+		await node.full();
+		assert.equal(await fetch(node.url).then((answer) => answer.status), 200);
 	} finally {
 		await node.end();
 	}

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,7 @@ import { isAlive, readProcessStat } from '../../src/system/process.js';
 import { createSupervisor } from '../../src/workers/supervisor.js';
 import type { ReplacementResult, Supervisor, WorkerApp } from '../../src/workers/types.js';
 
+const childEntry = fileURLToPath(new URL('./replacing-supervisor.js', import.meta.url));
 const hostEntry = fileURLToPath(new URL('./worker-host.js', import.meta.url));
 
 /** Apps of tests, as people write them. */
@@ -71,15 +73,22 @@ export class Supervised {
 	}
 
 	create(): Supervisor {
-		return createSupervisor({
-			apps: [this.app],
-			workerDir: this.workerDir,
-			stateDir: join(this.folder, 's'),
-			mode: 'own',
-			configFile: '',
-			logger: createLogger(process.env['TEST_LOG'] === undefined ? 'silent' : 'debug'),
-			hostCommand: [process.execPath, hostEntry, this.workerDir],
+		return createFor(this.app, this.folder);
+	}
+
+	/**
+	 * Starts a replacement in a process of its own and kills that by SIGKILL as soon as its progress matches; then a new
+	 * supervisor starts here. What it makes of it is the test's matter.
+	 */
+	async replaceAndDie(at: RegExp): Promise<void> {
+		await this.supervisor.detach();
+		const child = spawn(process.execPath, [childEntry, JSON.stringify({ app: this.app, folder: this.folder })], {
+			stdio: ['ignore', 'pipe', 'inherit'],
 		});
+		for await (const chunk of child.stdout) if (at.test(String(chunk))) break;
+		child.kill('SIGKILL');
+		this.supervisor = this.create();
+		await this.supervisor.start();
 	}
 
 	/** What a control plane that died and came again does. */
@@ -98,6 +107,19 @@ export class Supervised {
 		await this.supervisor.shutdown();
 		rmSync(this.folder, { recursive: true, force: true });
 	}
+}
+
+export function createFor(app: WorkerApp, folder: string): Supervisor {
+	const workerDir = join(folder, 'w');
+	return createSupervisor({
+		apps: [app],
+		workerDir,
+		stateDir: join(folder, 's'),
+		mode: 'own',
+		configFile: '',
+		logger: createLogger(process.env['TEST_LOG'] === undefined ? 'silent' : 'debug'),
+		hostCommand: [process.execPath, hostEntry, workerDir],
+	});
 }
 
 const plainApp: WorkerApp = {
