@@ -31,6 +31,12 @@ export interface FleetOptions {
 	clock?: Clock;
 }
 
+/** For measurements alone. */
+export interface FleetProbe {
+	/** Durations of the latest syncs of the record file in ms. */
+	recordSyncs(): readonly number[];
+}
+
 /** File name below the state folder. */
 export const recordsFile = 'records.log';
 
@@ -38,7 +44,7 @@ export const recordsFile = 'records.log';
  * Starts the fleet's side of this node: reads its records, counts the boot, listens and dials. Throws `configuration`
  * (a key, certificate or secret that cannot be used), `address_in_use`, `unavailable` (the record file).
  */
-export async function createFleet(options: FleetOptions): Promise<Fleet> {
+export async function createFleet(options: FleetOptions): Promise<Fleet & FleetProbe> {
 	const membership = readMembership(options.config);
 	const log = await openRecordLog(join(options.stateDir, recordsFile));
 	const fleet = new RunningFleet(options, membership, log);
@@ -51,7 +57,7 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
 	return fleet;
 }
 
-class RunningFleet extends EventEmitter<FleetEvents> implements Fleet {
+class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProbe {
 	readonly #clock: Clock;
 	readonly #links: Links;
 	readonly #shell: Shell;
@@ -173,6 +179,10 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet {
 	stores(): { table: string; record_count: number; table_size: number }[] {
 		const { entries, bytes } = this.log.size();
 		return [{ table: 'rollout_records', record_count: entries, table_size: bytes }];
+	}
+
+	recordSyncs(): readonly number[] {
+		return this.log.syncs();
 	}
 
 	async close(): Promise<void> {

@@ -1,0 +1,87 @@
+import { createFleet } from '../../src/fleet/fleet.js';
+import type { FleetConfig } from '../../src/fleet/membership.js';
+import type { RolloutRequest } from '../../src/fleet/types.js';
+import { createLogger } from '../../src/log.js';
+import { FakeNode } from './fake-node.js';
+
+/**
+ * A process with a real fleet and workers that are numbers, driven over its IPC channel. Times are ms on the machine's
+ * monotonic clock, so that those of several processes can be compared.
+ */
+export interface StubOptions {
+	config: FleetConfig;
+	stateDir: string;
+	stepMs: number;
+	firstPid: number;
+}
+
+export type StubCommand =
+	| { ask: 'roll'; request: RolloutRequest }
+	| { ask: 'syncs' }
+	| { ask: 'links' }
+	| { ask: 'cpu' };
+
+export type StubNews =
+	| { news: 'ready' }
+	| { news: 'links'; up: number }
+	| { news: 'began'; id: string; at: number }
+	| { news: 'ended'; id: string; at: number }
+	| { news: 'rollout'; id: string; state: string; coordinator: string; at: number }
+	| { news: 'answered'; id: string | null; error: string | null; at: number }
+	| { news: 'syncs'; durations: readonly number[] }
+	| { news: 'cpu'; micros: number };
+
+const at = (): number => Number(process.hrtime.bigint()) / 1e6;
+const tell = (news: StubNews): void => {
+	process.send?.(news);
+};
+
+const options = JSON.parse(process.argv[2] ?? '') as StubOptions;
+const local = new FakeNode(options.config.node.name, 2, options.firstPid);
+local.stepMs = options.stepMs;
+const execute = local.execute.bind(local);
+local.execute = async (step) => {
+	tell({ news: 'began', id: step.spec.id, at: at() });
+	const result = await execute(step);
+	tell({ news: 'ended', id: step.spec.id, at: at() });
+	return result;
+};
+
+const fleet = await createFleet({
+	config: options.config,
+	stateDir: options.stateDir,
+	version: '0.0.0',
+	local,
+	readConfig: () => options.config,
+	logger: createLogger('silent'),
+});
+const up = (): number => fleet.clusterStatus().nodes.filter((node) => node.link === 'up').length;
+fleet.on('link', () => tell({ news: 'links', up: up() }));
+fleet.on('rollout', ({ id, state, coordinator }) => tell({ news: 'rollout', id, state, coordinator, at: at() }));
+process.on('message', (command: StubCommand) => void obey(command));
+process.on('disconnect', () => void fleet.close().then(() => process.disconnect?.()));
+tell({ news: 'ready' });
+
+async function obey(command: StubCommand): Promise<void> {
+	switch (command.ask) {
+		case 'roll':
+			try {
+				const { id } = await fleet.startRollout(command.request);
+				tell({ news: 'answered', id, error: null, at: at() });
+			} catch (error) {
+				tell({ news: 'answered', id: null, error: String(error), at: at() });
+			}
+			return;
+		case 'syncs':
+			tell({ news: 'syncs', durations: fleet.recordSyncs() });
+			return;
+		case 'links':
+			tell({ news: 'links', up: up() });
+			return;
+		case 'cpu': {
+			const { user, system } = process.cpuUsage();
+			tell({ news: 'cpu', micros: user + system });
+			return;
+		}
+	}
+}
