@@ -171,7 +171,6 @@ class ControlPlane {
 	async #openFleet(): Promise<Fleet> {
 		const { config, underSystemd, logger } = this.surroundings;
 		const local = createLocalNode({
-			node: config.node.name,
 			supervisor: this.#supervisor,
 			standing: this.#standing,
 			started: this.#workersStarted,

@@ -9,7 +9,6 @@ type Step = Parameters<LocalNode['execute']>[0];
 
 /** What the local node needs of the composition root. */
 export interface LocalNodeParts {
-	node: string;
 	supervisor: Supervisor;
 	/** Resolves when the supervisor has given every app its first chance. */
 	started: Promise<void>;
@@ -48,18 +47,18 @@ function readinessOf(parts: LocalNodeParts): Readiness {
 	};
 }
 
-/** The wanted apps of the file; `unavailable` names node and key when the file does not check or has no such app. */
+/** The wanted apps of the file; `unavailable` when the file does not check or has no such app; the fleet names the node. */
 function readWanted(parts: LocalNodeParts, app: string | null): WorkerApp[] {
 	let apps: WorkerApp[];
 	try {
 		apps = parts.readApps();
 	} catch (cause) {
 		const text = cause instanceof Error ? cause.message : String(cause);
-		throw new RollcallError('unavailable', `${parts.node}: the configuration does not check: ${text}`, {}, { cause });
+		throw new RollcallError('unavailable', `the configuration does not check: ${text}`, {}, { cause });
 	}
 	if (app !== null && !apps.some(({ name }) => name === app)) {
 		const known = apps.map(({ name }) => name).join(', ') || 'none';
-		throw new RollcallError('unavailable', `${parts.node}: http_workers has no app '${app}'; it has: ${known}.`);
+		throw new RollcallError('unavailable', `http_workers has no app '${app}'; it has: ${known}.`);
 	}
 	return apps;
 }

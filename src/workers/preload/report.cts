@@ -17,11 +17,14 @@ class Reporter {
 
 	start(): void {
 		if (this.#timer !== null || !(this.intervalMs > 0)) return;
-		this.#before = perf.performance.eventLoopUtilization();
 		this.#delay = perf.monitorEventLoopDelay({ resolution: delayResolutionMs });
 		this.#delay.enable();
 		this.#timer = setInterval(() => this.publish(this.#measure()), this.intervalMs);
 		this.#timer.unref();
+		// Whoever begins to listen learns at once how it stands, and not only an interval later.
+		setImmediate(() => {
+			if (this.#timer !== null) this.publish(this.#measure());
+		});
 	}
 
 	stop(): void {
