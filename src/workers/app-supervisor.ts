@@ -246,6 +246,11 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		const inPlace = !isNode(this.app);
 		const slots = new Map(fresh.map((id, index) => [id, inPlace ? (this.slotOf(olds[index]) ?? index) : index]));
 		for (const worker of unproven) worker.inReplacement = true;
+		const previous = olds.map((worker) => ({
+			app: worker.app,
+			release: worker.release,
+			slot: this.slotOf(worker) ?? 0,
+		}));
 		const runner = new ReplacementRunner(
 			this.crew,
 			this.app,
@@ -269,9 +274,23 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 			},
 		);
 		const outcome = await runner.run(deadlineMs);
+		if (inPlace && outcome.outcome !== 'back') await this.putBack(previous);
 		delete this.crew.parts.records.memory.replacing[this.app.name];
 		await this.crew.parts.records.save();
 		return outcome;
+	}
+
+	/** A program that was replaced in place left before its successor failed: its place is filled by the release it had. */
+	private async putBack(previous: readonly { app: WorkerApp; release: string; slot: number }[]): Promise<void> {
+		const taken = new Set(this.workers.filter((one) => one.state !== 'failed').map((one) => this.slotOf(one)));
+		const missing = previous.filter(({ slot }) => !taken.has(slot)).slice(0, this.app.instances - taken.size);
+		const ids = await this.crew.reserve(missing.length);
+		await Promise.all(
+			missing.map(async ({ app, release, slot }, index) => {
+				const worker = await this.crew.start(ids[index] ?? '', { ...app, script: release }, slot);
+				await this.firstChance(this.listen(worker));
+			}),
+		).catch((error: unknown) => this.say('release_not_put_back', messageOf(error)));
 	}
 
 	private result(before: readonly WorkerIdentity[], outcome: ReplacementOutcome | null): ReplacementResult {

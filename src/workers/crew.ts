@@ -6,7 +6,7 @@ import type { Logger } from '../log.js';
 import { isAlive } from '../system/process.js';
 import type { Clock } from './clock.js';
 import { approvalPath, farewellMs, type PreloadSettings, preloadVariable } from './control.js';
-import { plainEnvironment } from './environment.js';
+import { plainEnvironmentOf } from './environment.js';
 import { isShared } from './home.js';
 import type { HostLink } from './host-link.js';
 import { workerLogPaths } from './log-files.js';
@@ -114,11 +114,16 @@ export class Crew {
 	 */
 	async drain(worker: Worker): Promise<void> {
 		worker.set('draining');
+		if (worker.port !== null) {
+			// It stops accepting as soon as it is told, and nobody stands in for it on its port.
+			worker.joined = false;
+			this.parts.changed();
+		}
 		const answers = await Promise.race([
 			worker.status().then((status) => status !== null),
 			this.parts.clock.sleep(answerTimeoutMs).then(() => false),
 		]);
-		if (!answers && worker.port === null) return this.end(worker);
+		if (!answers && isNode(worker.app)) return this.end(worker);
 		await this.untilGone(worker, () => void worker.link?.drain(worker.app.drainTimeoutMs));
 	}
 
@@ -231,7 +236,7 @@ export class Crew {
 			interpreter: app.interpreter,
 			nodeArgs: node ? ['--require', preloadFile] : [],
 			env: {
-				...(node ? { [preloadVariable]: JSON.stringify(settings) } : plainEnvironment(process.env)),
+				...(node ? { [preloadVariable]: JSON.stringify(settings) } : plainEnvironmentOf(app.user, process.env)),
 				...(worker.port === null ? {} : { PORT: String(worker.port) }),
 				...app.env,
 			},

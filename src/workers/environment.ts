@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 
@@ -16,6 +17,17 @@ export function plainEnvironment(from: NodeJS.ProcessEnv): Environment {
 	clean['PATH'] ??= `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`;
 	clean['HOME'] ??= userInfo().homedir;
 	return clean;
+}
+
+/** The same for a program that runs as another user: its home and name are that user's. */
+export function plainEnvironmentOf(user: string | null, from: NodeJS.ProcessEnv): Environment {
+	const clean = plainEnvironment(from);
+	if (user === null || user === userInfo().username) return clean;
+	const home = readFileSync('/etc/passwd', 'utf8')
+		.split('\n')
+		.map((line) => line.split(':'))
+		.find(([name]) => name === user)?.[5];
+	return { ...clean, USER: user, LOGNAME: user, HOME: home ?? '/' };
 }
 
 /**

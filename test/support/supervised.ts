@@ -30,12 +30,19 @@ export class Supervised {
 		readonly port: number,
 		public app: WorkerApp,
 	) {
-		this.app = { ...app, script: this.link, cwd: this.folder, env: { PORT: String(port), ...app.env } };
+		this.app = {
+			...app,
+			script: this.link,
+			cwd: this.folder,
+			env: { ...(app.ports.length > 0 ? {} : { PORT: String(port) }), ...app.env },
+		};
 		this.supervisor = this.create();
 	}
 
 	static async start(program: string, settings: Partial<WorkerApp> = {}): Promise<Supervised> {
-		const supervised = new Supervised(await freePort(), { ...plainApp, ...settings });
+		const port = await freePort();
+		const ports = settings.interpreter === undefined ? [] : [port];
+		const supervised = new Supervised(port, { ...plainApp, ports, ...settings });
 		supervised.release(program);
 		await supervised.supervisor.start();
 		return supervised;

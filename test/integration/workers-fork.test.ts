@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { describe, test } from 'node:test';
+import { kill, lives, Supervised, until } from '../support/supervised.js';
+
+const python = (answer: string, before = '') => `
+import os, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+${before}
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = ('${answer} ' + str(os.getpid()) + ' ' + ' '.join(os.environ)).encode()
+        self.send_response(200)
+        self.send_header('content-length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args): pass
+ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
+`;
+const health = { path: '/', timeoutMs: 2_000, deadlineMs: 10_000, soakMs: 200, intervalMs: 200, failures: 2 };
+
+describe('programs that are not Node', () => {
+	test('each instance has a port of its own, and they are replaced one after the other, never both at once', async () => {
+		const node = await Supervised.start(python('one'), { interpreter: 'python3', health });
+		try {
+			const ask = async (port: number) => (await fetch(`http://127.0.0.1:${port}/`)).text();
+			const before = node.pids;
+			for (const port of [node.port, node.port + 1]) assert.match(await ask(port), /^one /);
+			assert.equal((await ask(node.port)).includes('ROLLCALL'), false);
+			const counts: number[] = [];
+			node.supervisor.on('readiness', ([web]) => counts.push(web?.healthy ?? 0));
+			node.release(python('two'), 'py');
+			const result = await node.replace();
+			assert.equal(result.outcome, 'back', result.reason ?? '');
+			assert.ok(Math.min(...counts) >= 1, counts.join(' '));
+			assert.ok(before.every((pid) => !lives(pid)));
+			for (const port of [node.port, node.port + 1]) assert.match(await ask(port), /^two /);
+		} finally {
+			await node.end();
+		}
+	});
+
+	test('a release that cannot start is refused, and what ran before runs again', async () => {
+		const node = await Supervised.start(python('one'), { interpreter: 'python3', health });
+		try {
+			node.release(python('two', `raise SystemExit('no such module')`), 'py');
+			const result = await node.replace();
+			assert.equal(result.outcome, 'refused', result.reason ?? '');
+			assert.match(result.reason ?? '', /no such module/);
+			await node.full();
+			for (const port of [node.port, node.port + 1]) {
+				assert.match(await (await fetch(`http://127.0.0.1:${port}/`)).text(), /^one /);
+			}
+		} finally {
+			await node.end();
+		}
+	});
+
+	test('a crash and a freeze are noticed, and the program comes back', async () => {
+		const node = await Supervised.start(python('one'), {
+			interpreter: 'python3',
+			instances: 1,
+			health,
+			drainTimeoutMs: 500,
+		});
+		try {
+			const [first] = node.pids;
+			const crashed = once(node.supervisor, 'crashed');
+			kill(first, 'SIGKILL');
+			await crashed;
+			await node.full();
+			const [second] = node.pids;
+			assert.notEqual(second, first);
+			kill(second, 'SIGSTOP');
+			await until(() => !lives(second ?? 0), 30_000, 'the frozen program to be ended');
+			await node.full();
+			assert.equal(node.pids.length, 1);
+		} finally {
+			await node.end();
+		}
+	});
+});
