@@ -54,18 +54,21 @@ async function lastView(
 ): Promise<RolloutView> {
 	let heardAt: number | null = null;
 	let retryMs = retryFirstMs;
+	let isAway = false;
 	for (;;) {
 		try {
 			for await (const view of client.changes(id, signal)) {
 				heardAt = performance.now();
 				retryMs = retryFirstMs;
+				isAway = false;
 				progress.show(view);
 				if (isOver(view.state)) return view;
 			}
 		} catch (error) {
 			if (signal.aborted || heardAt === null || !mayPass(error)) throw error;
 			if (performance.now() - heardAt > awayMaxMs) throw error;
-			progress.say(`The daemon at ${client.where} is away; trying again.`);
+			if (!isAway) progress.say(`The daemon at ${client.where} is away; trying again.`);
+			isAway = true;
 		}
 		await delay(retryMs, undefined, { signal });
 		retryMs = Math.min(retryMaxMs, retryMs * 2);

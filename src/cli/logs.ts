@@ -12,6 +12,8 @@ interface LogFile {
 	app: string;
 	stream: 'out' | 'error';
 	path: string;
+	/** ms since 1970: the last line. Whatever was written last is shown last. */
+	writtenAt: number;
 }
 
 /** How much of a file's end is looked at for its last lines. */
@@ -30,7 +32,9 @@ export async function logs(
 	}
 	const { workerDir } = await readPlaces(options.config ?? null, process.env);
 	const folders = logFolders(workerDir);
-	const files = folders.flatMap((folder) => logFiles(folder, app));
+	const files = folders
+		.flatMap((folder) => logFiles(folder, app))
+		.sort((one, other) => one.writtenAt - other.writtenAt);
 	if (files.length === 0 && options.follow !== true) {
 		const what = app === undefined ? 'No worker has' : `No worker of '${app}' has`;
 		throw new RollcallError('not_found', `${what} a log file below ${workerDir}.`);
@@ -60,7 +64,7 @@ function logFolders(workerDir: string): string[] {
 function logFiles(folder: string, app: string | undefined): LogFile[] {
 	let names: string[];
 	try {
-		names = readdirSync(folder).sort();
+		names = readdirSync(folder);
 	} catch (error) {
 		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
 		throw new RollcallError('forbidden', `${folder} cannot be read: ${messageOf(error)}.`, {}, { cause: error });
@@ -78,7 +82,10 @@ const isOf = (file: LogFile, app: string | undefined) => app === undefined || fi
 function logFile(folder: string, name: string): LogFile | null {
 	const [, worker, app, stream] = /^((.+)-\d+)-(out|error)\.log$/.exec(name) ?? [];
 	if (worker === undefined || app === undefined) return null;
-	return { worker, app, stream: stream === 'error' ? 'error' : 'out', path: join(folder, name) };
+	const path = join(folder, name);
+	const stat = statSync(path, { throwIfNoEntry: false });
+	if (stat === undefined) return null;
+	return { worker, app, stream: stream === 'error' ? 'error' : 'out', path, writtenAt: stat.mtimeMs };
 }
 
 /** Reads one file on from where it was; a file that was cut or put aside is read from its beginning. */

@@ -43,12 +43,22 @@ export async function readSocketPath(file: string | null, env: NodeJS.ProcessEnv
  * Loading the YAML library takes longer than asking the daemon. A file whose only line about the socket is a plain
  * `runtime_dir: /path`, as it mostly is, is understood without; null if this one is not so.
  */
-function plainDocument(text: string): Record<string, string> | null {
+function plainDocument(text: string): unknown {
+	// JSON is YAML too, and read by Node itself.
+	if (text.startsWith('{')) return parseJson(text);
 	const lines = text.split(/\r?\n/).map((line) => line.replace(/(^|\s)#.*$/, '').trimEnd());
 	const concerned = lines.filter((line) => /runtime_dir|socket|\\/.test(line));
 	if (concerned.length === 0) return {};
 	const path = concerned.length === 1 ? /^runtime_dir: ([\w./-]+)$/.exec(concerned[0] ?? '')?.[1] : undefined;
 	return path === undefined ? null : { runtime_dir: path };
+}
+
+function parseJson(text: string): unknown {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return null;
+	}
 }
 
 type PathReader = (fallback: string, ...keys: string[]) => string;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -17,8 +17,10 @@ beforeEach(() => {
 	const file = join(folder, 'c.yaml');
 	writeFileSync(file, 'worker_dir: workers\n', { mode: 0o600 });
 	config = ['--config', file];
-	writeFileSync(join(logs, 'web-1-out.log'), 'one\ntwo\nthree\n');
 	writeFileSync(join(logs, 'web-1-error.log'), 'bad\u001b[31m\n');
+	writeFileSync(join(logs, 'web-1-out.log'), 'one\ntwo\nthree\n');
+	utimesSync(join(logs, 'web-1-error.log'), 1, 1);
+	utimesSync(join(logs, 'web-1-out.log'), 2, 2);
 	writeFileSync(join(logs, 'web-api-2-out.log'), 'other app\n');
 	writeFileSync(join(logs, 'host.log'), 'not a worker\n');
 });

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { logLineShape, stopShape } from '../../src/cli/shapes.js';
+import type { LockHolder } from '../../src/lock.js';
+import { isAlive, readProcessStat } from '../../src/system/process.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
+
+const slowApp = fileURLToPath(new URL('../support/apps/slow.cjs', import.meta.url));
+let fleet: RealFleet;
+let node: RealNode;
+
+beforeEach(async () => {
+	fleet = await makeFleet([{ name: 'alpha' }]);
+	[node] = fleet.nodes as [RealNode];
+	const { app } = node.ports;
+	const web = { name: 'web', script: slowApp, instances: 2, env: { PORT: String(app) }, health: { soak: '100ms' } };
+	node.configure({ http_workers: [web] });
+	await fleet.start();
+});
+afterEach(() => fleet.end());
+
+/** The status of an answer that takes so long; `begun` resolves once the app has it. */
+function ask(url: string): { begun: Promise<void>; status: Promise<number | undefined> } {
+	let begin = () => {};
+	const begun = new Promise<void>((resolve) => {
+		begin = resolve;
+	});
+	const status = new Promise<number | undefined>((resolve, reject) => {
+		const asked = get(url, { agent: false }, (response) => {
+			begin();
+			response.resume().once('end', () => resolve(response.statusCode));
+			response.once('error', reject);
+		});
+		asked.once('error', reject);
+	});
+	return { begun, status };
+}
+
+const hostOf = (of: RealNode): LockHolder => JSON.parse(readFileSync(join(of.workerDir, 'self', 'lock'), 'utf8'));
+
+test('stop lets open requests finish, and when it returns daemon, worker host and workers are gone', async () => {
+	const pids = (await node.workers()).map(({ pid }) => pid ?? 0);
+	const processes = [hostOf(node), ...pids.map((pid) => ({ pid, started: readProcessStat(pid)?.started ?? 0 }))];
+	const slow = ask(`${node.appUrl}?ms=1500`);
+	await slow.begun;
+	const { code, stdout, stderr } = await rollcall(['stop', '--config', node.configFile, '--json']);
+	assert.equal(code, 0, stderr);
+	assert.equal(await slow.status, 200);
+	const { stopped } = stopShape.parse(JSON.parse(stdout));
+	assert.deepEqual(
+		stopped.map(({ what, killed }) => [what, killed]),
+		[
+			['daemon', false],
+			['worker host', false],
+		],
+	);
+	assert.deepEqual(processes.filter(isAlive), []);
+	assert.equal((await rollcall(['workers', '--config', node.configFile])).code, 4);
+});
+
+test('workers that outlived both daemon and worker host are drained and ended too', async () => {
+	const pids = (await node.workers()).map(({ pid }) => pid ?? 0);
+	const processes = pids.map((pid) => ({ pid, started: readProcessStat(pid)?.started ?? 0 }));
+	const slow = ask(`${node.appUrl}?ms=1500`);
+	await slow.begun;
+	await node.kill('SIGKILL');
+	const host = hostOf(node);
+	process.kill(host.pid, 'SIGKILL');
+	await waitFor('the worker host to be gone', () => !isAlive(host));
+	assert.equal(processes.filter(isAlive).length, 2);
+	const { code, stdout, stderr } = await rollcall(['stop', '--config', node.configFile, '--json']);
+	assert.equal(code, 0, stderr);
+	assert.equal(await slow.status, 200);
+	const { stopped } = stopShape.parse(JSON.parse(stdout));
+	assert.deepEqual(
+		stopped.map(({ what, pid, killed }) => [what, pid, killed]),
+		pids.map((pid) => ['worker', pid, false]),
+	);
+	assert.deepEqual(processes.filter(isAlive), []);
+});
+
+test('logs shows what real workers write, each line with its worker', async () => {
+	await waitFor('both workers to have written', async () => {
+		const { code, stdout } = await rollcall(['logs', 'web', '--config', node.configFile, '--json']);
+		assert.equal(code, 0);
+		const lines = stdout
+			.trimEnd()
+			.split('\n')
+			.filter(Boolean)
+			.map((line) => logLineShape.parse(JSON.parse(line)));
+		const said = lines.filter(({ line }) => line.startsWith('listening')).map(({ worker }) => worker);
+		return said.includes('web-1') && said.includes('web-2');
+	});
+});
