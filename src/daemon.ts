@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { toWorkerApps } from './config/apps.js';
 import { isUnderSystemd, type LoadedConfig, loadConfig } from './config/load.js';
+import { Certificates } from './daemon/certificates.js';
 import { ensureFolder } from './daemon/folders.js';
 import { createLocalNode } from './daemon/local-node.js';
 import { observe } from './daemon/observe.js';
@@ -102,6 +103,7 @@ class ControlPlane {
 	readonly #statuses = new Statuses();
 	readonly #standing: Standing;
 	readonly #supervisor: Supervisor;
+	readonly #certificates: Certificates;
 	readonly #workersStarted: Promise<void>;
 	#fleet: Fleet | null = null;
 	#server: Server | null = null;
@@ -126,6 +128,8 @@ class ControlPlane {
 			logger: logger.child({ room: 'workers' }),
 		});
 		this.#standing = new Standing(this.#statuses, () => this.#supervisor.readiness());
+		this.#certificates = new Certificates(config, logger.child({ room: 'certificates' }));
+		this.#closers.push(() => this.#certificates.close());
 	}
 
 	get addresses(): Partial<Server['addresses']> {
@@ -184,6 +188,7 @@ class ControlPlane {
 			version: this.#version,
 			local,
 			readConfig: () => this.#readConfig(),
+			onApplied: ({ cluster, tlsFiles }) => this.#certificates.clusterUses(tlsFiles, cluster?.tls ?? null),
 			logger: logger.child({ room: 'fleet' }),
 		});
 		this.#fleet = fleet;
@@ -223,7 +228,7 @@ class ControlPlane {
 			settings: config.operations_api,
 			node: { fleet, workers: this.#supervisor, statuses: this.#statuses, users, logins, tokens, system },
 			logins,
-			readiness: () => this.#standing.facts(),
+			readiness: () => this.#standing.facts(this.#certificates.notes()),
 			metrics: () => this.#metrics.text(),
 			observe: ({ operation, status, ms }) => this.#metrics.operation(operation ?? 'unknown', status, ms / 1000),
 			logger: logger.child({ room: 'server' }),

@@ -29,6 +29,7 @@ Act
 Set up
   init                      write a configuration, from flags or questions
   validate                  check a configuration
+  ca init|issue NODE        the fleet's own certificate authority
   install, uninstall        put it on this host as a service, or take it away
   daemon                    run the control plane in the foreground
   worker-host               run one app user's worker host in the foreground

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import type { AuthorityOptions } from './authority.js';
 import { mainHelp } from './help.js';
 import type { InitFlags } from './init.js';
 import { configFileDefault } from './places.js';
@@ -168,6 +169,7 @@ function addSetup(build: Builder): void {
 	);
 	addInit(build);
 	addInstall(build);
+	addAuthority(build);
 }
 
 function addInit(build: Builder): void {
@@ -223,6 +225,30 @@ function addInstall(build: Builder): void {
 		)
 		.option(...dryRun)
 		.option('--purge', 'configuration, state and user too');
+}
+
+function addAuthority(build: Builder): void {
+	const authority = build.group('ca', "the fleet's own certificate authority");
+	const module = () => import('./authority.js');
+	authority
+		.add<AuthorityOptions>('init', 'make the authority', ['rollcall ca init --dir fleet-ca'], async (context) =>
+			(await module()).init(context),
+		)
+		.requiredOption('--dir <folder>', 'folder of the authority, of mode 0700; made if it is not there')
+		.option('--days <number>', 'how long it is valid', '3650')
+		.option('--force', 'replace an authority that is there; no certificate of the old one counts any more');
+	const issue = ['rollcall ca issue alpha --dir fleet-ca', 'rollcall ca issue alpha --dir fleet-ca --out alpha/tls'];
+	authority
+		.add<AuthorityOptions & { out?: string }>(
+			'issue <node>',
+			'make a key and a certificate for one node',
+			issue,
+			async (context, node) => (await module()).issue(context, node ?? ''),
+		)
+		.requiredOption('--dir <folder>', 'folder of the authority')
+		.option('--out <folder>', 'where ca.pem, cert.pem and key.pem go (default: NODE in the folder of the authority)')
+		.option('--days <number>', 'how long it is valid, at most as long as the authority', '365')
+		.option('--force', 'replace a key and a certificate that are there');
 }
 
 /** Any other first word is an operation. */

@@ -128,6 +128,19 @@ export const initShape = z.object({
 	secret_file: orNull(text),
 });
 
+const certificate = {
+	cert: text,
+	key: text,
+	serial: text,
+	fingerprint256: text,
+	valid_from: moment,
+	valid_to: moment,
+};
+
+export const caInitShape = z.object({ authority: text, ...certificate });
+
+export const caIssueShape = z.object({ node: text, ca: text, ...certificate, authority_valid_to: moment });
+
 /** One of these a line. */
 export const logLineShape = z.object({ app: text, worker: text, stream: z.enum(['out', 'error']), line: text });
 
@@ -152,6 +165,8 @@ export const resultShapes = {
 	stop: stopShape,
 	validate: validateShape,
 	init: initShape,
+	'ca init': caInitShape,
+	'ca issue': caIssueShape,
 } as const;
 
 /** Each line on stderr. */

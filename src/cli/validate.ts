@@ -1,4 +1,5 @@
 import { loadConfig } from '../config/load.js';
+import { readMembership } from '../fleet/membership.js';
 import { configFileDefault } from './places.js';
 import type { Context } from './program.js';
 import { writeResult } from './terminal.js';
@@ -8,6 +9,8 @@ import { count } from './words.js';
 export async function validate({ options, terminal }: Context): Promise<number> {
 	// An operator's shell checks what is meant for the units: there `user:` is possible.
 	const config = loadConfig({ file: options.config ?? configFileDefault, env: process.env, underSystemd: true });
+	// Keys and certificates are looked into as well: whether they are there says little about whether they fit.
+	readMembership(config);
 	const document = {
 		valid: true,
 		file: config.source.file,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
+import { assertInDate } from '../config/certificates.js';
 import { RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { CoreRequest, PeerMessage } from '../rollout/protocol.js';
@@ -27,6 +28,8 @@ export interface FleetOptions {
 	local: LocalNode;
 	/** Reads the configuration file again for the service clustering_config; throws with key and fault. */
 	readConfig(): FleetConfig | Promise<FleetConfig>;
+	/** Told at the start, and whenever clustering_config has put another reading in force. */
+	onApplied?(membership: Membership): void;
 	logger: Logger;
 	clock?: Clock;
 }
@@ -104,6 +107,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 	async start(): Promise<void> {
 		const { damage } = this.log;
 		this.#listen();
+		this.options.onApplied?.(this.membership);
 		await this.#shell.start(this.log.recovered, damage?.forgotten ?? false);
 		await this.#links.start();
 		if (!damage) return;
@@ -280,8 +284,12 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 		if ((next.cluster === null) !== (before.cluster === null))
 			throw new RollcallError('unavailable', 'cluster: was added or taken out as a whole: restart this node.');
 		if (!next.cluster) return;
+		// The one in use stays until a better one is there: what has expired would cut this node off with its next link.
+		const { tls } = next.cluster;
+		if (tls && tls.cert !== before.cluster?.tls?.cert) assertInDate(tls, this.#clock.wall());
 		await this.#links.reconfigure(next.cluster);
 		this.membership = next;
+		this.options.onApplied?.(next);
 		this.#shell.tell({ kind: 'members', members: next.members, memberHash: next.memberHash });
 	}
 

@@ -1,10 +1,10 @@
+import { assertBelongTogether, type TlsMaterial } from '../config/certificates.js';
 import { clusterHash, memberHash, members, readClusterSecret } from '../config/cluster.js';
 import { FileRefused, readTrustedFile } from '../config/files.js';
 import type { ClusterConfig, Config } from '../config/schema.js';
 import { RollcallError } from '../errors.js';
 import type { Member } from '../rollout/protocol.js';
 import type { NodeName } from '../rollout/types.js';
-import type { TlsMaterial } from './websocket.js';
 
 /** The part of the configuration that the fleet lives by. */
 export type FleetConfig = Pick<Config, 'node' | 'cluster' | 'rollout'>;
@@ -18,6 +18,8 @@ export interface Membership {
 	/** Over everything applied, contents of files included; null without `cluster:`. */
 	configHash: string | null;
 	cluster: Cluster | null;
+	/** Where the key material of `cluster` was read. */
+	tlsFiles: NonNullable<ClusterConfig['tls']> | null;
 }
 
 /** What links need to find the peers and to prove who is who. */
@@ -40,6 +42,7 @@ export function readMembership(config: FleetConfig): Membership {
 		memberHash: memberHash(names),
 		configHash: clusterHash(config),
 		cluster: config.cluster ? readCluster(config.node.name, config.cluster) : null,
+		tlsFiles: config.cluster?.tls ?? null,
 	};
 }
 
@@ -49,14 +52,19 @@ function readCluster(self: NodeName, config: ClusterConfig): Cluster {
 		listen: { host: config.listen.host, port: config.listen.port },
 		peers: config.peers.filter((peer) => peer.name !== self).map(({ name, url }) => ({ name, url })),
 		secret: secretFile === undefined ? null : named('secret_file', () => Buffer.from(readClusterSecret(secretFile))),
-		tls: tls
-			? {
-					ca: named('tls.ca', () => readTrustedFile(tls.ca, 'open')),
-					cert: named('tls.cert', () => readTrustedFile(tls.cert, 'open')),
-					key: named('tls.key', () => readTrustedFile(tls.key, 'secret')),
-				}
-			: null,
+		tls: tls ? readMaterial(self, tls) : null,
 	};
+}
+
+/** Files that could not prove this node to its peers are refused here, where key and fault can be named. */
+function readMaterial(self: NodeName, tls: NonNullable<ClusterConfig['tls']>): TlsMaterial {
+	const material = {
+		ca: named('tls.ca', () => readTrustedFile(tls.ca, 'open')),
+		cert: named('tls.cert', () => readTrustedFile(tls.cert, 'open')),
+		key: named('tls.key', () => readTrustedFile(tls.key, 'secret')),
+	};
+	assertBelongTogether(self, material);
+	return material;
 }
 
 function named<T>(key: string, read: () => T): T {

@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { type PeerCertificate, TLSSocket } from 'node:tls';
 import { type ClientOptions, WebSocket, WebSocketServer, type ServerOptions } from 'ws';
+import { nameInCertificate, type TlsMaterial } from '../config/certificates.js';
 import { messageOf, RollcallError } from '../errors.js';
 
 /** The one file that knows ws. What it hands out is a {@link Channel}: text frames, in order, both ways. */
@@ -27,13 +28,6 @@ export interface ChannelListener {
 	pong(text: string): void;
 	/** Once, whatever ended it. */
 	closed(reason: string): void;
-}
-
-/** Key material of one node, as PEM text. */
-export interface TlsMaterial {
-	ca: string;
-	cert: string;
-	key: string;
 }
 
 export interface Listener {
@@ -288,15 +282,4 @@ function ignoreError(): void {}
 
 function remoteOf(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
 	return `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
-}
-
-/** The node that a certificate speaks for: its common name and its subject alternative names must hold one name in all. */
-export function nameInCertificate(certificate: Partial<PeerCertificate>): string | null {
-	const names = new Set<string>();
-	const common: unknown = certificate.subject?.CN;
-	if (common !== undefined) names.add(`DNS:${String(common)}`);
-	if (certificate.subjectaltname) for (const name of certificate.subjectaltname.split(', ')) names.add(name);
-	const [only, ...others] = names;
-	if (only === undefined || others.length > 0) return null;
-	return /^DNS:([a-z0-9-]{1,63})$/.exec(only)?.[1] ?? null;
 }

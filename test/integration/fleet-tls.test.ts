@@ -1,29 +1,45 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { connect, type ConnectionOptions } from 'node:tls';
+import { connect, type ConnectionOptions, createServer, type TlsOptions, type TLSSocket } from 'node:tls';
+import type { TlsMaterial } from '../../src/config/certificates.js';
 import type { Links } from '../../src/fleet/links.js';
 import type { Cluster } from '../../src/fleet/membership.js';
-import type { TlsMaterial } from '../../src/fleet/websocket.js';
 import { TestAuthority } from '../support/authority.js';
 import { makeLinks, testClusters, until } from '../support/links.js';
+import { waitFor } from '../support/nodes.js';
 
 describe('links with certificates', () => {
 	const folder = mkdtempSync(join(tmpdir(), 'rc-tls-'));
-	const opened: Links[] = [];
+	const opened: { close(): unknown }[] = [];
 	let authority: TestAuthority;
 	let foreign: TestAuthority;
+	let alphas: TlsMaterial;
+	let betas: TlsMaterial;
+	/** What somebody may hold who shall not pass for beta. */
+	const strangers: Record<string, TlsMaterial> = {};
 
-	before(() => {
-		authority = new TestAuthority(folder);
-		foreign = new TestAuthority(folder, 'foreign');
+	before(async () => {
+		[authority, foreign] = await Promise.all([TestAuthority.make(folder), TestAuthority.make(folder)]);
+		alphas = (await authority.issue('alpha')).material;
+		betas = (await authority.issue('beta')).material;
+		const { ca } = alphas;
+		strangers['of another node'] = (await authority.issue('delta')).material;
+		strangers['expired'] = (await authority.issue('beta', -1)).material;
+		strangers['with two names'] = authority.odd('beta', 'subjectAltName=DNS:beta,DNS:gamma').material;
+		strangers['with a name and an address'] = authority.odd('beta', 'subjectAltName=DNS:beta,IP:127.0.0.1').material;
+		strangers['with another common name'] = authority.odd('delta', 'subjectAltName=DNS:beta').material;
+		strangers['self-signed'] = { ...authority.selfSigned('beta').material, ca };
+		strangers['of another authority'] = { ...(await foreign.issue('beta')).material, ca };
 	});
 	after(() => rmSync(folder, { recursive: true, force: true }));
 	afterEach(() => {
-		for (const links of opened.splice(0)) links.close();
+		for (const one of opened.splice(0)) one.close();
 	});
 
 	async function secured(material: Record<string, TlsMaterial>): Promise<Map<string, Cluster>> {
@@ -47,69 +63,113 @@ describe('links with certificates', () => {
 		await links.start();
 		return links;
 	}
+	const reasonOf = (links: Links, node: string): string =>
+		links.status().find((peer) => peer.node === node)?.reason ?? '';
 
 	it('two nodes of one authority are linked over TLS 1.3, each named by its certificate', async () => {
-		const clusters = await secured({
-			alpha: authority.issue(['alpha']).material,
-			beta: authority.issue(['beta']).material,
-		});
+		const clusters = await secured({ alpha: alphas, beta: betas });
 		const alpha = await start('alpha', clusters.get('alpha'));
 		await start('beta', clusters.get('beta'));
 		await until(alpha, ['up'], () => alpha.live().length === 1, 'the link');
+		const seen = await presented(alpha.port, betas);
+		assert.deepEqual([seen.protocol, seen.pem.subject], ['TLSv1.3', 'CN=alpha']);
 	});
 
-	it('renewed certificates are taken up without touching the link', async () => {
-		const clusters = await secured({
-			alpha: authority.issue(['alpha']).material,
-			beta: authority.issue(['beta']).material,
-		});
+	it('a session is never resumed: who comes again shows its certificate again', async () => {
+		const clusters = await secured({ alpha: alphas, beta: betas });
+		const alpha = await start('alpha', clusters.get('alpha'));
+		const first = connect({ host: '127.0.0.1', port: alpha.port, ...betas, checkServerIdentity: () => undefined });
+		first.on('error', () => undefined);
+		const sessions: Buffer[] = [];
+		first.on('session', (session) => sessions.push(session));
+		first.write('GET / HTTP/1.1\r\nHost: alpha\r\n\r\n');
+		first.resume();
+		await once(first, 'close');
+		const again = { ...betas, ...(sessions[0] ? { session: sessions[0] } : {}) };
+		assert.equal((await presented(alpha.port, again)).reused, false);
+	});
+
+	it('renewed certificates count for new connections both ways, and the link goes on', async () => {
+		const clusters = await secured({ alpha: alphas, beta: betas });
 		const cluster = clusters.get('alpha');
 		assert.ok(cluster);
 		const alpha = await start('alpha', cluster);
-		await start('beta', clusters.get('beta'));
+		const beta = await start('beta', clusters.get('beta'));
 		await until(alpha, ['up'], () => alpha.live().length === 1, 'the link');
 		const before = alpha.live();
-		const renewed = authority.issue(['alpha']).material;
+		const renewed = (await authority.issue('alpha')).material;
 		await alpha.reconfigure({ ...cluster, tls: renewed });
-		const presented = await certificateOf(alpha.port, { ...authority.issue(['beta']).material });
-		assert.ok(renewed.cert.includes(presented.toString('base64').slice(0, 60)));
+		assert.equal((await presented(alpha.port, betas)).pem.fingerprint256, fingerprintOf(renewed));
 		assert.deepEqual(alpha.live(), before);
+		alpha.redialAll('to see that both ends still know each other');
+		const isNew = () => alpha.live().some(({ id }) => id !== before[0]?.id);
+		await until(alpha, ['up', 'down'], isNew, 'a new link');
+		await until(beta, ['up', 'down'], () => beta.live().length === 1, 'the same on the other end');
 	});
 
-	it('whoever is not exactly one known node of this authority is cut off before a frame is read', async () => {
-		const clusters = await secured({
-			alpha: authority.issue(['alpha']).material,
-			beta: authority.issue(['beta']).material,
-		});
+	it('material that does not fit together is refused, and the old one stays in use', async () => {
+		const clusters = await secured({ alpha: alphas, beta: betas });
+		const cluster = clusters.get('alpha');
+		assert.ok(cluster);
+		const alpha = await start('alpha', cluster);
+		await assert.rejects(alpha.reconfigure({ ...cluster, tls: { ...alphas, key: betas.key } }));
+		assert.equal((await presented(alpha.port, betas)).pem.fingerprint256, fingerprintOf(alphas));
+	});
+
+	it('whoever connects and is not exactly one known node of this authority is cut off before a frame is read', async () => {
+		const clusters = await secured({ alpha: alphas, beta: betas });
 		const alpha = await start('alpha', clusters.get('alpha'));
-		const ca = authority.issue(['x']).material.ca;
-		const strangers: [string, ConnectionOptions][] = [
-			['no certificate', { ca }],
-			['no member', authority.issue(['delta']).material],
-			['two names', authority.issue(['beta', 'gamma']).material],
-			['expired', authority.issue(['beta'], -1).material],
-			['of another authority', { ...foreign.issue(['beta']).material, ca }],
-			['TLS 1.2', { ...authority.issue(['beta']).material, maxVersion: 'TLSv1.2' }],
-		];
-		for (const [what, material] of strangers) {
+		const attempts: Record<string, ConnectionOptions> = {
+			...strangers,
+			'none at all': { ca: alphas.ca },
+			'TLS 1.2': { ...betas, maxVersion: 'TLSv1.2' },
+		};
+		for (const [what, material] of Object.entries(attempts)) {
 			const answer = await talk(alpha.port, material);
 			assert.equal(answer, '', `${what}: got ${answer}`);
 		}
-		const member = await talk(alpha.port, authority.issue(['beta']).material);
-		assert.match(member, /101 Switching/);
+		assert.match(await talk(alpha.port, betas), /101 Switching/);
+	});
+
+	it('whoever is dialed and is not exactly the node that was meant hears not one byte', async () => {
+		const attempts: Record<string, TlsOptions> = {
+			...strangers,
+			'of a host, as the address has it': authority.odd('127.0.0.1', 'subjectAltName=IP:127.0.0.1').material,
+			'of another member': alphas,
+			'TLS 1.2': { ...betas, maxVersion: 'TLSv1.2' },
+		};
+		for (const [what, material] of Object.entries(attempts)) {
+			const heard: Buffer[] = [];
+			const server = createServer({ ...material, requestCert: false }, (socket) =>
+				socket.on('error', () => undefined).on('data', (data: Buffer) => heard.push(data)),
+			);
+			opened.push(server);
+			server.listen(0, '127.0.0.1');
+			await once(server, 'listening');
+			const clusters = await secured({ alpha: alphas, beta: betas });
+			const cluster = clusters.get('alpha');
+			assert.ok(cluster);
+			const url = `wss://127.0.0.1:${(server.address() as AddressInfo).port}`;
+			const alpha = await start('alpha', { ...cluster, peers: [{ name: 'beta', url }] });
+			await waitFor(what, () => !/^(not connected yet)?$/.test(reasonOf(alpha, 'beta')));
+			assert.equal(Buffer.concat(heard).toString('latin1'), '', what);
+			assert.deepEqual(alpha.live(), [], what);
+			alpha.close();
+		}
 	});
 
 	it('a member with a proper certificate cannot speak in the name of another', async () => {
-		const material = authority.issue(['beta']).material;
-		const clusters = await secured({ alpha: authority.issue(['alpha']).material, beta: material, gamma: material });
+		const clusters = await secured({ alpha: alphas, beta: betas, gamma: betas });
 		const alpha = await start('alpha', clusters.get('alpha'));
 		const gamma = await start('gamma', clusters.get('gamma'));
-		const reason = (links: Links, node: string) => links.status().find((peer) => peer.node === node)?.reason ?? '';
-		while (!/names beta/.test(reason(alpha, 'gamma')) || !/names beta/.test(reason(gamma, 'alpha')))
-			await new Promise((resolve) => setTimeout(resolve, 10));
+		const refused = (): boolean =>
+			/names beta/.test(reasonOf(alpha, 'gamma')) && /names beta/.test(reasonOf(gamma, 'alpha'));
+		await waitFor('both ends to refuse', refused);
 		assert.equal(alpha.live().length + gamma.live().length, 0);
 	});
 });
+
+const fingerprintOf = ({ cert }: TlsMaterial): string => new X509Certificate(cert).fingerprint256;
 
 /** What a stranger hears when it asks for an upgrade; nothing when it is cut off. */
 async function talk(port: number, material: ConnectionOptions): Promise<string> {
@@ -127,11 +187,17 @@ async function talk(port: number, material: ConnectionOptions): Promise<string> 
 	return heard;
 }
 
-async function certificateOf(port: number, material: TlsMaterial): Promise<Buffer> {
-	const socket = connect({ host: '127.0.0.1', port, ...material, checkServerIdentity: () => undefined });
+/** What the listener shows to a member. */
+async function presented(
+	port: number,
+	options: ConnectionOptions,
+): Promise<{ pem: X509Certificate; protocol: string | null; reused: boolean }> {
+	const socket: TLSSocket = connect({ host: '127.0.0.1', port, ...options, checkServerIdentity: () => undefined });
 	socket.on('error', () => undefined);
 	await once(socket, 'secureConnect');
-	const { raw } = socket.getPeerCertificate();
+	const pem = socket.getPeerX509Certificate();
+	assert.ok(pem);
+	const seen = { pem, protocol: socket.getProtocol(), reused: socket.isSessionReused() };
 	socket.destroy();
-	return raw;
+	return seen;
 }
