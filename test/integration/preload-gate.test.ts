@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
 import { approvalPath } from '../../src/workers/control.js';
 import { probe } from '../../src/workers/probe.js';
-import { freePort, Primary } from '../support/primary.js';
+import { freePort, Primary, within } from '../support/primary.js';
 
 let primary: Primary;
 beforeEach(() => {
@@ -70,24 +70,60 @@ test('a port that is taken is the answer to going live, and the worker stays hel
 	assert.equal((await worker.control.live()).state, 'live');
 });
 
-test('neither the app nor its environment sees the settings, be they packed by PM2 or not', async () => {
-	for (const packed of [false, true]) {
-		const worker = await primary.start('http.cjs', { packed, env: { PORT: '0', KEPT: 'yes' } });
-		const socket = (await worker.listening()).listens[0]?.probe ?? '';
-		const http = await import('node:http');
-		const text = await new Promise<string>((resolve, reject) => {
-			http
-				.get({ socketPath: socket, path: '/environment' }, async (response) => {
-					let all = '';
-					for await (const chunk of response) all += chunk;
-					resolve(all);
-				})
-				.once('error', reject);
-		});
-		const { env, execArgv } = JSON.parse(text);
-		assert.equal(JSON.stringify(env).includes('ROLLCALL'), false);
-		assert.equal(env.KEPT, 'yes');
-		assert.deepEqual(execArgv, []);
-		if (packed) assert.equal(JSON.parse(env.pm2_env).KEPT, 'yes');
-	}
+for (const container of [false, true]) {
+	test(`neither the app nor its environment sees the settings (in PM2's container: ${container})`, async () => {
+		const port = await freePort();
+		const env = { PORT: String(port), KEPT: 'yes' };
+		const worker = await primary.start('http.cjs', { container, env });
+		await worker.listening();
+		await worker.control.live();
+		const seen = (await (await ask(port, '/environment')).json()) as {
+			env: Record<string, string>;
+			execArgv: string[];
+		};
+		assert.equal(JSON.stringify(seen.env).includes('ROLLCALL'), false);
+		assert.equal(seen.env['KEPT'], 'yes');
+		assert.deepEqual(seen.execArgv, []);
+	});
+}
+
+test('an ES module that throws while it is loaded is told of, also where the process lives on', async () => {
+	const zombie = await primary.start('throws-at-boot.mjs', { container: true });
+	assert.match((await zombie.pushed('fault')).message, /^unhandled rejection: Error: this release is broken/);
+	assert.match((await zombie.control.status()).faults[0] ?? '', /this release is broken/);
+	const mortal = await primary.startUnwatched('throws-at-boot.mjs');
+	assert.equal((await mortal.exited).code, 1, 'Node ends a process for an unhandled rejection, as it does without us');
+});
+
+test('a worker whose host is killed goes on serving, and drains on word', async () => {
+	const port = await freePort();
+	const worker = await primary.start('http.cjs', { env: { PORT: String(port) } });
+	await worker.listening();
+	await worker.control.live();
+	primary.process.kill('SIGKILL');
+	await new Promise((resolve) => primary.process.once('exit', resolve));
+	assert.equal(await (await ask(port)).text(), String(worker.pid));
+	await worker.control.drain({ timeoutMs: 10_000, handOver: true });
+	await worker.pushed('drained');
+	await within('control connection closes', worker.closed);
+	await assert.rejects(ask(port));
+});
+
+test('a server that closes and listens again stays public, on the same port', async () => {
+	const port = await freePort();
+	const worker = await primary.start('relisten.cjs', { env: { PORT: String(port) } });
+	const first = (await worker.listening()).listens[0]?.probe;
+	await worker.control.live();
+	assert.equal((await ask(port, '/again')).status, 200);
+	const again = async (): Promise<void> => {
+		const probe = (await worker.control.status()).listens[0]?.probe ?? first;
+		if (probe === first) await again();
+	};
+	await within('listening again', again());
+	assert.equal(await (await ask(port)).text(), String(worker.pid));
+	const status = await worker.control.status();
+	assert.deepEqual(
+		status.listens.map((listen) => listen.live),
+		[true],
+	);
 });

@@ -17,7 +17,13 @@ interface Start {
 	env: Record<string, string>;
 }
 
-process.on('message', ({ call, file, execArgv, env }: Start) => {
+process.on('message', (command: Start | { tell: number; message: string }) => {
+	if ('tell' in command) {
+		const told = Object.values(cluster.workers ?? {}).find((worker) => worker?.process.pid === command.tell);
+		told?.send(command.message);
+		return;
+	}
+	const { call, file, execArgv, env } = command;
 	cluster.setupPrimary({ exec: file, execArgv, args: [] });
 	const worker = cluster.fork(env);
 	process.send?.({ call, pid: worker.process.pid });

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,8 @@ import {
 } from '../../src/workers/control.js';
 
 const deadlineMs = 20_000;
+/** What PM2's daemon starts a cluster worker with: it reads the packed environment and loads the app. */
+const containerFile = createRequire(import.meta.url).resolve('pm2/lib/ProcessContainer.js');
 
 /** A file of test/support/apps. */
 export const appFile = (name: string): string => fileURLToPath(new URL(`./apps/${name}`, import.meta.url));
@@ -32,10 +35,21 @@ export interface TestWorker {
 	control: WorkerControl;
 	pushes: ControlPush[];
 	exited: Promise<Exit>;
+	/** The control connection is gone, and with it the process. */
+	closed: Promise<void>;
 	/** The first push of this kind, be it there already or yet to come. */
 	pushed<Name extends ControlPush['event']>(event: Name): Promise<Extract<ControlPush, { event: Name }>>;
 	/** Status once every listen is held (or live). */
 	listening(listens?: number): Promise<WorkerStatus>;
+}
+
+export interface StartOptions {
+	/** Default `web-<n>`. */
+	id?: string;
+	env?: Record<string, string>;
+	settings?: Partial<PreloadSettings>;
+	/** As PM2 starts it: the environment packed into one variable, PM2's container around the app. */
+	container?: boolean;
 }
 
 /** A cluster primary in a process of its own, with a folder for the private sockets of its workers. */
@@ -63,29 +77,52 @@ export class Primary {
 		});
 	}
 
-	/** Starts a worker; `control: false` for one that is not to be connected to. */
-	async start(
+	/** Starts a worker and connects to it. */
+	async start(app: string, options: StartOptions = {}): Promise<TestWorker> {
+		const { id, pid, exited } = await this.startUnwatched(app, options);
+		return connectTestWorker(controlSocketPath(this.directory, id, pid), id, pid, exited);
+	}
+
+	/** Starts a worker that may be gone before anybody could connect. */
+	async startUnwatched(
 		app: string,
-		options: {
-			id?: string;
-			env?: Record<string, string>;
-			settings?: Partial<PreloadSettings>;
-			/** Put into PM2's packed environment instead of a variable of its own. */
-			packed?: boolean;
-		} = {},
-	): Promise<TestWorker> {
+		options: StartOptions = {},
+	): Promise<{ id: string; pid: number; exited: Promise<Exit> }> {
 		const call = ++this.#calls;
 		const id = options.id ?? `web-${call}`;
 		const settings = { id, directory: this.directory, gate: true, reportIntervalMs: 0, ...options.settings };
-		const direct = { ...options.env, [preloadVariable]: JSON.stringify(settings) };
-		const env = options.packed ? { ...options.env, pm2_env: JSON.stringify({ ...direct, env: direct }) } : direct;
+		const env = { ...options.env, [preloadVariable]: JSON.stringify(settings) };
 		const started = new Promise<number>((resolve) => this.#started.set(call, resolve));
-		this.process.send({ call, file: appFile(app), execArgv: ['--require', preloadFile], env });
+		const start = options.container
+			? { file: containerFile, env: { pm2_env: JSON.stringify(this.#packed(id, appFile(app), env)) } }
+			: { file: appFile(app), env };
+		this.process.send({ call, execArgv: ['--require', preloadFile], ...start });
 		const pid = await started;
 		this.#pids.add(pid);
 		const exited = new Promise<Exit>((resolve) => this.#exits.set(pid, resolve));
 		void exited.then(() => this.#pids.delete(pid));
-		return connectTestWorker(controlSocketPath(this.directory, id, pid), id, pid, exited);
+		return { id, pid, exited };
+	}
+
+	/** Sends a message to a worker over the cluster's channel, as PM2 does. */
+	tell(pid: number, message: string): void {
+		this.process.send({ tell: pid, message });
+	}
+
+	#packed(id: string, script: string, env: Record<string, string>): object {
+		const log = (kind: string): string => join(this.directory, `${id}.${kind}`);
+		return {
+			...env,
+			env,
+			name: id,
+			pm_id: 0,
+			pm_exec_path: script,
+			pm_cwd: this.directory,
+			pm_out_log_path: log('out'),
+			pm_err_log_path: log('err'),
+			pm_pid_path: log('pid'),
+			pmx: false,
+		};
 	}
 
 	/** Kills what is left of it, and removes its folder. */
@@ -103,9 +140,14 @@ export class Primary {
 async function connectTestWorker(path: string, id: string, pid: number, exited: Promise<Exit>): Promise<TestWorker> {
 	const pushes: ControlPush[] = [];
 	const waiting = new Set<() => void>();
+	let end: () => void = () => undefined;
+	const closed = new Promise<void>((resolve) => {
+		end = resolve;
+	});
 	const control = await connectWorker(path, {
 		connectWithinMs: deadlineMs,
 		callTimeoutMs: deadlineMs,
+		onClose: () => end(),
 		onPush: (push) => {
 			pushes.push(push);
 			for (const look of waiting) look();
@@ -131,6 +173,7 @@ async function connectTestWorker(path: string, id: string, pid: number, exited: 
 		control,
 		pushes,
 		exited,
+		closed,
 		pushed: <Name extends ControlPush['event']>(event: Name) =>
 			find(`push ${event} of ${id}`, () =>
 				pushes.find((push): push is Extract<ControlPush, { event: Name }> => push.event === event),

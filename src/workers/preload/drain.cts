@@ -7,9 +7,11 @@ import type { Visitor } from './types.cjs';
 /** Between an answer and the client's next request on the same connection lies the way there and back. */
 const marginMs = 200;
 const checkMs = 50;
-/** A first GOAWAY only announces; the last stream is named once the client had this long to hear of it (RFC 9113, 6.8). */
-const noticeMs = 1_000;
-const lastStreamMax = 2 ** 31 - 1;
+/**
+ * A client that has heard GOAWAY ends its session itself, and until then the connection stays: closed at once, with
+ * requests coming in, it would be reset, and the client would never read which of them were not looked at.
+ */
+const goawayMs = 1_000;
 /** What is ended at the timeout gets this long to be written. */
 const partingMs = 250;
 /** A WebSocket close frame: 1001, going away. */
@@ -56,18 +58,21 @@ class Drain {
 		this.gate.close();
 		this.handover.leaving();
 		this.traffic.onRequest = (visitor, response) => announceClose(visitor, response);
-		this.traffic.onSession = (visitor) => giveNotice(visitor);
+		this.traffic.onSession = (visitor) => announceEnd(visitor);
 		this.traffic.onEnded = () => this.check();
 		for (const visitor of this.traffic.visitors.values()) {
 			const last = visitor.open.at(-1);
 			if (last) announceClose(visitor, last);
-			if (visitor.session) giveNotice(visitor);
+			if (visitor.session) announceEnd(visitor);
 		}
-		this.#timer = setInterval(() => this.#check(), checkMs);
+		this.#timer = setInterval(() => this.check(), checkMs);
 		this.check();
 	}
 
-	/** Looks, soon, whether it is over; once for all that ends in the same turn of the event loop. */
+	/**
+	 * Looks, soon, whether it is over; once for all that ends in the same turn of the event loop, and after that turn has
+	 * read what came in: when the process was held up, requests may be waiting on connections whose time seems over.
+	 */
 	check(): void {
 		if (this.#began === null) return;
 		this.#checking ??= setImmediate(() => {
@@ -85,7 +90,7 @@ class Drain {
 		}
 		let trusted = false;
 		for (const visitor of this.traffic.visitors.values()) {
-			if (visitor.session && now - this.#began >= noticeMs) visitor.session.close();
+			if (visitor.session && now - this.#began >= goawayMs) visitor.session.close();
 			if (this.#isTrusted(visitor, now)) trusted = true;
 		}
 		if (!trusted && this.handover.pending === 0) this.#finish();
@@ -150,10 +155,13 @@ function announceClose(visitor: Visitor, response: http.ServerResponse): void {
 /** How to take the announcement back. */
 const wrapped = new WeakMap<http.ServerResponse, () => void>();
 
-function giveNotice(visitor: Visitor): void {
+/**
+ * Says which stream was the last that is answered. What the client has sent after it, it may send again elsewhere
+ * without a risk, and does (RFC 9113, 6.8 and 8.7).
+ */
+function announceEnd(visitor: Visitor): void {
 	const { session } = visitor;
-	if (session === null || session.destroyed || session.closed) return;
-	session.goaway(0, lastStreamMax);
+	if (session !== null && !session.destroyed && !session.closed) session.goaway();
 }
 
 function part(visitor: Visitor): void {

@@ -1,6 +1,7 @@
 import fs = require('node:fs');
 import net = require('node:net');
 import servers = require('./own-servers.cjs');
+import sharedHandle = require('./shared-handle.cjs');
 import type Traffic = require('./traffic.cjs');
 import type { ServerInternals } from './internals.cjs';
 import type { Lent, ListenRequest } from './types.cjs';
@@ -71,15 +72,21 @@ class Front {
 
 	/** Resolves when public connections are accepted; rejects with Node's error. */
 	async open(host: string | null): Promise<void> {
-		try {
-			await this.#listen(host);
-		} catch (error) {
-			if (!(await this.#removedStalePath(error))) throw error;
-			await this.#listen(host);
-		}
+		const { path } = this.request;
+		if (path !== null) await removeStaleSocket(path);
+		await this.#listen(host);
+		if (path !== null) this.#openToOthers(path);
 		// From now on an error is one of accepting.
 		this.#server.on('error', (error) => this.app.emit('error', error));
 		if ((this.app as unknown as ServerInternals)._unref) this.#server.unref();
+	}
+
+	/** In a cluster where workers accept by themselves, Node leaves out the mode that the app asked for. */
+	#openToOthers(path: string): void {
+		const { readableAll, writableAll } = this.request.options;
+		if (!readableAll && !writableAll) return;
+		const { mode } = fs.statSync(path);
+		fs.chmodSync(path, (mode & 0o777) | (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0));
 	}
 
 	#listen(host: string | null): Promise<void> {
@@ -92,8 +99,12 @@ class Front {
 				this.#abandon = () => undefined;
 				this.#server.removeListener('listening', succeeded);
 				this.#server.removeListener('error', settle);
-				if (error === null) resolve();
-				else reject(error);
+				if (error === null) {
+					resolve();
+					return;
+				}
+				if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') sharedHandle.giveBackSharedHandle(this.#server);
+				reject(error);
 			};
 			const succeeded = (): void => settle(null);
 			const giveUp = (text: string, code: string): void => {
@@ -106,26 +117,6 @@ class Front {
 			this.#server.once('error', settle);
 			servers.listen(this.#server, [{ ...rest, ...where }]);
 		});
-	}
-
-	/** A unix socket on which nobody listens any more was left behind by a host that was killed: it is in the way. */
-	async #removedStalePath(error: unknown): Promise<boolean> {
-		const { path } = this.request;
-		if (path === null || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return false;
-		const refused = await new Promise<boolean>((resolve) => {
-			const socket = net.connect(path);
-			socket.setTimeout(staleCheckMs, () => socket.destroy());
-			socket.once('connect', () => socket.destroy());
-			socket.once('error', (failure: NodeJS.ErrnoException) => resolve(failure.code === 'ECONNREFUSED'));
-			socket.once('close', () => resolve(false));
-		});
-		if (!refused) return false;
-		try {
-			fs.unlinkSync(path);
-		} catch {
-			return false;
-		}
-		return true;
 	}
 
 	/** The socket itself; null while it does not listen. */
@@ -141,6 +132,24 @@ class Front {
 		this.#abandon();
 		servers.close(this.#server);
 	}
+}
+
+/**
+ * A unix socket on which nobody listens any more was left behind by a host that was killed, and is in the way. It is
+ * asked before listening: Node 20 would not find the siblings' listen any more after one that failed.
+ */
+async function removeStaleSocket(path: string): Promise<void> {
+	const found = fs.statSync(path, { throwIfNoEntry: false });
+	if (!found?.isSocket()) return;
+	const refused = await new Promise<boolean>((resolve) => {
+		const socket = net.connect(path);
+		socket.setTimeout(staleCheckMs, () => socket.destroy());
+		socket.once('connect', () => socket.destroy());
+		socket.once('error', (failure: NodeJS.ErrnoException) => resolve(failure.code === 'ECONNREFUSED'));
+		socket.once('close', () => resolve(false));
+	});
+	// A sibling may have put its own there meanwhile.
+	if (refused && fs.statSync(path, { throwIfNoEntry: false })?.ino === found.ino) fs.rmSync(path, { force: true });
 }
 
 export = Front;

@@ -4,6 +4,7 @@ import paths = require('./paths.cjs');
 import protocolOf = require('./protocol.cjs');
 import readListenRequest = require('./listen-request.cjs');
 import servers = require('./own-servers.cjs');
+import sharedHandle = require('./shared-handle.cjs');
 import type Traffic = require('./traffic.cjs');
 import type { ListenStatus, PreloadSettings } from '../control.js';
 import type { TcpHandle } from './internals.cjs';
@@ -35,6 +36,7 @@ class Gate {
 
 	install(): void {
 		const gate = this;
+		sharedHandle.watchSharedHandles();
 		net.Server.prototype.listen = function (this: net.Server, ...values: unknown[]): net.Server {
 			return servers.isOwn(this) ? servers.listen(this, values) : gate.#listen(this, values);
 		} as typeof net.Server.prototype.listen;

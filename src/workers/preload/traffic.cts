@@ -146,7 +146,8 @@ class Traffic {
 		const visitor = this.visitors.get(below);
 		if (visitor) {
 			visitor.secure = socket;
-			visitor.bytesAtRest = socket.bytesRead;
+			// Handshakes take their time: the client's begins when it can ask.
+			rest(visitor);
 		} else if (this.#probes.has(below)) {
 			this.#probes.add(socket);
 			giveAddress(socket);
