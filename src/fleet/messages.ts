@@ -4,10 +4,13 @@ import { counter, hash, membersMax, nodeName, token } from './wire.js';
 
 /** The schema of what one core may say to another. A peer can ask for nothing else. */
 
+/** Longest text of a step's own: the last lines of a worker's stderr included. */
+export const reasonCharactersMax = 4_000;
 const appsMax = 256;
 const workersMax = 4_096;
 const rolloutsMax = 256;
-const text = z.string().max(8_192);
+/** A reason may be made of several nodes' reasons, each clipped by its node to {@link reasonCharactersMax}. */
+const text = z.string().max(256 * 1024);
 const count = counter;
 /** ms since 1970, or a duration; clocks may give fractions. */
 const milliseconds = z.number().min(0).max(Number.MAX_SAFE_INTEGER);

@@ -24,6 +24,7 @@ import type {
 } from '../rollout/types.js';
 import type { Clock } from './clock.js';
 import type { RecordLog } from './records.js';
+import { clipped } from './text.js';
 
 /** An event without its times: the shell stamps it when it comes in. */
 export type Happening = CoreEvent extends infer E ? (E extends CoreEvent ? Omit<E, 'now' | 'wall'> : never) : never;
@@ -272,7 +273,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 		try {
 			result = await this.ports.check(request);
 		} catch (error) {
-			result = { fault: messageOf(error), members: null, memberHash: null, configHash: null };
+			result = { fault: clipped(messageOf(error)), members: null, memberHash: null, configHash: null };
 		}
 		this.tell({ kind: 'checked', rollout: request.rollout, result });
 	}
@@ -292,10 +293,10 @@ export class Shell extends EventEmitter<ShellEvents> {
 		this.#running.set(key, running);
 		try {
 			running.result = await this.ports.runStep(step, (text) =>
-				this.tell({ kind: 'progress', rollout, attempt, text }),
+				this.tell({ kind: 'progress', rollout, attempt, text: clipped(text) }),
 			);
 		} catch (error) {
-			const reason = messageOf(error);
+			const reason = clipped(messageOf(error));
 			this.ports.logger.error({ event: 'step_threw', rollout, attempt, reason });
 			const after = { ...this.ports.snapshot(), workers: [] };
 			running.result = { outcome: 'failed', before, after, wanted: 0, oldGone: false, cutOff: 0, reason };

@@ -5,6 +5,7 @@ import type { Clock } from './clock.js';
 import type { Links } from './links.js';
 import { type FleetConfig, type Membership, readMembership } from './membership.js';
 import type { CheckRequest, StepRequest } from './shell.js';
+import { clipped } from './text.js';
 import type { LocalNode } from './types.js';
 
 /** What the executor of steps needs of the fleet around it. */
@@ -56,9 +57,10 @@ export async function runStep(
 	if (spec.type === 'restart_service' && spec.service === 'clustering') return renewLinks(ports, step, onProgress);
 	if (spec.type === 'restart_service' && spec.service === 'clustering_config') return applyConfig(ports, step);
 	const result = await ports.local.execute({ spec, attempt, before, recovered, onProgress });
-	if (!result.after) return { ...result, before };
+	const reason = result.reason === null ? null : clipped(result.reason);
+	if (!result.after) return { ...result, before, reason };
 	const { boot, links, configHash } = ports.snapshot();
-	return { ...result, before, after: { workers: result.after.workers, boot, links, configHash } };
+	return { ...result, before, reason, after: { workers: result.after.workers, boot, links, configHash } };
 }
 
 async function renewLinks(
@@ -110,7 +112,7 @@ async function applyConfig(ports: StepPorts, { before }: StepRequest): Promise<S
 		await ports.apply(readMembership(await ports.readConfig()));
 		return unchangedWorkers(ports, before, 'back', null);
 	} catch (error) {
-		return unchangedWorkers(ports, before, 'refused', `nothing was changed: ${messageOf(error)}`);
+		return unchangedWorkers(ports, before, 'refused', clipped(`nothing was changed: ${messageOf(error)}`));
 	}
 }
 
