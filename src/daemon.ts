@@ -24,6 +24,7 @@ import { type Access, openAccess } from './server/access.js';
 import { createServer } from './server/server.js';
 import type { Server } from './server/types.js';
 import { createSystemInformation, type SystemInformation } from './system/information.js';
+import { inheritedListeners } from './system/listeners.js';
 import { createMetrics, type Metrics } from './system/metrics.js';
 import { createNotifier, type Notifier, serviceVariables } from './system/notify.js';
 import { socketAnswers, startWatchdog, storageAnswers } from './system/watchdog.js';
@@ -222,10 +223,12 @@ class ControlPlane {
 	}
 
 	async #openServer(fleet: Fleet, { users, tokens, logins }: Access, system: SystemInformation): Promise<Server> {
-		const { config, logger } = this.surroundings;
+		const { config, environment, logger } = this.surroundings;
 		ensureFolder(config.runtime_dir, 0o755, 'runtime_dir');
+		const [socketDescriptor] = inheritedListeners(environment).get('rollcall.socket') ?? [];
 		const server = await createServer({
 			settings: config.operations_api,
+			...(socketDescriptor === undefined ? {} : { socketDescriptor }),
 			node: { fleet, workers: this.#supervisor, statuses: this.#statuses, users, logins, tokens, system },
 			logins,
 			readiness: () => this.#standing.facts(this.#certificates.notes()),

@@ -33,9 +33,13 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 			connectionsMax: limits.socketConnectionsMax,
 		});
 		listeners.push(socketListener);
-		removeSocket = await bindSocket(settings.socket, async (path) => {
-			await socketListener.listen({ path, listenTextResolver: () => '' });
-		});
+		if (options.socketDescriptor === undefined) {
+			removeSocket = await bindSocket(settings.socket, async (path) => {
+				await socketListener.listen({ path, listenTextResolver: () => '' });
+			});
+		} else {
+			await listenOn(socketListener, options.socketDescriptor);
+		}
 		const http = settings.http && {
 			...settings.http,
 			listener: createOperationsListener(parts, {
@@ -120,4 +124,13 @@ async function readCertificate(files: { cert: string; key: string }): Promise<{ 
 		}
 	};
 	return { cert: await read('cert'), key: await read('key') };
+}
+
+/** A socket that the service manager holds: its place, mode and group are the manager's, and it stays when this process ends. */
+async function listenOn(listener: Listener, descriptor: number): Promise<void> {
+	await listener.ready();
+	await new Promise<void>((resolve, reject) => {
+		listener.server.once('error', reject);
+		listener.server.listen({ fd: descriptor }, resolve);
+	});
 }

@@ -18,6 +18,8 @@ export interface OperationObservation {
 
 export interface ServerOptions {
 	settings: ServerSettings;
+	/** A listening admin socket that this process inherited (socket activation), taken instead of making one. */
+	socketDescriptor?: number;
 	/** What operations work on. */
 	node: NodeServices;
 	logins: Pick<Credentials, 'identify'>;
