@@ -37,6 +37,10 @@ const place = {
 };
 const unitNames = ['rollcall.service', 'rollcall-workers@.service', 'rollcall.socket'];
 const controlUser = 'rollcall';
+/** As `--timeout` of ExecStop in rollcall-workers@.service has it. */
+const unitStopSeconds = 85;
+/** What ending takes beside the drain itself: PM2 waits a little longer before it kills. */
+const drainSlackSeconds = 20;
 
 export interface InstallOptions {
 	/** Becomes /etc/rollcall/rollcall.yaml if there is none yet. */
@@ -90,6 +94,7 @@ async function unitSteps(config: LoadedConfig | null, users: string[], options: 
 	const units = ['rollcall.service', ...wanted];
 	return [
 		file(place.workersConfig, workersConfiguration(config), { mode: 0o644 }),
+		longDrains(config),
 		reload,
 		...stale.map((unit) => command(['systemctl', 'disable', '--now', unit])),
 		...units.map((unit) => command(['systemctl', 'enable', unit], () => isEnabled(unit))),
@@ -105,6 +110,20 @@ function workersConfiguration({ worker_dir, logging }: LoadedConfig): string {
 	].join('\n');
 }
 
+/** The unit as it is gives the workers 85 s to drain; apps that take longer get a drop-in. */
+function longDrains({ http_workers }: LoadedConfig): Step {
+	const path = join(place.units, 'rollcall-workers@.service.d');
+	const drainMs = Math.max(0, ...http_workers.map((app) => app.drain.timeout));
+	const stopSeconds = Math.ceil(drainMs / 1_000) + drainSlackSeconds;
+	if (stopSeconds <= unitStopSeconds) return removal(path);
+	const stop = readFileSync(join(programFolder, 'systemd', 'rollcall-workers@.service'), 'utf8')
+		.split('\n')
+		.find((line) => line.startsWith('ExecStop='))
+		?.replace(`--timeout ${unitStopSeconds}s`, `--timeout ${stopSeconds}s`);
+	const lines = ['# Made by rollcall install: the longest drain.timeout.', '[Service]', 'ExecStop=', stop];
+	return file(join(path, 'drain.conf'), `${lines.join('\n')}\nTimeoutStopSec=${stopSeconds + 5}s\n`, { mode: 0o644 });
+}
+
 /** Takes Rollcall off this host. Configuration, state and users stay, unless they are to go as well. */
 export async function uninstallHost(options: { isDryRun: boolean; purge: boolean }): Promise<StepOutcome[]> {
 	refuseUnlessPossible(options.isDryRun);
@@ -113,7 +132,7 @@ export async function uninstallHost(options: { isDryRun: boolean; purge: boolean
 	const gone = async (unit: string): Promise<boolean> => !(await isEnabled(unit)) && !(await isActive(unit));
 	const steps = [
 		...units.map((unit) => command(['systemctl', 'disable', '--now', unit], () => gone(unit))),
-		...unitNames.map((name) => removal(join(place.units, name))),
+		...[...unitNames, 'rollcall-workers@.service.d'].map((name) => removal(join(place.units, name))),
 		...[place.sysusers, place.tmpfiles, place.command, place.program, place.releases].map(removal),
 		command(['systemctl', 'daemon-reload'], needsNoReload),
 	];

@@ -47,11 +47,11 @@ const hostOf = (name: Name): Host => {
 before(async () => {
 	hosts = await TestHosts.create('rcflt', network);
 	folder = await mkdtemp(join(tmpdir(), 'rc-ca-'));
-	const authority = new TestAuthority(folder);
+	const authority = await TestAuthority.make(folder);
 	const table = names.map((name) => `${addressOf(name)} ${name}`).join('\n');
 	await Promise.all(
 		names.map(async (name, index) => {
-			const { material } = authority.issue([name]);
+			const { material } = await authority.issue(name);
 			const host = await hosts.up(name, index + 1);
 			fleet.set(name, host);
 			await host.write('/etc/hosts', `127.0.0.1 localhost\n${table}\n`);
