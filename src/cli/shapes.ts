@@ -141,6 +141,11 @@ export const caInitShape = z.object({ authority: text, ...certificate });
 
 export const caIssueShape = z.object({ node: text, ca: text, ...certificate, authority_valid_to: moment });
 
+/** Also of uninstall: what was done, step by step, or would be with `--dry-run`. */
+export const installShape = z.object({
+	steps: z.array(z.object({ text, outcome: z.enum(['done', 'as it was', 'would be done']) })),
+});
+
 /** One of these a line. */
 export const logLineShape = z.object({ app: text, worker: text, stream: z.enum(['out', 'error']), line: text });
 
@@ -165,6 +170,8 @@ export const resultShapes = {
 	stop: stopShape,
 	validate: validateShape,
 	init: initShape,
+	install: installShape,
+	uninstall: installShape,
 	'ca init': caInitShape,
 	'ca issue': caIssueShape,
 } as const;

@@ -8,6 +8,7 @@ import { mainHelp } from '../../src/cli/help.js';
 import { operationNames } from '../../src/cli/operations.js';
 import { parseSpan, readPlaces, readSocketPath } from '../../src/cli/places.js';
 import { buildProgram } from '../../src/cli/program.js';
+import { resultShapes } from '../../src/cli/shapes.js';
 import { clean, cleanLines, fit, table, toJson } from '../../src/cli/terminal.js';
 import { bytes, nearWords, shellWord, span } from '../../src/cli/words.js';
 import { RollcallError } from '../../src/errors.js';
@@ -38,11 +39,25 @@ test('a field named __proto__ is a field like any other and reaches the daemon',
 	assert.equal(JSON.stringify(parseFields(['__proto__={"x":1}'])), '{"__proto__":{"x":1}}');
 });
 
-test('help names every command and every operation of the table, and starts with examples', () => {
+function programOf() {
 	const nothing = async () => undefined;
 	const programs = { runDaemon: nothing, runWorkerHost: nothing };
 	const { signal } = new AbortController();
-	const program = buildProgram({ signal, leaveSignals: () => undefined, programs, exitCode: 0 });
+	return buildProgram({ signal, leaveSignals: () => undefined, programs, exitCode: 0 });
+}
+
+test('every command that answers has a published shape', () => {
+	const withoutAnswer = ['daemon', 'worker-host', 'operation'];
+	const names = programOf().commands.flatMap((command) => {
+		if (command.commands.length === 0) return [command.name()];
+		return command.commands.map((inner) => `${command.name()} ${inner.name()}`);
+	});
+	const published = Object.keys(resultShapes).filter((name) => !name.startsWith('restart_service'));
+	assert.deepEqual(published.sort(), names.filter((name) => !withoutAnswer.includes(name)).sort());
+});
+
+test('help names every command and every operation of the table, and starts with examples', () => {
+	const program = programOf();
 	const commands = program.commands.map((command) => command.name()).filter((name) => name !== 'operation');
 	for (const name of [...commands, ...operationNames]) assert.match(mainHelp, new RegExp(`\\b${name}\\b`));
 	assert.deepEqual([...operationNames].sort(), operations.map(({ name }) => name).sort());

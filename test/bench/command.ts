@@ -1,0 +1,59 @@
+/**
+ * What a command costs beside a bare `node -e 0`: help and status, the latter against a daemon of pasteboard, found by
+ * --socket and by a configuration as `init` writes it. Each in turns, the quickest run of each counts, since a busy host
+ * only ever adds. Prints the ratios; exits 1 beyond those that must hold.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { initialConfiguration } from '../../src/config/initial.js';
+import { startFakeDaemon } from '../support/fake-daemon.js';
+
+const rounds = 20;
+const mainScript = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+
+const folder = mkdtempSync(join(tmpdir(), 'rc-bench-'));
+const configFile = join(folder, 'rollcall.yaml');
+writeFileSync(configFile, initialConfiguration({ name: 'alpha', runtimeDir: folder }), { mode: 0o600 });
+const socketPath = join(folder, 'admin.sock');
+const daemon = await startFakeDaemon({ path: socketPath });
+daemon.operations['cluster_status'] = () => ({ body: { node: 'alpha', boot: 1, coordinator: null, nodes: [] } });
+daemon.operations['list_workers'] = () => ({ body: [] });
+daemon.operations['list_rollouts'] = () => ({ body: [] });
+daemon.pages['/readyz'] = { body: { ready: true, reasons: [], notes: [], apps: [] } };
+
+const commands = [
+	{ name: 'node -e 0', words: ['-e', '0'], ratioMax: 1 },
+	{ name: 'rollcall --help', words: [mainScript, '--help'], ratioMax: 1.5 },
+	{ name: 'rollcall status --socket', words: [mainScript, 'status', '--socket', socketPath], ratioMax: 2.5 },
+	{ name: 'rollcall status --config', words: [mainScript, 'status', '--config', configFile], ratioMax: 2.5 },
+];
+
+async function msOf(words: readonly string[]): Promise<number> {
+	const began = performance.now();
+	const [code] = (await once(spawn(process.execPath, words, { stdio: 'ignore' }), 'exit')) as [number];
+	if (code !== 0) throw new Error(`${words.join(' ')} ended with ${code}`);
+	return performance.now() - began;
+}
+
+try {
+	const quickest = commands.map(() => Number.POSITIVE_INFINITY);
+	for (let round = 0; round < rounds; round += 1) {
+		for (const [index, { words }] of commands.entries()) {
+			quickest[index] = Math.min(quickest[index] ?? 0, await msOf(words));
+		}
+	}
+	const [bare = 1] = quickest;
+	for (const [index, { name, ratioMax }] of commands.entries()) {
+		const ms = quickest[index] ?? 0;
+		const ratio = ms / bare;
+		if (ratio > ratioMax) process.exitCode = 1;
+		process.stdout.write(`${name}: ${ms.toFixed(0)} ms, ${ratio.toFixed(2)} x (at most ${ratioMax})\n`);
+	}
+} finally {
+	await daemon.close();
+	rmSync(folder, { recursive: true });
+}
