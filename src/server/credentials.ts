@@ -1,6 +1,6 @@
-import { createHmac, randomBytes } from 'node:crypto';
 import { RollcallError } from '../errors.js';
 import type { Caller, Logins, Transport } from '../operations/types.js';
+import { KeyedHash } from './hmac.js';
 import type { Passwords } from './passwords.js';
 import { FailureWindow } from './throttle.js';
 import type { TokenIssuer, TokenKind } from './tokens.js';
@@ -24,7 +24,7 @@ export class Credentials implements Logins {
 	readonly #now: () => number;
 	readonly #failures: FailureWindow;
 	/** Of this process alone: what is remembered cannot be checked offline, and dies with it. */
-	readonly #key = randomBytes(32);
+	readonly #hash = new KeyedHash();
 	readonly #remembered = new Map<string, { username: string; generation: string; until: number }>();
 	/** Equal credentials that come at once are checked once. */
 	readonly #checking = new Map<string, Promise<Verdict>>();
@@ -162,6 +162,6 @@ export class Credentials implements Logins {
 	}
 
 	#memoryKey(address: string, secret: string): string {
-		return createHmac('sha256', this.#key).update(`${address}\n${secret}`).digest('base64');
+		return this.#hash.digest(`${address}\n${secret}`);
 	}
 }

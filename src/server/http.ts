@@ -1,16 +1,10 @@
 import type { Socket } from 'node:net';
-import {
-	fastify,
-	type FastifyInstance,
-	type FastifyReply,
-	type FastifyRequest,
-	type onRequestHookHandler,
-} from 'fastify';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type FaultCode, faults, messageOf, RollcallError } from '../errors.js';
 import { dispatch } from '../operations/dispatch.js';
 import { openApiDocument } from '../operations/openapi.js';
 import { operationsByName } from '../operations/table.js';
-import type { Caller, Transport } from '../operations/types.js';
+import type { Caller, Follow, Transport } from '../operations/types.js';
 import { browserFault } from './browser.js';
 import { followAsLines, linesMediaType } from './follow.js';
 import { parseJson } from './json.js';
@@ -43,13 +37,26 @@ type Answerer = Omit<ServerOptions, 'limits'> & { limits: Limits };
 
 /** The listener of operations: HTTP and admin socket. */
 export function createOperationsListener(server: Answerer, kind: ListenerKind): Listener {
-	const app = createListener(server, kind);
 	const identify = (request: FastifyRequest): Caller | Promise<Caller> =>
 		server.logins.identify(
 			request.headers.authorization,
 			kind.transport,
 			kind.transport === 'socket' ? 'socket' : addressKey(request.socket.remoteAddress ?? 'unknown'),
 		);
+	// Credentials come before the body, so this runs before it is read. A caller who is known is named at once, without a promise.
+	const app = createListener(server, kind, (request, done) => {
+		if (request.method !== 'POST') {
+			done();
+			return;
+		}
+		const accept = (caller: Caller): void => {
+			request.caller = caller;
+			done(mediaTypeFault(request.headers) ?? undefined);
+		};
+		const caller = identify(request);
+		if (caller instanceof Promise) caller.then(accept, done);
+		else accept(caller);
+	});
 	app.decorateRequest('caller', null);
 	app.removeAllContentTypeParsers();
 	// Fastify remembers a parser by its media type; the other one is for the spellings of it that our own check takes, too.
@@ -72,23 +79,13 @@ export function createOperationsListener(server: Answerer, kind: ListenerKind): 
 	});
 
 	const followers = { count: 0 };
-	// Credentials come before the body, so this runs before it is read. A caller who is known is named at once, without a promise.
-	const checkCaller: onRequestHookHandler = (request, _reply, done) => {
-		const accept = (caller: Caller): void => {
-			request.caller = caller;
-			done(mediaTypeFault(request.headers) ?? undefined);
-		};
-		const caller = identify(request);
-		if (caller instanceof Promise) caller.then(accept, done);
-		else accept(caller);
-	};
-	app.post('/', { onRequest: checkCaller }, (request, reply) => operate(server, followers, request, reply));
+	app.post('/', (request, reply) => operate(server, followers, request, reply));
 	return app;
 }
 
 /** The plain listener for load balancers: it answers /livez and /readyz, looks at no credentials, and says no more than yes or no. */
 export function createHealthListener(server: Answerer, kind: ListenerKind): Listener {
-	const app = createListener(server, kind);
+	const app = createListener(server, kind, (_request, done) => done());
 	app.get('/livez', (_request, reply) => sendText(reply, 200, '{"live":true}'));
 	app.get('/readyz', (_request, reply) => {
 		const ready = judgeReadiness(server.readiness(), null)?.ready === true;
@@ -114,37 +111,49 @@ function addHealthRoutes(
 	app.get<{ Params: { app: string } }>('/readyz/:app', (request, reply) => answer(request, reply, request.params.app));
 }
 
-async function operate(
+/** Answers at once what needs no waiting: most of what is asked often does not. */
+function operate(
 	server: Answerer,
 	followers: { count: number },
 	request: FastifyRequest,
 	reply: FastifyReply,
-): Promise<FastifyReply> {
+): Promise<FastifyReply> | undefined {
 	const { caller } = request;
 	if (!caller) throw new RollcallError('internal', 'The caller was not named.');
 	const began = performance.now();
 	const observe = (status: number): void =>
 		server.observe?.({ operation: nameOf(request.body), status, ms: performance.now() - began });
+	const answer = (body: unknown): FastifyReply => {
+		const text = JSON.stringify(body);
+		observe(200);
+		return sendText(reply, 200, text);
+	};
+	const refuse = (thrown: unknown): never => {
+		observe(thrown instanceof RollcallError ? thrown.httpStatus : faults.internal.http);
+		throw thrown;
+	};
 	try {
 		const wantsLines = request.headers.accept?.includes(linesMediaType) ?? false;
 		const outcome = dispatch(server.node, { caller, body: request.body, follow: wantsLines });
-		if (outcome.kind === 'answer') {
-			const text = JSON.stringify(await outcome.body);
+		if (outcome.kind === 'follow') {
+			sendLines(server, followers, outcome.follow, reply);
 			observe(200);
-			return sendText(reply, 200, text);
-		}
-		if (followers.count >= server.limits.followersMax) {
-			throw new RollcallError('unavailable', `${followers.count} callers follow already; try again later.`);
-		}
-		observe(200);
-		followers.count++;
-		const lines = followAsLines(outcome.follow, server.limits);
-		lines.once('close', () => followers.count--);
-		return reply.header('connection', 'close').type(linesMediaType).send(lines);
+		} else if (outcome.body instanceof Promise) return outcome.body.then(answer).catch(refuse);
+		else answer(outcome.body);
+		return undefined;
 	} catch (thrown) {
-		observe(thrown instanceof RollcallError ? thrown.httpStatus : faults.internal.http);
-		throw thrown;
+		return refuse(thrown);
 	}
+}
+
+function sendLines(server: Answerer, followers: { count: number }, follow: Follow, reply: FastifyReply): void {
+	if (followers.count >= server.limits.followersMax) {
+		throw new RollcallError('unavailable', `${followers.count} callers follow already; try again later.`);
+	}
+	followers.count++;
+	const lines = followAsLines(follow, server.limits);
+	lines.once('close', () => followers.count--);
+	reply.header('connection', 'close').type(linesMediaType).send(lines);
 }
 
 /** Only names of the table, so that callers cannot make up labels. */
@@ -153,7 +162,12 @@ function nameOf(body: unknown): string | null {
 	return typeof name === 'string' && operationsByName.has(name) ? name : null;
 }
 
-function createListener(server: Answerer, kind: ListenerKind): FastifyInstance {
+/** @param examine looks at a request for a path that is there, before its body is read; one hook, since each costs every request */
+function createListener(
+	server: Answerer,
+	kind: ListenerKind,
+	examine: (request: FastifyRequest, done: (fault?: Error) => void) => void,
+): FastifyInstance {
 	const { limits, logger } = server;
 	// Fastify passes these on to node:http. Without an interval of checks, requestTimeout does not stop a slow body in time.
 	const http = {
@@ -187,7 +201,7 @@ function createListener(server: Answerer, kind: ListenerKind): FastifyInstance {
 		} else if (fault !== null) sendText(reply, 403, errorBody(fault));
 		// Before the body is looked at: what is not there answers 404 whatever came with it.
 		else if (request.is404) notFound(reply);
-		else done();
+		else examine(request, done);
 	});
 	app.setNotFoundHandler((_request, reply) => notFound(reply));
 	app.setErrorHandler((error, request, reply) => {
