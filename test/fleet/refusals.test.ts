@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
+
+/** Processes whose command line names this folder: what a start that was refused must not leave behind. */
+function processesOf(folder: string): number[] {
+	return readdirSync('/proc').flatMap((name) => {
+		if (!/^\d+$/.test(name) || Number(name) === process.pid) return [];
+		try {
+			return readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(folder) ? [Number(name)] : [];
+		} catch {
+			return [];
+		}
+	});
+}
+
+describe('what cannot be done is refused with a clear error, and nothing is half-started', () => {
+	let fleet: RealFleet;
+	let node: RealNode;
+	before(async () => {
+		fleet = await makeFleet([{ name: 'alpha' }]);
+		node = fleet.node('alpha');
+	});
+	after(() => fleet.end());
+
+	test('a port that is taken: exit 1, named with its key, no process left', async () => {
+		const server = createServer().listen(node.ports.operations, '127.0.0.1');
+		await once(server, 'listening');
+		const { code, stderr } = await rollcall(['daemon', '--config', node.configFile]);
+		server.close();
+		assert.equal(code, 1);
+		assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${node.ports.operations} \\(operations_api\\.http\\) is in use`));
+		assert.deepEqual(processesOf(node.folder), []);
+		assert.ok(!existsSync(node.socketPath), 'the admin socket is gone again');
+	});
+
+	test('a configuration with a mistake: exit 2, with file, line, column and what was expected', async () => {
+		const good = readFileSync(node.configFile, 'utf8');
+		writeFileSync(node.configFile, good.replace('instances: 2', 'instances: two'), { mode: 0o600 });
+		for (const command of ['daemon', 'worker-host', 'validate']) {
+			const { code, stderr } = await rollcall([command, '--config', node.configFile]);
+			assert.equal(code, 2, command);
+			assert.match(stderr, /rollcall\.yaml:\d+:\d+: http_workers\[0\]\.instances: expected .* got "two"/, command);
+		}
+		writeFileSync(node.configFile, good, { mode: 0o600 });
+		assert.deepEqual(processesOf(node.folder), []);
+	});
+
+	test('a second daemon and a second worker host on the same folders: exit 1, naming who holds them', async () => {
+		node.start();
+		await node.ready();
+		for (const command of ['daemon', 'worker-host']) {
+			const { code, stderr } = await rollcall([command, '--config', node.configFile]);
+			assert.equal(code, 1, command);
+			assert.match(stderr, /lock is held by process \d+/, command);
+		}
+		assert.equal((await node.get('/readyz')).status, 200);
+	});
+
+	test('a fault in the file answers 503 with node and key, and restarts nothing', async () => {
+		const good = readFileSync(node.configFile, 'utf8');
+		const before = (await node.workers()).map((row) => row.pid);
+		writeFileSync(node.configFile, good.replace('instances: 2', 'instances: two'), { mode: 0o600 });
+		const { status, json } = await node.call('restart_service', { service: 'http_workers' });
+		writeFileSync(node.configFile, good, { mode: 0o600 });
+		assert.equal(status, 503);
+		assert.match(String(json['error']), /alpha: .*http_workers\[0\]\.instances/);
+		assert.deepEqual(
+			(await node.workers()).map((row) => row.pid),
+			before,
+		);
+	});
+
+	test('restart of this node: the boot grows, every worker is new, and the job completes', async () => {
+		const before = (await node.workers()).map((row) => row.pid);
+		const boot = (await node.call('cluster_status')).json['boot'];
+		const { status, json } = await node.call('restart');
+		assert.equal(status, 200);
+		assert.deepEqual(json, { message: 'Restarting HarperDB. This may take up to 60 seconds.' });
+		await waitFor('a greater boot', async () => {
+			const answer = await node.call('cluster_status').catch(() => null);
+			return answer?.status === 200 && Number(answer.json['boot']) === Number(boot) + 1;
+		});
+		await waitFor('readiness', async () => (await node.get('/readyz').catch(() => null))?.status === 200);
+		const after = await node.workers();
+		assert.equal(after.length, 2);
+		for (const row of after) assert.ok(!before.includes(row.pid));
+		const { json: rollouts } = await node.call<{ type: string; state: string }[]>('list_rollouts');
+		assert.deepEqual([rollouts[0]?.type, rollouts[0]?.state], ['restart', 'completed']);
+	});
+
+	test('stop finds the worker host although the daemon is dead, and leaves no process', async () => {
+		const holder = JSON.parse(readFileSync(join(node.stateDir, 'lock'), 'utf8')) as { pid: number };
+		process.kill(holder.pid, 'SIGKILL');
+		await waitFor('the daemon to be gone', () => !processesOf(node.folder).includes(holder.pid));
+		const { code, stdout } = await rollcall(['stop', '--config', node.configFile]);
+		assert.equal(code, 0);
+		assert.match(stdout, /stopped worker host/);
+		assert.deepEqual(processesOf(node.folder), []);
+	});
+});
