@@ -111,14 +111,17 @@ function refuseUnderSystemd(found: readonly Found[]): void {
 	throw new RollcallError('unavailable', `This instance runs under systemd, which has to stop it: ${line}`);
 }
 
-/** The unit of Rollcall that a process belongs to, by its control group; null if it belongs to none. */
-export function unitOf(pid: number): string | null {
+function unitOf(pid: number): string | null {
 	try {
-		const match = /\/(rollcall[^/\s]*\.service)(?:\/|$)/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'));
-		return match?.[1] ?? null;
+		return unitIn(readFileSync(`/proc/${pid}/cgroup`, 'utf8'));
 	} catch {
 		return null;
 	}
+}
+
+/** The unit of Rollcall in what /proc/PID/cgroup says; null if the process belongs to none. */
+export function unitIn(controlGroups: string): string | null {
+	return /\/(rollcall[^/\s]*\.service)(?:\/|$)/m.exec(controlGroups)?.[1] ?? null;
 }
 
 async function end(found: Found, timeoutMs: number, options: EndOptions): Promise<Ended> {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { messageLineShape, resultShapes } from '../../src/cli/shapes.js';
+import { TestAuthority } from '../support/authority.js';
 import { runCommand, startCommand } from '../support/command.js';
 import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.js';
 import { completedView, nodeView, rolloutId, rolloutView } from '../support/views.js';
@@ -314,6 +315,23 @@ describe('the command line', () => {
 			const sent = remote.asked.map(({ headers }) => headers.authorization);
 			const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
 			assert.deepEqual(sent, [basic('bob:secret'), basic('ann:pass:word')]);
+		} finally {
+			await remote.close();
+		}
+	});
+
+	test('over https the certificate must be of an authority that is known, by --ca or the system (4 otherwise)', async () => {
+		const authority = await TestAuthority.make(folder);
+		const { files, material } = await authority.issue('localhost');
+		const remote = await startFakeDaemon({ host: '127.0.0.1', port: 0 }, material);
+		remote.operations['get_status'] = () => ({ body: [] });
+		const words = ['get_status', '--url', `https://localhost:${remote.port}`];
+		const env = { ROLLCALL_USERNAME: 'bob', ROLLCALL_PASSWORD: 'secret' };
+		try {
+			assert.equal((await runCommand([...words, '--ca', files.ca], env)).code, 0);
+			const stranger = await runCommand(words, env);
+			assert.deepEqual([stranger.code, stranger.stdout], [4, '']);
+			assert.equal(remote.asked.length, 1);
 		} finally {
 			await remote.close();
 		}

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { RolloutView } from '../../src/rollout/types.js';
 
@@ -24,8 +25,11 @@ export interface FakeDaemon {
 	close(): Promise<void>;
 }
 
-export async function startFakeDaemon(at: { path: string } | { host: string; port: number }): Promise<FakeDaemon> {
-	const server = createServer();
+export async function startFakeDaemon(
+	at: { path: string } | { host: string; port: number },
+	tls?: { cert: string; key: string },
+): Promise<FakeDaemon> {
+	const server = tls ? createSecureServer(tls) : createServer();
 	const fake: FakeDaemon = {
 		asked: [],
 		operations: {},
@@ -45,7 +49,7 @@ export async function startFakeDaemon(at: { path: string } | { host: string; por
 	return fake;
 }
 
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Pick<Server, 'close' | 'closeAllConnections'>): Promise<void> {
 	return new Promise((resolve) => {
 		server.close(() => resolve());
 		server.closeAllConnections();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseFields } from '../../src/cli/fields.js';
 import { mainHelp } from '../../src/cli/help.js';
+import { unitIn } from '../../src/cli/instance.js';
 import { operationNames } from '../../src/cli/operations.js';
 import { parseSpan, readPlaces, readSocketPath } from '../../src/cli/places.js';
 import { buildProgram } from '../../src/cli/program.js';
@@ -107,6 +108,15 @@ test('tables align, keep to one line a row, and show nothing as a dash', () => {
 	assert.equal(text, 'NAME       N\na b        5\nlong name  -');
 	assert.equal(fit('abcdef', 5), 'abc…');
 	assert.deepEqual(['a-b/c.sock', "it's"].map(shellWord), ['a-b/c.sock', `'it'\\''s'`]);
+});
+
+test('a process of one of our units is told from any other, in either layout of control groups', () => {
+	const workers = '/system.slice/system-rollcall\\x2dworkers.slice/rollcall-workers@web.service';
+	assert.equal(unitIn('0::/system.slice/rollcall.service\n'), 'rollcall.service');
+	assert.equal(unitIn(`0::${workers}\n`), 'rollcall-workers@web.service');
+	assert.equal(unitIn(`1:name=systemd:${workers}/inner\n0::/\n`), 'rollcall-workers@web.service');
+	assert.equal(unitIn('0::/user.slice/user-0.slice/session-1.scope\n'), null);
+	assert.equal(unitIn('0::/system.slice/cron.service\n'), null);
 });
 
 test('places come from the file, variables win, relative ones are of its folder, and the rest of it does not matter', async () => {
