@@ -2,11 +2,11 @@ import { EventEmitter } from 'node:events';
 import PQueue from 'p-queue';
 import { messageOf, RollcallError } from '../errors.js';
 import { isAlive } from '../system/process.js';
-import { Crew, type CrewParts, isNode } from './crew.js';
-import { farewellMs } from './control.js';
+import { Crew, type CrewParts, slotOf } from './crew.js';
 import { DailyCare } from './daily.js';
-import type { Pm2Process } from './pm2.js';
-import { type ReplacementOutcome, ReplacementRunner } from './replacement-runner.js';
+import type { Pm2Process } from './pm2-process.js';
+import { Exchange, type ExchangeRequest, goneTimeoutMs } from './exchange.js';
+import type { ReplacementOutcome } from './replacement-runner.js';
 import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp, WorkerIdentity } from './types.js';
 import type { Worker } from './worker.js';
 import { appOf } from './worker-id.js';
@@ -17,9 +17,6 @@ export interface AppSupervisorEvents {
 }
 
 const jobsMax = 100;
-const settleRequests = 5;
-const settleCapMs = 500;
-const goneTimeoutMs = 5_000;
 /** After a replacement for a worn-out worker was refused, the next try comes so much later. */
 const wornOutRetryMs = 30_000;
 
@@ -35,6 +32,9 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	private readonly jobs = new PQueue({ concurrency: 1 });
 	/** Workers that wait for a successor, and those whose last try was refused, until when. */
 	private readonly wornOut = new Map<string, number>();
+	private readonly exchange: Exchange;
+	/** Workers whose events are listened to already. */
+	private readonly heard = new WeakSet<Worker>();
 	private stopped = false;
 	/** What was taken in is not looked after one by one before the set as a whole was looked at. */
 	private converging = false;
@@ -50,6 +50,17 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 			serving: (worker) => this.serving(worker),
 			wornOut: (worker, reason, detail) => this.replaceWornOut(worker, reason, detail),
 		});
+		this.exchange = new Exchange(this.crew, {
+			approved: (worker) => this.approved(worker),
+			started: (worker) => this.firstChance(this.listen(worker)),
+			say: (event, reason) => this.say(event, reason),
+		});
+	}
+
+	private approved(worker: Worker): void {
+		worker.inReplacement = false;
+		this.listen(worker);
+		this.daily.takeOver(worker);
 	}
 
 	get workers(): Worker[] {
@@ -90,6 +101,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		const worker = this.crew.workers.get(row.name);
 		if (!worker || worker.pmId !== row.pmId || row.pid === null) return;
 		worker.attach(row.pid);
+		if (worker.state === 'backoff') worker.set('starting');
+		this.daily.expect(worker);
 	}
 
 	/**
@@ -103,32 +116,66 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		onProgress: (text: string) => void,
 	): Promise<ReplacementResult> {
 		return this.job(async () => {
-			this.app = app;
+			const previous = this.app;
 			const old = before?.filter((one) => appOf(one.id) === app.name) ?? this.identities();
-			const oldIds = new Set((before ? old : this.workers).map((one) => one.id));
-			const left = this.workers.filter((worker) => oldIds.has(worker.id));
-			if (before && left.length === 0 && this.readiness().healthy >= app.instances) return this.result(old, null);
-			const existing = this.workers.filter(
-				(one) => !oldIds.has(one.id) && one.state !== 'failed' && one.state !== 'draining',
-			);
-			this.crew.parts.records.memory.replacing[app.name] = old;
-			const outcome = await this.exchange(left, existing, app.instances, deadlineMs, onProgress);
-			return this.result(old, outcome);
+			this.app = app;
+			try {
+				const outcome = await this.replaceSet(app, before ? old : null, deadlineMs, onProgress);
+				// What was refused is not wanted any more: the old set is whole by its own measure.
+				if (outcome?.outcome === 'refused') this.app = previous;
+				return this.result(old, outcome);
+			} catch (error) {
+				this.app = previous;
+				return this.result(old, { outcome: 'refused', reason: messageOf(error), cutOff: 0 });
+			}
 		});
 	}
 
-	/** Drains and ends every worker, side by side. */
+	/** Drains and ends every worker, side by side; a replacement under way is called off first. */
 	async endAll(): Promise<void> {
 		this.stopped = true;
-		this.jobs.clear();
+		this.exchange.callOff('the node is being stopped');
+		await this.jobs.onIdle();
 		await Promise.all(this.workers.map((worker) => this.crew.drain(worker)));
 	}
 
 	close(): void {
 		this.stopped = true;
-		this.jobs.clear();
-		for (const worker of this.workers) worker.detach();
+		this.exchange.abandon();
+		this.crew.close();
 		this.removeAllListeners();
+	}
+
+	/** null: there was nothing to do. */
+	private async replaceSet(
+		app: WorkerApp,
+		before: readonly WorkerIdentity[] | null,
+		deadlineMs: number,
+		onProgress: (text: string) => void,
+	): Promise<ReplacementOutcome | null> {
+		const oldIds = before && new Set(before.map((one) => one.id));
+		const leaving = this.workers.filter((worker) => oldIds?.has(worker.id) ?? true);
+		if (before && leaving.length === 0 && this.readiness().healthy >= app.instances) return null;
+		const staying = this.workers.filter((worker) => !leaving.includes(worker) && isSound(worker));
+		return this.changeSet(before ?? this.identities(), {
+			app,
+			leaving,
+			staying,
+			wanted: app.instances,
+			deadlineMs,
+			onProgress,
+		});
+	}
+
+	/** An exchange that goes forward when this process dies in the middle: the set that has to go is on record. */
+	private async changeSet(old: readonly WorkerIdentity[], request: ExchangeRequest): Promise<ReplacementOutcome> {
+		const { records } = this.crew.parts;
+		records.memory.replacing[this.app.name] = [...old];
+		const outcome = await this.exchange.run(request);
+		if (this.stopped) return outcome;
+		delete records.memory.replacing[this.app.name];
+		await records.save();
+		return outcome;
 	}
 
 	identities(): ProvenWorker[] {
@@ -156,19 +203,16 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		const orphans = this.workers.filter((worker) => worker.pmId === null && worker.isAlive);
 		const halfIds = new Set((half ?? []).map((one) => one.id));
 		const leaving = this.workers.filter((worker) => orphans.includes(worker) || halfIds.has(worker.id));
-		const stays = (worker: Worker) =>
-			!leaving.includes(worker) && worker.state !== 'failed' && worker.state !== 'draining';
-		const staying = this.workers.filter(stays);
-		const surplus = staying.slice(this.app.instances);
-		if (half || leaving.length > 0 || surplus.length > 0) {
+		const staying = this.workers.filter((worker) => !leaving.includes(worker) && isSound(worker));
+		if (half || leaving.length > 0 || staying.length > this.app.instances) {
 			const { deadlineMs, soakMs } = this.app.health;
-			const outcome = await this.exchange(
+			const outcome = await this.changeSet(half ?? [], {
+				app: this.app,
 				leaving,
 				staying,
-				this.app.instances,
-				deadlineMs + soakMs + this.app.drainTimeoutMs + goneTimeoutMs,
-				() => undefined,
-			);
+				wanted: this.app.instances,
+				deadlineMs: deadlineMs + soakMs + goneTimeoutMs,
+			});
 			if (outcome.outcome !== 'back') this.say('replacement_unfinished', outcome.reason ?? outcome.outcome);
 		}
 		this.converging = false;
@@ -223,74 +267,13 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 
 	/** Resolves once it is known whether the worker serves: it does, it is given up, or its time is over. */
 	private async firstChance(worker: Worker): Promise<void> {
+		this.daily.expect(worker);
 		const { clock } = this.crew.parts;
 		const { deadlineMs, soakMs } = this.app.health;
 		const until = clock.now() + deadlineMs + soakMs;
 		while (worker.state !== 'serving' && worker.state !== 'failed' && clock.now() < until && !this.stopped) {
 			await clock.sleep(10);
 		}
-	}
-
-	/** One replacement: `leaving` make room for so many new ones that `wanted` are there with those `staying`. */
-	private async exchange(
-		leaving: readonly Worker[],
-		staying: readonly Worker[],
-		wanted: number,
-		deadlineMs: number,
-		onProgress: (text: string) => void,
-	): Promise<ReplacementOutcome> {
-		const kept = staying.slice(0, wanted);
-		const unproven = kept.filter((worker) => worker.state !== 'serving');
-		const fresh = await this.crew.reserve(wanted - kept.length);
-		const olds = [...leaving, ...staying.slice(wanted)];
-		const inPlace = !isNode(this.app);
-		const slots = new Map(fresh.map((id, index) => [id, inPlace ? (this.slotOf(olds[index]) ?? index) : index]));
-		for (const worker of unproven) worker.inReplacement = true;
-		const previous = olds.map((worker) => ({
-			app: worker.app,
-			release: worker.release,
-			slot: this.slotOf(worker) ?? 0,
-		}));
-		const runner = new ReplacementRunner(
-			this.crew,
-			this.app,
-			{
-				news: [...unproven.map((worker) => worker.id), ...fresh],
-				olds: olds.map((worker) => worker.id),
-				order: inPlace ? 'old_first' : 'new_first',
-				surge: inPlace ? 1 : this.app.surge,
-				soakMs: this.app.health.soakMs,
-				proofTimeoutMs: this.app.health.deadlineMs + this.app.health.soakMs,
-				settle: { requests: settleRequests, capMs: Math.min(settleCapMs, this.app.health.soakMs) },
-				drainTimeoutMs: this.app.drainTimeoutMs + farewellMs,
-				goneTimeoutMs,
-			},
-			slots,
-			onProgress,
-			(worker) => {
-				worker.inReplacement = false;
-				this.listen(worker);
-				this.daily.takeOver(worker);
-			},
-		);
-		const outcome = await runner.run(deadlineMs);
-		if (inPlace && outcome.outcome !== 'back') await this.putBack(previous);
-		delete this.crew.parts.records.memory.replacing[this.app.name];
-		await this.crew.parts.records.save();
-		return outcome;
-	}
-
-	/** A program that was replaced in place left before its successor failed: its place is filled by the release it had. */
-	private async putBack(previous: readonly { app: WorkerApp; release: string; slot: number }[]): Promise<void> {
-		const taken = new Set(this.workers.filter((one) => one.state !== 'failed').map((one) => this.slotOf(one)));
-		const missing = previous.filter(({ slot }) => !taken.has(slot)).slice(0, this.app.instances - taken.size);
-		const ids = await this.crew.reserve(missing.length);
-		await Promise.all(
-			missing.map(async ({ app, release, slot }, index) => {
-				const worker = await this.crew.start(ids[index] ?? '', { ...app, script: release }, slot);
-				await this.firstChance(this.listen(worker));
-			}),
-		).catch((error: unknown) => this.say('release_not_put_back', messageOf(error)));
 	}
 
 	private result(before: readonly WorkerIdentity[], outcome: ReplacementOutcome | null): ReplacementResult {
@@ -313,8 +296,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 
 	/** Hears of what happens to the worker's process outside of a replacement. */
 	private listen(worker: Worker): Worker {
-		worker.removeAllListeners('gone');
-		worker.removeAllListeners('linked');
+		if (this.heard.has(worker)) return worker;
+		this.heard.add(worker);
 		worker.on('gone', (identity) => this.gone(worker, identity));
 		worker.on('linked', () => {
 			this.crew.remember();
@@ -328,7 +311,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		if (worker.inReplacement || worker.state === 'draining' || worker.state === 'failed' || this.stopped) return;
 		if (worker.pmId === null) {
 			this.crew.forget(worker);
-			if (worker.host.isUp) void this.job(() => this.converge());
+			if (!worker.host.isUp) return;
+			this.job(() => this.converge()).catch((error: unknown) => this.say('workers_not_started', messageOf(error)));
 			return;
 		}
 		worker.restarts += 1;
@@ -357,14 +341,14 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		void this.job(async () => {
 			if (!this.crew.workers.has(worker.id)) return;
 			const { deadlineMs, soakMs } = this.app.health;
-			const others = this.workers.filter((one) => one !== worker && one.state !== 'failed' && one.state !== 'draining');
-			const outcome = await this.exchange(
-				[worker],
-				others,
-				Math.max(this.app.instances, others.length + 1),
-				deadlineMs + soakMs,
-				() => undefined,
-			);
+			const others = this.workers.filter((one) => one !== worker && isSound(one));
+			const outcome = await this.exchange.run({
+				app: this.app,
+				leaving: [worker],
+				staying: others,
+				wanted: Math.max(this.app.instances, others.length + 1),
+				deadlineMs: deadlineMs + soakMs,
+			});
 			if (outcome.outcome === 'back') {
 				this.wornOut.delete(worker.id);
 				this.emit('restarted', { app: this.app.name, id: worker.id, reason });
@@ -380,25 +364,25 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		if (this.jobs.size >= jobsMax) {
 			throw new RollcallError('unavailable', `More than ${jobsMax} jobs wait for the workers of ${this.app.name}.`);
 		}
-		return this.jobs.add(work);
+		return this.jobs.add(() => {
+			if (this.stopped) throw new RollcallError('unavailable', `The workers of ${this.app.name} are being ended.`);
+			return work();
+		});
 	}
 
 	private freeSlot(): number {
-		const taken = new Set(this.workers.map((worker) => this.slotOf(worker)));
+		const taken = new Set(this.workers.map(slotOf));
 		let slot = 0;
 		while (taken.has(slot)) slot += 1;
 		return slot;
 	}
 
-	/** The place of a worker's port among the app's; null for one without. */
-	private slotOf(worker: Worker | undefined): number | null {
-		if (!worker || worker.port === null) return null;
-		const given = this.app.ports.indexOf(worker.port);
-		if (given >= 0) return given;
-		return worker.port - (this.app.ports.at(-1) ?? worker.port) + this.app.ports.length - 1;
-	}
-
 	private say(event: string, reason: string): void {
 		this.crew.parts.log.warn({ event, app: this.app.name, reason });
 	}
+}
+
+/** Neither given up nor on its way out. */
+function isSound(worker: Worker): boolean {
+	return worker.state !== 'failed' && worker.state !== 'draining';
 }

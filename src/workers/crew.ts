@@ -10,7 +10,7 @@ import { plainEnvironmentOf } from './environment.js';
 import { isShared } from './home.js';
 import type { HostLink } from './host-link.js';
 import { workerLogPaths } from './log-files.js';
-import type { Pm2Process } from './pm2.js';
+import type { Pm2Process } from './pm2-process.js';
 import type { SupervisorRecords } from './records.js';
 import type { WorkerApp, WorkerIdentity } from './types.js';
 import { type OpenLink, Worker } from './worker.js';
@@ -42,6 +42,7 @@ export interface CrewParts {
  */
 export class Crew {
 	readonly workers = new Map<string, Worker>();
+	private closed = false;
 
 	constructor(
 		readonly name: string,
@@ -60,11 +61,14 @@ export class Crew {
 
 	/** Forks a worker. Its script is resolved now, once: whatever the link points to later, this worker stays what it is. */
 	async start(id: string, app: WorkerApp, slot: number): Promise<Worker> {
-		const release = resolveScript(app);
-		const { host } = this.parts;
+		const { host, openLink, clock } = this.parts;
 		const port = isNode(app) ? null : portOf(app, slot);
-		const worker = this.add(new Worker(id, app, release, host, port, this.parts.openLink, this.parts.clock));
+		const release = resolveScript(app);
+		const worker = this.add(new Worker(id, app, release ?? app.script, host, port, openLink, clock));
 		try {
+			if (release === null) {
+				throw new RollcallError('unavailable', `the script ${app.script} of ${app.name} cannot be found`);
+			}
 			const row = await host.client().start(this.describe(worker));
 			worker.pmId = row.pmId;
 			if (row.pid !== null) worker.attach(row.pid);
@@ -85,6 +89,7 @@ export class Crew {
 		worker.restarts = Math.max(worker.restarts, row.restarts);
 		worker.approved = this.isApproved(row.name);
 		if (row.pid !== null) worker.attach(row.pid);
+		else if (row.status === 'waiting restart') worker.set('backoff', 'its process ended');
 		return worker;
 	}
 
@@ -113,12 +118,7 @@ export class Crew {
 	 * not answer cannot drain and is ended. Stopping it in PM2 is what keeps PM2 from starting it again.
 	 */
 	async drain(worker: Worker): Promise<void> {
-		worker.set('draining');
-		if (worker.port !== null) {
-			// It stops accepting as soon as it is told, and nobody stands in for it on its port.
-			worker.joined = false;
-			this.parts.changed();
-		}
+		this.takeOut(worker);
 		const answers = await Promise.race([
 			worker.status().then((status) => status !== null),
 			this.parts.clock.sleep(answerTimeoutMs).then(() => false),
@@ -129,7 +129,7 @@ export class Crew {
 
 	/** Ends a worker at once: it is asked, and a moment later killed. Resolves when its process is gone and the worker forgotten. */
 	async end(worker: Worker): Promise<void> {
-		if (worker.state !== 'failed') worker.set('draining', worker.trouble);
+		if (worker.state !== 'failed') this.takeOut(worker);
 		const cancel = this.parts.clock.after(endGraceMs, () => void this.kill(worker));
 		await this.untilGone(worker, () => void worker.link?.drain(endGraceMs)).finally(cancel);
 	}
@@ -155,6 +155,15 @@ export class Crew {
 		await worker.host.client().remove(pmId, killTimeoutOf(worker.app));
 		worker.detach();
 		this.remember();
+	}
+
+	/** Lets go of every worker, and lets each live as it does. */
+	close(): void {
+		this.closed = true;
+		for (const worker of this.workers.values()) {
+			worker.detach();
+			worker.removeAllListeners();
+		}
 	}
 
 	forget(worker: Worker): void {
@@ -189,13 +198,21 @@ export class Crew {
 		return worker;
 	}
 
+	/** It takes no new connection from here on, so it does not count as serving. */
+	private takeOut(worker: Worker): void {
+		worker.joined = false;
+		worker.set('draining', worker.trouble);
+		this.parts.changed();
+	}
+
 	/** Asks by way of PM2, which sends its signal, and then directly; an orphan can only be asked directly. */
 	private async untilGone(worker: Worker, ask: () => void): Promise<void> {
 		const { pmId, identity, host } = worker;
 		let removed: Promise<unknown> = Promise.resolve();
 		if (pmId !== null && host.isUp) removed = host.client().remove(pmId, killTimeoutOf(worker.app), ask).catch(ask);
 		else ask();
-		while (identity && isAlive(identity)) await this.parts.clock.sleep(goneCheckMs);
+		while (identity && isAlive(identity) && !this.closed) await this.parts.clock.sleep(goneCheckMs);
+		if (this.closed) return;
 		await removed;
 		this.forget(worker);
 	}
@@ -261,15 +278,24 @@ export function portOf(app: WorkerApp, slot: number): number | null {
 	return app.ports[slot] ?? last + (slot - app.ports.length + 1);
 }
 
+/** The place of a worker's port among its app's; null for one that has none. */
+export function slotOf(worker: Worker | undefined): number | null {
+	if (!worker || worker.port === null) return null;
+	const { ports } = worker.app;
+	const given = ports.indexOf(worker.port);
+	if (given >= 0) return given;
+	return worker.port - (ports.at(-1) ?? worker.port) + ports.length - 1;
+}
+
 function killTimeoutOf(app: WorkerApp): number {
 	return app.drainTimeoutMs + farewellMs + killMarginMs;
 }
 
-function resolveScript(app: WorkerApp): string {
+function resolveScript(app: WorkerApp): string | null {
 	try {
 		return realpathSync(app.script);
-	} catch (cause) {
-		throw new RollcallError('unavailable', `The script ${app.script} of ${app.name} cannot be found.`, {}, { cause });
+	} catch {
+		return null;
 	}
 }
 

@@ -30,6 +30,16 @@ export class DailyCare {
 		void this.round(worker, (stillIts) => this.prove(worker, stillIts));
 	}
 
+	/** A process that never answers on its line has no more time than one that never turns healthy. */
+	expect(worker: Worker): void {
+		const { identity, app } = worker;
+		const { deadlineMs } = app.health;
+		this.crew.parts.clock.after(deadlineMs, () => {
+			if (worker.identity !== identity || worker.link || worker.inReplacement || worker.state !== 'starting') return;
+			void this.breakOff(worker, `its process did not answer within ${deadlineMs} ms`);
+		});
+	}
+
 	/** Takes over a worker that a replacement has proven and joined. */
 	takeOver(worker: Worker): void {
 		void this.round(worker, (stillIts) => this.keep(worker, stillIts));

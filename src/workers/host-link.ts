@@ -5,7 +5,8 @@ import { findHolder } from '../lock.js';
 import type { Clock } from './clock.js';
 import type { HostHome } from './home.js';
 import { startOwnHost } from './host-starter.js';
-import { Pm2Client, type Pm2Process, pm2Version } from './pm2.js';
+import { Pm2Client, pm2Version } from './pm2.js';
+import type { Pm2Process } from './pm2-process.js';
 
 export interface HostLinkEvents {
 	/** Connected, with everything that the host holds. */
@@ -29,6 +30,8 @@ const connectRetryMs = 25;
 const answerTimeoutMs = 10_000;
 const startBackoffFirstMs = 100;
 const startBackoffLongestMs = 10_000;
+/** So many calls in a row without an answer. */
+const silentCallsMax = 2;
 /** A host that held so long resets the back-off. */
 const steadyMs = 30_000;
 
@@ -40,6 +43,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	private pm2: Pm2Client | null = null;
 	private closed = false;
 	private backoffMs = startBackoffFirstMs;
+	private silent = 0;
 	private upSince = 0;
 	/** Process id of the host as its lock names it; null while it is down. */
 	pid: number | null = null;
@@ -72,6 +76,20 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		if (this.pm2) return this.pm2;
 		const whose = this.user === null ? 'The worker host' : `The worker host of ${this.user}`;
 		throw new RollcallError('unavailable', `${whose} is not connected: ${this.complaint}.`);
+	}
+
+	/** A call was not answered in time. A host that answers nothing any more is as good as dead, and is made anew. */
+	unanswered(): void {
+		this.silent += 1;
+		if (this.silent < silentCallsMax) return;
+		this.complaint = 'it does not answer';
+		this.options.log.error({ event: 'worker_host_silent', home: this.home.path, pid: this.pid });
+		if (this.options.command === null || this.pid === null) return;
+		process.kill(this.pid, 'SIGKILL');
+	}
+
+	answered(): void {
+		this.silent = 0;
 	}
 
 	close(): void {
@@ -124,6 +142,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		const rows = await pm2.list();
 		this.pid = (await findHolder(this.home.lock))?.pid ?? null;
 		this.pm2 = pm2;
+		this.silent = 0;
 		this.upSince = this.options.clock.now();
 		this.complaint = null;
 		if (pm2.version !== pm2Version()) {

@@ -12,44 +12,9 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { RollcallError } from '../errors.js';
+import { describe, type Pm2Process, type Pm2Start, type RawProcess, readProcess } from './pm2-process.js';
 
 const require = createRequire(import.meta.url);
-
-/** What PM2 was told to run; one process with a name of its own. */
-export interface Pm2Start {
-	/** Worker id. */
-	name: string;
-	script: string;
-	cwd: string;
-	args: readonly string[];
-	/** cluster: a Node program on the host's own Node. fork: any interpreter. */
-	mode: 'cluster' | 'fork';
-	interpreter: string;
-	nodeArgs: readonly string[];
-	/** The app's environment, in full. */
-	env: Readonly<Record<string, string>>;
-	outFile: string;
-	errorFile: string;
-	pidFile: string;
-	/** How long PM2 waits after its signal before it kills, in ms. */
-	killTimeoutMs: number;
-	/** A process that ends with one of these is not started again. */
-	stopExitCodes: readonly number[];
-}
-
-export type Pm2Status = 'online' | 'launching' | 'stopping' | 'stopped' | 'errored' | 'waiting restart' | 'unknown';
-
-/** A row of PM2's list. */
-export interface Pm2Process {
-	name: string;
-	pmId: number;
-	pid: number | null;
-	status: Pm2Status;
-	restarts: number;
-	script: string;
-	/** How long PM2 waits before it kills, as it was started with. */
-	killTimeoutMs: number;
-}
 
 export interface Pm2Events {
 	/** A process was forked. It says nothing about serving. */
@@ -65,10 +30,6 @@ const connectTimeoutMs = 3_000;
 const queuedCallsMax = 1_000;
 /** A removal lasts as long as the process takes to end; others need not wait for more of it than this. */
 const removalSlotMs = 20;
-/** First delay of PM2's growing back-off: small, since most crashes are single ones. It grows by half each time. */
-const backoffFirstMs = 10;
-/** How often PM2 looks whether a process that it ends is gone. */
-const killPollMs = 25;
 
 type Callback = (error: Error | null, answer?: unknown) => void;
 
@@ -85,13 +46,6 @@ interface RawClient {
 	launchDaemon: unknown;
 	launchRPC(callback: Callback): void;
 	launchBus(callback: (error: Error | null, bus: EventEmitter) => void): void;
-}
-
-interface RawProcess {
-	pid?: number;
-	name?: string;
-	pm_id?: number;
-	pm2_env?: Record<string, unknown>;
 }
 
 /** The version of PM2 that this program was built with. */
@@ -338,77 +292,6 @@ function loadClient(home: string): RawClient {
 			else process.env[name] = value;
 		}
 	}
-}
-
-function describe(start: Pm2Start): object {
-	const description = {
-		name: start.name,
-		namespace: 'rollcall',
-		pm_exec_path: start.script,
-		pm_cwd: start.cwd,
-		args: [...start.args],
-		node_args: [...start.nodeArgs],
-		exec_mode: start.mode === 'cluster' ? 'cluster_mode' : 'fork_mode',
-		exec_interpreter: start.interpreter,
-		instances: 1,
-		instance_var: 'NODE_APP_INSTANCE',
-		pm_out_log_path: start.outFile,
-		pm_err_log_path: start.errorFile,
-		pm_pid_path: start.pidFile,
-		merge_logs: true,
-		autostart: true,
-		autorestart: true,
-		watch: false,
-		vizion: false,
-		pmx: false,
-		automation: false,
-		treekill: true,
-		kill_timeout: start.killTimeoutMs,
-		kill_retry_time: killPollMs,
-		exp_backoff_restart_delay: backoffFirstMs,
-		// PM2 never gives a worker up by itself: that is the supervisor's, by intensity and period.
-		max_restarts: Number.MAX_SAFE_INTEGER,
-		min_uptime: 1_000,
-		stop_exit_codes: [...start.stopExitCodes],
-	};
-	// PM2 lays the app's variables over its own description of the process; one that is named like a part of it breaks it.
-	const clash = Object.keys(start.env).find((name) => name in description || pm2Names.has(name));
-	if (clash !== undefined) {
-		throw new RollcallError(
-			'configuration',
-			`env.${clash} of ${start.name} cannot be set: PM2 uses that name itself. Choose another one.`,
-		);
-	}
-	return { ...description, env: { ...start.env } };
-}
-
-const pm2Names = new Set([
-	'env',
-	'pm_id',
-	'status',
-	'pm_uptime',
-	'created_at',
-	'restart_time',
-	'unique_id',
-	'unstable_restarts',
-]);
-
-function readProcess(row: RawProcess): Pm2Process {
-	const env = row.pm2_env ?? {};
-	const status = String(env['status']);
-	return {
-		name: String(row.name ?? env['name']),
-		pmId: Number(row.pm_id ?? env['pm_id']),
-		pid: row.pid ? row.pid : null,
-		status: isStatus(status) ? status : 'unknown',
-		restarts: Number(env['restart_time'] ?? 0),
-		script: String(env['pm_exec_path'] ?? ''),
-		killTimeoutMs: Number(env['kill_timeout'] ?? 0),
-	};
-}
-
-function isStatus(text: string): text is Pm2Status {
-	return ['online', 'launching', 'stopping', 'stopped', 'errored', 'waiting restart'].includes(text);
 }
 
 function endSocket(socket: RawSocket | undefined): void {

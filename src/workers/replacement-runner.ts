@@ -14,6 +14,18 @@ import {
 import type { WorkerApp } from './types.js';
 import type { Worker } from './worker.js';
 
+export interface ReplacementParts {
+	crew: Crew;
+	/** As the new workers are to be. */
+	app: WorkerApp;
+	plan: ReplacementPlan;
+	/** Places of the new workers, for those that get a port by it. */
+	slots: ReadonlyMap<string, number>;
+	onProgress: (text: string) => void;
+	/** A new worker has proven itself to the end: from now on it is looked after like any other. */
+	onApproved: (worker: Worker) => void;
+}
+
 export interface ReplacementOutcome {
 	outcome: 'back' | 'refused' | 'failed';
 	reason: string | null;
@@ -33,20 +45,15 @@ type Timeless = ReplacementEvent extends infer One ? (One extends { at: number }
 export class ReplacementRunner {
 	private state: ReplacementState;
 	private settle: (outcome: ReplacementOutcome) => void = () => undefined;
+	private abandoned = false;
 	private progress = '';
 	private readonly stops: (() => void)[] = [];
 
-	constructor(
-		private readonly crew: Crew,
-		private readonly app: WorkerApp,
-		plan: ReplacementPlan,
-		/** Slots of the new workers, for those that get a port by it. */
-		private readonly slots: ReadonlyMap<string, number>,
-		private readonly onProgress: (text: string) => void,
-		/** A new worker has proven itself to the end: from now on it is looked after like any other. */
-		private readonly onApproved: (worker: Worker) => void,
-	) {
-		this.state = planReplacement(plan);
+	private readonly crew: Crew;
+
+	constructor(private readonly parts: ReplacementParts) {
+		this.crew = parts.crew;
+		this.state = planReplacement(parts.plan);
 	}
 
 	/** Resolves when it is over, one way or the other; `deadlineMs` from now it is called off unless the old ones drain. */
@@ -63,8 +70,21 @@ export class ReplacementRunner {
 		});
 	}
 
+	/** Ends the new workers, unless the old ones drain already. */
+	callOff(detail: string): void {
+		this.dispatch({ event: 'called_off', detail });
+	}
+
+	/** Touches nothing any more; whoever comes next goes on from what there is. */
+	abandon(): void {
+		if (this.isOver) return;
+		this.abandoned = true;
+		for (const stop of this.stops) stop();
+		this.settle({ outcome: 'failed', reason: 'it was left in the middle', cutOff: this.state.cutOff });
+	}
+
 	private get isOver(): boolean {
-		return this.state.stage.stage === 'finished';
+		return this.abandoned || this.state.stage.stage === 'finished';
 	}
 
 	private tick(): void {
@@ -78,7 +98,7 @@ export class ReplacementRunner {
 		const { state, effects } = stepReplacement(this.state, { ...event, at: this.crew.parts.clock.now() });
 		this.state = state;
 		const text = describeReplacement(state);
-		if (text !== this.progress) this.onProgress(`${this.crew.name}: ${text}`);
+		if (text !== this.progress) this.parts.onProgress(`${this.crew.name}: ${text}`);
 		this.progress = text;
 		for (const effect of effects) this.perform(effect);
 	}
@@ -95,7 +115,7 @@ export class ReplacementRunner {
 				const worker = this.crew.workers.get(effect.id);
 				if (!worker) return;
 				this.crew.approve(worker);
-				this.onApproved(worker);
+				this.parts.onApproved(worker);
 				return;
 			}
 			case 'drain':
@@ -113,7 +133,7 @@ export class ReplacementRunner {
 	private async start(id: string): Promise<void> {
 		let worker = this.crew.workers.get(id);
 		try {
-			worker ??= await this.crew.start(id, this.app, this.slots.get(id) ?? 0);
+			worker ??= await this.crew.start(id, this.parts.app, this.parts.slots.get(id) ?? 0);
 		} catch (error) {
 			this.fall(id, messageOf(error));
 			return;
@@ -132,7 +152,7 @@ export class ReplacementRunner {
 	/** Asks a new worker again and again, from its start until the replacement is over. */
 	private async watch(worker: Worker): Promise<void> {
 		const { clock } = this.crew.parts;
-		const gapMs = Math.min(250, Math.max(20, this.app.health.soakMs / 5));
+		const gapMs = Math.min(250, Math.max(20, this.parts.app.health.soakMs / 5));
 		while (!this.isOver && this.crew.workers.get(worker.id) === worker) {
 			const { healthy, detail } = await worker.probe();
 			this.dispatch({ event: 'probed', id: worker.id, healthy, detail });
@@ -202,7 +222,8 @@ export class ReplacementRunner {
 			const worker = this.crew.workers.get(id);
 			if (worker) worker.inReplacement = false;
 		}
-		this.settle({ outcome, reason: reason && (await this.explain(reason, culprit)), cutOff: this.state.cutOff });
+		const why = reason === null ? null : await this.explain(reason, culprit).catch(() => reason);
+		this.settle({ outcome, reason: why, cutOff: this.state.cutOff });
 	}
 
 	private async explain(reason: string, culprit: string | null): Promise<string> {

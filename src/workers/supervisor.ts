@@ -26,7 +26,7 @@ import { checkSocketPaths, hostHome } from './home.js';
 import { HostLink } from './host-link.js';
 import { hostCommand } from './host-starter.js';
 import { NodeLink } from './node-link.js';
-import type { Pm2Process } from './pm2.js';
+import type { Pm2Process } from './pm2-process.js';
 import { PortLink } from './port-link.js';
 import { SupervisorRecords } from './records.js';
 import type {
@@ -262,8 +262,10 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private async lookAt(host: HostLink): Promise<void> {
 		try {
 			const rows = await host.client().list();
+			host.answered();
 			for (const row of rows) this.supervisors.get(appOf(row.name))?.forked(row);
 		} catch (error) {
+			if (error instanceof RollcallError && error.code === 'timeout') host.unanswered();
 			this.log.debug({ event: 'list_failed', reason: messageOf(error) });
 		}
 	}

@@ -1,0 +1,116 @@
+import { messageOf } from '../errors.js';
+import { farewellMs } from './control.js';
+import { type Crew, isNode, slotOf } from './crew.js';
+import { type ReplacementOutcome, ReplacementRunner } from './replacement-runner.js';
+import type { WorkerApp } from './types.js';
+import type { Worker } from './worker.js';
+
+const settleRequests = 5;
+const settleCapMs = 500;
+/** How long processes may take to vanish after they were killed. */
+export const goneTimeoutMs = 5_000;
+
+/** What an exchange of workers is to come to. */
+export interface ExchangeRequest {
+	/** As the new workers are to be. */
+	app: WorkerApp;
+	leaving: readonly Worker[];
+	/** Those that may stay: the first `wanted` of them do, proven first where they are not. */
+	staying: readonly Worker[];
+	wanted: number;
+	/** From now; the time of draining is not part of it. */
+	deadlineMs: number;
+	onProgress?: (text: string) => void;
+}
+
+interface ExchangeHooks {
+	/** A new worker is proven to the end, and looked after like any other from now on. */
+	approved(worker: Worker): void;
+	/** A worker was started outside of a replacement and has to be proven by itself; resolves when that is decided. */
+	started(worker: Worker): Promise<void>;
+	say(event: string, reason: string): void;
+}
+
+/** Exchanges workers of one app for new ones: makes the plan, has it walked through, and mends what it left. */
+export class Exchange {
+	private runner: ReplacementRunner | null = null;
+
+	constructor(
+		private readonly crew: Crew,
+		private readonly hooks: ExchangeHooks,
+	) {}
+
+	async run(request: ExchangeRequest): Promise<ReplacementOutcome> {
+		const { app, leaving, staying, wanted } = request;
+		const kept = staying.slice(0, wanted);
+		const unproven = kept.filter((worker) => worker.state !== 'serving');
+		const fresh = await this.crew.reserve(wanted - kept.length);
+		const olds = [...leaving, ...staying.slice(wanted)];
+		const previous = olds.map((worker) => ({ app: worker.app, release: worker.release, slot: slotOf(worker) ?? 0 }));
+		for (const worker of unproven) worker.inReplacement = true;
+		this.runner = new ReplacementRunner({
+			crew: this.crew,
+			app,
+			plan: planFor(app, [...unproven.map((worker) => worker.id), ...fresh], olds),
+			slots: new Map(fresh.map((id, index) => [id, slotOf(olds[index]) ?? index])),
+			onProgress: request.onProgress ?? (() => undefined),
+			onApproved: (worker) => this.hooks.approved(worker),
+		});
+		try {
+			const outcome = await this.runner.run(request.deadlineMs);
+			if (!isNode(app) && outcome.outcome !== 'back') await this.putBack(previous, wanted);
+			return outcome;
+		} finally {
+			this.runner = null;
+		}
+	}
+
+	/** Ends what runs, with the old workers kept unless they drain already. */
+	callOff(reason: string): void {
+		this.runner?.callOff(reason);
+	}
+
+	/** Leaves everything as it is, at once. */
+	abandon(): void {
+		this.runner?.abandon();
+	}
+
+	/** A program that was replaced in place left before its successor failed: its place is filled by the release it had. */
+	private async putBack(
+		previous: readonly { app: WorkerApp; release: string; slot: number }[],
+		wanted: number,
+	): Promise<void> {
+		const taken = new Set([...this.crew.workers.values()].filter((one) => one.state !== 'failed').map(slotOf));
+		const missing = previous.filter(({ slot }) => !taken.has(slot)).slice(0, wanted - taken.size);
+		try {
+			const ids = await this.crew.reserve(missing.length);
+			await Promise.all(
+				missing.map(async ({ app, release, slot }, index) => {
+					const worker = await this.crew.start(ids[index] ?? '', { ...app, script: release }, slot);
+					await this.hooks.started(worker);
+				}),
+			);
+		} catch (error) {
+			this.hooks.say('release_not_put_back', messageOf(error));
+		}
+	}
+}
+
+/**
+ * Node workers share their ports: the new ones come before the old ones go, up to the surge. Anything else has its port for
+ * itself, so it is replaced in place, one instance at a time; with several instances one always serves.
+ */
+function planFor(app: WorkerApp, news: string[], olds: readonly Worker[]) {
+	const node = isNode(app);
+	return {
+		news,
+		olds: olds.map((worker) => worker.id),
+		order: node ? ('new_first' as const) : ('old_first' as const),
+		surge: node ? app.surge : 1,
+		soakMs: app.health.soakMs,
+		proofTimeoutMs: app.health.deadlineMs + app.health.soakMs,
+		settle: { requests: settleRequests, capMs: Math.min(settleCapMs, app.health.soakMs) },
+		drainTimeoutMs: app.drainTimeoutMs + farewellMs,
+		goneTimeoutMs,
+	};
+}
