@@ -114,8 +114,9 @@ describe('a node and its state folder', () => {
 		await all.start(['beta']);
 		await caughtUp(all.fleet('beta'));
 		await roll(all, 'alpha');
+		// A step whose end was forgotten is taken up again, finds its work done and begins nothing.
 		assert.deepEqual(
-			all.nodes.map((node) => node.local.steps.length),
+			all.nodes.map((node) => node.local.steps.filter((step) => !step.recovered).length),
 			[3, 3, 3],
 		);
 	});
