@@ -115,11 +115,7 @@ test('a server that closes and listens again stays public, on the same port', as
 	const first = (await worker.listening()).listens[0]?.probe;
 	await worker.control.live();
 	assert.equal((await ask(port, '/again')).status, 200);
-	const again = async (): Promise<void> => {
-		const probe = (await worker.control.status()).listens[0]?.probe ?? first;
-		if (probe === first) await again();
-	};
-	await within('listening again', again());
+	await worker.until(({ listens }) => listens.length === 1 && ![first, null].includes(listens[0]?.probe));
 	assert.equal(await (await ask(port)).text(), String(worker.pid));
 	const status = await worker.control.status();
 	assert.deepEqual(

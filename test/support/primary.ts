@@ -39,6 +39,8 @@ export interface TestWorker {
 	closed: Promise<void>;
 	/** The first push of this kind, be it there already or yet to come. */
 	pushed<Name extends ControlPush['event']>(event: Name): Promise<Extract<ControlPush, { event: Name }>>;
+	/** Asks again and again until the status is so. */
+	until(isSo: (status: WorkerStatus) => boolean): Promise<WorkerStatus>;
 	/** Status once every listen is held (or live). */
 	listening(listens?: number): Promise<WorkerStatus>;
 }
@@ -178,6 +180,13 @@ async function connectTestWorker(path: string, id: string, pid: number, exited: 
 			find(`push ${event} of ${id}`, () =>
 				pushes.find((push): push is Extract<ControlPush, { event: Name }> => push.event === event),
 			),
+		until: (isSo) => {
+			const ask = async (): Promise<WorkerStatus> => {
+				const status = await control.status();
+				return isSo(status) ? status : ask();
+			};
+			return within(`status of ${id}`, ask());
+		},
 		listening: async (listens = 1) => {
 			const all = (status: WorkerStatus): boolean => status.listens.filter((listen) => listen.probe).length >= listens;
 			const now = await control.status();

@@ -171,13 +171,18 @@ function part(visitor: Visitor): void {
 		return;
 	}
 	const [stream] = visitor.open;
-	const isEventStream = stream?.headersSent && String(stream.getHeader('content-type')).startsWith('text/event-stream');
-	if (stream && isEventStream && visitor.open.length === 1) {
+	// Only of an event stream an end is no lie: whatever else is cut off must not look complete.
+	if (stream && visitor.open.length === 1 && isEventStream(stream)) {
 		stream.end();
 		return;
 	}
 	if (visitor.session) visitor.session.destroy();
 	else socket.destroy();
+}
+
+/** Headers given to writeHead() alone are found only in the head as it was sent, which Node keeps in a private field. */
+function isEventStream(response: http.ServerResponse & { _header?: string | null }): boolean {
+	return response.headersSent && /^content-type: *text\/event-stream/im.test(response._header ?? '');
 }
 
 export = Drain;

@@ -116,7 +116,7 @@ class Residence {
 	}
 
 	#stop(): void {
-		this.#drain.start({ timeoutMs: this.#settings.drainTimeoutMs ?? drainTimeoutDefaultMs, handOver: false });
+		this.#drain.start({ timeoutMs: this.#settings.drainTimeoutMs ?? drainTimeoutDefaultMs, handOver: true });
 	}
 
 	#fault(message: string): void {
