@@ -7,6 +7,7 @@ export function operation<const Fields extends FieldSet>(row: {
 	access: Access;
 	fields: Fields;
 	summary: string;
+	changes?: true;
 	answer: Record<string, unknown>;
 	handler(context: OperationContext, request: RequestOf<Fields>): unknown;
 	follow?(context: OperationContext, request: RequestOf<Fields>): Follow;
@@ -18,6 +19,7 @@ export function operation<const Fields extends FieldSet>(row: {
 		access: row.access,
 		fields: row.fields,
 		summary: row.summary,
+		changes: row.changes ?? false,
 		answer: row.answer,
 		handler: (context, request) => row.handler(context, request as RequestOf<Fields>),
 		...(follow ? { follow: (context, request) => follow(context, request as RequestOf<Fields>) } : {}),

@@ -13,6 +13,7 @@ export const restartOperations = [
 		access: 'super_user',
 		fields: { replicated },
 		summary: 'Restarts the instance: workers, worker host and control plane.',
+		changes: true,
 		answer: {
 			type: 'object',
 			properties: { message: { type: 'string' }, job_id: { type: 'string', format: 'uuid' } },
@@ -49,6 +50,7 @@ export const restartOperations = [
 			}),
 		},
 		summary: 'Replaces the http workers new before old, renews the links, or applies the cluster configuration.',
+		changes: true,
 		answer: {
 			type: 'object',
 			properties: { message: { type: 'string' }, job_id: { type: 'string', format: 'uuid' } },

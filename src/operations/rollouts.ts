@@ -67,6 +67,7 @@ export const rolloutOperations = [
 		access: 'super_user',
 		fields: { id },
 		summary: 'Starts no further step; a running step finishes.',
+		changes: true,
 		answer: rolloutSchema,
 		handler: (context, request) => context.node.fleet.pause(find(context, request.id).id, userOf(context)),
 	}),
@@ -75,6 +76,7 @@ export const rolloutOperations = [
 		access: 'super_user',
 		fields: { id, skip: list({ summary: 'Nodes that stay as they are.' }) },
 		summary: 'Goes on with a paused or halted rollout.',
+		changes: true,
 		answer: rolloutSchema,
 		handler: (context, request) =>
 			context.node.fleet.resume(find(context, request.id).id, request.skip ?? [], userOf(context)),
@@ -84,6 +86,7 @@ export const rolloutOperations = [
 		access: 'super_user',
 		fields: { id },
 		summary: 'Ends a rollout: a running step finishes, the rest is skipped.',
+		changes: true,
 		answer: rolloutSchema,
 		handler: (context, request) => context.node.fleet.abort(find(context, request.id).id, userOf(context)),
 	}),
@@ -92,6 +95,7 @@ export const rolloutOperations = [
 		access: 'super_user',
 		fields: { node: text({ summary: 'The node that lost its state.' }) },
 		summary: 'Lets a node that lost its state vote and count again.',
+		changes: true,
 		answer: { type: 'object', properties: { message: { type: 'string' } } },
 		async handler(context, request) {
 			await context.node.fleet.admit(request.node, userOf(context));

@@ -37,6 +37,7 @@ export const statusOperations = [
 			}),
 		},
 		summary: 'Sets a status of this node.',
+		changes: true,
 		answer: recordSchema,
 		handler: ({ node }, { id, status }) => node.statuses.set(id ?? 'primary', status),
 	}),
@@ -58,6 +59,7 @@ export const statusOperations = [
 		access: 'super_user',
 		fields: { id: text<StatusId>({ summary: 'Which status.', values: statusIds }) },
 		summary: 'Clears a status of this node, also one that was not set.',
+		changes: true,
 		answer: { type: 'object', properties: { message: { type: 'string' } } },
 		handler({ node }, { id }) {
 			node.statuses.clear(id);

@@ -106,6 +106,8 @@ export interface Operation {
 	/** In the order in which their faults are told. */
 	fields: FieldSet;
 	summary: string;
+	/** It changes something: who asked for it is logged. */
+	changes: boolean;
 	/** JSON Schema of the 200 answer, for OpenAPI. */
 	answer: Record<string, unknown>;
 	/** The answer's body, or a promise of it. */

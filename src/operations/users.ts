@@ -32,6 +32,7 @@ export const userOperations = [
 			active: flag('Whether the user may log in; true if not given.'),
 		},
 		summary: 'Adds a user to this node.',
+		changes: true,
 		answer: messageSchema,
 		async handler({ node }, request) {
 			await node.users.add({
@@ -53,6 +54,7 @@ export const userOperations = [
 			active: flag('Whether the user may log in.'),
 		},
 		summary: 'Alters a user; a new password or active: false makes the tokens of the user void.',
+		changes: true,
 		answer: messageSchema,
 		async handler({ node }, request) {
 			const { password, role, active } = request;
@@ -68,6 +70,7 @@ export const userOperations = [
 		access: 'super_user',
 		fields: { username },
 		summary: 'Drops a user; the tokens of the user are void.',
+		changes: true,
 		answer: messageSchema,
 		async handler({ node }, request) {
 			await node.users.drop(request.username);
@@ -100,6 +103,7 @@ export const userOperations = [
 			password: optionalText({ summary: 'The password of that user.' }),
 		},
 		summary: 'Answers an operation token, good for a day, and a refresh token, good for 30 days.',
+		changes: true,
 		answer: { type: 'object', properties: { operation_token: token, refresh_token: token } },
 		async handler({ caller, node }, request) {
 			let owner = caller.by === 'basic' ? caller.user : null;

@@ -54,7 +54,8 @@ export function createOperationsListener(server: Answerer, kind: ListenerKind): 
 			done(mediaTypeFault(request.headers) ?? undefined);
 		};
 		const caller = identify(request);
-		if (caller instanceof Promise) caller.then(accept, done);
+		if (caller instanceof Promise)
+			caller.then(accept, (fault: Error) => done(noteRefusedCaller(server, request, fault)));
 		else accept(caller);
 	});
 	app.decorateRequest('caller', null);
@@ -121,8 +122,11 @@ function operate(
 	const { caller } = request;
 	if (!caller) throw new RollcallError('internal', 'The caller was not named.');
 	const began = performance.now();
-	const observe = (status: number): void =>
-		server.observe?.({ operation: nameOf(request.body), status, ms: performance.now() - began });
+	const observe = (status: number): void => {
+		const operation = nameOf(request.body);
+		server.observe?.({ operation, status, ms: performance.now() - began });
+		noteChange(server, operation, caller, status);
+	};
 	const answer = (body: unknown): FastifyReply => {
 		const text = JSON.stringify(body);
 		observe(200);
@@ -154,6 +158,24 @@ function sendLines(server: Answerer, followers: { count: number }, follow: Follo
 	const lines = followAsLines(follow, server.limits);
 	lines.once('close', () => followers.count--);
 	reply.header('connection', 'close').type(linesMediaType).send(lines);
+}
+
+/** Bad credentials are counted and, while they are looked at, logged; the name is not, since it may be a password typed too early. */
+function noteRefusedCaller(server: Answerer, request: FastifyRequest, fault: Error): Error {
+	if (!(fault instanceof RollcallError)) return fault;
+	server.observe?.({ operation: null, status: fault.httpStatus, ms: 0 });
+	if (fault.code === 'unauthenticated') {
+		const address = request.socket.remoteAddress ?? 'socket';
+		server.logger.warn({ event: 'login_refused', address, reason: fault.message }, 'credentials were refused');
+	}
+	return fault;
+}
+
+/** Who changed something, and what came of it; never the fields, which may hold passwords. */
+function noteChange(server: Answerer, operation: string | null, caller: Caller, status: number): void {
+	if (operation === null || !operationsByName.get(operation)?.changes) return;
+	const { user, transport, address } = caller;
+	server.logger.info({ event: 'operation', operation, status, user, transport, address }, operation);
 }
 
 /** Only names of the table, so that callers cannot make up labels. */

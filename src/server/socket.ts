@@ -154,7 +154,7 @@ async function groupId(group: string): Promise<number> {
 	if (local !== null) return local;
 	// A name that looks like an option must not become one.
 	const asked = /^[\w][\w.-]*$/.test(group)
-		? await promisify(execFile)('getent', ['group', group]).then(
+		? await promisify(execFile)('getent', ['group', group], { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } }).then(
 				({ stdout }) => stdout,
 				() => '',
 			)

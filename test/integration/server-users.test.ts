@@ -325,3 +325,48 @@ test('an attack that goes on does not shut the account for good', async () => {
 	}
 	assert.ok(opened > 10, `the right password was looked at ${opened} times in two and a half minutes`);
 });
+
+test('who changed what, and that credentials were refused, is logged; no secret is, nor stands in any answer or file', async (context) => {
+	const log: string[] = [];
+	const noted = await startTestServer({ log: (line) => log.push(line) });
+	context.after(() => noted.close());
+	const secrets = ['canary-password-1', 'canary-wrong-2', 'canary-typed-early-3', 'correct-horse-battery'];
+	const answers: string[] = [];
+	const say = async (login: Login, json: Record<string, unknown>): Promise<string> => {
+		const { body } = await noted.ask('http', { login, json });
+		answers.push(body);
+		return body;
+	};
+	await say(admin, { operation: 'add_user', username: 'eve', password: 'canary-password-1', role: 'viewer' });
+	await say({ basic: ['eve', 'canary-wrong-2'] }, { operation: 'get_status' });
+	await say({ basic: ['canary-typed-early-3', 'x'] }, { operation: 'get_status' });
+	await say(admin, {
+		operation: 'alter_user',
+		username: 'eve',
+		password: 'canary-password-1',
+		canary: 'canary-password-1',
+	});
+	await say(admin, { operation: 'get_status' });
+	const tokens = JSON.parse(
+		(await noted.ask('http', { login: admin, json: { operation: 'create_authentication_tokens' } })).body,
+	) as TokenPair;
+	await say({ bearer: tokens.operation_token }, { operation: 'list_users' });
+	await say({ bearer: tokens.refresh_token }, { operation: 'refresh_operation_token' });
+	const files = await Promise.all(
+		['users.json', 'token.key'].map((name) => readFile(join(noted.folder, name), 'latin1')),
+	);
+	answers.pop();
+	for (const secret of [...secrets, tokens.operation_token, tokens.refresh_token]) {
+		for (const text of [...log, ...answers, ...files]) assert.ok(!text.includes(secret), `${secret} in ${text}`);
+	}
+	const events = log
+		.map((line) => JSON.parse(line) as Record<string, unknown>)
+		.map((line) => [line['event'], line['operation'] ?? line['reason'], line['user'], line['status']]);
+	assert.deepEqual(events, [
+		['operation', 'add_user', 'admin', 200],
+		['login_refused', 'Login failed', undefined, undefined],
+		['login_refused', 'Login failed', undefined, undefined],
+		['operation', 'alter_user', 'admin', 400],
+		['operation', 'create_authentication_tokens', 'admin', 200],
+	]);
+});

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import type { Config } from '../../src/config/schema.js';
 import { createLogger } from '../../src/log.js';
 import { type Access, openAccess } from '../../src/server/access.js';
@@ -54,6 +55,8 @@ interface TestServerOptions {
 	limits?: Partial<Limits>;
 	settings?: Partial<Config['operations_api']>;
 	users?: boolean;
+	/** Gets every line of the log. */
+	log?: (line: string) => void;
 }
 
 /** A real server on a free port and a socket, with fake services behind it and the contract's three users. */
@@ -93,7 +96,7 @@ async function startIn(folder: string, options: TestServerOptions): Promise<Test
 		logins: access.logins,
 		readiness: () => ({ ...facts, availability: services.node.statuses.availability() }),
 		metrics: async () => '# HELP fake A fake.\n',
-		logger: createLogger('silent'),
+		logger: options.log ? pino({ level: 'trace' }, { write: options.log }) : createLogger('silent'),
 		version: '0.0.0-test',
 		observe: (observation) => {
 			observations.push(observation);
