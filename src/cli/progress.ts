@@ -1,5 +1,5 @@
 import type { RolloutView } from '../rollout/types.js';
-import { elapsedMs, nodesInOrder, subject } from './render.js';
+import { elapsedMs, isOver, nodesInOrder, subject } from './render.js';
 import { clean, fit, type Terminal, table, toJson, writeMessage } from './terminal.js';
 import { clock, count, span } from './words.js';
 
@@ -79,7 +79,7 @@ function lineOf(change: Change): string {
 	const took = change.elapsed_ms !== null && change.node_state === 'back' ? ` after ${span(change.elapsed_ms)}` : '';
 	const who = change.node === null ? `rollout ${change.state}` : `${change.node} ${change.node_state}${took}${attempt}`;
 	const why = change.reason === null ? '' : `: ${change.reason}`;
-	const what = change.waiting_for === null ? '' : `, waiting for ${change.waiting_for}`;
+	const what = change.waiting_for === null || isOver(change.state) ? '' : `, waiting for ${change.waiting_for}`;
 	return clean(`${clock(change.at)} ${who}${why}${what}`);
 }
 
@@ -145,6 +145,7 @@ export function screenLines(view: RolloutView, rows: number, now: number): strin
 	const lines = [head, ...text.split('\n')];
 	if (shown.length < nodes.length) lines.push(`and ${count(nodes.length - shown.length, 'node')} back or pending`);
 	const waitsForNode = nodes.some(({ node }) => waitsFor(node));
-	if (view.waiting_for !== null && !waitsForNode) lines.push(clean(`waiting for ${view.waiting_for}`));
+	if (view.waiting_for !== null && !waitsForNode && !isOver(view.state))
+		lines.push(clean(`waiting for ${view.waiting_for}`));
 	return lines;
 }

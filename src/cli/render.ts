@@ -54,10 +54,12 @@ export function rolloutText(view: RolloutView, now: number): string {
 	const took = span((view.ended_at ?? now) - view.created_at);
 	const lines = [`${view.state}: ${subject(view)}, ${back} of ${count(view.order.length, 'node')} back, ${took}`];
 	if (view.reason !== null) lines.push(`reason: ${indent(cleanLines(view.reason), '        ').trimStart()}`);
-	if (view.waiting_for !== null) lines.push(`waiting for: ${clean(view.waiting_for)}`);
+	if (view.waiting_for !== null && !isOver(view.state)) lines.push(`waiting for: ${clean(view.waiting_for)}`);
 	lines.push('', nodesText(view, now));
 	for (const { node, reason } of view.nodes) {
-		if (reason !== null) lines.push('', `${clean(node)}:`, indent(cleanLines(reason)));
+		// The rollout's own reason mostly is that of the node that it stopped at.
+		if (reason !== null && view.reason?.includes(reason) !== true)
+			lines.push('', `${clean(node)}:`, indent(cleanLines(reason)));
 	}
 	const starter = `${clean(view.user)} at ${moment(view.created_at)}, coordinator ${clean(view.coordinator)}`;
 	lines.push('', `rollout ${clean(view.id)}, started by ${starter}, at most ${view.max_unavailable} out`);

@@ -5,7 +5,7 @@ import type { Client } from './client.js';
 import type { Context } from './program.js';
 import { fleetText, isOver, rolloutText, subject, workersText } from './render.js';
 import { connect } from './target.js';
-import { clean, indent, writeResult } from './terminal.js';
+import { clean, fit, indent, writeResult } from './terminal.js';
 import { count, span } from './words.js';
 
 export interface AppStatus {
@@ -114,10 +114,13 @@ function wrongWithNode({ name, link, last_seen, ready, availability }: ClusterNo
 	return wrong;
 }
 
+/** The whole reason stands further below. */
+const reasonColumns = 160;
+
 function wrongWithRollout({ id, state, reason, ...view }: RolloutView, words: string): string[] {
 	if (state === 'paused') return [`rollout ${id} is paused. Go on: rollcall rollout resume ${id}${words}`];
 	if (state !== 'halted') return [];
-	const why = reason ?? 'no reason given';
+	const why = fit(clean(reason ?? 'no reason given'), reasonColumns);
 	return [`rollout ${id} (${subject(view)}) is halted: ${why}. See: rollcall rollout status ${id}${words}`];
 }
 
