@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { connect } from 'node:tls';
+import { install, TestAuthority, type TestCertificate } from '../support/authority.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
+
+const names = ['alpha', 'beta'];
+
+describe('two real nodes that know each other by certificates', () => {
+	let fleet: RealFleet;
+	let authority: TestAuthority;
+	let alpha: RealNode;
+	let beta: RealNode;
+
+	const folderOf = (node: RealNode): string => join(node.folder, 'tls');
+	const linkFrom = async (node: RealNode): Promise<Record<string, unknown>> => {
+		const { json } = await node.call<{ replication: Record<string, unknown>[] }>('system_information', {
+			attributes: ['replication'],
+		});
+		assert.equal(json.replication.length, 1);
+		return json.replication[0] ?? {};
+	};
+	/** `restart_service clustering_config` of one node, to its end. */
+	const takeUp = async (node: RealNode, replicated = false) => {
+		const { status, json } = await node.call('restart_service', { service: 'clustering_config', replicated });
+		return status === 200
+			? { status, view: await node.rollout(String(json['job_id'])) }
+			: { status, error: json['error'] };
+	};
+	const notesOf = async (node: RealNode): Promise<string[]> => (await node.get('/readyz')).json['notes'] as string[];
+
+	before(async () => {
+		fleet = await makeFleet(names.map((name) => ({ name })));
+		[alpha, beta] = [fleet.node('alpha'), fleet.node('beta')];
+		authority = await TestAuthority.make(fleet.folder);
+		const peers = fleet.nodes.map(({ name, ports }) => ({ name, url: `wss://127.0.0.1:${ports.cluster}` }));
+		for (const node of fleet.nodes) {
+			// One of the two is to be renewed soon.
+			const tls = install(await authority.issue(node.name, node === alpha ? 20 : 200), folderOf(node));
+			node.configure({ cluster: { listen: { host: '127.0.0.1', port: node.ports.cluster }, tls, peers } });
+		}
+		await fleet.start();
+		await waitFor('the link', async () => (await linkFrom(alpha))['connected'] === true);
+	});
+	after(() => fleet.end());
+
+	test('a roll over TLS replaces every worker', async () => {
+		const before = await Promise.all(fleet.nodes.map((node) => node.workers()));
+		const { status, json } = await beta.call('restart_service', { service: 'http_workers', replicated: true });
+		assert.equal(status, 200, JSON.stringify(json));
+		const view = await beta.rollout(String(json['job_id']));
+		assert.equal(view.state, 'completed', JSON.stringify(view));
+		const old = new Set(before.flat().map(({ pid }) => pid));
+		for (const row of (await Promise.all(fleet.nodes.map((node) => node.workers()))).flat())
+			assert.ok(!old.has(row.pid), `${row.id} is a new process`);
+	});
+
+	test('a certificate with 20 days left is said in readyz, status and log, and a node with 200 days says nothing', async () => {
+		const [note, ...others] = await notesOf(alpha);
+		assert.deepEqual(others, []);
+		assert.match(
+			note ?? '',
+			/cluster\.tls\.cert .* expires in 19 days, on .*restart_service service=clustering_config/,
+		);
+		assert.deepEqual(await notesOf(beta), []);
+		const { code, stdout } = await rollcall(['status', '--config', alpha.configFile]);
+		assert.equal(code, 0);
+		assert.ok(stdout.includes(note ?? 'nothing'), stdout);
+		const line = alpha
+			.log()
+			.split('\n')
+			.find((text) => text.includes('"certificate_expires"'));
+		assert.equal((JSON.parse(line ?? '{}') as { key?: string }).key, 'cluster.tls.cert');
+	});
+
+	test('a new certificate is taken up by clustering_config: for new connections, without a new link or process', async () => {
+		const before = [await linkFrom(alpha), await alpha.workers(), alpha.child?.pid];
+		const renewed = await authority.issue('alpha', 200);
+		install(renewed, folderOf(alpha));
+		const { view } = await takeUp(alpha, true);
+		assert.equal(view?.state, 'completed', JSON.stringify(view));
+		assert.equal(await presentedBy(alpha), fingerprintOf(renewed));
+		assert.deepEqual(await notesOf(alpha), []);
+		const [link, workers, pid] = [await linkFrom(alpha), await alpha.workers(), alpha.child?.pid];
+		const { since, reconnects } = before[0] as Record<string, unknown>;
+		assert.deepEqual([link['since'], link['reconnects']], [since, reconnects]);
+		assert.deepEqual(
+			workers.map((row) => row.pid),
+			(before[1] as typeof workers).map((row) => row.pid),
+		);
+		assert.equal(pid, before[2]);
+		// Links made from now on use it, too.
+		const again = await alpha.call('restart_service', { service: 'clustering', replicated: true });
+		assert.equal((await alpha.rollout(String(again.json['job_id']))).state, 'completed');
+	});
+
+	test('files that do not fit change nothing: the reason is told, and the certificate in use stays', async () => {
+		const inUse = await presentedBy(alpha);
+		const { ca } = (await authority.issue('alpha')).material;
+		const foreign = await (await TestAuthority.make(fleet.folder)).issue('alpha');
+		const misfits: [TestCertificate, RegExp][] = [
+			[await authority.issue('beta'), /cluster\.tls\.cert: expected a certificate of alpha/],
+			[{ ...foreign, material: { ...foreign.material, ca } }, /cluster\.tls\.cert: .* one of another authority/],
+			[
+				await authority.issue('alpha', -1),
+				/cluster\.tls\.cert: expected a certificate that is valid now .* expired on/,
+			],
+		];
+		for (const [misfit, pattern] of misfits) {
+			install(misfit, folderOf(alpha));
+			const { status, view, error } = await takeUp(alpha);
+			assert.match(view ? (view.nodes[0]?.reason ?? view.reason ?? '') : String(error), pattern, `${status}`);
+			assert.notEqual(view?.state, 'completed');
+			assert.equal(await presentedBy(alpha), inUse);
+		}
+		assert.equal((await linkFrom(alpha))['connected'], true);
+	});
+
+	test('a daemon does not start with files that could prove nothing, and validate says the same', async () => {
+		install(await authority.issue('beta'), folderOf(alpha));
+		const pattern = /cluster\.tls\.cert: expected a certificate of alpha, as node\.name has it, got one of beta/;
+		const validated = await rollcall(['validate', '--config', alpha.configFile]);
+		assert.equal(validated.code, 2);
+		assert.match(validated.stderr, pattern);
+		await alpha.kill();
+		const child = alpha.start();
+		const [code] = (await once(child, 'exit')) as [number | null];
+		assert.equal(code, 2);
+		assert.match(alpha.log().slice(-1_000), pattern);
+	});
+
+	/** The fingerprint of what the listener shows to a node of the fleet. */
+	async function presentedBy(node: RealNode): Promise<string> {
+		const peer = (await authority.issue(node === alpha ? 'beta' : 'alpha')).material;
+		const options = { host: '127.0.0.1', port: node.ports.cluster, ...peer, checkServerIdentity: () => undefined };
+		const socket = connect(options);
+		await once(socket, 'secureConnect');
+		const certificate = socket.getPeerX509Certificate();
+		socket.on('error', () => undefined).destroy();
+		assert.ok(certificate);
+		return certificate.fingerprint256;
+	}
+});
+
+const fingerprintOf = ({ material }: TestCertificate): string => new X509Certificate(material.cert).fingerprint256;
