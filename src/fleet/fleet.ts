@@ -154,7 +154,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 			const readiness = peer?.link ? this.#readiness.get(name) : undefined;
 			return {
 				name,
-				zone: peer?.hello?.zone ?? zone,
+				zone,
 				link: peer?.link ? 'up' : 'down',
 				boot: peer?.hello?.boot ?? null,
 				ready: readiness ? isReady(readiness) : null,
@@ -203,6 +203,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 		local.onReadiness(() => this.#shell.tell({ kind: 'readiness', readiness: local.readiness() }));
 		this.#links.on('up', ({ node, hello }) => {
 			this.emit('link', { node, up: true, reason: null });
+			this.#learnFrom(hello);
 			this.#shell.tell({ kind: 'link_up', hello: coreHello(hello) });
 		});
 		this.#links.on('down', ({ node, reason }) => {
@@ -217,6 +218,21 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 				this.#links.closeLink(node, link, parsed.reason);
 			}
 		});
+	}
+
+	/** A peer knows its own zone best; and it may have been configured with other members. */
+	#learnFrom({ node, zone, memberHash, members }: Hello): void {
+		const own = this.membership;
+		if (memberHash !== own.memberHash) {
+			const here = own.members.map((member) => member.name);
+			const onlyHere = here.filter((name) => !members.includes(name));
+			const onlyThere = members.filter((name) => !here.includes(name));
+			this.options.logger.warn({ event: 'members_differ', node, onlyHere, onlyThere });
+		}
+		if (zone === null || own.members.some((member) => member.name === node && member.zone === zone)) return;
+		const known = own.members.map((member) => (member.name === node ? { name: node, zone } : member));
+		this.membership = { ...own, members: known };
+		this.#shell.tell({ kind: 'members', members: known, memberHash: own.memberHash });
 	}
 
 	#received(from: NodeName, message: PeerMessage): void {

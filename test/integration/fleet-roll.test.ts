@@ -257,6 +257,61 @@ describe('a fleet of three', () => {
 		}
 	}
 
+	it('restart of one node alone ends that daemon, and its next boot proves it', async () => {
+		const all = await three();
+		const node = all.node('alpha');
+		node.local.dies = () => setImmediate(() => void all.stop('alpha').then(() => all.startNode(node)));
+		const { id } = await all
+			.fleet('alpha')
+			.startRollout({ ...request, type: 'restart', service: null, replicated: false });
+		const deadline = performance.now() + 30_000;
+		while (node.fleet?.get(id)?.state !== 'completed') {
+			assert.ok(performance.now() < deadline, JSON.stringify(node.fleet?.get(id)));
+			await new Promise((resolve) => setTimeout(resolve, 20));
+		}
+		assert.equal(all.fleet('alpha').clusterStatus().boot, 2);
+		assert.deepEqual(
+			all.nodes.map(({ local }) => local.steps.map((step) => step.recovered)),
+			[[false, true], [], []],
+		);
+	});
+
+	it('a node that was configured with other members takes no part, and the refusal names it', async () => {
+		const all = await TestFleet.make(['alpha', 'beta', 'gamma', 'delta']);
+		fleet = all;
+		for (const name of ['alpha', 'beta', 'gamma']) {
+			const { config } = all.node(name);
+			assert.ok(config.cluster);
+			const peers = config.cluster.peers.filter((peer) => peer.name !== (name === 'gamma' ? '' : 'delta'));
+			all.node(name).config = { ...config, cluster: { ...config.cluster, peers } };
+		}
+		await all.start(['alpha', 'beta', 'gamma']);
+		const refusal = await refusalOf(all.fleet('alpha').startRollout(request));
+		assert.equal(refusal.code, 'unavailable');
+		assert.match(refusal.message, /gamma/);
+		assert.deepEqual(stepsOf(all), [0, 0, 0, 0]);
+	});
+
+	it('goes zone by zone, by what each node says of its own zone', async () => {
+		const all = await TestFleet.make(['alpha', 'beta', 'gamma', 'omega']);
+		fleet = all;
+		for (const [name, zone] of Object.entries({ alpha: 'a', beta: 'z', gamma: 'a', omega: 'b' })) {
+			const node = all.node(name);
+			node.config = { ...node.config, node: { name, zone } };
+		}
+		await all.start();
+		const { id } = await all.fleet('alpha').startRollout(request);
+		const view = await reached(all.fleet('beta'), id, 'completed');
+		assert.deepEqual(view.order, ['gamma', 'omega', 'beta', 'alpha']);
+		assert.deepEqual(
+			all
+				.fleet('beta')
+				.clusterStatus()
+				.nodes.map((node) => node.zone),
+			['a', 'z', 'a', 'b'],
+		);
+	});
+
 	it('clustering makes every link of each node anew and leaves workers alone', async () => {
 		const all = await three();
 		const before = all.nodes.map((node) => node.local.workers);
