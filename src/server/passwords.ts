@@ -1,4 +1,4 @@
-import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import PQueue from 'p-queue';
 import { RollcallError } from '../errors.js';
 
@@ -61,8 +61,11 @@ function derive(password: string, salt: Buffer, { log2n, r, p }: PasswordCost): 
 	const N = 2 ** log2n;
 	// Node refuses more than 32 MiB by default, and the computation needs a little over its theoretical size.
 	const maxmem = 128 * N * r + 128 * r * p + 1024 * 1024;
+	// scrypt begins with HMAC keyed by the password, which fills it with zeros to a block: without this, zeros at its end
+	// would make no difference, and a long password would equal its own hash.
+	const key = createHmac('sha256', salt).update(password).digest();
 	return new Promise((resolve, reject) => {
-		scrypt(password, salt, hashBytes, { N, r, p, maxmem }, (error, key) => (error ? reject(error) : resolve(key)));
+		scrypt(key, salt, hashBytes, { N, r, p, maxmem }, (error, derived) => (error ? reject(error) : resolve(derived)));
 	});
 }
 

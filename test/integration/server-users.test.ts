@@ -156,6 +156,11 @@ test('an inactive user is told so only with the right password', async () => {
 	assert.equal(await ask({ basic: ['sam', 'wrong'] }), failed);
 });
 
+test('a password is compared whole: zeros at its end make another one', async () => {
+	assert.equal(await ask({ basic: ['bob', 'bob-password-1\0'] }), failed);
+	assert.equal(await ask(bob), '200');
+});
+
 test('credentials of another scheme count as none given, on the socket too; malformed ones are bad', async () => {
 	for (const over of ['http', 'socket'] as const) {
 		for (const header of ['Digest abc', 'Negotiate', '', 'basic-x abc'])
