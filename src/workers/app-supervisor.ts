@@ -288,7 +288,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 			before: before.map(({ id, pid, started }) => ({ id, pid, started })),
 			after: this.identities(),
 			wanted,
-			oldGone,
+			// Whoever lost must be gone: the new set when it was refused, the old one otherwise.
+			oldGone: judged === 'refused' ? !this.workers.some((one) => one.isAlive && one.state !== 'serving') : oldGone,
 			cutOff: outcome?.cutOff ?? 0,
 			reason: judged === 'back' ? null : `${this.app.name}: ${outcome?.reason ?? lacking}`,
 		};

@@ -348,7 +348,7 @@ function combine(results: readonly ReplacementResult[]): ReplacementResult {
 		before,
 		after: results.flatMap((one) => one.after),
 		wanted: results.reduce((sum, one) => sum + one.wanted, 0),
-		oldGone: !before.some(isAlive),
+		oldGone: results.every((one) => one.oldGone),
 		cutOff: results.reduce((sum, one) => sum + one.cutOff, 0),
 		reason: reasons.length === 0 ? null : reasons.join('\n'),
 	};

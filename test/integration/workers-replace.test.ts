@@ -64,6 +64,7 @@ describe('replacing workers', () => {
 			const result = await node.replace({ health: { ...health, deadlineMs: deadlineMs ?? 15_000 } });
 			const report = await load.stop();
 			assert.equal(result.outcome, 'refused', result.reason ?? '');
+			assert.equal(result.oldGone, true, 'no process of the refused set lives');
 			assert.match(result.reason ?? '', says);
 			assert.deepEqual(node.pids.sort(), before.sort());
 			assert.deepEqual({ lost: report.lost, failures: report.failures }, { lost: 0, failures: [] });
