@@ -101,6 +101,9 @@ describe('links with certificates', () => {
 		await alpha.reconfigure({ ...cluster, tls: renewed });
 		assert.equal((await presented(alpha.port, betas)).pem.fingerprint256, fingerprintOf(renewed));
 		assert.deepEqual(alpha.live(), before);
+		// What the listener asked of strangers before, it still asks.
+		for (const [what, material] of Object.entries({ ...strangers, old: { ...betas, maxVersion: 'TLSv1.2' as const } }))
+			assert.equal(await talk(alpha.port, material), '', what);
 		alpha.redialAll('to see that both ends still know each other');
 		const isNew = () => alpha.live().some(({ id }) => id !== before[0]?.id);
 		await until(alpha, ['up', 'down'], isNew, 'a new link');
@@ -193,11 +196,12 @@ async function presented(
 	options: ConnectionOptions,
 ): Promise<{ pem: X509Certificate; protocol: string | null; reused: boolean }> {
 	const socket: TLSSocket = connect({ host: '127.0.0.1', port, ...options, checkServerIdentity: () => undefined });
-	socket.on('error', () => undefined);
-	await once(socket, 'secureConnect');
-	const pem = socket.getPeerX509Certificate();
-	assert.ok(pem);
-	const seen = { pem, protocol: socket.getProtocol(), reused: socket.isSessionReused() };
-	socket.destroy();
-	return seen;
+	try {
+		await once(socket, 'secureConnect');
+		const pem = socket.getPeerX509Certificate();
+		assert.ok(pem);
+		return { pem, protocol: socket.getProtocol(), reused: socket.isSessionReused() };
+	} finally {
+		socket.on('error', () => undefined).destroy();
+	}
 }

@@ -45,6 +45,7 @@ describe('the material of a node', () => {
 			[{ key: beta.key }, /^cluster\.tls\.key: .* got another one$/],
 			[{ ca: other.ca }, /^cluster\.tls\.cert: .* got one of another authority$/],
 			[{ ca: alpha.cert }, /one of another authority/],
+			[{ cert: withForgedSignature(alpha.cert) }, /one of another authority/],
 			[{ cert: 'nothing' }, /^cluster\.tls\.cert: expected a certificate in PEM, got none$/],
 			[{ ca: '' }, /^cluster\.tls\.ca: expected a certificate in PEM, got none$/],
 			[{ cert: alpha.cert.replace('MII', 'MIA') }, /^cluster\.tls\.cert: .* cannot be read/],
@@ -117,3 +118,10 @@ describe('the material of a node', () => {
 		assert.equal(firstExpiry('nothing'), null);
 	});
 });
+
+/** Everything as it was, but for the last byte of the signature. */
+function withForgedSignature(pem: string): string {
+	const der = Buffer.from(pem.replace(/-----[A-Z ]+-----/g, ''), 'base64');
+	der.writeUInt8(der.readUInt8(der.length - 1) ^ 1, der.length - 1);
+	return `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`;
+}
