@@ -5,6 +5,7 @@ import type { NodeName } from '../rollout/types.js';
 import type { Clock } from './clock.js';
 import { type Introduction, Link, type LinkListener, type LinkRole } from './link.js';
 import type { Cluster } from './membership.js';
+import { Refusals } from './refusals.js';
 import { type Channel, dial, handshakeMs, type Listener, listen } from './websocket.js';
 import type { Hello } from './wire.js';
 
@@ -72,6 +73,7 @@ interface Peer {
 export class Links extends EventEmitter<LinksEvents> {
 	readonly #peers = new Map<NodeName, Peer>();
 	readonly #unproven = new Set<Link>();
+	readonly #refusals: Refusals;
 	#cluster: Cluster | null;
 	#listener: Listener | null = null;
 	#serial = 0;
@@ -80,6 +82,7 @@ export class Links extends EventEmitter<LinksEvents> {
 	constructor(private readonly options: LinksOptions) {
 		super();
 		this.#cluster = options.cluster;
+		this.#refusals = new Refusals(options.clock, options.logger);
 		for (const { name, url } of options.cluster?.peers ?? []) this.#peers.set(name, newPeer(name, url));
 	}
 
@@ -186,7 +189,7 @@ export class Links extends EventEmitter<LinksEvents> {
 			connectionsMax: 2 * cluster.peers.length + unprovenMax,
 			isMember: (name) => this.#peers.has(name),
 			accepted: (channel) => this.#open(channel, 'acceptor', null),
-			refused: (remote, reason) => this.options.logger.warn({ event: 'link_refused', remote, reason }),
+			refused: (remote, reason) => this.#refusals.tell(remote, reason),
 		});
 	}
 

@@ -109,7 +109,7 @@ export function dial(
 		settled = true;
 		opened(new WebSocketChannel(socket, remote, certifiedName));
 	});
-	socket.on('error', (error) => fail(messageOf(error)));
+	socket.on('error', (error) => fail(tlsReason(error)));
 	socket.once('close', () => fail('it closed the connection during the opening'));
 	return {
 		cancel: () => {
@@ -168,7 +168,7 @@ export async function listen(options: {
 		options.refused(remoteOf(socket), `its certificate names ${whom}, which is no member`);
 		socket.destroy();
 	});
-	secure?.on('tlsClientError', (error, socket) => options.refused(remoteOf(socket), messageOf(error)));
+	secure?.on('tlsClientError', (error, socket) => options.refused(remoteOf(socket), tlsReason(error)));
 	server.on('clientError', (_error, socket) => socket.destroy());
 	server.on('upgrade', (request, socket, head) => {
 		socket.on('error', () => socket.destroy());
@@ -191,6 +191,11 @@ export async function listen(options: {
 		// Upgraded sockets hold the server's own `close` event back, so nobody waits for that.
 		close: () => server.close(),
 	};
+}
+
+/** OpenSSL's errors carry the reason alone, too; the whole text names addresses in memory and lines of its source. */
+function tlsReason(error: Error & { reason?: unknown }): string {
+	return typeof error.reason === 'string' ? `TLS: ${error.reason}` : messageOf(error);
 }
 
 function turnAway(_request: IncomingMessage, response: ServerResponse): void {
