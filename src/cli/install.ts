@@ -37,8 +37,8 @@ const place = {
 };
 const unitNames = ['rollcall.service', 'rollcall-workers@.service', 'rollcall.socket'];
 const controlUser = 'rollcall';
-/** As `--timeout` of ExecStop in rollcall-workers@.service has it. */
-const unitStopSeconds = 85;
+/** TimeoutStopSec= of rollcall-workers@.service. */
+const unitStopSeconds = 90;
 /** What ending takes beside the drain itself: PM2 waits a little longer before it kills. */
 const drainSlackSeconds = 20;
 
@@ -110,18 +110,19 @@ function workersConfiguration({ worker_dir, logging }: LoadedConfig): string {
 	].join('\n');
 }
 
-/** The unit as it is gives the workers 85 s to drain; apps that take longer get a drop-in. */
+/** The unit as it is gives the workers 90 s to drain; apps that take longer get a drop-in. */
 function longDrains({ http_workers }: LoadedConfig): Step {
 	const path = join(place.units, 'rollcall-workers@.service.d');
 	const drainMs = Math.max(0, ...http_workers.map((app) => app.drain.timeout));
 	const stopSeconds = Math.ceil(drainMs / 1_000) + drainSlackSeconds;
 	if (stopSeconds <= unitStopSeconds) return removal(path);
-	const stop = readFileSync(join(programFolder, 'systemd', 'rollcall-workers@.service'), 'utf8')
-		.split('\n')
-		.find((line) => line.startsWith('ExecStop='))
-		?.replace(`--timeout ${unitStopSeconds}s`, `--timeout ${stopSeconds}s`);
-	const lines = ['# Made by rollcall install: the longest drain.timeout.', '[Service]', 'ExecStop=', stop];
-	return file(join(path, 'drain.conf'), `${lines.join('\n')}\nTimeoutStopSec=${stopSeconds + 5}s\n`, { mode: 0o644 });
+	const lines = [
+		'# Made by rollcall install: the longest drain.timeout.',
+		'[Service]',
+		`TimeoutStopSec=${stopSeconds}s`,
+		'',
+	];
+	return file(join(path, 'drain.conf'), lines.join('\n'), { mode: 0o644 });
 }
 
 /** Takes Rollcall off this host. Configuration, state and users stay, unless they are to go as well. */

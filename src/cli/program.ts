@@ -153,7 +153,7 @@ function addProcesses(build: Builder): void {
 			return 0;
 		})
 		.option('--user <name>', 'whose workers (default: those of apps without user)')
-		.option('--stop', 'drain and end every process of the own unit (its ExecStop)');
+		.option('--stop', 'drain and end every process of the own unit (its ExecStopPost)');
 	const stop = ['rollcall stop --config ./rollcall.yaml'];
 	build
 		.add<{ kill?: boolean }>('stop', 'drain and end daemon and workers (without systemd)', stop, async (context) =>

@@ -214,6 +214,15 @@ test('stop ends every process of both units within its time, also workers that h
 	await servingOn(host, 2);
 });
 
+test('stop ends everything also in the very moment after a crash', async () => {
+	await host.run('systemctl', 'stop', daemon);
+	await host.run('systemctl', 'kill', '--kill-who=main', '--signal=KILL', workerHost);
+	await host.run('systemctl', 'stop', workerHost);
+	assert.equal(await processesOf(host), '');
+	await host.run('systemctl', 'start', daemon);
+	await servingOn(host, 2);
+});
+
 test('after a power cut and a boot it serves again without anybody doing anything', async () => {
 	await host.run('sync');
 	await host.cutPower();
