@@ -193,6 +193,31 @@ describe('links between nodes', () => {
 		wire.close();
 	});
 
+	it('a peer that reads too slowly is cut off before its backlog fills the memory', async () => {
+		const clusters = await testClusters(['alpha', 'beta']);
+		const [alphaCluster, betaCluster] = [...clusters.values()];
+		assert.ok(alphaCluster && betaCluster);
+		const wire = await freezableWire(betaCluster.listen.port);
+		const alpha = track(
+			makeLinks('alpha', { ...alphaCluster, peers: [{ name: 'beta', url: `ws://127.0.0.1:${wire.port}` }] }, 1, 60_000),
+		);
+		const beta = track(makeLinks('beta', { ...betaCluster, peers: [{ name: 'alpha', url: 'ws://127.0.0.1:1' }] }));
+		await Promise.all([alpha.start(), beta.start()]);
+		await until(alpha, ['up'], () => alpha.live().length === 1, 'the link');
+		const down = once(alpha, 'down');
+		wire.freeze();
+		const frame = 'x'.repeat(messageBytesMax);
+		let sent = 0;
+		while (alpha.live().length === 1 && sent < 20) {
+			alpha.send('beta', frame);
+			sent += 1;
+			await new Promise((resolve) => setImmediate(resolve));
+		}
+		const [{ reason }] = (await down) as [{ reason: string }];
+		assert.match(reason, /reads too slowly/);
+		wire.close();
+	});
+
 	it('a port that is taken is an error that names address and key', async () => {
 		const clusters = await testClusters(['alpha', 'beta']);
 		const cluster = clusters.get('alpha');
