@@ -1,0 +1,407 @@
+/**
+ * The invariants, judged from outside: from what is on the disks, from what messages were delivered, and from what the
+ * executors really did. Nothing here asks the core what it believes, save where the belief itself is the question.
+ */
+import { compareEpochs, compareVersions } from '../../src/rollout/epoch.js';
+import type { CoreEffect, CoreEvent, FlagsVersion, PeerMessage, Report } from '../../src/rollout/protocol.js';
+import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
+import type { Truth } from '../support/fake-executor.js';
+import type { SimNode, Watcher } from '../support/sim-node.js';
+
+export class Violation extends Error {
+	constructor(
+		readonly invariant: string,
+		message: string,
+	) {
+		super(`${invariant}: ${message}`);
+	}
+}
+
+/** What the oracle has seen one coordinator receive under one epoch. */
+interface Witnessed {
+	epoch: Epoch;
+	/** When each heartbeat was sent, on the coordinator's clock; 0 is the prepare. */
+	sent: Map<number, number>;
+	reports: Map<string, { at: number; report: Report }>;
+	/** Grants that no report has answered for. */
+	grants: Map<string, { rollout: string; attempt: number; version: FlagsVersion; at: number }>;
+}
+
+interface Out {
+	rollout: string;
+	attempt: number;
+}
+
+interface Known {
+	spec: RolloutSpec;
+	/** A 200 was answered. */
+	accepted: boolean;
+	begun: boolean;
+	skipped: Set<string>;
+	ended: boolean;
+}
+
+export class Oracle implements Watcher {
+	readonly out = new Map<string, Out>();
+	readonly rollouts = new Map<string, Known>();
+	readonly violations: Violation[] = [];
+	/** Requests and words that were answered, by token. */
+	readonly answers = new Map<string, { ok: boolean; view: RolloutView | null; message: string }>();
+	grants = 0;
+	takeovers = 0;
+	#witnessed = new Map<string, Witnessed>();
+	/** Steps begun, as `node rollout attempt`, and nodes whose record said back. */
+	#begun = new Set<string>();
+	#back = new Set<string>();
+	#truth = new Map<string, Truth>();
+	#restarts = new Map<string, number>();
+
+	constructor(
+		private readonly nodes: Map<string, SimNode>,
+		private readonly leaseMs: number,
+	) {}
+
+	#fail(invariant: string, message: string): void {
+		this.violations.push(new Violation(invariant, message));
+	}
+
+	crashed(node: SimNode): void {
+		this.#witnessed.delete(node.name);
+	}
+
+	/** A node that lost its state folder has forgotten what its record said. */
+	forget(node: SimNode): void {
+		this.out.delete(node.name);
+		for (const key of [...this.#begun]) if (key.startsWith(`${node.name} `)) this.#begun.delete(key);
+		for (const key of [...this.#back]) if (key.startsWith(`${node.name} `)) this.#back.delete(key);
+	}
+
+	truth(node: SimNode, truth: Truth): void {
+		this.#truth.set(`${node.name} ${truth.rollout} ${truth.attempt}`, truth);
+		const out = this.out.get(node.name);
+		if (truth.back || truth.whole) this.out.delete(node.name);
+		else if (out) this.out.set(node.name, { rollout: truth.rollout, attempt: truth.attempt });
+	}
+
+	// -------------------------------------------------------------------------------------------------------------
+	// What a node does
+
+	effect(node: SimNode, effect: CoreEffect): void {
+		switch (effect.kind) {
+			case 'store':
+				for (const entry of effect.entries) {
+					if (entry.kind === 'record') this.#recordStored(node, entry.record);
+					if (entry.kind === 'open') this.#openStored(entry.spec, entry.flags.skipped);
+					if (entry.kind === 'flags') this.#skippedStored(entry.rollout, entry.flags.skipped);
+					if (entry.kind === 'ending') this.#endingStored(entry.ending.rollout, entry.ending.view);
+				}
+				return;
+			case 'send':
+				this.#sent(node, effect.to, effect.message);
+				return;
+			case 'run_step':
+				if (effect.recovered) return;
+				this.#stepBegins(node, effect.spec, effect.attempt);
+				return;
+			case 'note':
+				if (effect.event === 'step_granted') {
+					const { rollout, node: target, attempt } = effect.fields;
+					this.#granted(node, String(rollout), String(target), Number(attempt));
+				}
+				if (effect.event === 'takeover') this.takeovers += 1;
+				return;
+			case 'answer':
+				this.#answered(node, effect.token, effect.view);
+				return;
+			case 'refuse': {
+				const { message } = effect.refusal;
+				this.answers.set(effect.token, { ok: false, view: null, message });
+				if (message.length === 0) this.#fail('I11', 'a refusal without a text');
+				return;
+			}
+			case 'take_snapshot':
+			case 'check':
+			case 'set_timer':
+			case 'clear_timer':
+			case 'changed':
+			case 'booted':
+				return;
+		}
+	}
+
+	#openStored(spec: RolloutSpec, skipped: readonly string[]): void {
+		if (!spec.replicated || this.rollouts.has(spec.id)) return this.#skippedStored(spec.id, skipped);
+		this.rollouts.set(spec.id, { spec, accepted: false, begun: false, skipped: new Set(skipped), ended: false });
+	}
+
+	#skippedStored(rollout: string, skipped: readonly string[]): void {
+		for (const name of skipped) this.rollouts.get(rollout)?.skipped.add(name);
+	}
+
+	#recordStored(node: SimNode, record: NodeRecord): void {
+		const key = `${node.name} ${record.rollout}`;
+		if (record.state === 'back') {
+			this.#back.add(key);
+			const truth = this.#truth.get(`${key} ${record.attempt}`);
+			if (!truth?.back) this.#fail('I5', `${node.name} stored back in ${record.rollout} and is not`);
+		}
+	}
+
+	#endingStored(rollout: string, view: RolloutView): void {
+		const known = this.rollouts.get(rollout);
+		if (!known) return;
+		known.ended = true;
+		if (view.state !== 'completed') {
+			if (view.state === 'aborted' && !view.reason) this.#fail('I11', `${rollout} aborted without a reason`);
+			return;
+		}
+		for (const { name } of known.spec.members) {
+			const record = this.nodes.get(name)?.disk.durable.records.find((one) => one.rollout === rollout);
+			if (known.skipped.has(name)) continue;
+			if (record && record.state !== 'back')
+				this.#fail('I7', `${rollout} completed although the record of ${name} is ${record.state}`);
+		}
+	}
+
+	#sent(node: SimNode, to: string, message: PeerMessage): void {
+		switch (message.kind) {
+			case 'promise':
+			case 'report':
+				if (compareEpochs(node.disk.durable.promised, message.epoch) < 0)
+					this.#fail('I4', `${node.name} answered ${to} for ${text(message.epoch)} with a lower promise on disk`);
+				return;
+			case 'heartbeat':
+				this.#witness(node, message.epoch).sent.set(message.number, node.eventNow);
+				return;
+			case 'prepare':
+				this.#witness(node, message.epoch).sent.set(0, node.eventNow);
+				return;
+			case 'answer':
+				if (message.answer.ok) this.#wordDone(node, message.answer.view);
+				return;
+			default:
+				return;
+		}
+	}
+
+	#witness(node: SimNode, epoch: Epoch): Witnessed {
+		const known = this.#witnessed.get(node.name);
+		if (known && compareEpochs(known.epoch, epoch) === 0) return known;
+		const fresh: Witnessed = { epoch, sent: new Map(), reports: new Map(), grants: new Map() };
+		this.#witnessed.set(node.name, fresh);
+		return fresh;
+	}
+
+	delivered(node: SimNode, from: string, message: PeerMessage): void {
+		if (message.kind !== 'report' && message.kind !== 'promise') return;
+		const seen = this.#witnessed.get(node.name);
+		if (!seen || compareEpochs(seen.epoch, message.epoch) !== 0) return;
+		const { report } = message;
+		const before = seen.reports.get(from);
+		const newer =
+			!before ||
+			report.boot > before.report.boot ||
+			(report.boot === before.report.boot && report.sequence > before.report.sequence);
+		if (!newer) return;
+		const sent = seen.sent.get(report.echo) ?? Number.NEGATIVE_INFINITY;
+		seen.reports.set(from, { at: Math.max(sent, before?.at ?? Number.NEGATIVE_INFINITY), report });
+		const grant = seen.grants.get(from);
+		if (!grant) return;
+		const record = report.records.find((one) => one.rollout === grant.rollout);
+		const stored = report.have.find((one) => one.rollout === grant.rollout);
+		const begun = record !== undefined && record.attempt >= grant.attempt;
+		const done = record !== undefined && record.state !== 'restarting' && (begun || record.state === 'back');
+		const refused = !begun && stored !== undefined && compareVersions(stored.version, grant.version) > 0;
+		if (done || refused || report.ended.includes(grant.rollout)) seen.grants.delete(from);
+	}
+
+	// -------------------------------------------------------------------------------------------------------------
+	// Grants and steps
+
+	#granted(node: SimNode, rollout: string, target: string, attempt: number): void {
+		this.grants += 1;
+		const known = this.rollouts.get(rollout);
+		const seen = this.#witnessed.get(node.name);
+		const flags = node.core?.durable.open.find((one) => one.spec.id === rollout)?.flags;
+		if (!known || !seen || !flags) return this.#fail('I10', `${node.name} grants in ${rollout}, which nobody stored`);
+		if (known.spec.service !== 'clustering_config') this.#checkBudget(node, seen, known, target);
+		this.#checkBackReady(node, seen, known);
+		this.#checkFailures(node, seen, known, flags.attempt);
+		if (known.spec.type === 'restart' && target === node.name)
+			this.#fail('hand-over', `${node.name} restarts itself while it holds the lease`);
+		this.#checkOrder(node, seen, known, target, flags.attempt);
+		this.#checkStored(rollout, flags.version);
+		seen.grants.set(target, { rollout, attempt, version: flags.version, at: node.eventNow });
+	}
+
+	#isHeard(node: SimNode, seen: Witnessed, name: string): boolean {
+		if (name === node.name) return true;
+		const heard = seen.reports.get(name);
+		return heard !== undefined && node.links().has(name) && node.eventNow - heard.at <= this.leaseMs / 3 + 0.01;
+	}
+
+	#isDown(node: SimNode, seen: Witnessed, name: string): boolean {
+		const readiness = name === node.name ? node.core?.readiness : seen.reports.get(name)?.report.readiness;
+		if (!readiness) return true;
+		return (
+			readiness.availability === 'Unavailable' ||
+			readiness.draining ||
+			readiness.apps.some((app) => app.healthy < app.wanted)
+		);
+	}
+
+	/** I2: who is down, not heard, or out, with the target. */
+	#checkBudget(node: SimNode, seen: Witnessed, known: Known, target: string): void {
+		const used: string[] = [];
+		const outs: string[] = [];
+		for (const { name } of known.spec.members) {
+			if (known.skipped.has(name)) continue;
+			const own = name === node.name;
+			const restarting = own
+				? node.disk.durable.records.some((one) => one.state === 'restarting')
+				: (seen.reports.get(name)?.report.out.length ?? 0) > 0;
+			const isOut = seen.grants.has(name) || restarting || this.out.has(name);
+			if (isOut) outs.push(name);
+			if (isOut || !this.#isHeard(node, seen, name) || this.#isDown(node, seen, name)) used.push(name);
+		}
+		const { maxUnavailable, id } = known.spec;
+		if (!this.#isHeard(node, seen, target))
+			this.#fail('I2', `${node.name} grants ${target}, which it does not hear, in ${id}`);
+		if (used.includes(target)) {
+			if (new Set([...outs, target]).size > maxUnavailable)
+				this.#fail('I2', `${node.name} grants ${target} in ${id} while ${outs.join(', ')} are out`);
+		} else if (used.length + 1 > maxUnavailable)
+			this.#fail('I2', `${node.name} grants ${target} in ${id} although ${used.join(', ')} use the budget up`);
+	}
+
+	/** I6 */
+	#checkBackReady(node: SimNode, seen: Witnessed, known: Known): void {
+		for (const { name } of known.spec.members) {
+			if (known.skipped.has(name)) continue;
+			const records = name === node.name ? node.disk.durable.records : seen.reports.get(name)?.report.records;
+			if (records?.find((one) => one.rollout === known.spec.id)?.state !== 'back') continue;
+			if (this.#isDown(node, seen, name) || !this.#isHeard(node, seen, name))
+				this.#fail('I6', `${node.name} goes on in ${known.spec.id} although ${name} is back and not ready`);
+		}
+	}
+
+	/** I7 */
+	#checkFailures(node: SimNode, seen: Witnessed, known: Known, attempt: number): void {
+		if (known.spec.onFailure === 'continue') return;
+		for (const { name } of known.spec.members) {
+			if (known.skipped.has(name)) continue;
+			const records = name === node.name ? node.disk.durable.records : seen.reports.get(name)?.report.records;
+			const record = records?.find((one) => one.rollout === known.spec.id);
+			if (record && (record.state === 'failed' || record.state === 'refused') && record.attempt >= attempt)
+				this.#fail('I7', `${node.name} goes on in ${known.spec.id} although ${name} ${record.state}`);
+		}
+		for (const [name, grant] of seen.grants) {
+			if (grant.rollout !== known.spec.id || known.skipped.has(name) || grant.attempt < attempt) continue;
+			if (node.eventNow - grant.at > known.spec.deadlineMs + 1)
+				this.#fail('I7', `${node.name} goes on in ${known.spec.id} although ${name} is over its deadline`);
+		}
+	}
+
+	/** The coordinator goes last, unless it is counted as down itself. */
+	#checkOrder(node: SimNode, seen: Witnessed, known: Known, target: string, attempt: number): void {
+		if (target !== node.name || this.#isDown(node, seen, target) || this.out.has(target)) return;
+		for (const { name } of known.spec.members) {
+			if (name === target || known.skipped.has(name)) continue;
+			const record = seen.reports.get(name)?.report.records.find((one) => one.rollout === known.spec.id);
+			const settled = record && record.state !== 'restarting' && (record.state === 'back' || record.attempt >= attempt);
+			const overdue = seen.grants.has(name) || record?.state === 'restarting';
+			if (!settled && !overdue) this.#fail('order', `coordinator ${target} goes before ${name} in ${known.spec.id}`);
+		}
+	}
+
+	/** What a successor has to find: the rollout is on the disks of a majority before any of its steps. */
+	#checkStored(rollout: string, version: FlagsVersion): void {
+		const known = this.rollouts.get(rollout);
+		const members = known?.spec.members ?? [];
+		const holders = members.filter(({ name }) => this.#holds(name, rollout, version));
+		if (holders.length * 2 <= members.length)
+			this.#fail('I10', `a step of ${rollout} is granted while ${holders.length} of ${members.length} have stored it`);
+	}
+
+	#holds(name: string, rollout: string, version: FlagsVersion): boolean {
+		const durable = this.nodes.get(name)?.disk.durable;
+		if (durable?.ended.some((one) => one.rollout === rollout)) return true;
+		const open = durable?.open.find((one) => one.spec.id === rollout);
+		return open !== undefined && compareVersions(open.flags.version, version) >= 0;
+	}
+
+	#stepBegins(node: SimNode, spec: RolloutSpec, attempt: number): void {
+		const key = `${node.name} ${spec.id}`;
+		const times = `${key} ${attempt}`;
+		if (this.#begun.has(times)) this.#fail('I3', `${node.name} begins attempt ${attempt} of ${spec.id} twice`);
+		if (this.#back.has(key)) this.#fail('I3', `${node.name} begins again in ${spec.id} after it was back`);
+		this.#begun.add(times);
+		const record = node.core?.durable.records.find((one) => one.rollout === spec.id);
+		const onDisk = node.disk.durable.records.find((one) => one.rollout === spec.id);
+		if (onDisk?.state !== 'restarting' || onDisk.attempt !== attempt)
+			this.#fail('I3', `${node.name} begins in ${spec.id} without restarting on disk`);
+		if (record?.epoch && compareEpochs(record.epoch, node.disk.durable.promised) < 0)
+			this.#fail('I4', `${node.name} obeys ${text(record.epoch)} below its promise`);
+		const known = this.rollouts.get(spec.id);
+		if (!known || spec.service === 'clustering_config') return;
+		known.begun = true;
+		const running = [...this.rollouts.values()].filter(
+			(one) => one.spec.id !== spec.id && one.accepted && !one.ended && !this.#isHalted(one.spec.id),
+		);
+		for (const other of running)
+			this.#fail('conflict', `${spec.id} runs beside ${other.spec.id}, which has neither ended nor halted`);
+		this.out.set(node.name, { rollout: spec.id, attempt });
+		const outs = [...this.out.keys()].filter((name) => !known.skipped.has(name));
+		if (outs.length > spec.maxUnavailable)
+			this.#fail('I1', `${outs.join(', ')} are out at once; max_unavailable of ${spec.id} is ${spec.maxUnavailable}`);
+	}
+
+	#isHalted(rollout: string): boolean {
+		for (const node of this.nodes.values()) {
+			const open = node.disk.durable.open.find((one) => one.spec.id === rollout);
+			if (open?.flags.halted != null) return true;
+		}
+		return false;
+	}
+
+	// -------------------------------------------------------------------------------------------------------------
+	// Answers and leases
+
+	#answered(node: SimNode, token: string, view: RolloutView | null): void {
+		this.answers.set(token, { ok: true, view, message: '' });
+		if (!view?.replicated) return;
+		const known = this.rollouts.get(view.id);
+		if (known && token.startsWith('ask')) known.accepted = true;
+		this.#wordDone(node, view);
+	}
+
+	/** An operator's word and an answered request are on the disks of a majority. */
+	#wordDone(node: SimNode, view: RolloutView | null): void {
+		const known = view && this.rollouts.get(view.id);
+		const version = node.core?.durable.open.find((one) => one.spec.id === view?.id)?.flags.version;
+		if (!known || !version || known.spec.members.length < 2) return;
+		if (node.core?.lease?.kind !== 'held' || node.core.lease.rollout !== known.spec.id) return;
+		const holders = known.spec.members.filter(({ name }) => this.#holds(name, known.spec.id, version));
+		if (holders.length * 2 <= known.spec.members.length)
+			this.#fail('answer', `an operator's word on ${known.spec.id} is answered before a majority has stored it`);
+	}
+
+	stepped(node: SimNode, event: CoreEvent): void {
+		if (event.kind !== 'message' || event.message.kind !== 'promise') return;
+		const { core } = node;
+		if (core?.lease?.kind !== 'held') return;
+		for (const [id, known] of this.rollouts) {
+			if (!known.begun || known.ended) continue;
+			const knows = core.durable.open.some((one) => one.spec.id === id) || core.durable.ended.some((one) => one.rollout === id);
+			if (!knows) this.#fail('I10', `${node.name} holds the lease and does not know ${id}`);
+		}
+	}
+
+	/** A daemon that ended itself for type restart, and how often it did in one attempt. */
+	exited(node: SimNode, rollout: string): void {
+		const key = `${node.name} ${rollout}`;
+		this.#restarts.set(key, (this.#restarts.get(key) ?? 0) + 1);
+	}
+}
+
+const text = (epoch: Epoch): string => `${epoch.counter}@${epoch.node}`;

@@ -1,0 +1,242 @@
+/** What a seed makes of a fleet and of its day: settings, and actions in the order of time. Plain data, so that it can be shrunk and kept. */
+import type { NetworkSettings } from '../support/fake-network.js';
+import type { StepFate } from '../support/fake-executor.js';
+import { Random } from '../support/random.js';
+
+export type Ask = {
+	type: 'restart' | 'restart_service';
+	service: 'http_workers' | 'clustering' | 'clustering_config' | null;
+	replicated: boolean;
+	maxUnavailable: number;
+	onFailure: 'halt' | 'continue';
+};
+
+export type Action = { at: number } & (
+	| { kind: 'ask'; node: string; ask: Ask }
+	| { kind: 'pause-rollout' | 'abort-rollout'; node: string }
+	| { kind: 'resume-rollout'; node: string; skip: string | null }
+	| { kind: 'admit'; node: string; who: string }
+	| { kind: 'kill'; node: string; backAfter: number | null; cold: boolean }
+	| { kind: 'freeze'; node: string; ms: number }
+	| { kind: 'cut'; from: string; to: string; both: boolean; ms: number }
+	| { kind: 'isolate'; node: string; ms: number }
+	| { kind: 'reset'; from: string; to: string }
+	| { kind: 'disk-full'; node: string; ms: number }
+	| { kind: 'lose-state'; node: string }
+	| { kind: 'back-up' | 'put-back'; node: string }
+	| { kind: 'unhealthy'; node: string; ms: number | null }
+	| { kind: 'flap'; node: string; ms: number; times: number }
+	| { kind: 'availability'; node: string; ms: number }
+	| { kind: 'fate'; node: string; fates: StepFate[]; stepMs: number }
+	| { kind: 'clock-jump'; node: string; ms: number }
+	| { kind: 'file'; fault: boolean; members: string[] }
+);
+
+export interface Plan {
+	seed: number;
+	nodes: string[];
+	/** Started later, named only by a new file. */
+	newcomers: string[];
+	leaseMs: number;
+	deadlineMs: number;
+	waitBetweenMs: number;
+	syncMs: Record<string, number>;
+	clockRate: Record<string, number>;
+	network: NetworkSettings;
+	protocols: Record<string, { min: number; max: number }>;
+	/** Until when actions happen; from then on everything is mended. */
+	chaosMs: number;
+	actions: Action[];
+}
+
+const names = ['alpha', 'beta', 'gamma', 'delta', 'epsilon'];
+const leaseMs = 1200;
+const deadlineMs = 5000;
+
+export function planOf(seed: number): Plan {
+	const random = new Random(seed);
+	const count = Number(random.weighted({ 2: 10, 3: 55, 4: 10, 5: 25 }));
+	const nodes = names.slice(0, count);
+	const calm = random.chance(0.1);
+	const wild = !calm && random.chance(0.4);
+	const chaosMs = calm ? 8_000 : random.between(6_000, 20_000);
+	const changing = random.chance(0.12) && count < 5;
+	const plan: Plan = {
+		seed,
+		nodes,
+		newcomers: changing ? names.slice(count, count + 1) : [],
+		leaseMs,
+		deadlineMs,
+		waitBetweenMs: random.chance(0.2) ? 300 : 0,
+		syncMs: record(nodes, () => (random.chance(0.1) ? random.between(50, 300) : random.between(1, 10))),
+		clockRate: record(nodes, () => 0.98 + random.next() * 0.04),
+		network: {
+			latencyMs: random.between(1, 15),
+			jitterMs: random.chance(0.3) ? random.between(20, 150) : random.between(0, 10),
+			silenceMs: leaseMs,
+			reconnectMs: random.between(10, 200),
+			duplicate: wild ? 0.03 : 0,
+			overtake: wild ? 0.05 : 0,
+			slow: wild && random.chance(0.5) ? 0.004 : 0,
+			reset: wild ? 0.002 : 0,
+		},
+		protocols: record(nodes, () => ({ min: 1, max: 1 })),
+		chaosMs,
+		actions: [],
+	};
+	if (!calm && random.chance(0.02)) plan.protocols[random.pick(nodes)] = { min: 2, max: 3 };
+	plan.actions.push(...operatorsOf(random, plan, changing));
+	if (!calm) plan.actions.push(...faultsOf(random, plan));
+	plan.actions.sort((a, b) => a.at - b.at);
+	return plan;
+}
+
+function record<T>(keys: readonly string[], value: () => T): Record<string, T> {
+	return Object.fromEntries(keys.map((key) => [key, value()]));
+}
+
+const settledMs = 1500;
+
+function operatorsOf(random: Random, plan: Plan, changing: boolean): Action[] {
+	const actions: Action[] = [];
+	const { nodes, chaosMs } = plan;
+	const at = (): number => random.between(settledMs, chaosMs);
+	const asks = random.between(1, 4);
+	for (let i = 0; i < asks; i += 1) {
+		const ask = askOf(random, nodes.length, changing && i === 0);
+		const when = i === 0 ? random.between(settledMs, settledMs + 1500) : at();
+		actions.push({ at: when, kind: 'ask', node: random.pick(nodes), ask });
+		// Two operators at once.
+		if (random.chance(0.15))
+			actions.push({
+				at: when + random.between(0, 30),
+				kind: 'ask',
+				node: random.pick(nodes),
+				ask: askOf(random, nodes.length, false),
+			});
+	}
+	if (changing) actions.push(fileOf(random, plan));
+	for (let i = random.between(0, 3); i > 0; i -= 1) {
+		const node = random.pick(nodes);
+		const kind = random.weighted({ 'pause-rollout': 3, 'resume-rollout': 5, 'abort-rollout': 1 });
+		if (kind === 'resume-rollout')
+			actions.push({ at: at(), kind, node, skip: random.chance(0.4) ? random.pick(nodes) : null });
+		else {
+			const when = at();
+			actions.push({ at: when, kind, node });
+			if (kind === 'pause-rollout' && random.chance(0.7))
+				actions.push({ at: when + random.between(200, 3000), kind: 'resume-rollout', node: random.pick(nodes), skip: null });
+		}
+	}
+	return actions;
+}
+
+function askOf(random: Random, count: number, changing: boolean): Ask {
+	const what = changing
+		? 'clustering_config'
+		: random.weighted({ http_workers: 60, restart: 20, clustering: 8, clustering_config: 4 });
+	return {
+		type: what === 'restart' ? 'restart' : 'restart_service',
+		service: what === 'restart' ? null : what,
+		replicated: changing || random.chance(0.85),
+		maxUnavailable: random.chance(0.65) ? 1 : random.between(1, Math.max(1, count - 1)),
+		onFailure: random.chance(0.7) ? 'halt' : 'continue',
+	};
+}
+
+function fileOf(random: Random, plan: Plan): Action {
+	const { nodes, newcomers } = plan;
+	const grow = nodes.length < 3 || random.chance(0.6);
+	const members = grow ? [...nodes, ...newcomers] : nodes.slice(0, -1);
+	if (!grow) plan.newcomers = [];
+	return { at: settledMs - 200, kind: 'file', fault: random.chance(0.1), members };
+}
+
+function faultsOf(random: Random, plan: Plan): Action[] {
+	const { nodes, chaosMs } = plan;
+	const actions: Action[] = [];
+	for (let i = random.between(1, 7); i > 0; i -= 1) {
+		const at = random.between(random.chance(0.1) ? 0 : settledMs, chaosMs);
+		const node = random.pick(nodes);
+		const other = random.pick(nodes.filter((name) => name !== node));
+		actions.push(...faultOf(random, at, node, other));
+	}
+	return actions;
+}
+
+const weights = {
+	kill: 26,
+	freeze: 10,
+	cut: 16,
+	isolate: 10,
+	reset: 5,
+	'disk-full': 5,
+	'lose-state': 3,
+	'put-back': 2,
+	unhealthy: 8,
+	flap: 4,
+	availability: 3,
+	fate: 24,
+	'clock-jump': 2,
+};
+
+function faultOf(random: Random, at: number, node: string, other: string): Action[] {
+	const kind = random.weighted(weights);
+	const ms = random.chance(0.5) ? random.between(50, 1500) : random.between(1000, 9000);
+	switch (kind) {
+		case 'kill':
+			return [{ at, kind, node, backAfter: random.chance(0.1) ? null : ms, cold: random.chance(0.2) }];
+		case 'freeze':
+			return [{ at, kind, node, ms }];
+		case 'cut':
+			return [{ at, kind, from: node, to: other, both: random.chance(0.4), ms }];
+		case 'isolate':
+			return [{ at, kind, node, ms }];
+		case 'reset':
+			return [{ at, kind, from: node, to: other }];
+		case 'disk-full':
+			return [{ at, kind, node, ms }];
+		case 'lose-state':
+			return random.chance(0.3)
+				? [
+						{ at, kind, node },
+						{ at: at + ms, kind: 'admit', node: other, who: node },
+					]
+				: [{ at, kind, node }];
+		case 'put-back':
+			return [
+				{ at: Math.max(0, at - ms), kind: 'back-up', node },
+				{ at, kind, node },
+			];
+		case 'unhealthy':
+			return [{ at, kind, node, ms: random.chance(0.2) ? null : ms }];
+		case 'flap':
+			return [{ at, kind, node, ms: random.between(20, 400), times: random.between(2, 8) }];
+		case 'availability':
+			return [{ at, kind, node, ms }];
+		case 'fate':
+			return [{ at: random.chance(0.5) ? 0 : at, kind, node, fates: fatesOf(random), stepMs: random.between(20, 1500) }];
+		case 'clock-jump':
+			return [{ at, kind, node, ms: random.between(-3_600_000, 3_600_000) }];
+	}
+}
+
+function fatesOf(random: Random): StepFate[] {
+	const one = (): StepFate =>
+		random.weighted({
+			good: 10,
+			slow: 4,
+			refused: 8,
+			failed: 8,
+			hangs: 4,
+			'same-workers': 4,
+			'old-remains': 3,
+			'too-few': 3,
+			'not-joined': 3,
+		});
+	const fates = [one()];
+	if (random.chance(0.3)) fates.push(one());
+	// Sooner or later a step goes well.
+	if (random.chance(0.8)) fates.push('good');
+	return fates;
+}

@@ -1,0 +1,421 @@
+/** One run: a plan's fleet in virtual time, its faults, its operators, and at the end a mended world that has to settle. */
+import type { CoreRequest, OperatorWord, Rule } from '../../src/rollout/protocol.js';
+import { isDriven } from '../../src/rollout/turn.js';
+import { getRollout } from '../../src/rollout/core.js';
+import { FakeNetwork } from '../support/fake-network.js';
+import { Random } from '../support/random.js';
+import { type FakeConfig, SimNode } from '../support/sim-node.js';
+import { VirtualTime } from '../support/virtual-time.js';
+import { Oracle, Violation } from './oracle.js';
+import type { Action, Plan } from './plan.js';
+
+export interface Outcome {
+	seed: number;
+	violation: { invariant: string; message: string; at: number } | null;
+	/** Over every event and effect: the same seed gives the same trace. */
+	trace: number;
+	events: number;
+	grants: number;
+	takeovers: number;
+	completed: number;
+	halted: number;
+	aborted: number;
+	answered: number;
+	refused: number;
+}
+
+export interface WorldOptions {
+	mutations?: readonly Rule[];
+	/** Called with every event and effect, for people. */
+	log?: (line: string) => void;
+}
+
+/** Longest a mended fleet may take until everything has ended or halted. */
+const settleMs = 40_000;
+const answerMs = 2000;
+
+export function runPlan(plan: Plan, options: WorldOptions = {}): Outcome {
+	return new World(plan, options).run();
+}
+
+class World {
+	readonly time = new VirtualTime();
+	readonly random: Random;
+	readonly network: FakeNetwork;
+	readonly nodes = new Map<string, SimNode>();
+	readonly oracle: Oracle;
+	readonly #asked = new Map<string, { node: SimNode; process: string; at: number; limit: number }>();
+	#trace = 0x811c9dc5;
+	#events = 0;
+	#tokens = 0;
+	#mending = false;
+
+	constructor(
+		private readonly plan: Plan,
+		private readonly options: WorldOptions,
+	) {
+		this.random = new Random(plan.seed ^ 0x51ed);
+		this.network = new FakeNetwork(this.time, new Random(plan.seed ^ 0x7a3b), plan.network);
+		this.oracle = new Oracle(this.nodes, plan.leaseMs);
+		for (const name of plan.nodes) this.#make(name, configOf(plan.nodes, 'c1'));
+	}
+
+	#make(name: string, config: FakeConfig): SimNode {
+		const { plan } = this;
+		const node = new SimNode(
+			name,
+			config,
+			{
+				core: {
+					clustered: true,
+					protocol: plan.protocols[name] ?? { min: 1, max: 1 },
+					leaseMs: plan.leaseMs,
+					deadlineMs: plan.deadlineMs,
+					waitBetweenMs: plan.waitBetweenMs,
+					maxUnavailable: 1,
+					onFailure: 'halt',
+					mutations: this.options.mutations ?? [],
+				},
+				syncMs: plan.syncMs[name] ?? 5,
+				clockRate: plan.clockRate[name] ?? 1,
+				clockStart: 1000 * (this.nodes.size + 1),
+			},
+			this.time,
+			new Random(plan.seed ^ hashOf(name)),
+			this.network,
+			{
+				effect: (one, effect) => {
+					this.#note(`${one.name} > `, effect);
+					this.oracle.effect(one, effect);
+				},
+				delivered: (one, from, message) => this.oracle.delivered(one, from, message),
+				stepped: (one, event) => {
+					this.#note(`${one.name} < `, event);
+					this.oracle.stepped(one, event);
+				},
+				crashed: (one) => this.oracle.crashed(one),
+			},
+		);
+		node.peerHello = (peer) => this.nodes.get(peer)?.hello() ?? null;
+		node.executor.onTruth = (truth) => this.oracle.truth(node, truth);
+		node.executor.onExit = () => {
+			node.kill();
+			this.time.after(200 + this.random.next() * 800, () => this.#restarted(node));
+		};
+		this.nodes.set(name, node);
+		return node;
+	}
+
+	/** The whole instance came up again: daemon and workers. */
+	#restarted(node: SimNode): void {
+		if (node.alive || node.neverBack) return;
+		node.start();
+	}
+
+	#note(prefix: string, what: unknown): void {
+		this.#events += 1;
+		const { log } = this.options;
+		const line = traceLine(what);
+		let hash = this.#trace;
+		for (let i = 0; i < line.length; i += 1) hash = Math.imul(hash ^ line.charCodeAt(i), 0x01000193);
+		this.#trace = (hash ^ Math.floor(this.time.now)) >>> 0;
+		log?.(`${this.time.now.toFixed(1).padStart(9)} ${prefix}${JSON.stringify(what)}`);
+	}
+
+	run(): Outcome {
+		for (const node of this.nodes.values()) node.start();
+		for (const action of this.plan.actions) this.time.after(action.at, () => this.#act(action));
+		const violation = this.#runUntil(this.plan.chaosMs) ?? this.#settle();
+		return this.#outcome(violation);
+	}
+
+	#runUntil(until: number): Violation | null {
+		while (this.time.advance(until)) {
+			const violation = this.oracle.violations[0];
+			if (violation) return violation;
+		}
+		return this.oracle.violations[0] ?? null;
+	}
+
+	/** Everything is mended; whatever is open has to end, or halt with a reason. */
+	#settle(): Violation | null {
+		this.#mend();
+		const until = this.time.now + settleMs;
+		while (this.time.now < until) {
+			const violation = this.#runUntil(this.time.now + 500) ?? this.#unanswered();
+			if (violation) return violation;
+			if (this.#unsettled() === null) return null;
+		}
+		const left = this.#unsettled();
+		return left === null ? null : new Violation('I11', left);
+	}
+
+	#mend(): void {
+		this.#mending = true;
+		const quiet = { duplicate: 0, overtake: 0, slow: 0, reset: 0 };
+		Object.assign(this.network.settings, quiet);
+		this.network.healAll();
+		for (const node of this.nodes.values()) {
+			node.unpause();
+			node.disk.full = false;
+			node.availability = null;
+			node.executor.fates = ['good'];
+			node.executor.stepMs = Math.min(node.executor.stepMs, 500);
+			if (!node.alive) node.start();
+			node.executor.setHealth(true);
+		}
+	}
+
+	/** What is not as it should be in the end; null: all is well. */
+	#unsettled(): string | null {
+		const alive = [...this.nodes.values()].filter((node) => node.alive);
+		const members = alive[0]?.applied.members ?? [];
+		const voters = alive.filter((node) => node.core?.durable.voting && node.settings.core.protocol.min === 1);
+		if (voters.length * 2 <= members.length) return null;
+		for (const node of voters) {
+			const { core } = node;
+			if (!core) continue;
+			if (core.start) return `${node.name} still owes an answer to a request`;
+			for (const open of core.durable.open) {
+				const view = getRollout(core, open.spec.id, { now: node.now(), wall: 0 });
+				if (open.flags.paused && open.flags.halted === null && !open.flags.aborting) continue;
+				if (view?.state === 'halted' && view.reason && !open.flags.aborting) continue;
+				if (!isDriven(open.spec) && view?.state === 'planned' && core.durable.open.some(isPausedReplicated)) continue;
+				return `${open.spec.id} is ${view?.state} on ${node.name}, waiting for ${view?.waiting_for}`;
+			}
+		}
+		return null;
+	}
+
+	#unanswered(): Violation | null {
+		for (const [token, asked] of this.#asked) {
+			if (this.oracle.answers.has(token) || asked.node.process !== asked.process || !asked.node.alive) {
+				this.#asked.delete(token);
+				continue;
+			}
+			if (this.time.now > asked.at + asked.limit) return new Violation('I11', `${token} was never answered`);
+		}
+		return null;
+	}
+
+	#act(action: Action): void {
+		this.options.log?.(`${this.time.now.toFixed(1).padStart(9)} ** ${JSON.stringify(action)}`);
+		if (this.#mending) return;
+		switch (action.kind) {
+			case 'ask':
+				return this.#ask(action);
+			case 'pause-rollout':
+			case 'abort-rollout':
+			case 'resume-rollout':
+			case 'admit':
+				return this.#word(action);
+			case 'file':
+				return this.#newFile(action);
+			case 'cut':
+			case 'isolate':
+			case 'reset':
+				return this.#cutLinks(action);
+			default: {
+				const node = this.nodes.get(action.node);
+				if (node) this.#fault(node, action);
+			}
+		}
+	}
+
+	#ask({ node: name, ask }: Extract<Action, { kind: 'ask' }>): void {
+		const node = this.nodes.get(name);
+		if (!node?.alive || node.paused) return;
+		const request: CoreRequest = { ...ask, app: null, user: 'admin' };
+		this.#tokens += 1;
+		const token = `ask-${this.#tokens}`;
+		this.#expect(token, node, answerMs + 3000);
+		node.tell({ kind: 'request', token, id: `r${this.#tokens}`, request });
+	}
+
+	#word(action: Extract<Action, { kind: 'pause-rollout' | 'abort-rollout' | 'resume-rollout' | 'admit' }>): void {
+		const node = this.nodes.get(action.node);
+		if (!node?.alive || node.paused || !node.core) return;
+		const rollout = node.core.durable.open.at(-1)?.spec.id ?? 'r1';
+		const user = 'admin';
+		const words: Record<typeof action.kind, () => OperatorWord> = {
+			'pause-rollout': () => ({ kind: 'pause', rollout, user }),
+			'abort-rollout': () => ({ kind: 'abort', rollout, user }),
+			'resume-rollout': () => {
+				const skip = action.kind === 'resume-rollout' && action.skip !== null ? [action.skip] : [];
+				return { kind: 'resume', rollout, skip, user };
+			},
+			admit: () => ({ kind: 'admit', node: action.kind === 'admit' ? action.who : '', user }),
+		};
+		this.#tokens += 1;
+		const token = `word-${this.#tokens}`;
+		this.#expect(token, node, this.plan.leaseMs + 6000);
+		node.tell({ kind: 'operator', token, word: words[action.kind]() });
+	}
+
+	#expect(token: string, node: SimNode, limit: number): void {
+		this.#asked.set(token, { node, process: node.process, at: this.time.now, limit });
+	}
+
+	/** An operator writes a new file on every host; newcomers are started with it. */
+	#newFile({ members, fault }: Extract<Action, { kind: 'file' }>): void {
+		const config = configOf(members, 'c2');
+		for (const node of this.nodes.values()) node.file = config;
+		const faulty = this.nodes.get(this.plan.nodes.at(-1) ?? '');
+		if (fault && faulty) faulty.fileFault = 'cluster.peers: not a list';
+		for (const name of this.plan.newcomers) {
+			const node = this.#make(name, config);
+			node.start();
+		}
+	}
+
+	#cutLinks(action: Extract<Action, { kind: 'cut' | 'isolate' | 'reset' }>): void {
+		switch (action.kind) {
+			case 'reset':
+				this.network.reset(action.from, action.to);
+				return;
+			case 'cut': {
+				const ways: [string, string][] = [[action.from, action.to]];
+				if (action.both) ways.push([action.to, action.from]);
+				this.#cutFor(ways, action.ms);
+				return;
+			}
+			case 'isolate': {
+				const others = [...this.nodes.keys()].filter((name) => name !== action.node);
+				const ways = others.flatMap((name): [string, string][] => [
+					[name, action.node],
+					[action.node, name],
+				]);
+				this.#cutFor(ways, action.ms);
+				return;
+			}
+		}
+	}
+
+	#cutFor(ways: readonly [string, string][], ms: number): void {
+		for (const [from, to] of ways) this.network.cut(from, to);
+		this.time.after(ms, () => {
+			for (const [from, to] of ways) this.network.heal(from, to);
+		});
+	}
+
+	#fault(node: SimNode, action: Exclude<Action, { kind: 'ask' | 'cut' | 'isolate' | 'reset' | 'file' }>): void {
+		switch (action.kind) {
+			case 'kill':
+				return this.#kill(node, action.backAfter, action.cold);
+			case 'freeze':
+				node.pause();
+				this.time.after(action.ms, () => node.unpause());
+				return;
+			case 'disk-full':
+				node.disk.full = true;
+				this.time.after(action.ms, () => {
+					node.disk.full = false;
+				});
+				return;
+			case 'lose-state':
+				node.kill();
+				node.disk.lose();
+				this.oracle.forget(node);
+				this.time.after(500, () => node.start());
+				return;
+			case 'back-up':
+				node.disk.backUp();
+				return;
+			case 'put-back':
+				return this.#putBack(node);
+			case 'unhealthy':
+				node.executor.setHealth(false);
+				if (action.ms !== null) this.time.after(action.ms, () => node.executor.setHealth(true));
+				return;
+			case 'flap':
+				for (let i = 0; i < 2 * action.times; i += 1)
+					this.time.after(i * action.ms, () => node.executor.setHealth(i % 2 === 1));
+				return;
+			case 'availability':
+				node.availability = 'Unavailable';
+				node.readinessChanged();
+				this.time.after(action.ms, () => {
+					node.availability = null;
+					node.readinessChanged();
+				});
+				return;
+			case 'fate':
+				node.executor.fates = [...action.fates];
+				node.executor.stepMs = action.stepMs;
+				return;
+			case 'clock-jump':
+				node.wallOffset += action.ms;
+				return;
+			default:
+				return;
+		}
+	}
+
+	/** `cold`: the workers are lost, too, as with a whole host; the next start brings new ones. */
+	#kill(node: SimNode, backAfter: number | null, cold: boolean): void {
+		node.kill();
+		if (cold) node.executor.hostDied();
+		if (backAfter === null) node.neverBack = true;
+		else this.time.after(backAfter, () => node.start());
+	}
+
+	#putBack(node: SimNode): void {
+		const wasOut = this.oracle.out.has(node.name);
+		node.kill();
+		if (node.disk.putBack()) this.oracle.forget(node);
+		if (wasOut) this.oracle.out.delete(node.name);
+		this.time.after(500, () => node.start());
+	}
+
+	#outcome(violation: Violation | null): Outcome {
+		let [completed, halted, aborted] = [0, 0, 0];
+		for (const id of this.oracle.rollouts.keys()) {
+			const states = [...this.nodes.values()].map((node) => {
+				const ended = node.disk.durable.ended.find((one) => one.rollout === id);
+				if (ended) return ended.view.state;
+				return node.disk.durable.open.find((one) => one.spec.id === id)?.flags.halted != null ? 'halted' : null;
+			});
+			if (states.includes('completed')) completed += 1;
+			else if (states.includes('aborted')) aborted += 1;
+			else if (states.includes('halted')) halted += 1;
+		}
+		const answers = [...this.oracle.answers.values()];
+		return {
+			seed: this.plan.seed,
+			violation: violation && { invariant: violation.invariant, message: violation.message, at: this.time.now },
+			trace: this.#trace,
+			events: this.#events,
+			grants: this.oracle.grants,
+			takeovers: this.oracle.takeovers,
+			completed,
+			halted,
+			aborted,
+			answered: answers.filter((one) => one.ok).length,
+			refused: answers.filter((one) => !one.ok).length,
+		};
+	}
+}
+
+const isPausedReplicated = (open: { spec: { replicated: boolean }; flags: { paused: boolean } }): boolean =>
+	open.spec.replicated && open.flags.paused;
+
+function configOf(members: readonly string[], configHash: string): FakeConfig {
+	const sorted = [...members].sort();
+	return {
+		members: sorted.map((name) => ({ name, zone: name < 'c' ? 'a' : 'b' })),
+		memberHash: sorted.join('+'),
+		configHash,
+	};
+}
+
+function hashOf(name: string): number {
+	let hash = 7;
+	for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash, 31) + name.charCodeAt(i);
+	return hash >>> 0;
+}
+
+/** Short, but different for different things. */
+function traceLine(what: unknown): string {
+	const one = what as { kind: string; message?: { kind: string }; from?: string; to?: string; name?: string };
+	return `${one.kind} ${one.message?.kind ?? ''} ${one.from ?? ''}${one.to ?? ''} ${one.name ?? ''}`;
+}
