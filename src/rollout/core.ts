@@ -6,7 +6,7 @@
 import { heartbeatEveryMs, hearReport, onHeartbeatTimer } from './coordinator.js';
 import { drive } from './drive.js';
 import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './execution.js';
-import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView } from './follower.js';
+import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView, storeEndings } from './follower.js';
 import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './lease.js';
 import { advanceLocal, onLocalChecked, onLocalRequest } from './local-queue.js';
 import { advanceWords, onAnswer, onForward, onOperator, wordsAfterLinkDown } from './operator.js';
@@ -15,7 +15,7 @@ import { reportToCoordinator } from './report.js';
 import { localRuns, onChecked, onReplicatedRequest, onStartTimer, startTimerAt, tryStart } from './start.js';
 import { type CoreState, createState } from './state.js';
 import { greetAll, onGreeting, onLinkUp } from './stranger.js';
-import { arm, broadcast, heldLease, isDriven, send, store, type Turn } from './turn.js';
+import { arm, broadcast, heldLease, isDriven, openReplicated, recordOf, send, store, type Turn } from './turn.js';
 import type { NodeName, RolloutId, RolloutView } from './types.js';
 import { viewOf } from './view.js';
 
@@ -198,12 +198,28 @@ function onTimer(turn: Turn, name: TimerName): void {
 function afterwards(turn: Turn): void {
 	const { state } = turn;
 	if (state.words.length > 0) advanceWords(turn);
+	endIfLeft(turn);
 	const lease = heldLease(state);
 	if (lease) drive(turn, lease);
 	if (state.start?.phase === 'waiting' && !localRuns(state)) tryStart(turn, state.start);
 	advanceLocal(turn);
 	showChanges(turn);
 	setTimers(turn);
+}
+
+/** A node that a change of members took out has done its part, and nobody is linked with it any more to tell it the end. */
+function endIfLeft(turn: Turn): void {
+	const { state } = turn;
+	if (Object.keys(state.links).length > 0) return;
+	for (const { spec, flags } of openReplicated(state)) {
+		const leaves = spec.membersNext?.every((member) => member.name !== state.settings.self) ?? false;
+		const view = viewOf(state, spec.id, turn);
+		if (!leaves || !view || recordOf(state, spec.id)?.state !== 'back') continue;
+		const reason = `${state.settings.self} has left the fleet; ask a node that stays for the rest`;
+		const left = { ...view, state: 'completed' as const, reason, waiting_for: null, ended_at: turn.wall };
+		storeEndings(turn, [{ rollout: spec.id, epoch: flags.version.epoch, view: left }]);
+		state.lease = null;
+	}
 }
 
 function showChanges(turn: Turn): void {

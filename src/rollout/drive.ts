@@ -60,6 +60,7 @@ function settleGrants(turn: Turn, lease: Lease, open: OpenRollout): void {
 		const standing = standingOf(state, lease, name);
 		const record = standing?.records.find((one) => one.rollout === open.spec.id);
 		if (record) settleRecord(turn, lease, open, name, record);
+		if (!standing) noteHearsay(turn, lease, open, name);
 		const grant = lease.grants[name];
 		if (grant && !grant.begun && standing && isVoid(turn, open, grant.version, standing.have)) forgetStep(lease, name);
 		const deadline = lease.deadlines[name];
@@ -101,6 +102,12 @@ function noteRunning(turn: Turn, lease: Lease, node: NodeName, attempt: number, 
 	if (!lease.begun.includes(node)) lease.begun.push(node);
 }
 
+/** An earlier coordinator showed it as restarting, and it has not been heard since: its deadline counts from now. */
+function noteHearsay(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): void {
+	const seen = turn.state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
+	if (seen?.state === 'restarting') noteRunning(turn, lease, node, seen.attempt, open.spec.deadlineMs);
+}
+
 function stamp(lease: Lease, node: NodeName, time: { started?: number; back?: number }): void {
 	const known = lease.times[node] ?? { started: null, back: null };
 	lease.times[node] = { started: known.started ?? time.started ?? null, back: known.back ?? time.back ?? null };
@@ -117,13 +124,15 @@ const isFailing = (one: TargetStatus): boolean =>
 
 function isFinished(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): boolean {
 	const { state } = turn;
+	const { membersNext, memberHashNext } = open.spec;
 	const done = (one: TargetStatus): boolean => {
+		// Once the others have applied it, a node that leaves is linked with nobody.
+		if (isLeaving(open, one.node) && !one.heard) return true;
 		if (one.hearsay) return one.state === 'skipped';
 		if (!rule(state, 'halted-not-completed') && isFailing(one)) return true;
 		return one.state === 'back' || one.state === 'skipped';
 	};
 	if (!targets.every(done)) return false;
-	const { membersNext, memberHashNext } = open.spec;
 	if (!membersNext) return true;
 	return membersNext.every(({ name }) => {
 		if (!targets.some((one) => one.node === name && one.state === 'back')) return true;
@@ -203,8 +212,10 @@ function nextTarget(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 		(one) => one.state === 'pending' && one.heard && !lease.grants[one.node] && knows(state, lease, open, one.node),
 	);
 	if (open.spec.service === 'clustering_config') {
-		const busy = targets.some((one) => one.state === 'restarting');
-		return busy ? null : (plannedOrder(turn, open, able, budget)[0] ?? null);
+		if (targets.some((one) => one.state === 'restarting')) return null;
+		const early = (name: NodeName): boolean => isLastButEarly(turn, name, targets, budget);
+		const order = plannedOrder(turn, open, able, budget).filter((name) => !early(name));
+		return order.find((name) => isLeaving(open, name)) ?? order[0] ?? null;
 	}
 	const rules = { exemptBudget: rule(state, 'exempt-budget') };
 	return (
@@ -213,6 +224,11 @@ function nextTarget(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 			return mayBegin(name, budget, open.spec.maxUnavailable, rules).ok;
 		}) ?? null
 	);
+}
+
+/** A change of members takes this one out of the fleet: it goes first, while it is still linked. */
+function isLeaving(open: OpenRollout, node: NodeName): boolean {
+	return open.spec.membersNext?.every((one) => one.name !== node) ?? false;
 }
 
 /** The coordinator waits until no other target is left, unless it is unhealthy itself. */
@@ -242,7 +258,7 @@ export function unreadyBack(
 	targets: readonly TargetStatus[],
 ): string | null {
 	const { state } = turn;
-	if (!rule(state, 'recheck-back')) return null;
+	if (!rule(state, 'recheck-back') || open.spec.service === 'clustering_config') return null;
 	for (const one of targets) {
 		if (one.state !== 'back' || open.flags.skipped.includes(one.node)) continue;
 		if (!one.heard) return `${one.node}, which was back, to be heard again`;

@@ -4,6 +4,7 @@ import { storeEndings } from './follower.js';
 import { judge } from './proof.js';
 import type { CheckResult, CoreEvent, OpenRollout, OperatorWord, Refusal } from './protocol.js';
 import { conflictWith, requestText, specOf } from './request.js';
+import type { Execution } from './state.js';
 import { arm, isDriven, openOf, recordOf, rule, runningReplicated, store, type Turn } from './turn.js';
 import type { RolloutId, RolloutView } from './types.js';
 import { viewOf } from './view.js';
@@ -82,14 +83,7 @@ export function advanceLocal(turn: Turn): void {
 	const { state } = turn;
 	const execution = state.execution;
 	if (execution) {
-		const open = openOf(state, execution.rollout);
-		const runs = open && !isDriven(open.spec) && open.flags.halted === null;
-		if (runs && turn.now >= execution.since + open.spec.deadlineMs) overdue(turn, open);
-		arm(
-			turn,
-			'local',
-			runs && openOf(state, execution.rollout)?.flags.halted === null ? execution.since + open.spec.deadlineMs : null,
-		);
+		watchExecution(turn, execution);
 		return;
 	}
 	arm(turn, 'local', null);
@@ -119,11 +113,22 @@ function mayRun(turn: Turn, open: OpenRollout): boolean {
 	return !record || ((record.state === 'refused' || record.state === 'failed') && record.attempt < open.flags.attempt);
 }
 
-function overdue(turn: Turn, open: OpenRollout): void {
-	const { self } = turn.state.settings;
-	change(turn, open, {
-		halted: `${self} is not back within the deadline and may still be restarting: old and new workers may both live`,
-	});
+/** A step that takes longer than its deadline halts its rollout, and those that wait behind it. */
+function watchExecution(turn: Turn, execution: Execution): void {
+	const { state, now } = turn;
+	const concerned = locals(turn).filter((one) => one.flags.halted === null && !one.flags.paused);
+	const at = execution.since + (openOf(state, execution.rollout)?.spec.deadlineMs ?? state.settings.deadlineMs);
+	arm(turn, 'local', concerned.length > 0 && now < at ? at : null);
+	if (now < at) return;
+	const { self } = state.settings;
+	for (const open of concerned) {
+		const own = open.spec.id === execution.rollout;
+		change(turn, open, {
+			halted: own
+				? `${self} is not back within the deadline and may still be restarting: old and new workers may both live`
+				: `rollout ${execution.rollout}, which runs on ${self} before it, is over its deadline; resume_rollout when it has ended`,
+		});
+	}
 }
 
 export function localStepBegun(turn: Turn, open: OpenRollout): void {

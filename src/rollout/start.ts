@@ -135,6 +135,9 @@ function faultOf(state: CoreState, start: PendingStart): string | null {
 	if (start.request.service !== 'clustering_config') return null;
 	const own = start.checks[state.settings.self];
 	const next = own?.members ?? [];
+	const staying = checks.filter(([node]) => node !== state.settings.self && next.some((one) => one.name === node));
+	if (staying.length > 0 && staying.every(([, check]) => isWithout(check, state.settings.self)))
+		return `${state.settings.self} leaves the fleet by the other files; send the request to a node that stays`;
 	for (const [node, check] of checks) {
 		if (!next.some((member) => member.name === node)) continue;
 		if (check?.memberHash !== own?.memberHash)
@@ -142,6 +145,9 @@ function faultOf(state: CoreState, start: PendingStart): string | null {
 	}
 	return null;
 }
+
+const isWithout = (check: CheckResult | null | undefined, node: NodeName): boolean =>
+	check?.members?.every((member) => member.name !== node) ?? false;
 
 /** The job exists and shows what is wrong; nothing was applied. */
 function endWithFault(turn: Turn, lease: Lease, start: PendingStart, open: OpenRollout, fault: string): void {

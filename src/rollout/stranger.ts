@@ -77,7 +77,7 @@ export function onGreeting(turn: Turn, from: NodeName, message: Extract<PeerMess
 	if (compareEpochs(promised, state.highest) > 0) state.highest = promised;
 	if (link.stranger && voting && message.instance !== link.knew?.instance) acceptAgain(turn, from, message.instance);
 	if (message.stranger && state.durable.voting && state.durable.instance !== state.process) demoteSelf(turn);
-	else if (!state.durable.voting) meet(turn, from, message);
+	if (!state.durable.voting) meet(turn, from, message);
 	const endings = state.durable.ended.filter((one) => message.open.includes(one.rollout));
 	if (endings.length > 0 && rule(state, 'ending-wins')) send(turn, from, { kind: 'ended', endings });
 }

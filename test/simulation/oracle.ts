@@ -93,7 +93,7 @@ export class Oracle implements Watcher {
 					if (entry.kind === 'record') this.#recordStored(node, entry.record);
 					if (entry.kind === 'open') this.#openStored(entry.spec, entry.flags.skipped);
 					if (entry.kind === 'flags') this.#skippedStored(entry.rollout, entry.flags.skipped);
-					if (entry.kind === 'ending') this.#endingStored(entry.ending.rollout, entry.ending.view);
+					if (entry.kind === 'ending') this.#endingStored(node, entry.ending.rollout, entry.ending.view);
 				}
 				return;
 			case 'send':
@@ -108,6 +108,8 @@ export class Oracle implements Watcher {
 					const { rollout, node: target, attempt } = effect.fields;
 					this.#granted(node, String(rollout), String(target), Number(attempt));
 				}
+				if (effect.event === 'node_admitted')
+					this.#witnessed.get(node.name)?.reports.delete(String(effect.fields.node));
 				if (effect.event === 'takeover') this.takeovers += 1;
 				return;
 			case 'answer':
@@ -140,6 +142,8 @@ export class Oracle implements Watcher {
 
 	#recordStored(node: SimNode, record: NodeRecord): void {
 		const key = `${node.name} ${record.rollout}`;
+		const own = this.#witnessed.get(node.name)?.grants;
+		if (record.state !== 'restarting' && own?.get(node.name)?.rollout === record.rollout) own.delete(node.name);
 		if (record.state === 'back') {
 			this.#back.add(key);
 			const truth = this.#truth.get(`${key} ${record.attempt}`);
@@ -147,9 +151,10 @@ export class Oracle implements Watcher {
 		}
 	}
 
-	#endingStored(rollout: string, view: RolloutView): void {
+	#endingStored(node: SimNode, rollout: string, view: RolloutView): void {
 		const known = this.rollouts.get(rollout);
-		if (!known) return;
+		// A node that left the fleet does not know how the rest goes on.
+		if (!known || known.spec.membersNext?.every((member) => member.name !== node.name)) return;
 		known.ended = true;
 		if (view.state !== 'completed') {
 			if (view.state === 'aborted' && !view.reason) this.#fail('I11', `${rollout} aborted without a reason`);
@@ -225,7 +230,7 @@ export class Oracle implements Watcher {
 		const flags = node.core?.durable.open.find((one) => one.spec.id === rollout)?.flags;
 		if (!known || !seen || !flags) return this.#fail('I10', `${node.name} grants in ${rollout}, which nobody stored`);
 		if (known.spec.service !== 'clustering_config') this.#checkBudget(node, seen, known, target);
-		this.#checkBackReady(node, seen, known);
+		if (known.spec.service !== 'clustering_config') this.#checkBackReady(node, seen, known);
 		this.#checkFailures(node, seen, known, flags.attempt);
 		if (known.spec.type === 'restart' && target === node.name)
 			this.#fail('hand-over', `${node.name} restarts itself while it holds the lease`);
@@ -305,6 +310,7 @@ export class Oracle implements Watcher {
 	/** The coordinator goes last, unless it is counted as down itself. */
 	#checkOrder(node: SimNode, seen: Witnessed, known: Known, target: string, attempt: number): void {
 		if (target !== node.name || this.#isDown(node, seen, target) || this.out.has(target)) return;
+		if (node.disk.durable.records.some((one) => one.state === 'restarting' || one.state === 'failed')) return;
 		for (const { name } of known.spec.members) {
 			if (name === target || known.skipped.has(name)) continue;
 			const record = seen.reports.get(name)?.report.records.find((one) => one.rollout === known.spec.id);
@@ -392,7 +398,8 @@ export class Oracle implements Watcher {
 		if (core?.lease?.kind !== 'held') return;
 		for (const [id, known] of this.rollouts) {
 			if (!known.begun || known.ended) continue;
-			const knows = core.durable.open.some((one) => one.spec.id === id) || core.durable.ended.some((one) => one.rollout === id);
+			const knows =
+				core.durable.open.some((one) => one.spec.id === id) || core.durable.ended.some((one) => one.rollout === id);
 			if (!knows) this.#fail('I10', `${node.name} holds the lease and does not know ${id}`);
 		}
 	}

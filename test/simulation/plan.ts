@@ -125,7 +125,12 @@ function operatorsOf(random: Random, plan: Plan, changing: boolean): Action[] {
 			const when = at();
 			actions.push({ at: when, kind, node });
 			if (kind === 'pause-rollout' && random.chance(0.7))
-				actions.push({ at: when + random.between(200, 3000), kind: 'resume-rollout', node: random.pick(nodes), skip: null });
+				actions.push({
+					at: when + random.between(200, 3000),
+					kind: 'resume-rollout',
+					node: random.pick(nodes),
+					skip: null,
+				});
 		}
 	}
 	return actions;
@@ -215,7 +220,9 @@ function faultOf(random: Random, at: number, node: string, other: string): Actio
 		case 'availability':
 			return [{ at, kind, node, ms }];
 		case 'fate':
-			return [{ at: random.chance(0.5) ? 0 : at, kind, node, fates: fatesOf(random), stepMs: random.between(20, 1500) }];
+			return [
+				{ at: random.chance(0.5) ? 0 : at, kind, node, fates: fatesOf(random), stepMs: random.between(20, 1500) },
+			];
 		case 'clock-jump':
 			return [{ at, kind, node, ms: random.between(-3_600_000, 3_600_000) }];
 	}

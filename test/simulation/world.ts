@@ -259,7 +259,8 @@ class World {
 	/** An operator writes a new file on every host; newcomers are started with it. */
 	#newFile({ members, fault }: Extract<Action, { kind: 'file' }>): void {
 		const config = configOf(members, 'c2');
-		for (const node of this.nodes.values()) node.file = config;
+		// The own node is always a member of its own file, also on a host that the others leave out.
+		for (const node of this.nodes.values()) node.file = configOf([...new Set([...members, node.name])], 'c2');
 		const faulty = this.nodes.get(this.plan.nodes.at(-1) ?? '');
 		if (fault && faulty) faulty.fileFault = 'cluster.peers: not a list';
 		for (const name of this.plan.newcomers) {

@@ -165,11 +165,11 @@ export class FakeExecutor {
 	): void {
 		const { before, spec, attempt } = request;
 		const { boot, links, configHash } = this.node.snapshot();
-		const workers = this.workers.map(({ id, pid, started, proven, joined }) => ({
+		const workers = this.workers.map(({ id, pid, started, healthy, joined }) => ({
 			id: fate === 'same-workers' ? `${id}x` : id,
 			pid,
 			started,
-			proven,
+			proven: healthy,
 			joined,
 		}));
 		const oldGone = fate !== 'old-remains';

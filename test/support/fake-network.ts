@@ -67,7 +67,8 @@ export class FakeNetwork {
 		const links: { node: string; id: string }[] = [];
 		for (const [key, link] of this.#links) {
 			const [a, b] = key.split('|') as [string, string];
-			if ((a === name || b === name) && link.sides.has(name)) links.push({ node: a === name ? b : a, id: `l${link.id}` });
+			if ((a === name || b === name) && link.sides.has(name))
+				links.push({ node: a === name ? b : a, id: `l${link.id}` });
 		}
 		return links.sort((x, y) => (x.node < y.node ? -1 : 1));
 	}
@@ -130,7 +131,9 @@ export class FakeNetwork {
 			if (a !== name && b !== name) continue;
 			link.sides.delete(name);
 			const peer = a === name ? b : a;
-			const delay = this.random.chance(0.8) ? this.settings.latencyMs : this.settings.silenceMs * (1 + this.random.next());
+			const delay = this.random.chance(0.8)
+				? this.settings.latencyMs
+				: this.settings.silenceMs * (1 + this.random.next());
 			this.time.after(delay, () => {
 				this.#dropSide(key, link, peer);
 				this.connect(a, b);
@@ -183,7 +186,8 @@ export class FakeNetwork {
 			return;
 		}
 		this.#deliverLater(link, from, to, message);
-		if (!isFirstWord(message) && this.random.chance(this.settings.duplicate)) this.#deliverLater(link, from, to, message);
+		if (!isFirstWord(message) && this.random.chance(this.settings.duplicate))
+			this.#deliverLater(link, from, to, message);
 	}
 
 	#deliverLater(link: Link, from: string, to: string, message: unknown): void {
