@@ -110,6 +110,7 @@ function whyCounted(state: CoreState, lease: Lease, rollout: RolloutId, node: No
 /** Taken out by a grant whose slot is not given back, or restarting in any record, open or ended. */
 function isOut(state: CoreState, lease: Lease, rollout: RolloutId, node: NodeName): boolean {
 	if (!rule(state, 'count-out')) return false;
+	if (!rule(state, 'slot-by-evidence') && lease.overdue[node] !== undefined) return false;
 	if (lease.grants[node] || lease.stale[node] !== undefined) return true;
 	const out = standingOf(state, lease, node)?.out ?? [];
 	return rule(state, 'count-foreign') ? out.length > 0 : out.includes(rollout);

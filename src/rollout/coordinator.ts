@@ -1,6 +1,7 @@
 /** What holding the lease means: heartbeats out, reports in, and everyone told what a majority has to know. */
+import { isHeard } from './budget.js';
 import { compareVersions, sameEpoch } from './epoch.js';
-import { storeEndings } from './follower.js';
+import { storeEndings, toldEndings } from './follower.js';
 import { isCounted, isLive } from './lease.js';
 import type { Ending, OpenRollout, PeerMessage, Report } from './protocol.js';
 import { startHeld } from './start.js';
@@ -119,7 +120,7 @@ function tellStore(turn: Turn, lease: Lease, peers: readonly NodeName[]): void {
 	for (const peer of peers) send(turn, peer, message);
 }
 
-const endingOf = (state: CoreState, id: RolloutId): Ending[] => state.durable.ended.filter((one) => one.rollout === id);
+const endingOf = (state: CoreState, id: RolloutId): Ending[] => toldEndings(state, [id]);
 
 export const heartbeatEveryMs = (state: CoreState): number => state.settings.leaseMs / 9;
 const heartbeatsRemembered = 12;
@@ -176,10 +177,19 @@ export function hearReport(turn: Turn, from: NodeName, epoch: Epoch, report: Rep
 	const before = lease.hears[from];
 	if (!isCounted(state, before?.report, report)) return;
 	const sentAt = own ? (lease.sent[report.echo] ?? Number.NEGATIVE_INFINITY) : now;
-	lease.hears[from] = { at: Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt), report };
+	const wasHeard = isHeard(state, lease, from, now);
+	const content = contentOf(report);
+	lease.hears[from] = { at: Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt), report, content };
+	turn.quiet = wasHeard && before?.content === content;
 	const stale = lease.stale[from];
 	if (stale !== undefined && report.ended.includes(stale)) delete lease.stale[from];
 	endOrphans(turn, lease, from, report);
+}
+
+function contentOf(report: Report): string {
+	const { boot, readiness, memberHash, out, records, have, ended, progress } = report;
+	const steps = records.map((record) => [record.rollout, record.state, record.attempt]);
+	return JSON.stringify([boot, readiness, memberHash, out, steps, have, ended, progress]);
 }
 
 /**

@@ -10,7 +10,15 @@ import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView, s
 import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './lease.js';
 import { advanceLocal, onLocalChecked, onLocalRequest } from './local-queue.js';
 import { advanceWords, onAnswer, onForward, onOperator, wordsAfterLinkDown } from './operator.js';
-import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './protocol.js';
+import type {
+	CheckResult,
+	CoreEffect,
+	CoreEvent,
+	CoreSettings,
+	OpenRollout,
+	PeerMessage,
+	TimerName,
+} from './protocol.js';
 import { reportToCoordinator } from './report.js';
 import { localRuns, onChecked, onReplicatedRequest, onStartTimer, startTimerAt, tryStart } from './start.js';
 import { type CoreState, createState } from './state.js';
@@ -27,7 +35,7 @@ export function createCore(settings: CoreSettings): CoreState {
 export function step(state: CoreState, event: CoreEvent): { state: CoreState; effects: CoreEffect[] } {
 	const turn: Turn = { state, now: event.now, wall: event.wall, effects: [] };
 	onEvent(turn, event);
-	if (state.started) afterwards(turn);
+	if (state.started && !turn.quiet) afterwards(turn);
 	return { state, effects: turn.effects };
 }
 
@@ -48,6 +56,7 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			return;
 		case 'link_down':
 			delete turn.state.links[event.node];
+			if (Object.keys(turn.state.links).length === 0) turn.state.aloneSince ??= turn.now;
 			wordsAfterLinkDown(turn.state, event.node);
 			return;
 		case 'message':
@@ -91,6 +100,7 @@ function onStarted(turn: Turn, event: Extract<CoreEvent, { kind: 'started' }>): 
 	state.readiness = event.readiness;
 	state.started = true;
 	state.leaseFrom = turn.now;
+	state.aloneSince = turn.now;
 	state.highest = event.durable.promised;
 	store(turn, { kind: 'boot', boot: event.durable.boot + 1 });
 	const alone = state.members.length === 1;
@@ -207,19 +217,34 @@ function afterwards(turn: Turn): void {
 	setTimers(turn);
 }
 
-/** A node that a change of members took out has done its part, and nobody is linked with it any more to tell it the end. */
+/** Leases without any link after which a node that was taken out of the fleet believes it. */
+const leavesAfterLeases = 5;
+
+/** When a node that a change of members took out, and that has done its part, ends the rollout for itself. */
+function leavesAt(state: CoreState): number | null {
+	if (state.aloneSince === null || !leftBehind(state)) return null;
+	return state.aloneSince + leavesAfterLeases * state.settings.leaseMs;
+}
+
+function leftBehind(state: CoreState): OpenRollout | undefined {
+	const { self } = state.settings;
+	return openReplicated(state).find(
+		({ spec }) => spec.membersNext?.every((one) => one.name !== self) && recordOf(state, spec.id)?.state === 'back',
+	);
+}
+
+/** Nobody is linked with it any more to tell it the end. The ending is its own: without an epoch it is told to nobody. */
 function endIfLeft(turn: Turn): void {
 	const { state } = turn;
-	if (Object.keys(state.links).length > 0) return;
-	for (const { spec, flags } of openReplicated(state)) {
-		const leaves = spec.membersNext?.every((member) => member.name !== state.settings.self) ?? false;
-		const view = viewOf(state, spec.id, turn);
-		if (!leaves || !view || recordOf(state, spec.id)?.state !== 'back') continue;
-		const reason = `${state.settings.self} has left the fleet; ask a node that stays for the rest`;
-		const left = { ...view, state: 'completed' as const, reason, waiting_for: null, ended_at: turn.wall };
-		storeEndings(turn, [{ rollout: spec.id, epoch: flags.version.epoch, view: left }]);
-		state.lease = null;
-	}
+	const at = leavesAt(state);
+	if (at === null || turn.now < at) return;
+	const open = leftBehind(state);
+	const view = open && viewOf(state, open.spec.id, turn);
+	if (!open || !view) return;
+	const reason = `${state.settings.self} has left the fleet; ask a node that stays for the rest`;
+	const left = { ...view, state: 'completed' as const, reason, waiting_for: null, ended_at: turn.wall };
+	storeEndings(turn, [{ rollout: open.spec.id, epoch: null, view: left }]);
+	state.lease = null;
 }
 
 function showChanges(turn: Turn): void {
@@ -246,7 +271,7 @@ function setTimers(turn: Turn): void {
 		arm(turn, 'heartbeat', null);
 		arm(turn, 'drive', null);
 	} else if (state.timers.heartbeat === undefined) arm(turn, 'heartbeat', turn.now + heartbeatEveryMs(state));
-	arm(turn, 'lease', takeoverAt(state));
+	arm(turn, 'lease', takeoverAt(state) ?? leavesAt(state));
 	const candidate = state.lease?.kind === 'candidate' ? state.lease : null;
 	arm(turn, 'prepare', candidate ? candidate.sentAt + prepareLimitMs(state) : null);
 	arm(turn, 'start', startTimerAt(state));

@@ -66,7 +66,6 @@ function settleGrants(turn: Turn, lease: Lease, open: OpenRollout): void {
 		const deadline = lease.deadlines[name];
 		if (!deadline || now < deadline.at) continue;
 		if (rule(state, 'deadline')) lease.overdue[name] ??= deadline.attempt;
-		if (!rule(state, 'slot-by-evidence')) delete lease.grants[name];
 	}
 }
 
@@ -127,7 +126,7 @@ function isFinished(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 	const { membersNext, memberHashNext } = open.spec;
 	const done = (one: TargetStatus): boolean => {
 		// Once the others have applied it, a node that leaves is linked with nobody.
-		if (isLeaving(open, one.node) && !one.heard) return true;
+		if (isLeaving(open, one.node) && !one.heard && one.state !== 'restarting') return true;
 		if (one.hearsay) return one.state === 'skipped';
 		if (!rule(state, 'halted-not-completed') && isFailing(one)) return true;
 		return one.state === 'back' || one.state === 'skipped';

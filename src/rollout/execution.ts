@@ -3,12 +3,12 @@
  * tell the coordinator. One step at a time; after a crash in the middle it goes forward.
  */
 import { compareEpochs, compareVersions } from './epoch.js';
-import { promise, refuseBelow } from './follower.js';
+import { promise, refuseBelow, tellEnded } from './follower.js';
 import { localStepBegun, localStepEnded } from './local-queue.js';
 import type { FlagsVersion, OpenRollout, PeerMessage } from './protocol.js';
 import { judge } from './proof.js';
 import { reportToCoordinator } from './report.js';
-import { hasEnded, isDriven, note, openOf, recordOf, rule, send, store, type Turn } from './turn.js';
+import { hasEnded, isDriven, note, openOf, recordOf, rule, store, type Turn } from './turn.js';
 import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutSpec, Snapshot, StepResult } from './types.js';
 
 interface GrantReceived {
@@ -28,8 +28,7 @@ export function onRestart(turn: Turn, from: NodeName, message: Extract<PeerMessa
 	}
 	promise(turn, message.epoch);
 	if (hasEnded(state, message.rollout) && from !== state.settings.self) {
-		const endings = state.durable.ended.filter((one) => one.rollout === message.rollout);
-		send(turn, from, { kind: 'ended', endings });
+		tellEnded(turn, from, [message.rollout]);
 	}
 	takeGrant(turn, message);
 	reportToCoordinator(turn);

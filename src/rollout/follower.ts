@@ -4,7 +4,8 @@ import { loseLease, startPrepare } from './lease.js';
 import type { DurableEntry, Ending, OpenRollout, PeerMessage } from './protocol.js';
 import { reportToCoordinator } from './report.js';
 import { hasEnded, heldLease, openOf, rule, send, store, type Turn } from './turn.js';
-import type { Epoch, NodeName, RolloutView } from './types.js';
+import type { CoreState } from './state.js';
+import type { Epoch, NodeName, RolloutId, RolloutView } from './types.js';
 
 type Message<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { kind: Kind }>;
 
@@ -53,7 +54,7 @@ function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRollout[])
 	const entries: DurableEntry[] = [];
 	for (const { spec, flags } of rollouts) {
 		if (hasEnded(state, spec.id) && rule(state, 'ending-wins')) {
-			send(turn, from, { kind: 'ended', endings: state.durable.ended.filter((one) => one.rollout === spec.id) });
+			tellEnded(turn, from, [spec.id]);
 			continue;
 		}
 		const known = openOf(state, spec.id);
@@ -64,12 +65,23 @@ function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRollout[])
 	if (entries.length > 0) store(turn, ...entries);
 }
 
+/** How these rollouts ended, as far as it may be told: what a node ended for itself alone is its own. */
+export function toldEndings(state: CoreState, rollouts: readonly RolloutId[]): Ending[] {
+	return state.durable.ended.filter((one) => one.epoch !== null && rollouts.includes(one.rollout));
+}
+
+export function tellEnded(turn: Turn, to: NodeName, rollouts: readonly RolloutId[]): void {
+	const endings = toldEndings(turn.state, rollouts);
+	if (endings.length > 0) send(turn, to, { kind: 'ended', endings });
+}
+
 /** Keeps how rollouts ended; of two endings of one rollout the one under the higher epoch stays. */
 export function storeEndings(turn: Turn, endings: readonly Ending[]): void {
 	const { state } = turn;
 	const fresh = endings.filter((ending) => {
 		const known = state.durable.ended.find((one) => one.rollout === ending.rollout);
 		if (!known) return true;
+		if (ending.epoch !== null && known.epoch === null) return true;
 		return ending.epoch !== null && known.epoch !== null && compareEpochs(ending.epoch, known.epoch) > 0;
 	});
 	if (fresh.length === 0) return;

@@ -8,6 +8,7 @@ import { promise, refuseBelow } from './follower.js';
 import type { NackReason, OpenRollout, PeerMessage, PreparePurpose, Report } from './protocol.js';
 import { buildReport } from './report.js';
 import { leaseRefused, startLostLease } from './start.js';
+import { greetAgain } from './stranger.js';
 import type { Candidacy, CoreState, Lease } from './state.js';
 import {
 	broadcast,
@@ -26,13 +27,24 @@ type Message<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { kind: Ki
 
 const endingsInPromiseMax = 4;
 
-/** Whether the named nodes are a majority; while the members change, of the old and of the new ones. */
+/**
+ * Whether the named nodes are a majority. While the members change, also of those that stay: whoever has the new
+ * configuration in force cannot pass by those that have not, and those that leave are not needed by anybody.
+ */
 export function isMajority(state: CoreState, names: ReadonlySet<NodeName>, more: readonly OpenRollout[] = []): boolean {
 	if (!rule(state, 'majority')) return true;
 	const groups: (readonly { name: NodeName }[])[] = [state.members];
-	for (const { spec } of rule(state, 'joint') ? [...openReplicated(state), ...more] : [])
-		if (spec.membersNext) groups.push(spec.members, spec.membersNext);
+	for (const { spec } of rule(state, 'joint') ? [...openReplicated(state), ...more] : []) {
+		const next = spec.membersNext;
+		if (next) groups.push(spec.members.filter((one) => next.some((other) => other.name === one.name)));
+	}
 	return groups.every((group) => group.filter((one) => names.has(one.name)).length * 2 > group.length);
+}
+
+/** A node that a running change of members takes out never coordinates it. */
+function isLeavingItself(state: CoreState): boolean {
+	const { self } = state.settings;
+	return openReplicated(state).some(({ spec }) => spec.membersNext?.every((one) => one.name !== self) ?? false);
 }
 
 /** Asks everyone at once. The own promise is on disk before the asking, so that no epoch is ever used twice. */
@@ -126,7 +138,8 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 	const told = Object.values(candidacy.promises).flatMap((one) => one.open);
 	if (!isMajority(state, names, told)) return;
 	const hears: Lease['hears'] = {};
-	for (const [name, { report }] of Object.entries(candidacy.promises)) hears[name] = { at: candidacy.sentAt, report };
+	for (const [name, { report }] of Object.entries(candidacy.promises))
+		hears[name] = { at: candidacy.sentAt, report, content: '' };
 	const lease: Lease = {
 		kind: 'held',
 		epoch: candidacy.epoch,
@@ -184,6 +197,8 @@ function candidateRefused(turn: Turn, lease: Candidacy, from: NodeName, message:
 		case 'conflict':
 		case 'members':
 		case 'stranger':
+			// What is open here may have ended there; the greeting asks for it.
+			greetAgain(turn, from);
 			return;
 	}
 }
@@ -218,7 +233,7 @@ export function loseLease(turn: Turn, to: Epoch): void {
 /** When this node takes over: a lease after the last heartbeat, later by its rank among those that could. */
 export function takeoverAt(state: CoreState): number | null {
 	if (state.lease !== null || !state.durable.voting || !rule(state, 'takeover')) return null;
-	if (openReplicated(state).length === 0 || state.members.length === 1) return null;
+	if (openReplicated(state).length === 0 || state.members.length === 1 || isLeavingItself(state)) return null;
 	const { leaseMs } = state.settings;
 	return state.leaseFrom + leaseMs + rankOf(state) * (leaseMs / 3);
 }

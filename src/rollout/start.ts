@@ -1,7 +1,7 @@
 /** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
 import { budgetOf, budgetUsed } from './budget.js';
 import { endRollout, takeUp } from './coordinator.js';
-import { storeEndings } from './follower.js';
+import { storeEndings, tellEnded, toldEndings } from './follower.js';
 import { giveUpCandidacy, startPrepare } from './lease.js';
 import { mayBegin, orderOf } from './pick.js';
 import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from './protocol.js';
@@ -105,6 +105,12 @@ export function driveStart(turn: Turn, lease: Lease): void {
 function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
 	const { state, now } = turn;
 	const { service, app } = start.request;
+	const active = openOf(state, lease.rollout);
+	if (active && active.flags.halted === null && rule(state, 'conflict')) {
+		// It was halted when this was asked for, and an operator has resumed it since.
+		answerRefused(turn, conflictWith(active, state));
+		return;
+	}
 	const heard = heardMembers(state, lease, now);
 	for (const node of heard) {
 		if (start.checks[node] !== undefined) continue;
@@ -222,9 +228,8 @@ export function leaseRefused(turn: Turn, from: NodeName, reason: NackReason): vo
 	if (!start) return;
 	start.refusals[from] = reason;
 	if (reason.kind !== 'conflict') return;
-	const endings = state.durable.ended.filter((one) => one.rollout === reason.rollout);
-	if (endings.length > 0) {
-		send(turn, from, { kind: 'ended', endings });
+	if (toldEndings(state, [reason.rollout]).length > 0) {
+		tellEnded(turn, from, [reason.rollout]);
 		return;
 	}
 	state.lease = null;

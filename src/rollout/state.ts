@@ -49,6 +49,8 @@ export interface Heard {
 	/** When the heartbeat was sent that the report answers: the report is no older than this. */
 	at: number;
 	report: Report;
+	/** Of what the report says, to see whether the next one says anything else. */
+	content: string;
 }
 
 export interface Grant {
@@ -154,6 +156,8 @@ export interface CoreState {
 	links: Record<NodeName, PeerLink>;
 	/** Whom this node follows: the last coordinator that it heard as live, and when. */
 	follows: { epoch: Epoch; echo: number; heardAt: number | null };
+	/** Since when no link is up; null: one is. */
+	aloneSince: number | null;
 	/** The lease timer counts from here. */
 	leaseFrom: number;
 	/** The highest epoch seen anywhere, so that the next own one is above it. */
@@ -188,6 +192,7 @@ export function createState(settings: CoreSettings): CoreState {
 		sequence: 0,
 		links: {},
 		follows: { epoch: zeroEpoch, echo: 0, heardAt: null },
+		aloneSince: null,
 		leaseFrom: 0,
 		highest: zeroEpoch,
 		lease: null,

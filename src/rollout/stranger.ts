@@ -3,7 +3,7 @@
  * has heard all others and taken over the highest promise, or an operator admits it. A new node is no different.
  */
 import { compareEpochs } from './epoch.js';
-import { promise } from './follower.js';
+import { promise, toldEndings } from './follower.js';
 import type { Hello, KnownPeer, OperatorAnswer, PeerMessage } from './protocol.js';
 import type { CoreState } from './state.js';
 import { heldLease, note, openReplicated, peersOf, rule, send, store, type Turn } from './turn.js';
@@ -12,6 +12,7 @@ import type { NodeName } from './types.js';
 export function onLinkUp(turn: Turn, hello: Hello): void {
 	const { state } = turn;
 	const refused = whyRefused(state, hello);
+	state.aloneSince = null;
 	const knew = state.durable.peers[hello.node] ?? null;
 	const stranger = knew !== null && isStranger(knew, hello);
 	state.links[hello.node] = { hello, refused, greeting: null, stranger, knew, said: '' };
@@ -64,6 +65,12 @@ export function greet(turn: Turn, peer: NodeName): void {
 	send(turn, peer, message);
 }
 
+export function greetAgain(turn: Turn, peer: NodeName): void {
+	const link = turn.state.links[peer];
+	if (link) link.said = '';
+	greet(turn, peer);
+}
+
 export function greetAll(turn: Turn): void {
 	for (const peer of peersOf(turn.state)) greet(turn, peer);
 }
@@ -78,7 +85,7 @@ export function onGreeting(turn: Turn, from: NodeName, message: Extract<PeerMess
 	if (link.stranger && voting && message.instance !== link.knew?.instance) acceptAgain(turn, from, message.instance);
 	if (message.stranger && state.durable.voting && state.durable.instance !== state.process) demoteSelf(turn);
 	if (!state.durable.voting) meet(turn, from, message);
-	const endings = state.durable.ended.filter((one) => message.open.includes(one.rollout));
+	const endings = toldEndings(state, message.open);
 	if (endings.length > 0 && rule(state, 'ending-wins')) send(turn, from, { kind: 'ended', endings });
 }
 

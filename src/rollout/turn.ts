@@ -9,6 +9,8 @@ export interface Turn {
 	now: number;
 	wall: number;
 	effects: CoreEffect[];
+	/** What came in says nothing new, so nothing is to be decided. */
+	quiet?: boolean;
 }
 
 /** Whether a rule is on. Only tests switch one off. */

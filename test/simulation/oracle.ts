@@ -3,7 +3,15 @@
  * executors really did. Nothing here asks the core what it believes, save where the belief itself is the question.
  */
 import { compareEpochs, compareVersions } from '../../src/rollout/epoch.js';
-import type { CoreEffect, CoreEvent, FlagsVersion, PeerMessage, Report } from '../../src/rollout/protocol.js';
+import type {
+	CoreEffect,
+	CoreEvent,
+	FlagsVersion,
+	PeerMessage,
+	Report,
+	RolloutFlags,
+} from '../../src/rollout/protocol.js';
+import { isDriven } from '../../src/rollout/turn.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/fake-executor.js';
 import type { SimNode, Watcher } from '../support/sim-node.js';
@@ -39,6 +47,9 @@ interface Known {
 	begun: boolean;
 	skipped: Set<string>;
 	ended: boolean;
+	/** Every version of the flags that was stored anywhere, and the newest that a majority is known to have. */
+	history: { version: FlagsVersion; flags: RolloutFlags }[];
+	confirmed: FlagsVersion | null;
 }
 
 export class Oracle implements Watcher {
@@ -55,6 +66,8 @@ export class Oracle implements Watcher {
 	#back = new Set<string>();
 	#truth = new Map<string, Truth>();
 	#restarts = new Map<string, number>();
+	#unmet = new Map<string, Set<string>>();
+	#counted = new Map<string, { boot: number; sequence: number; process: string; report: Report }>();
 
 	constructor(
 		private readonly nodes: Map<string, SimNode>,
@@ -91,8 +104,8 @@ export class Oracle implements Watcher {
 			case 'store':
 				for (const entry of effect.entries) {
 					if (entry.kind === 'record') this.#recordStored(node, entry.record);
-					if (entry.kind === 'open') this.#openStored(entry.spec, entry.flags.skipped);
-					if (entry.kind === 'flags') this.#skippedStored(entry.rollout, entry.flags.skipped);
+					if (entry.kind === 'open') this.#openStored(entry.spec, entry.flags);
+					if (entry.kind === 'flags') this.#flagsStored(entry.rollout, entry.flags);
 					if (entry.kind === 'ending') this.#endingStored(node, entry.ending.rollout, entry.ending.view);
 				}
 				return;
@@ -131,13 +144,21 @@ export class Oracle implements Watcher {
 		}
 	}
 
-	#openStored(spec: RolloutSpec, skipped: readonly string[]): void {
-		if (!spec.replicated || this.rollouts.has(spec.id)) return this.#skippedStored(spec.id, skipped);
-		this.rollouts.set(spec.id, { spec, accepted: false, begun: false, skipped: new Set(skipped), ended: false });
+	#openStored(spec: RolloutSpec, flags: RolloutFlags): void {
+		if (isDriven(spec) && !this.rollouts.has(spec.id)) {
+			const skipped = new Set<string>();
+			const fresh = { spec, accepted: false, begun: false, skipped, ended: false, history: [], confirmed: null };
+			this.rollouts.set(spec.id, fresh);
+		}
+		this.#flagsStored(spec.id, flags);
 	}
 
-	#skippedStored(rollout: string, skipped: readonly string[]): void {
-		for (const name of skipped) this.rollouts.get(rollout)?.skipped.add(name);
+	#flagsStored(rollout: string, flags: RolloutFlags): void {
+		const known = this.rollouts.get(rollout);
+		if (!known) return;
+		for (const name of flags.skipped) known.skipped.add(name);
+		if (!known.history.some((one) => compareVersions(one.version, flags.version) === 0))
+			known.history.push({ version: flags.version, flags });
 	}
 
 	#recordStored(node: SimNode, record: NodeRecord): void {
@@ -155,6 +176,9 @@ export class Oracle implements Watcher {
 		const known = this.rollouts.get(rollout);
 		// A node that left the fleet does not know how the rest goes on.
 		if (!known || known.spec.membersNext?.every((member) => member.name !== node.name)) return;
+		const superseded = view.state === 'aborted' && view.reason?.startsWith('superseded');
+		if (superseded && known.accepted && !known.ended && !this.#everHalted(known))
+			this.#fail('conflict', `${rollout} was superseded while it was running`);
 		known.ended = true;
 		if (view.state !== 'completed') {
 			if (view.state === 'aborted' && !view.reason) this.#fail('I11', `${rollout} aborted without a reason`);
@@ -172,6 +196,11 @@ export class Oracle implements Watcher {
 		switch (message.kind) {
 			case 'promise':
 			case 'report':
+				if (message.kind === 'promise' && (this.#unmet.get(node.name)?.size ?? 0) > 0)
+					this.#fail(
+						'I13',
+						`${node.name} votes before it has met ${[...(this.#unmet.get(node.name) ?? [])].join(', ')}`,
+					);
 				if (compareEpochs(node.disk.durable.promised, message.epoch) < 0)
 					this.#fail('I4', `${node.name} answered ${to} for ${text(message.epoch)} with a lower promise on disk`);
 				return;
@@ -220,6 +249,14 @@ export class Oracle implements Watcher {
 		if (done || refused || report.ended.includes(grant.rollout)) seen.grants.delete(from);
 	}
 
+	/** Whether some version that may still count says that it halted. */
+	#everHalted(known: Known): boolean {
+		const { confirmed } = known;
+		return known.history.some(
+			({ version, flags }) => flags.halted !== null && (!confirmed || compareVersions(version, confirmed) >= 0),
+		);
+	}
+
 	// -------------------------------------------------------------------------------------------------------------
 	// Grants and steps
 
@@ -228,7 +265,10 @@ export class Oracle implements Watcher {
 		const known = this.rollouts.get(rollout);
 		const seen = this.#witnessed.get(node.name);
 		const flags = node.core?.durable.open.find((one) => one.spec.id === rollout)?.flags;
-		if (!known || !seen || !flags) return this.#fail('I10', `${node.name} grants in ${rollout}, which nobody stored`);
+		if (!known || !seen || !flags) {
+			this.#fail('I10', `${node.name} grants in ${rollout}, which nobody stored`);
+			return;
+		}
 		if (known.spec.service !== 'clustering_config') this.#checkBudget(node, seen, known, target);
 		if (known.spec.service !== 'clustering_config') this.#checkBackReady(node, seen, known);
 		this.#checkFailures(node, seen, known, flags.attempt);
@@ -236,6 +276,7 @@ export class Oracle implements Watcher {
 			this.#fail('hand-over', `${node.name} restarts itself while it holds the lease`);
 		this.#checkOrder(node, seen, known, target, flags.attempt);
 		this.#checkStored(rollout, flags.version);
+		this.#confirm(known, flags.version);
 		seen.grants.set(target, { rollout, attempt, version: flags.version, at: node.eventNow });
 	}
 
@@ -329,6 +370,10 @@ export class Oracle implements Watcher {
 			this.#fail('I10', `a step of ${rollout} is granted while ${holders.length} of ${members.length} have stored it`);
 	}
 
+	#confirm(known: Known, version: FlagsVersion): void {
+		if (!known.confirmed || compareVersions(version, known.confirmed) > 0) known.confirmed = version;
+	}
+
 	#holds(name: string, rollout: string, version: FlagsVersion): boolean {
 		const durable = this.nodes.get(name)?.disk.durable;
 		if (durable?.ended.some((one) => one.rollout === rollout)) return true;
@@ -388,20 +433,60 @@ export class Oracle implements Watcher {
 		if (!known || !version || known.spec.members.length < 2) return;
 		if (node.core?.lease?.kind !== 'held' || node.core.lease.rollout !== known.spec.id) return;
 		const holders = known.spec.members.filter(({ name }) => this.#holds(name, known.spec.id, version));
+		this.#confirm(known, version);
 		if (holders.length * 2 <= known.spec.members.length)
 			this.#fail('answer', `an operator's word on ${known.spec.id} is answered before a majority has stored it`);
 	}
 
 	stepped(node: SimNode, event: CoreEvent): void {
-		if (event.kind !== 'message' || event.message.kind !== 'promise') return;
+		if (event.kind !== 'message') return;
+		const { message, from } = event;
+		if (message.kind === 'greeting') this.#unmet.get(node.name)?.delete(from);
+		if (message.kind === 'promise') this.#leaseTaken(node);
+		if (message.kind === 'report' || message.kind === 'promise') this.#reportTaken(node, from, message);
+	}
+
+	/** I10: whoever holds the lease knows every rollout that has not ended, as a majority last stored it. */
+	#leaseTaken(node: SimNode): void {
 		const { core } = node;
 		if (core?.lease?.kind !== 'held') return;
+		const { epoch } = core.lease;
 		for (const [id, known] of this.rollouts) {
-			if (!known.begun || known.ended) continue;
-			const knows =
-				core.durable.open.some((one) => one.spec.id === id) || core.durable.ended.some((one) => one.rollout === id);
-			if (!knows) this.#fail('I10', `${node.name} holds the lease and does not know ${id}`);
+			if (!known.begun || known.ended || !known.spec.members.some((one) => one.name === node.name)) continue;
+			const open = core.durable.open.find((one) => one.spec.id === id);
+			if (!open && !core.durable.ended.some((one) => one.rollout === id))
+				this.#fail('I10', `${node.name} holds the lease and does not know ${id}`);
+			const { confirmed } = known;
+			if (!open || !confirmed || compareVersions(open.flags.version, { epoch, n: 0 }) !== 0) continue;
+			const could = known.history.filter((one) => compareVersions(one.version, confirmed) >= 0);
+			if (!could.some((one) => saysTheSame(one.flags, open.flags)))
+				this.#fail('I10', `${node.name} holds the lease and does not know what was last said about ${id}`);
 		}
+	}
+
+	/** I9: what the coordinator counts is of its own epoch and newer than what it counted before. */
+	#reportTaken(node: SimNode, from: string, message: Extract<PeerMessage, { kind: 'report' | 'promise' }>): void {
+		const lease = node.core?.lease;
+		if (lease?.kind !== 'held' || lease.hears[from]?.report !== message.report) return;
+		const key = `${node.name} ${from} ${text(lease.epoch)}`;
+		if (compareEpochs(message.epoch, lease.epoch) !== 0)
+			this.#fail('I9', `${node.name} counts a report of ${from} of ${text(message.epoch)} under ${text(lease.epoch)}`);
+		const before = this.#counted.get(key);
+		const { boot, sequence } = message.report;
+		const older =
+			before && before.process === this.nodes.get(from)?.durableInstance() && !isNewer(before, { boot, sequence });
+		if (older && before.report !== message.report) this.#fail('I9', `${node.name} counts an old report of ${from}`);
+		const process = this.nodes.get(from)?.durableInstance() ?? '';
+		this.#counted.set(key, { boot, sequence, process, report: message.report });
+	}
+
+	/** It lost its state, or is new: it may not vote before it has met all others, or was admitted. */
+	mustMeet(name: string, others: readonly string[]): void {
+		this.#unmet.set(name, new Set(others));
+	}
+
+	admitted(name: string): void {
+		this.#unmet.delete(name);
 	}
 
 	/** A daemon that ended itself for type restart, and how often it did in one attempt. */
@@ -409,6 +494,16 @@ export class Oracle implements Watcher {
 		const key = `${node.name} ${rollout}`;
 		this.#restarts.set(key, (this.#restarts.get(key) ?? 0) + 1);
 	}
+}
+
+const isNewer = (a: { boot: number; sequence: number }, b: { boot: number; sequence: number }): boolean =>
+	b.boot > a.boot || (b.boot === a.boot && b.sequence > a.sequence);
+
+/** All but the version, which a new holder of the lease writes anew. */
+function saysTheSame(a: RolloutFlags, b: RolloutFlags): boolean {
+	const said = ({ attempt, skipped, paused, aborting, halted }: RolloutFlags): string =>
+		JSON.stringify([attempt, skipped, paused, aborting, halted]);
+	return said(a) === said(b);
 }
 
 const text = (epoch: Epoch): string => `${epoch.counter}@${epoch.node}`;

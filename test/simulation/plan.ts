@@ -19,7 +19,7 @@ export type Action = { at: number } & (
 	| { kind: 'kill'; node: string; backAfter: number | null; cold: boolean }
 	| { kind: 'freeze'; node: string; ms: number }
 	| { kind: 'cut'; from: string; to: string; both: boolean; ms: number }
-	| { kind: 'isolate'; node: string; ms: number }
+	| { kind: 'isolate' | 'deafen'; node: string; ms: number }
 	| { kind: 'reset'; from: string; to: string }
 	| { kind: 'disk-full'; node: string; ms: number }
 	| { kind: 'lose-state'; node: string }
@@ -64,7 +64,7 @@ export function planOf(seed: number): Plan {
 	const plan: Plan = {
 		seed,
 		nodes,
-		newcomers: changing ? names.slice(count, count + 1) : [],
+		newcomers: changing ? names.slice(count, count + random.between(1, 2)) : [],
 		leaseMs,
 		deadlineMs,
 		waitBetweenMs: random.chance(0.2) ? 300 : 0,
@@ -115,7 +115,11 @@ function operatorsOf(random: Random, plan: Plan, changing: boolean): Action[] {
 				ask: askOf(random, nodes.length, false),
 			});
 	}
-	if (changing) actions.push(fileOf(random, plan));
+	if (changing) {
+		actions.push(fileOf(random, plan));
+		for (const who of plan.newcomers)
+			if (random.chance(0.3)) actions.push({ at: at(), kind: 'admit', node: random.pick(nodes), who });
+	}
 	for (let i = random.between(0, 3); i > 0; i -= 1) {
 		const node = random.pick(nodes);
 		const kind = random.weighted({ 'pause-rollout': 3, 'resume-rollout': 5, 'abort-rollout': 1 });
@@ -174,6 +178,7 @@ const weights = {
 	freeze: 10,
 	cut: 16,
 	isolate: 10,
+	deafen: 5,
 	reset: 5,
 	'disk-full': 5,
 	'lose-state': 3,
@@ -196,7 +201,8 @@ function faultOf(random: Random, at: number, node: string, other: string): Actio
 		case 'cut':
 			return [{ at, kind, from: node, to: other, both: random.chance(0.4), ms }];
 		case 'isolate':
-			return [{ at, kind, node, ms }];
+		case 'deafen':
+			return [{ at, kind, node, ms: kind === 'deafen' ? ms + 6000 : ms }];
 		case 'reset':
 			return [{ at, kind, from: node, to: other }];
 		case 'disk-full':

@@ -1,22 +1,113 @@
-/** `npm run simulate -- --seeds N [--seed S] [--mutants] [--log]` */
+/**
+ * `npm run simulate -- [--seeds N] [--seed S] [--threads T] [--mutants [RULE,…]] [--log]`
+ *
+ * Runs N seeds from S on. A failing seed is printed with its plan made small, as regressions.json keeps it.
+ * With --mutants each rule is switched off in turn until an invariant notices. With --log one seed is told in full.
+ */
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import type { Rule } from '../../src/rollout/protocol.js';
+import { mutants } from './mutants.js';
 import { planOf } from './plan.js';
+import { add, type Done, nothingDone, Pool } from './pool.js';
+import { shrink } from './shrink.js';
 import { runPlan } from './world.js';
 
-const seeds = Number(process.argv[process.argv.indexOf('--seeds') + 1] || 100);
-const from = process.argv.includes('--seed') ? Number(process.argv[process.argv.indexOf('--seed') + 1]) : 1;
-const t = Date.now();
-let bad = 0;
-const sum: Record<string, number> = {};
-for (let s = from; s < from + (process.argv.includes('--log') ? 1 : seeds); s++) {
-	const o = runPlan(
-		planOf(s),
-		process.argv.includes('--log') ? { log: (l) => process.stdout.write(l.slice(0, 700) + '\n') } : {},
-	);
-	for (const [k, v] of Object.entries(o)) if (typeof v === 'number') sum[k] = (sum[k] ?? 0) + v;
-	if (o.violation) {
-		bad++;
-		process.stdout.write(`${s} ${JSON.stringify(o.violation)}\n`);
-		if (bad > 25) break;
+const blockSeeds = 50;
+const shownMax = 10;
+
+const say = (text: string): void => {
+	process.stdout.write(`${text}\n`);
+};
+
+async function main(): Promise<boolean> {
+	const { values } = parseArgs({
+		options: {
+			seeds: { type: 'string', default: '2000' },
+			seed: { type: 'string', default: '1' },
+			threads: { type: 'string', default: String(Math.min(4, availableParallelism())) },
+			mutants: { type: 'boolean', default: false },
+			rule: { type: 'string', default: '' },
+			log: { type: 'boolean', default: false },
+		},
+	});
+	const from = Number(values.seed);
+	const seeds = Number(values.seeds);
+	const rules = values.rule === '' ? [] : (values.rule.split(',') as Rule[]);
+	if (values.log) return tell(from, rules);
+	const pool = new Pool(Number(values.threads));
+	try {
+		if (!values.mutants) return await simulate(pool, from, seeds, rules);
+		return await table(pool, from, seeds, rules.length > 0 ? rules : (Object.keys(mutants) as Rule[]));
+	} finally {
+		await pool.close();
 	}
 }
-process.stdout.write(`${bad} bad; ${JSON.stringify(sum)} ${Date.now() - t} ms\n`);
+
+function tell(seed: number, mutations: readonly Rule[]): boolean {
+	const outcome = runPlan(planOf(seed), { mutations, log: (line) => say(line.slice(0, 1200)) });
+	say(JSON.stringify(outcome));
+	return outcome.violation === null;
+}
+
+async function simulate(pool: Pool, from: number, seeds: number, mutations: readonly Rule[]): Promise<boolean> {
+	const began = performance.now();
+	const blocks = [];
+	for (let at = from; at < from + seeds; at += blockSeeds) {
+		const count = Math.min(blockSeeds, from + seeds - at);
+		blocks.push(pool.run({ from: at, count, mutations, stopAtFirst: false }));
+	}
+	const done = (await Promise.all(blocks)).reduce(add, nothingDone);
+	const seconds = (performance.now() - began) / 1000;
+	for (const { seed, violation } of done.violations.slice(0, shownMax)) {
+		if (!violation) continue;
+		const small = shrink(planOf(seed), violation.invariant, mutations);
+		say(`seed ${seed}: ${violation.message}`);
+		say(`  after ${small.runs} runs: ${small.outcome.violation?.message}`);
+		say(`  ${JSON.stringify({ seed, invariant: violation.invariant, plan: small.plan })}`);
+	}
+	say(summary(done, seconds));
+	return done.violations.length === 0;
+}
+
+function summary(done: Done, seconds: number): string {
+	const { seeds, violations, events, grants, takeovers, completed, halted, aborted, answered, refused } = done;
+	const rate = (seeds / seconds).toFixed(0);
+	return [
+		`${seeds} seeds in ${seconds.toFixed(1)} s (${rate} a second), ${violations.length} failing`,
+		`${events} events and effects, ${grants} steps granted, ${takeovers} takeovers tried`,
+		`rollouts: ${completed} completed, ${halted} halted, ${aborted} aborted; operators: ${answered} answered, ${refused} refused`,
+	].join('\n');
+}
+
+/** The rule that is off, the invariant that noticed, the seeds that it took. */
+async function table(pool: Pool, from: number, seeds: number, rules: readonly Rule[]): Promise<boolean> {
+	const rows = await Promise.all(rules.map((rule) => hunt(pool, rule, from, seeds)));
+	say('| rule taken out | noticed by | serves | seeds |');
+	say('|---|---|---|---|');
+	for (const row of rows)
+		say(`| ${row.rule} | ${row.invariant ?? 'NOTHING'} | ${mutants[row.rule].join(', ')} | ${row.seeds} |`);
+	return rows.every((row) => row.invariant !== null && mutants[row.rule].includes(row.invariant));
+}
+
+async function hunt(
+	pool: Pool,
+	rule: Rule,
+	from: number,
+	seeds: number,
+): Promise<{ rule: Rule; invariant: string | null; seeds: number }> {
+	let ran = 0;
+	let other: string | null = null;
+	for (let at = from; at < from + seeds; at += blockSeeds) {
+		const done = await pool.run({ from: at, count: blockSeeds, mutations: [rule], stopAtFirst: false });
+		for (const { seed, violation } of done.violations) {
+			if (violation && mutants[rule].includes(violation.invariant))
+				return { rule, invariant: violation.invariant, seeds: seed - from + 1 };
+			other ??= violation?.invariant ?? null;
+		}
+		ran += done.seeds;
+	}
+	return { rule, invariant: other, seeds: ran };
+}
+
+process.exitCode = (await main()) ? 0 : 1;

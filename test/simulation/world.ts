@@ -7,6 +7,7 @@ import { Random } from '../support/random.js';
 import { type FakeConfig, SimNode } from '../support/sim-node.js';
 import { VirtualTime } from '../support/virtual-time.js';
 import { Oracle, Violation } from './oracle.js';
+import { MajorityWatch } from './majority-watch.js';
 import type { Action, Plan } from './plan.js';
 
 export interface Outcome {
@@ -49,6 +50,9 @@ class World {
 	#events = 0;
 	#tokens = 0;
 	#mending = false;
+	#nextWatch = 0;
+	readonly #calm: boolean;
+	readonly watch: MajorityWatch;
 
 	constructor(
 		private readonly plan: Plan,
@@ -57,6 +61,9 @@ class World {
 		this.random = new Random(plan.seed ^ 0x51ed);
 		this.network = new FakeNetwork(this.time, new Random(plan.seed ^ 0x7a3b), plan.network);
 		this.oracle = new Oracle(this.nodes, plan.leaseMs);
+		this.watch = new MajorityWatch(this.nodes, this.network, this.time, plan.leaseMs);
+		const { slow, overtake, jitterMs } = plan.network;
+		this.#calm = slow === 0 && overtake === 0 && jitterMs < 100 && plan.newcomers.length === 0;
 		for (const name of plan.nodes) this.#make(name, configOf(plan.nodes, 'c1'));
 	}
 
@@ -123,7 +130,10 @@ class World {
 	}
 
 	run(): Outcome {
-		for (const node of this.nodes.values()) node.start();
+		for (const node of this.nodes.values()) {
+			this.oracle.mustMeet(node.name, this.#others(node));
+			node.start();
+		}
 		for (const action of this.plan.actions) this.time.after(action.at, () => this.#act(action));
 		const violation = this.#runUntil(this.plan.chaosMs) ?? this.#settle();
 		return this.#outcome(violation);
@@ -133,6 +143,10 @@ class World {
 		while (this.time.advance(until)) {
 			const violation = this.oracle.violations[0];
 			if (violation) return violation;
+			if (this.time.now < this.#nextWatch) continue;
+			this.#nextWatch = this.time.now + 400;
+			const leaderless = this.#calm && this.watch.leaderless();
+			if (leaderless) return new Violation('I11', leaderless);
 		}
 		return this.oracle.violations[0] ?? null;
 	}
@@ -170,11 +184,19 @@ class World {
 	#unsettled(): string | null {
 		const alive = [...this.nodes.values()].filter((node) => node.alive);
 		const members = alive[0]?.applied.members ?? [];
-		const voters = alive.filter((node) => node.core?.durable.voting && node.settings.core.protocol.min === 1);
+		const voters = alive.filter(
+			(node) =>
+				node.core?.durable.voting &&
+				node.settings.core.protocol.min === 1 &&
+				members.some((member) => member.name === node.name),
+		);
 		if (voters.length * 2 <= members.length) return null;
+		const ended = new Set(voters.flatMap((node) => node.disk.durable.ended.map((one) => one.rollout)));
 		for (const node of voters) {
 			const { core } = node;
 			if (!core) continue;
+			const behind = core.durable.open.find((one) => ended.has(one.spec.id));
+			if (behind) return `${behind.spec.id} is open on ${node.name} and has ended elsewhere`;
 			if (core.start) return `${node.name} still owes an answer to a request`;
 			for (const open of core.durable.open) {
 				const view = getRollout(core, open.spec.id, { now: node.now(), wall: 0 });
@@ -203,18 +225,23 @@ class World {
 		if (this.#mending) return;
 		switch (action.kind) {
 			case 'ask':
-				return this.#ask(action);
+				this.#ask(action);
+				return;
 			case 'pause-rollout':
 			case 'abort-rollout':
 			case 'resume-rollout':
 			case 'admit':
-				return this.#word(action);
+				this.#word(action);
+				return;
 			case 'file':
-				return this.#newFile(action);
+				this.#newFile(action);
+				return;
 			case 'cut':
 			case 'isolate':
+			case 'deafen':
 			case 'reset':
-				return this.#cutLinks(action);
+				this.#cutLinks(action);
+				return;
 			default: {
 				const node = this.nodes.get(action.node);
 				if (node) this.#fault(node, action);
@@ -248,6 +275,7 @@ class World {
 		};
 		this.#tokens += 1;
 		const token = `word-${this.#tokens}`;
+		if (action.kind === 'admit') this.oracle.admitted(action.who);
 		this.#expect(token, node, this.plan.leaseMs + 6000);
 		node.tell({ kind: 'operator', token, word: words[action.kind]() });
 	}
@@ -265,11 +293,16 @@ class World {
 		if (fault && faulty) faulty.fileFault = 'cluster.peers: not a list';
 		for (const name of this.plan.newcomers) {
 			const node = this.#make(name, config);
+			this.oracle.mustMeet(name, this.#others(node));
 			node.start();
 		}
 	}
 
-	#cutLinks(action: Extract<Action, { kind: 'cut' | 'isolate' | 'reset' }>): void {
+	#others(node: SimNode): string[] {
+		return node.applied.members.map((member) => member.name).filter((name) => name !== node.name);
+	}
+
+	#cutLinks(action: Extract<Action, { kind: 'cut' | 'isolate' | 'deafen' | 'reset' }>): void {
 		switch (action.kind) {
 			case 'reset':
 				this.network.reset(action.from, action.to);
@@ -280,8 +313,14 @@ class World {
 				this.#cutFor(ways, action.ms);
 				return;
 			}
+			case 'deafen':
+				this.#cutFor(
+					this.#namesBut(action.node).map((name) => [name, action.node]),
+					action.ms,
+				);
+				return;
 			case 'isolate': {
-				const others = [...this.nodes.keys()].filter((name) => name !== action.node);
+				const others = this.#namesBut(action.node);
 				const ways = others.flatMap((name): [string, string][] => [
 					[name, action.node],
 					[action.node, name],
@@ -292,6 +331,10 @@ class World {
 		}
 	}
 
+	#namesBut(node: string): string[] {
+		return [...this.nodes.keys()].filter((name) => name !== node);
+	}
+
 	#cutFor(ways: readonly [string, string][], ms: number): void {
 		for (const [from, to] of ways) this.network.cut(from, to);
 		this.time.after(ms, () => {
@@ -299,10 +342,14 @@ class World {
 		});
 	}
 
-	#fault(node: SimNode, action: Exclude<Action, { kind: 'ask' | 'cut' | 'isolate' | 'reset' | 'file' }>): void {
+	#fault(
+		node: SimNode,
+		action: Exclude<Action, { kind: 'ask' | 'cut' | 'isolate' | 'deafen' | 'reset' | 'file' }>,
+	): void {
 		switch (action.kind) {
 			case 'kill':
-				return this.#kill(node, action.backAfter, action.cold);
+				this.#kill(node, action.backAfter, action.cold);
+				return;
 			case 'freeze':
 				node.pause();
 				this.time.after(action.ms, () => node.unpause());
@@ -317,13 +364,15 @@ class World {
 				node.kill();
 				node.disk.lose();
 				this.oracle.forget(node);
+				this.oracle.mustMeet(node.name, this.#others(node));
 				this.time.after(500, () => node.start());
 				return;
 			case 'back-up':
 				node.disk.backUp();
 				return;
 			case 'put-back':
-				return this.#putBack(node);
+				this.#putBack(node);
+				return;
 			case 'unhealthy':
 				node.executor.setHealth(false);
 				if (action.ms !== null) this.time.after(action.ms, () => node.executor.setHealth(true));

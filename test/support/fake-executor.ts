@@ -84,44 +84,56 @@ export class FakeExecutor {
 		this.#run += 1;
 		const run = this.#run;
 		const fate = this.fates.length > 1 ? (this.fates.shift() ?? 'good') : (this.fates[0] ?? 'good');
-		const { spec, recovered } = request;
+		const { spec } = request;
 		const ms = this.stepMs * (0.5 + this.node.random.next()) * (fate === 'slow' ? 30 : 1);
 		if (fate === 'hangs') return;
 		const then = (delay: number, what: () => void): void =>
 			this.node.later(delay, () => {
 				if (run === this.#run) what();
 			});
-		if (spec.service === 'clustering') return this.#renewLinks(request, ms, then);
-		if (spec.service === 'clustering_config') {
-			return then(ms, () => {
-				this.node.applyFile();
-				this.#end(request, 'back', true, null);
-			});
+		if (spec.service === 'clustering') {
+			this.#renewLinks(request, ms, then);
+			return;
 		}
-		if (spec.type === 'restart' && !recovered) {
-			return then(ms, () => {
-				this.workers = [];
-				this.node.readinessChanged();
-				this.onExit();
-			});
-		}
-		if (fate === 'refused') {
-			return then(ms, () => {
-				const old = this.workers.filter((worker) => isAmong(request.before, worker));
-				this.workers = old.length > 0 ? old : this.workers.slice(0, this.wanted);
-				this.#end(request, 'refused', false, 'the new release answers 500');
-			});
-		}
-		if (fate === 'failed') {
-			return then(ms, () => {
-				this.workers = this.workers.slice(0, this.wanted - 1);
-				this.node.readinessChanged();
-				this.#end(request, 'failed', false, 'a worker was lost');
-			});
+		const other = this.#otherCourse(request, fate);
+		if (other) {
+			then(ms, other);
+			return;
 		}
 		this.node.tell({ kind: 'progress', rollout: spec.id, attempt: request.attempt, text: 'new workers start' });
 		then(ms / 2, () => this.#startNew(request));
 		then(ms, () => this.#finish(request, fate));
+	}
+
+	/** What happens instead of replacing the workers one by one; null: just that. */
+	#otherCourse(request: StepRequest, fate: StepFate): (() => void) | null {
+		const { spec, recovered, before } = request;
+		if (spec.service === 'clustering_config') {
+			return () => {
+				this.node.applyFile();
+				this.#end(request, 'back', true, null);
+			};
+		}
+		if (spec.type === 'restart' && !recovered) {
+			return () => {
+				this.workers = [];
+				this.node.readinessChanged();
+				this.onExit();
+			};
+		}
+		if (fate === 'refused') {
+			return () => {
+				const old = this.workers.filter((worker) => isAmong(before, worker));
+				this.workers = old.length > 0 ? old : this.workers.slice(0, this.wanted);
+				this.#end(request, 'refused', false, 'the new release answers 500');
+			};
+		}
+		if (fate !== 'failed') return null;
+		return () => {
+			this.workers = this.workers.slice(0, this.wanted - 1);
+			this.node.readinessChanged();
+			this.#end(request, 'failed', false, 'a worker was lost');
+		};
 	}
 
 	/** New before old, never a second surplus set: what a dead predecessor started is adopted. */

@@ -177,7 +177,10 @@ export class SimNode {
 		for (const [at, effect] of effects.entries()) {
 			if (!this.alive) return;
 			if (effect.kind === 'store') {
-				if (this.disk.full) return this.#diskFailed();
+				if (this.disk.full) {
+					this.#diskFailed();
+					return;
+				}
 				this.disk.begin(effect.entries);
 				const rest = effects.slice(at + 1);
 				const due = this.time.after(this.settings.syncMs * (0.5 + this.random.next()), () => {
@@ -284,6 +287,10 @@ export class SimNode {
 
 	/** Set by the world: what a peer says first. */
 	peerHello: (peer: string) => Hello | null = () => null;
+
+	durableInstance(): string {
+		return `${this.disk.durable.instance}`;
+	}
 
 	hello(): Hello {
 		return {
