@@ -191,8 +191,9 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 
 	async close(): Promise<void> {
 		this.#closing.abort();
-		this.#links.close();
+		// The core goes first: it must not take the closing of the links for the loss of its peers.
 		this.#shell.close();
+		this.#links.close();
 		await this.log.close();
 	}
 

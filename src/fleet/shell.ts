@@ -255,7 +255,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 				break;
 			}
 			case 'changed':
-				this.emit('changed', effect.view);
+				this.#tellFollowers(effect.view);
 				break;
 			case 'note':
 				this.ports.logger.info({ ...effect.fields, event: effect.event });
@@ -265,6 +265,15 @@ export class Shell extends EventEmitter<ShellEvents> {
 				break;
 			default:
 				effect satisfies never;
+		}
+	}
+
+	/** Whoever follows may fail; that is no fault of the core. */
+	#tellFollowers(view: RolloutView): void {
+		try {
+			this.emit('changed', view);
+		} catch (error) {
+			this.ports.logger.error({ event: 'follower_failed', rollout: view.id, reason: messageOf(error) });
 		}
 	}
 
