@@ -52,6 +52,9 @@ const ownVariables = [
 	...serviceVariables,
 ];
 
+/** Longest wait for one who only looks whether the lock is held, as `rollcall stop` does, or who is just leaving. */
+const lockWaitMs = 500;
+
 /** Runs the control plane in the foreground; resolves when it has ended by a signal or by `restart`. */
 export async function runDaemon({ configFile }: { configFile: string }): Promise<void> {
 	const environment = { ...process.env };
@@ -62,7 +65,7 @@ export async function runDaemon({ configFile }: { configFile: string }): Promise
 	const notifier = createNotifier(environment, (message) => logger.warn({ event: 'notify', message }));
 	process.umask(0o077);
 	ensureFolder(config.state_dir, 0o700, 'state_dir');
-	const lock = await acquireLock(join(config.state_dir, 'lock'), { node: config.node.name });
+	const lock = await acquireLock(join(config.state_dir, 'lock'), { node: config.node.name }, lockWaitMs);
 	let ending: Ending;
 	try {
 		ending = await runNode({ config, environment, underSystemd, logger, notifier });
