@@ -4,7 +4,7 @@ import { dayOf, nodeNamePattern, readCertificates, validityOf } from '../config/
 import { RollcallError } from '../errors.js';
 import { authorityFiles, issueCertificate, makeAuthority, type Validity } from '../system/openssl.js';
 import { ensureFolder, holds, type NewFile, onDisk, place, readOwnFile, refuseExisting } from './key-files.js';
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { writeMessage, writeResult } from './terminal.js';
 
 /** Options of both commands. */

@@ -5,7 +5,7 @@ import type { Readable, Writable } from 'node:stream';
 import { defaultSecretFile, type InitialOptions, initialConfiguration } from '../config/initial.js';
 import { messageOf, RollcallError } from '../errors.js';
 import { configFileDefault } from './places.js';
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { writeMessage, writeResult } from './terminal.js';
 import { shellWord } from './words.js';
 

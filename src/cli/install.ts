@@ -18,7 +18,7 @@ import {
 	takeSteps,
 } from './install-steps.js';
 import { configFileDefault } from './places.js';
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { writeMessage, writeResult } from './terminal.js';
 
 /** Where things are put: the vendor's folders, so that an operator's changes below /etc are never overwritten. */

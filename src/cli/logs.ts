@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 import { messageOf, RollcallError } from '../errors.js';
 import { readPlaces } from './places.js';
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { cleanLines, type Terminal, toJson } from './terminal.js';
 
 /** One log file of a worker. */

@@ -3,7 +3,7 @@ import type { RolloutPlan, RolloutView } from '../rollout/types.js';
 import { parseFields, readFields } from './fields.js';
 import { followRollout } from './follow.js';
 import { operationNames } from './operations.js';
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { anyText, historyText, planText, rolloutText, workersText } from './render.js';
 import { connect } from './target.js';
 import { clean, writeMessage, writeResult } from './terminal.js';

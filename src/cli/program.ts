@@ -1,18 +1,11 @@
 import { Command } from 'commander';
 import type { AuthorityOptions } from './authority.js';
+import type { Context, Session } from './context.js';
 import { mainHelp } from './help.js';
 import type { InitFlags } from './init.js';
 import { configFileDefault } from './places.js';
-import type { Session } from './run.js';
 import type { CommonOptions } from './target.js';
-import { processTerminal, type Terminal } from './terminal.js';
-
-/** What every command's function is given. */
-export interface Context<Options = object> {
-	options: CommonOptions & Options;
-	terminal: Terminal;
-	session: Session;
-}
+import { processTerminal } from './terminal.js';
 
 type Action<Options> = (context: Context<Options>, ...operands: string[]) => Promise<number>;
 

@@ -3,7 +3,7 @@ import type { RolloutPlan, RolloutState, RolloutView } from '../rollout/types.js
 import type { Client } from './client.js';
 import { parseFields } from './fields.js';
 import { adviceFor, followRollout } from './follow.js';
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { historyText, planText, rolloutText } from './render.js';
 import { type Connection, connect } from './target.js';
 import { writeMessage, writeResult } from './terminal.js';

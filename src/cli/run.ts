@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { messageOf, RollcallError } from '../errors.js';
+import type { Programs, Session } from './context.js';
 import { operationNames } from './operations.js';
 import { buildProgram } from './program.js';
 import { cleanLines, processTerminal, toJson } from './terminal.js';
@@ -8,22 +9,6 @@ import { shellWord } from './words.js';
 /** The person pressed Ctrl-C. */
 class Interrupted extends Error {
 	override readonly name = 'Interrupted';
-}
-
-/** The long-lived programs; main gives them, since nobody else knows the composition root. */
-export interface Programs {
-	runDaemon(options: { configFile: string }): Promise<void>;
-	runWorkerHost(options: { configFile: string; user: string | null }): Promise<void>;
-}
-
-/** What one command line has to work with. */
-export interface Session {
-	/** Aborted by Ctrl-C. Commands that run in the foreground for good handle signals themselves: they call {@link Session.leaveSignals}. */
-	signal: AbortSignal;
-	leaveSignals: () => void;
-	programs: Programs;
-	/** The exit code when the command ends without an error. */
-	exitCode: number;
 }
 
 /** Runs one command line (without `node` and script); resolves to the exit code. */

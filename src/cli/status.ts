@@ -2,7 +2,7 @@ import type { ClusterNode } from '../fleet/types.js';
 import type { RolloutView } from '../rollout/types.js';
 import type { WorkerRow } from '../workers/types.js';
 import type { Client } from './client.js';
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { fleetText, isOver, rolloutText, subject, workersText } from './render.js';
 import { connect } from './target.js';
 import { clean, fit, indent, writeResult } from './terminal.js';

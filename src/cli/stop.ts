@@ -1,4 +1,4 @@
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { readPlaces } from './places.js';
 import { type Ended, endInstance } from './instance.js';
 import { timeoutOf } from './target.js';

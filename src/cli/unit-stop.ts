@@ -1,6 +1,6 @@
 import { RollcallError } from '../errors.js';
 import { endGroup, ownControlGroup } from '../system/control-group.js';
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { timeoutOf } from './target.js';
 import { writeMessage, writeResult } from './terminal.js';
 

@@ -1,7 +1,7 @@
 import { loadConfig } from '../config/load.js';
 import { readMembership } from '../fleet/membership.js';
 import { configFileDefault } from './places.js';
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { writeResult } from './terminal.js';
 import { count } from './words.js';
 

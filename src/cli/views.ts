@@ -1,5 +1,5 @@
 import type { WorkerRow } from '../workers/types.js';
-import type { Context } from './program.js';
+import type { Context } from './context.js';
 import { workersText } from './render.js';
 import { connect } from './target.js';
 import { writeResult } from './terminal.js';

@@ -12,8 +12,3 @@ export function spawnSuccessor(environment: NodeJS.ProcessEnv): void {
 	});
 	child.unref();
 }
-
-/** True when a service manager started this process and will start it again. */
-export function isUnderSystemd(environment: NodeJS.ProcessEnv): boolean {
-	return environment['INVOCATION_ID'] !== undefined && environment['NOTIFY_SOCKET'] !== undefined;
-}

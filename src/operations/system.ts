@@ -1,6 +1,6 @@
 import { list } from './fields.js';
 import { operation } from './operation.js';
-import { systemAttributes } from './types.js';
+import { systemAttributes } from '../system/attributes.js';
 
 export const systemOperations = [
 	operation({

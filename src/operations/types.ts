@@ -1,4 +1,5 @@
 import type { Fleet } from '../fleet/types.js';
+import type { SystemAttribute } from '../system/attributes.js';
 import type { Supervisor } from '../workers/types.js';
 import type { FieldSet } from './fields.js';
 import type { Statuses } from './statuses.js';
@@ -47,21 +48,6 @@ export interface Tokens {
 	/** A refresh token, good for 30 days. */
 	refresh(username: string): Promise<string>;
 }
-
-export const systemAttributes = [
-	'system',
-	'time',
-	'cpu',
-	'memory',
-	'disk',
-	'network',
-	'harperdb_processes',
-	'table_size',
-	'metrics',
-	'threads',
-	'replication',
-] as const;
-export type SystemAttribute = (typeof systemAttributes)[number];
 
 export interface SystemInformation {
 	/** An object with exactly these keys, in this order. */

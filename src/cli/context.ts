@@ -1,0 +1,25 @@
+import type { CommonOptions } from './target.js';
+import type { Terminal } from './terminal.js';
+
+/** The long-lived programs; main gives them, since nobody else knows the composition root. */
+export interface Programs {
+	runDaemon(options: { configFile: string }): Promise<void>;
+	runWorkerHost(options: { configFile: string; user: string | null }): Promise<void>;
+}
+
+/** What one command line has to work with. */
+export interface Session {
+	/** Aborted by Ctrl-C. Commands that run in the foreground for good handle signals themselves: they call {@link Session.leaveSignals}. */
+	signal: AbortSignal;
+	leaveSignals: () => void;
+	programs: Programs;
+	/** The exit code when the command ends without an error. */
+	exitCode: number;
+}
+
+/** What every command's function is given. */
+export interface Context<Options = object> {
+	options: CommonOptions & Options;
+	terminal: Terminal;
+	session: Session;
+}
