@@ -198,6 +198,7 @@ const schema = z.discriminatedUnion('kind', [
 		purpose: z.enum(['start', 'takeover', 'handover']),
 		rollout: token.nullable(),
 		memberHash: hash,
+		memberHashNext: hash.nullable(),
 	}),
 	z.strictObject({ kind: z.literal('promise'), epoch, report, open, ended }),
 	z.strictObject({ kind: z.literal('nack'), epoch, promised: epoch, reason: nackReason }),

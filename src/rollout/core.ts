@@ -271,7 +271,7 @@ function setTimers(turn: Turn): void {
 		arm(turn, 'heartbeat', null);
 		arm(turn, 'drive', null);
 	} else if (state.timers.heartbeat === undefined) arm(turn, 'heartbeat', turn.now + heartbeatEveryMs(state));
-	arm(turn, 'lease', takeoverAt(state) ?? leavesAt(state));
+	arm(turn, 'lease', leavesAt(state) ?? takeoverAt(state));
 	const candidate = state.lease?.kind === 'candidate' ? state.lease : null;
 	arm(turn, 'prepare', candidate ? candidate.sentAt + prepareLimitMs(state) : null);
 	arm(turn, 'start', startTimerAt(state));

@@ -56,7 +56,8 @@ export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: Rollo
 	state.lease = null;
 	promise(turn, epoch);
 	state.lease = { kind: 'candidate', epoch, purpose, rollout, sentAt: turn.now, promises: {}, refusals: {} };
-	broadcast(turn, { kind: 'prepare', epoch, purpose, rollout, memberHash: state.memberHash });
+	const memberHashNext = openReplicated(state).find(({ spec }) => spec.memberHashNext)?.spec.memberHashNext ?? null;
+	broadcast(turn, { kind: 'prepare', epoch, purpose, rollout, memberHash: state.memberHash, memberHashNext });
 	tryToHold(turn, state.lease);
 }
 
@@ -86,8 +87,9 @@ export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'
 function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>): NackReason | null {
 	const { state } = turn;
 	if (!state.durable.voting && rule(state, 'stranger')) return { kind: 'stranger' };
-	if (message.memberHash !== state.memberHash && !isChangingMembers(state, message.memberHash))
-		return { kind: 'members', memberHash: state.memberHash };
+	const { memberHash, memberHashNext } = message;
+	const same = memberHash === state.memberHash || memberHashNext === state.memberHash;
+	if (!same && !isChangingMembers(state, memberHash)) return { kind: 'members', memberHash: state.memberHash };
 	if (message.purpose === 'start' && rule(state, 'conflict')) {
 		const running = runningReplicated(state);
 		if (running && running.spec.id !== message.rollout) return { kind: 'conflict', rollout: running.spec.id };
@@ -233,7 +235,7 @@ export function loseLease(turn: Turn, to: Epoch): void {
 /** When this node takes over: a lease after the last heartbeat, later by its rank among those that could. */
 export function takeoverAt(state: CoreState): number | null {
 	if (state.lease !== null || !state.durable.voting || !rule(state, 'takeover')) return null;
-	if (openReplicated(state).length === 0 || state.members.length === 1 || isLeavingItself(state)) return null;
+	if (openReplicated(state).length === 0 || state.members.length === 1) return null;
 	const { leaseMs } = state.settings;
 	return state.leaseFrom + leaseMs + rankOf(state) * (leaseMs / 3);
 }
@@ -251,6 +253,12 @@ export function onLeaseTimer(turn: Turn): void {
 	const { state } = turn;
 	const at = takeoverAt(state);
 	if (at === null || turn.now < at) return;
+	if (isLeavingItself(state)) {
+		// It asks whether the change has ended without it, and leaves the coordinating to those that stay.
+		for (const peer of peersOf(state)) greetAgain(turn, peer);
+		state.leaseFrom = turn.now;
+		return;
+	}
 	note(turn, 'takeover', { from: state.durable.promised.node || zeroEpoch.node });
 	startPrepare(turn, 'takeover', null);
 }

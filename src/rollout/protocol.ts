@@ -258,6 +258,8 @@ export type PeerMessage =
 			/** Of the rollout to be started; null for a takeover. */
 			rollout: RolloutId | null;
 			memberHash: string;
+			/** While a change of members is open: the hash that it leads to. */
+			memberHashNext: string | null;
 	  }
 	| { kind: 'promise'; epoch: Epoch; report: Report; open: OpenRollout[]; ended: Ending[] }
 	| { kind: 'nack'; epoch: Epoch; promised: Epoch; reason: NackReason }

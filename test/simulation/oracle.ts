@@ -6,6 +6,7 @@ import { compareEpochs, compareVersions } from '../../src/rollout/epoch.js';
 import type {
 	CoreEffect,
 	CoreEvent,
+	DurableEntry,
 	FlagsVersion,
 	PeerMessage,
 	Report,
@@ -102,12 +103,7 @@ export class Oracle implements Watcher {
 	effect(node: SimNode, effect: CoreEffect): void {
 		switch (effect.kind) {
 			case 'store':
-				for (const entry of effect.entries) {
-					if (entry.kind === 'record') this.#recordStored(node, entry.record);
-					if (entry.kind === 'open') this.#openStored(entry.spec, entry.flags);
-					if (entry.kind === 'flags') this.#flagsStored(entry.rollout, entry.flags);
-					if (entry.kind === 'ending') this.#endingStored(node, entry.ending.rollout, entry.ending.view);
-				}
+				for (const entry of effect.entries) this.#entryStored(node, entry);
 				return;
 			case 'send':
 				this.#sent(node, effect.to, effect.message);
@@ -117,13 +113,7 @@ export class Oracle implements Watcher {
 				this.#stepBegins(node, effect.spec, effect.attempt);
 				return;
 			case 'note':
-				if (effect.event === 'step_granted') {
-					const { rollout, node: target, attempt } = effect.fields;
-					this.#granted(node, String(rollout), String(target), Number(attempt));
-				}
-				if (effect.event === 'node_admitted')
-					this.#witnessed.get(node.name)?.reports.delete(String(effect.fields.node));
-				if (effect.event === 'takeover') this.takeovers += 1;
+				this.#noted(node, effect);
 				return;
 			case 'answer':
 				this.#answered(node, effect.token, effect.view);
@@ -142,6 +132,22 @@ export class Oracle implements Watcher {
 			case 'booted':
 				return;
 		}
+	}
+
+	#entryStored(node: SimNode, entry: DurableEntry): void {
+		if (entry.kind === 'record') this.#recordStored(node, entry.record);
+		if (entry.kind === 'open') this.#openStored(entry.spec, entry.flags);
+		if (entry.kind === 'flags') this.#flagsStored(entry.rollout, entry.flags);
+		if (entry.kind === 'ending') this.#endingStored(node, entry.ending.rollout, entry.ending.view);
+	}
+
+	#noted(node: SimNode, { event, fields }: Extract<CoreEffect, { kind: 'note' }>): void {
+		if (event === 'step_granted') {
+			const { rollout, node: target, attempt } = fields;
+			this.#granted(node, String(rollout), String(target), Number(attempt));
+		}
+		if (event === 'node_admitted') this.#witnessed.get(node.name)?.reports.delete(String(fields.node));
+		if (event === 'takeover') this.takeovers += 1;
 	}
 
 	#openStored(spec: RolloutSpec, flags: RolloutFlags): void {
@@ -179,7 +185,9 @@ export class Oracle implements Watcher {
 		const superseded = view.state === 'aborted' && view.reason?.startsWith('superseded');
 		if (superseded && known.accepted && !known.ended && !this.#everHalted(known))
 			this.#fail('conflict', `${rollout} was superseded while it was running`);
+		const again = known.ended;
 		known.ended = true;
+		if (again) return;
 		if (view.state !== 'completed') {
 			if (view.state === 'aborted' && !view.reason) this.#fail('I11', `${rollout} aborted without a reason`);
 			return;
@@ -303,9 +311,7 @@ export class Oracle implements Watcher {
 		for (const { name } of known.spec.members) {
 			if (known.skipped.has(name)) continue;
 			const own = name === node.name;
-			const restarting = own
-				? node.disk.durable.records.some((one) => one.state === 'restarting')
-				: (seen.reports.get(name)?.report.out.length ?? 0) > 0;
+			const restarting = own ? isOutOnDisk(node) : (seen.reports.get(name)?.report.out.length ?? 0) > 0;
 			const isOut = seen.grants.has(name) || restarting || this.out.has(name);
 			if (isOut) outs.push(name);
 			if (isOut || !this.#isHeard(node, seen, name) || this.#isDown(node, seen, name)) used.push(name);
@@ -351,7 +357,7 @@ export class Oracle implements Watcher {
 	/** The coordinator goes last, unless it is counted as down itself. */
 	#checkOrder(node: SimNode, seen: Witnessed, known: Known, target: string, attempt: number): void {
 		if (target !== node.name || this.#isDown(node, seen, target) || this.out.has(target)) return;
-		if (node.disk.durable.records.some((one) => one.state === 'restarting' || one.state === 'failed')) return;
+		if (isOutOnDisk(node)) return;
 		for (const { name } of known.spec.members) {
 			if (name === target || known.skipped.has(name)) continue;
 			const record = seen.reports.get(name)?.report.records.find((one) => one.rollout === known.spec.id);
@@ -498,6 +504,13 @@ export class Oracle implements Watcher {
 
 const isNewer = (a: { boot: number; sequence: number }, b: { boot: number; sequence: number }): boolean =>
 	b.boot > a.boot || (b.boot === a.boot && b.sequence > a.sequence);
+
+/** Its last step has not brought it back. */
+function isOutOnDisk(node: SimNode): boolean {
+	const { records } = node.disk.durable;
+	const last = records.reduce<NodeRecord | null>((a, b) => (a && a.begun > b.begun ? a : b), null);
+	return records.some((one) => one.state === 'restarting') || last?.state === 'failed';
+}
 
 /** All but the version, which a new holder of the lease writes anew. */
 function saysTheSame(a: RolloutFlags, b: RolloutFlags): boolean {

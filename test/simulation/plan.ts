@@ -120,24 +120,21 @@ function operatorsOf(random: Random, plan: Plan, changing: boolean): Action[] {
 		for (const who of plan.newcomers)
 			if (random.chance(0.3)) actions.push({ at: at(), kind: 'admit', node: random.pick(nodes), who });
 	}
-	for (let i = random.between(0, 3); i > 0; i -= 1) {
-		const node = random.pick(nodes);
-		const kind = random.weighted({ 'pause-rollout': 3, 'resume-rollout': 5, 'abort-rollout': 1 });
-		if (kind === 'resume-rollout')
-			actions.push({ at: at(), kind, node, skip: random.chance(0.4) ? random.pick(nodes) : null });
-		else {
-			const when = at();
-			actions.push({ at: when, kind, node });
-			if (kind === 'pause-rollout' && random.chance(0.7))
-				actions.push({
-					at: when + random.between(200, 3000),
-					kind: 'resume-rollout',
-					node: random.pick(nodes),
-					skip: null,
-				});
-		}
-	}
+	for (let i = random.between(0, 3); i > 0; i -= 1) actions.push(...wordOf(random, nodes, at()));
 	return actions;
+}
+
+/** What an operator says to a rollout; most pauses end. */
+function wordOf(random: Random, nodes: readonly string[], at: number): Action[] {
+	const node = random.pick(nodes);
+	const kind = random.weighted({ 'pause-rollout': 3, 'resume-rollout': 5, 'abort-rollout': 1 });
+	if (kind === 'resume-rollout') return [{ at, kind, node, skip: random.chance(0.4) ? random.pick(nodes) : null }];
+	if (kind === 'abort-rollout' || random.chance(0.3)) return [{ at, kind, node }];
+	const later = at + random.between(200, 3000);
+	return [
+		{ at, kind, node },
+		{ at: later, kind: 'resume-rollout', node: random.pick(nodes), skip: null },
+	];
 }
 
 function askOf(random: Random, count: number, changing: boolean): Ask {

@@ -188,23 +188,29 @@ class World {
 			(node) =>
 				node.core?.durable.voting &&
 				node.settings.core.protocol.min === 1 &&
-				members.some((member) => member.name === node.name),
+				alive.every((other) => other.applied.members.some((member) => member.name === node.name)),
 		);
 		if (voters.length * 2 <= members.length) return null;
 		const ended = new Set(voters.flatMap((node) => node.disk.durable.ended.map((one) => one.rollout)));
 		for (const node of voters) {
-			const { core } = node;
-			if (!core) continue;
-			const behind = core.durable.open.find((one) => ended.has(one.spec.id));
-			if (behind) return `${behind.spec.id} is open on ${node.name} and has ended elsewhere`;
-			if (core.start) return `${node.name} still owes an answer to a request`;
-			for (const open of core.durable.open) {
-				const view = getRollout(core, open.spec.id, { now: node.now(), wall: 0 });
-				if (open.flags.paused && open.flags.halted === null && !open.flags.aborting) continue;
-				if (view?.state === 'halted' && view.reason && !open.flags.aborting) continue;
-				if (!isDriven(open.spec) && view?.state === 'planned' && core.durable.open.some(isPausedReplicated)) continue;
-				return `${open.spec.id} is ${view?.state} on ${node.name}, waiting for ${view?.waiting_for}`;
-			}
+			const left = this.#unsettledOn(node, ended);
+			if (left !== null) return left;
+		}
+		return null;
+	}
+
+	#unsettledOn(node: SimNode, ended: ReadonlySet<string>): string | null {
+		const { core } = node;
+		if (!core) return null;
+		const behind = core.durable.open.find((one) => ended.has(one.spec.id));
+		if (behind) return `${behind.spec.id} is open on ${node.name} and has ended elsewhere`;
+		if (core.start) return `${node.name} still owes an answer to a request`;
+		for (const open of core.durable.open) {
+			const view = getRollout(core, open.spec.id, { now: node.now(), wall: 0 });
+			if (open.flags.paused && open.flags.halted === null && !open.flags.aborting) continue;
+			if (view?.state === 'halted' && view.reason && !open.flags.aborting) continue;
+			if (!isDriven(open.spec) && view?.state === 'planned' && core.durable.open.some(isPausedReplicated)) continue;
+			return `${open.spec.id} is ${view?.state} on ${node.name}, waiting for ${view?.waiting_for}`;
 		}
 		return null;
 	}
