@@ -6,6 +6,7 @@ import { SignJWT } from 'jose';
 import { openAccess } from '../../src/server/access.js';
 import {
 	admin,
+	authorizationOf,
 	bob,
 	cheapCost,
 	type Login,
@@ -318,6 +319,17 @@ test('who got in before from an address still does while the account is being gu
 	for (let failure = 0; failure < 11; failure++) await ask({ basic: ['bob', 'wrong'] });
 	assert.match(await ask(bob), /^429/);
 	assert.equal(await ask(bob, 'socket'), '200');
+});
+
+test('a remembered password opens from its own address alone: from another one it is no way around the throttle', async () => {
+	const { logins } = server.access;
+	const authorization = authorizationOf(bob) ?? '';
+	const identify = async (address: string): Promise<string> =>
+		(await logins.identify(authorization, 'http', address)).by;
+	assert.equal(await identify('192.0.2.1'), 'basic');
+	for (let failure = 0; failure < 11; failure++) await ask({ basic: ['bob', 'wrong'] });
+	assert.equal(await identify('192.0.2.1'), 'basic');
+	await assert.rejects(identify('192.0.2.2'), { code: 'throttled' });
 });
 
 test('an attack that goes on does not shut the account for good', async () => {
