@@ -179,7 +179,8 @@ test('the journal carries the priority of each line', async () => {
 	for (const { MESSAGE } of own) assert.ok((JSON.parse(MESSAGE) as { level: number }).level >= 40);
 });
 
-test('a worker host that is killed leaves its workers serving, and comes back by itself', async () => {
+test('a worker host that is killed leaves its workers serving, comes back by itself and takes their place, without a lost request', async () => {
+	const workers = await servingOn(host, 2);
 	const pid = await mainPidOf(host, workerHost);
 	const load = loadOn();
 	await load.answered(100);
@@ -190,6 +191,11 @@ test('a worker host that is killed leaves its workers serving, and comes back by
 		(now) => now !== pid && now !== 0,
 	);
 	await host.until('started', () => isActive(host, workerHost), Boolean);
+	await host.until(
+		'a set of the new host',
+		() => servingOn(host, 2),
+		(pids) => pids.every((one) => !workers.includes(one)),
+	);
 	await load.answered(200);
 	const report = await load.stop();
 	assert.deepEqual([report.lost, report.failures], [0, []]);
