@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Logger } from '../log.js';
 import { messageOf, RollcallError } from '../errors.js';
 import { findHolder } from '../lock.js';
+import { isAlive, readProcessStat } from '../system/process.js';
 import type { Clock } from './clock.js';
 import type { HostHome } from './home.js';
 import { startOwnHost } from './host-starter.js';
@@ -44,6 +45,8 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	private closed = false;
 	private backoffMs = startBackoffFirstMs;
 	private silent = 0;
+	/** The process that was started last; it may not have got so far as to answer. */
+	private startedPid: number | null = null;
 	private upSince = 0;
 	/** Process id of the host as its lock names it; null while it is down. */
 	pid: number | null = null;
@@ -76,6 +79,35 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		if (this.pm2) return this.pm2;
 		const whose = this.user === null ? 'The worker host' : `The worker host of ${this.user}`;
 		throw new RollcallError('unavailable', `${whose} is not connected: ${this.complaint}.`);
+	}
+
+	/**
+	 * Ends the host, also one that is only just starting, and waits until it is gone, at most `withinMs`. It drains and ends
+	 * whatever workers are left by itself.
+	 */
+	async end(withinMs: number): Promise<void> {
+		const { clock, home, log } = this.options;
+		const holder = await findHolder(home.lock);
+		const pid = holder?.pid ?? this.startedPid;
+		const started = pid === null ? undefined : readProcessStat(pid)?.started;
+		try {
+			if (this.pm2) await this.pm2.end();
+			else if (holder) process.kill(holder.pid, 'SIGTERM');
+			else this.stopStarted();
+		} catch (error) {
+			log.warn({ event: 'worker_host_not_ended', pid, reason: messageOf(error) });
+		}
+		this.close();
+		if (pid === null || started === undefined) return;
+		const until = clock.now() + withinMs;
+		while (isAlive({ pid, started }) && clock.now() < until) await clock.sleep(20);
+	}
+
+	private stopStarted(): void {
+		if (this.startedPid === null) return;
+		const parent = readProcessStat(this.startedPid)?.parentPid;
+		// Our own child still, so the number cannot be another process's.
+		if (parent === process.pid) process.kill(this.startedPid, 'SIGTERM');
 	}
 
 	/** A call was not answered in time. A host that answers nothing any more is as good as dead, and is made anew. */
@@ -119,8 +151,11 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	private async startIfOwn(): Promise<void> {
 		const { command, home, log } = this.options;
 		if (command === null) return;
-		const { started } = await startOwnHost(home, command);
-		if (started) log.info({ event: 'worker_host_started', home: home.path });
+		const pid = await startOwnHost(home, command);
+		if (pid === null) return;
+		log.info({ event: 'worker_host_started', home: home.path, pid });
+		this.startedPid = pid;
+		if (this.closed) this.stopStarted();
 	}
 
 	/** Connects as soon as the host listens; null when it did not within its time. */

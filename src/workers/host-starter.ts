@@ -14,11 +14,11 @@ export function hostCommand(configFile: string): string[] {
 
 /**
  * Starts a worker host that outlives this process, unless the home has one: the lock decides, so two starters at once still
- * make one host. Resolves when it was started or found; whether it answers is seen by connecting. Its own output goes to its log.
+ * make one host. Resolves to its process id when it was started, null when one was found; whether it answers is seen by connecting. Its own output goes to its log.
  */
-export async function startOwnHost(home: HostHome, command: readonly string[]): Promise<{ started: boolean }> {
+export async function startOwnHost(home: HostHome, command: readonly string[]): Promise<number | null> {
 	makeHome(home);
-	if (await findHolder(home.lock)) return { started: false };
+	if (await findHolder(home.lock)) return null;
 	const [program, ...args] = command;
 	if (program === undefined) throw new RollcallError('internal', 'There is no command that runs a worker host.');
 	const log = openSync(home.hostLog, 'a', 0o600);
@@ -38,7 +38,7 @@ export async function startOwnHost(home: HostHome, command: readonly string[]): 
 			);
 		});
 		child.unref();
-		return { started: true };
+		return child.pid ?? null;
 	} finally {
 		closeSync(log);
 	}

@@ -17,7 +17,7 @@ import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { isAlive, readProcessStat } from '../system/process.js';
+import { isAlive } from '../system/process.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { type Clock, systemClock } from './clock.js';
 import { isNode, portOf } from './crew.js';
@@ -141,7 +141,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		this.ended = true;
 		this.cancelReconcile();
 		await Promise.all(this.all().map((one) => one.endAll()));
-		await Promise.all([...this.hostLinks.values()].map((host) => this.endHost(host)));
+		await Promise.all([...this.hostLinks.values()].map((host) => host.end(hostEndMs)));
 		await this.detach();
 	}
 
@@ -276,21 +276,6 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			const up = [...this.hostLinks.values()].filter((host) => host.isUp);
 			void Promise.all(up.map((host) => this.lookAt(host))).then(() => this.reconcileLater());
 		});
-	}
-
-	private async endHost(host: HostLink): Promise<void> {
-		if (!host.isUp) return;
-		const { pid } = host;
-		const started = pid === null ? undefined : readProcessStat(pid)?.started;
-		try {
-			await host.client().end();
-		} catch (error) {
-			this.log.warn({ event: 'worker_host_not_ended', pid, reason: messageOf(error) });
-		}
-		host.close();
-		if (pid === null || started === undefined) return;
-		const until = this.clock.now() + hostEndMs;
-		while (isAlive({ pid, started }) && this.clock.now() < until) await this.clock.sleep(20);
 	}
 
 	private changed(): void {

@@ -110,6 +110,13 @@ export class Supervised {
 		return until(() => this.supervisor.readiness().every((one) => one.healthy >= one.wanted), withinMs, 'all to serve');
 	}
 
+	/** Resolves when the full set serves and none of it is one of these. */
+	async onlyNew(old: readonly number[]): Promise<void> {
+		const isNew = () => this.pids.length === this.app.instances && !this.pids.some((pid) => old.includes(pid));
+		await until(isNew, 30_000, 'a set of new workers alone');
+		await this.full();
+	}
+
 	async end(): Promise<void> {
 		await this.supervisor.shutdown();
 		rmSync(this.folder, { recursive: true, force: true });
