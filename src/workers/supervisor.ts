@@ -17,7 +17,6 @@ import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { isAlive } from '../system/process.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { type Clock, systemClock } from './clock.js';
 import { isNode, portOf } from './crew.js';

@@ -4,8 +4,11 @@ import type Handover = require('./handover.cjs');
 import type Traffic = require('./traffic.cjs');
 import type { Visitor } from './types.cjs';
 
-/** Between an answer and the client's next request on the same connection lies the way there and back. */
-const marginMs = 200;
+/**
+ * Node closes a connection at rest a second after the time it promised, and between an answer and the client's next
+ * request lies the way there and back: so a drain never closes a connection that the server would still have kept.
+ */
+const marginMs = 1_200;
 const checkMs = 50;
 /**
  * A client that has heard GOAWAY ends its session itself, and until then the connection stays: closed at once, with
