@@ -108,7 +108,7 @@ const health = section({
 const crashLoop = section({
 	intensity: whole(1, 1000)
 		.default(5)
-		.describe('How many crashes within the period make a worker count as failed; default 5.'),
+		.describe('How many crashes a worker may have within the period; with one more it has failed; default 5.'),
 	period: duration(1000)
 		.prefault('60s')
 		.describe('Time over which crashes are counted, as a duration of at least 1s; default 60s.'),

@@ -1,0 +1,4 @@
+import { writeFileSync } from 'node:fs';
+import { readmeFile, readReadme, withGeneratedParts } from './readme.js';
+
+writeFileSync(readmeFile, withGeneratedParts(readReadme()));
