@@ -63,11 +63,13 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	}
 }
 
-/** Nothing of what this process was started with may reach a worker. */
+/** Nothing of what this process was started with may reach a worker: neither variables nor arguments. */
 function cleanEnvironment(home: HostHome): void {
 	const clean = hostEnvironment(home.path, process.env);
 	for (const name of Object.keys(process.env)) if (!(name in clean)) delete process.env[name];
 	Object.assign(process.env, clean);
+	// node:cluster hands its primary's arguments on: a worker would find this command line before its own.
+	process.argv.splice(2);
 }
 
 /** The host's own part of replacing without loss, before PM2 forks the first worker. */

@@ -16,6 +16,7 @@
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
+import { findHolder } from '../lock.js';
 import type { Logger } from '../log.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { type Clock, systemClock } from './clock.js';
@@ -60,6 +61,7 @@ const reconcileMs = 5_000;
 /** A start waits for a worker host this long; afterwards it goes on by itself when the host comes. */
 const hostPatienceMs = 15_000;
 const hostEndMs = 10_000;
+const hostLookMs = 25;
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
 	return new RollcallSupervisor(options);
@@ -87,6 +89,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	async start(): Promise<void> {
+		await this.findIdleHost();
 		const chances = [...this.hostLinks.values()].map((host) => this.startHost(host));
 		await Promise.all(chances);
 		this.reconcileLater();
@@ -99,6 +102,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			throw new RollcallError('unavailable', `http_workers has no app '${request.app}'.`);
 		}
 		const leaving = request.app === null ? this.withoutPlace(apps) : [];
+		await this.reachHosts(wanted);
 		const progress = new Map<string, string>();
 		const results = await Promise.all(
 			[...wanted, ...leaving].map((app) => {
@@ -230,6 +234,24 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 				if (!host.isUp) resolve();
 			});
 		});
+	}
+
+	/** A node that had no app yet has no host, the first that it gets brings one along; one that just died is on its way. */
+	private async reachHosts(apps: readonly WorkerApp[]): Promise<void> {
+		const until = this.clock.now() + hostPatienceMs;
+		await Promise.all(
+			[...new Set(apps.map(({ user }) => user))].map(async (user) => {
+				const known = this.hostLinks.get(user);
+				if (!known) return this.startHost(this.hostOf(user));
+				while (!known.isUp && !this.ended && this.clock.now() < until) await this.clock.sleep(hostLookMs);
+			}),
+		);
+	}
+
+	/** Without any app no host is wanted, but one that still runs may hold workers of apps that were taken out. */
+	private async findIdleHost(): Promise<void> {
+		if (this.hostLinks.size > 0 || this.options.mode === 'systemd') return;
+		if ((await findHolder(hostHome(this.options.workerDir, null).lock)) !== null) this.hostOf(null);
 	}
 
 	private async welcome(host: HostLink, rows: readonly Pm2Process[]): Promise<void> {

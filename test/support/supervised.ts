@@ -83,6 +83,13 @@ export class Supervised {
 		return createFor(this.app, this.folder);
 	}
 
+	/** As a control plane does whose configuration has no app any more. */
+	async restartWithoutApps(): Promise<void> {
+		await this.supervisor.detach();
+		this.supervisor = createFor(this.app, this.folder, []);
+		await this.supervisor.start();
+	}
+
 	/**
 	 * Starts a replacement in a process of its own and kills that by SIGKILL as soon as its progress matches; then a new
 	 * supervisor starts here. What it makes of it is the test's matter.
@@ -123,10 +130,10 @@ export class Supervised {
 	}
 }
 
-export function createFor(app: WorkerApp, folder: string): Supervisor {
+export function createFor(app: WorkerApp, folder: string, apps: readonly WorkerApp[] = [app]): Supervisor {
 	const workerDir = join(folder, 'w');
 	return createSupervisor({
-		apps: [app],
+		apps,
 		workerDir,
 		stateDir: join(folder, 's'),
 		mode: 'own',
