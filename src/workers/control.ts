@@ -69,6 +69,8 @@ export interface ListenStatus {
 	path: string | null;
 	/** Private socket of the same server, once it listens; null for a listen that the gate leaves alone (exclusive, descriptor). */
 	probe: string | null;
+	/** Left alone by the gate: nobody else listens there, so its public place is its own too. */
+	direct: boolean;
 	protocol: ListenProtocol;
 	/** Accepts public connections. */
 	live: boolean;

@@ -107,6 +107,8 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 	private async ask(listen: ListenStatus): Promise<Probe> {
 		const path = this.health.path ?? '/';
 		const where = listen.path ?? `port ${listen.port}`;
+		// On a shared port another worker might answer in its place.
+		if (listen.probe === null && !listen.direct) return { healthy: false, detail: `${where} is not open yet` };
 		try {
 			const answer = await probe(targetOf(listen), {
 				path,

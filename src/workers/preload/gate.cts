@@ -166,6 +166,7 @@ class Gate {
 			host,
 			path,
 			probe: null,
+			direct: true,
 			protocol: protocolOf(server),
 			live: server.listening,
 		}));

@@ -141,6 +141,7 @@ class HeldListen {
 			host,
 			path,
 			probe: this.server.listening ? this.place.probePath : null,
+			direct: false,
 			protocol: protocolOf(this.server),
 			live: this.live,
 		};
