@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
-import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { RollcallError } from './errors.js';
+import { readForeignFile } from './system/foreign-file.js';
 import { isAlive, readProcessStat } from './system/process.js';
 
 /**
@@ -19,6 +20,9 @@ export interface LockHolder {
 	/** What the holder wants others to know (for a daemon: nothing secret). */
 	details: Record<string, unknown>;
 }
+
+/** More is in no lock that this program wrote. A worker host's lock lies in a folder of its own user. */
+const holderBytesMax = 65_536;
 
 /** flock(1) exits with this when another holds the lock; told apart from its own errors, which use sysexits. */
 const conflictExitCode = 75;
@@ -54,7 +58,7 @@ export async function acquireLock(
 export async function findHolder(path: string): Promise<LockHolder | null> {
 	let descriptor: number;
 	try {
-		descriptor = openSync(path, constants.O_RDWR);
+		descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
 	} catch {
 		return null;
 	}
@@ -69,7 +73,7 @@ export async function findHolder(path: string): Promise<LockHolder | null> {
 
 function readHolder(path: string): LockHolder | null {
 	try {
-		return JSON.parse(readFileSync(path, 'utf8')) as LockHolder;
+		return JSON.parse(readForeignFile(path, holderBytesMax)) as LockHolder;
 	} catch {
 		return null;
 	}

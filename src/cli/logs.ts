@@ -1,7 +1,8 @@
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync, watch } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, readdirSync, readSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 import { messageOf, RollcallError } from '../errors.js';
+import { openForeignFile } from '../system/foreign-file.js';
 import { readPlaces } from './places.js';
 import type { Context } from './context.js';
 import { cleanLines, type Terminal, toJson } from './terminal.js';
@@ -83,8 +84,8 @@ function logFile(folder: string, name: string): LogFile | null {
 	const [, worker, app, stream] = /^((.+)-\d+)-(out|error)\.log$/.exec(name) ?? [];
 	if (worker === undefined || app === undefined) return null;
 	const path = join(folder, name);
-	const stat = statSync(path, { throwIfNoEntry: false });
-	if (stat === undefined) return null;
+	const stat = lstatSync(path, { throwIfNoEntry: false });
+	if (!stat?.isFile()) return null;
 	return { worker, app, stream: stream === 'error' ? 'error' : 'out', path, writtenAt: stat.mtimeMs };
 }
 
@@ -139,7 +140,7 @@ class LogReader {
 	}
 
 	#read(from: number, to: number): string {
-		const descriptor = openSync(this.file.path, 'r');
+		const descriptor = openForeignFile(this.file.path);
 		try {
 			const buffer = Buffer.alloc(Math.max(0, Math.min(to, fstatSync(descriptor).size) - from));
 			const length = readSync(descriptor, buffer, 0, buffer.length, from);

@@ -1,8 +1,9 @@
-import { closeSync, fchmodSync, openSync, readFileSync, realpathSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fchmodSync, openSync, realpathSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { readForeignFile } from '../system/foreign-file.js';
 import { isAlive } from '../system/process.js';
 import type { Clock } from './clock.js';
 import { approvalPath, farewellMs, type PreloadSettings, preloadVariable } from './control.js';
@@ -21,6 +22,7 @@ const reportIntervalMs = 1_000;
 /** A worker that is ended, not drained, gets so long to leave by itself. */
 const endGraceMs = 1_000;
 const goneCheckMs = 10;
+const approvalBytesMax = 8_192;
 /** PM2's own patience lies behind the drain's, so that it never cuts one short. */
 const killMarginMs = 2_000;
 /** An old worker that does not answer within this cannot drain either. */
@@ -170,7 +172,7 @@ export class Crew {
 		worker.detach();
 		worker.removeAllListeners();
 		this.workers.delete(worker.id);
-		rmSync(approvalPath(worker.host.home.sockets, worker.id), { force: true });
+		removeApproval(approvalPath(worker.host.home.sockets, worker.id));
 		this.remember();
 	}
 
@@ -219,7 +221,7 @@ export class Crew {
 
 	private isApproved(id: string): boolean {
 		try {
-			return readFileSync(approvalPath(this.parts.host.home.sockets, id), 'utf8') !== '';
+			return readForeignFile(approvalPath(this.parts.host.home.sockets, id), approvalBytesMax) !== '';
 		} catch {
 			return false;
 		}
@@ -304,12 +306,20 @@ function resolveScript(app: WorkerApp): string | null {
  * and the file is made anew or not at all. The worker reads it as others do; the folder keeps everyone else out.
  */
 function writeApproval(path: string, release: string): void {
-	rmSync(path, { force: true });
+	removeApproval(path);
 	const descriptor = openSync(path, 'wx', 0o644);
 	try {
 		fchmodSync(descriptor, 0o644);
 		writeSync(descriptor, `${release}\n`);
 	} finally {
 		closeSync(descriptor);
+	}
+}
+
+function removeApproval(path: string): void {
+	try {
+		rmSync(path, { force: true });
+	} catch {
+		// Another user's app has put a folder there. Without approval its worker waits for the control plane: its own loss.
 	}
 }

@@ -1,6 +1,6 @@
 import { copyFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readForeignFile } from '../system/foreign-file.js';
 import { appOf } from './worker-id.js';
 
 /** How much the log files of workers may grow. */
@@ -29,24 +29,16 @@ const innerFrame = /^\s+at .*(?:node:internal\/|node_modules\/(?:pm2|async)\/)/;
 
 /** The last lines that a worker wrote to its stderr, oldest first, without what lies below the app in a stack; none if it wrote none or the file cannot be read. */
 export async function lastErrorLines(logs: string, id: string, lines: number): Promise<string[]> {
-	let file: Awaited<ReturnType<typeof open>>;
+	let text: string;
 	try {
-		file = await open(workerLogPaths(logs, id).error, 'r');
+		text = readForeignFile(workerLogPaths(logs, id).error, tailBytesMax);
 	} catch {
 		return [];
 	}
-	try {
-		const { size } = await file.stat();
-		const from = Math.max(0, size - tailBytesMax);
-		const { buffer, bytesRead } = await file.read(Buffer.alloc(tailBytesMax), 0, tailBytesMax, from);
-		const text = buffer.subarray(0, bytesRead).toString('utf8');
-		return text
-			.split('\n')
-			.filter((line) => line.trim() !== '' && !innerFrame.test(line))
-			.slice(-lines);
-	} finally {
-		await file.close();
-	}
+	return text
+		.split('\n')
+		.filter((line) => line.trim() !== '' && !innerFrame.test(line))
+		.slice(-lines);
 }
 
 /**
