@@ -6,6 +6,9 @@ import { defaultLimits, type Limits } from './limits.js';
 import { bindSocket } from './socket.js';
 import type { Server, ServerOptions } from './types.js';
 
+/** Connections that may wait to be taken. With fewer, a burst of strangers makes everyone's next try wait for a second. */
+const backlog = 4_096;
+
 /** Opens all listeners, or none: the one that cannot be opened is named with its configuration key. */
 export async function createServer(options: ServerOptions): Promise<Server> {
 	const limits: Limits = { ...defaultLimits, ...options.limits };
@@ -35,7 +38,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 		listeners.push(socketListener);
 		if (options.socketDescriptor === undefined) {
 			removeSocket = await bindSocket(settings.socket, async (path) => {
-				await socketListener.listen({ path, listenTextResolver: () => '' });
+				await socketListener.listen({ path, backlog, listenTextResolver: () => '' });
 			});
 		} else {
 			await listenOn(socketListener, options.socketDescriptor);
@@ -83,6 +86,7 @@ async function listen(
 ): Promise<{ host: string; port: number }> {
 	try {
 		await at.listener.listen({
+			backlog,
 			host: at.host.replace(/^\[(.*)\]$/, '$1'),
 			port: at.port,
 			listenTextResolver: () => '',
