@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import paths from './preload/paths.cjs';
 
 /** Names shared with the preload: see preload/paths.cts for what each one is. */
-export const { preloadVariable, pidHeader, controlSocketPath, probeSocketPath, approvalPath } = paths;
+export const { preloadVariable, farewellMs, pidHeader, controlSocketPath, probeSocketPath, approvalPath } = paths;
 
 /** The file for a Node worker's `--require`. */
 export const preloadFile = fileURLToPath(new URL('./preload/worker.cjs', import.meta.url));
@@ -30,9 +30,6 @@ export interface PreloadSettings {
 	/** Mode of the private sockets, 0o600 if not given. */
 	socketMode?: number;
 }
-
-/** An app's own SIGINT or SIGTERM handlers run after the drain and get this long before the process ends without them. */
-export const farewellMs = 5_000;
 
 export type ControlCommand =
 	| { seq: number; command: 'status' }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { approvalPath } from '../../src/workers/control.js';
 import { probe } from '../../src/workers/probe.js';
@@ -60,8 +61,7 @@ test('with the gate off a worker listens at once, and still drains on word', asy
 
 test('a port that is taken is the answer to going live, and the worker stays held', async () => {
 	const port = await freePort();
-	const { createServer } = await import('node:net');
-	const squatter = createServer().listen(port, '127.0.0.1');
+	const squatter = net.createServer().listen(port, '127.0.0.1');
 	const worker = await primary.start('http.cjs', { env: { PORT: String(port) } });
 	await worker.listening();
 	await assert.rejects(worker.control.live(), { code: 'address_in_use' });
@@ -122,4 +122,18 @@ test('a server that closes and listens again stays public, on the same port', as
 		status.listens.map((listen) => listen.live),
 		[true],
 	);
+});
+
+test('a worker that takes no more connections still answers its probe', async () => {
+	const port = await freePort();
+	const worker = await primary.start('http.cjs', { env: { PORT: String(port), CONNECTIONS_MAX: '1' } });
+	const socket = (await worker.listening()).listens[0]?.probe ?? '';
+	await worker.control.live();
+	const client = net.connect(port, '127.0.0.1');
+	await worker.until(({ sockets }) => sockets === 1);
+	await assert.rejects(ask(port));
+	assert.deepEqual(await probe(socket, { path: '/', timeoutMs: 10_000 }), { status: 200, pid: worker.pid });
+	client.destroy();
+	await worker.until(({ sockets }) => sockets === 0);
+	assert.equal((await ask(port)).status, 200);
 });

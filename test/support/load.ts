@@ -30,7 +30,7 @@ export interface LoadOptions {
 	keepAliveSockets?: number;
 	/** A request that is not answered by then is lost. Default 20,000. */
 	timeoutMs?: number;
-	/** Open requests at most; a request that is due beyond it is not sent, but counted as lost. Default 2,000. */
+	/** Open requests at most: as long as there are so many none is sent, which is the machine's fault, not a loss. Default 1,000. */
 	openMax?: number;
 	/** Ends by itself after so many requests. Default: none until stop(). */
 	count?: number;
@@ -50,6 +50,9 @@ export interface Load {
 
 const tickMs = 5;
 const failureTextsMax = 20;
+const openMaxDefault = 1_000;
+/** When the machine stalls, what could not be sent meanwhile is not made up for beyond this. */
+const burstMax = 20;
 
 /** Sends requests at an even rate, whether they are answered or not, without a single retry; a lost request is one without a complete answer below 500. */
 export function startLoad(options: LoadOptions): Load {
@@ -70,6 +73,8 @@ class LoadRun implements Load {
 	#timer: NodeJS.Timeout;
 	#sent = 0;
 	#open = 0;
+	#due = 0;
+	#tickedAt = performance.now();
 	#keepAliveCredit = 0;
 	#lastAnswerAt = performance.now();
 	#longestGapMs = 0;
@@ -89,12 +94,14 @@ class LoadRun implements Load {
 	}
 
 	#tick(): void {
-		const elapsed = (performance.now() - this.#startedAt) / 1000;
-		const due = Math.min(
-			Math.floor(elapsed * this.options.ratePerSecond),
-			this.options.count ?? Number.MAX_SAFE_INTEGER,
-		);
-		while (this.#sent < due) this.#send();
+		const perMs = this.options.ratePerSecond / 1000;
+		const due = Math.min(this.#due + (performance.now() - this.#tickedAt) * perMs, burstMax);
+		this.#tickedAt = performance.now();
+		const left = (this.options.count ?? Number.MAX_SAFE_INTEGER) - this.#sent;
+		const room = (this.options.openMax ?? openMaxDefault) - this.#open;
+		const now = Math.max(0, Math.min(Math.floor(due), left, room));
+		this.#due = due - now;
+		for (let index = 0; index < now; index++) this.#send();
 		if (this.#sent === this.options.count) {
 			clearInterval(this.#timer);
 			this.#finish();
@@ -119,10 +126,6 @@ class LoadRun implements Load {
 		};
 		const startedAt = performance.now();
 		this.#open++;
-		if (this.#open > (this.options.openMax ?? 2000)) {
-			settle('not sent: too many requests are open');
-			return;
-		}
 		const secure = url.protocol === 'https:';
 		const request = (secure ? https : http).get(
 			url,

@@ -1,5 +1,5 @@
-import fs = require('node:fs');
 import net = require('node:net');
+import removeFile = require('./own-files.cjs');
 import servers = require('./own-servers.cjs');
 import type { ControlAnswer, ControlCommand, ControlPush } from '../control.js';
 
@@ -30,7 +30,7 @@ class ControlServer {
 		this.#server.on('error', (error) => {
 			process.stderr.write(`rollcall: the control socket ${this.path} cannot be opened: ${error.message}\n`);
 		});
-		fs.rmSync(this.path, { force: true });
+		removeFile(this.path);
 		servers.listenPrivately(this.#server, this.path, mode);
 		this.#server.unref();
 	}
@@ -88,7 +88,7 @@ class ControlServer {
 	}
 
 	removeSocket(): void {
-		fs.rmSync(this.path, { force: true });
+		removeFile(this.path);
 	}
 }
 

@@ -1,12 +1,11 @@
 import nodeCluster = require('node:cluster');
+import paths = require('./paths.cjs');
 import type ControlServer = require('./control-server.cjs');
 import type ProcessEvents = require('./process-events.cjs');
 
 /** Node's own types describe the module as an ES module sees it. */
 const cluster = nodeCluster as unknown as nodeCluster.Cluster;
 const disconnectMs = 1_000;
-/** The same as `farewellMs` of control.ts, which is not loaded here. */
-const farewellMs = 5_000;
 
 /** The last steps of a worker that has run empty. */
 class Departure {
@@ -26,7 +25,7 @@ class Departure {
 		await this.control.flush();
 		await this.#disconnect();
 		// The app's own handlers may flush, close and exit as they like; all connections are done with.
-		if (this.events.tellApp()) await new Promise((resolve) => setTimeout(resolve, farewellMs));
+		if (this.events.tellApp()) await new Promise((resolve) => setTimeout(resolve, paths.farewellMs));
 		process.exit();
 	}
 

@@ -1,5 +1,6 @@
 import fs = require('node:fs');
 import net = require('node:net');
+import removeFile = require('./own-files.cjs');
 import servers = require('./own-servers.cjs');
 import sharedHandle = require('./shared-handle.cjs');
 import type Traffic = require('./traffic.cjs');
@@ -149,7 +150,7 @@ async function removeStaleSocket(path: string): Promise<void> {
 		socket.once('close', () => resolve(false));
 	});
 	// A sibling may have put its own there meanwhile.
-	if (refused && fs.statSync(path, { throwIfNoEntry: false })?.ino === found.ino) fs.rmSync(path, { force: true });
+	if (refused && fs.statSync(path, { throwIfNoEntry: false })?.ino === found.ino) removeFile(path);
 }
 
 export = Front;

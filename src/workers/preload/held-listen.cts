@@ -3,6 +3,7 @@ import fs = require('node:fs');
 import net = require('node:net');
 import Front = require('./front.cjs');
 import protocolOf = require('./protocol.cjs');
+import removeFile = require('./own-files.cjs');
 import servers = require('./own-servers.cjs');
 import type Traffic = require('./traffic.cjs');
 import type { ListenStatus } from '../control.js';
@@ -60,12 +61,13 @@ class HeldListen {
 	/** From here on `listening` is emitted, callbacks run, and probes are answered. */
 	listenPrivately(): void {
 		const { probePath, socketMode } = this.place;
-		fs.rmSync(probePath, { force: true });
+		removeFile(probePath);
 		const { backlog, signal } = this.request.options;
 		servers.listenPrivately(this.server, probePath, socketMode, {
 			...(backlog === undefined ? {} : { backlog }),
 			...(signal === undefined ? {} : { signal }),
 		});
+		letProbesIn(this.server);
 	}
 
 	/** Accepts public connections from now on; rejects with the error, after which it is as before. */
@@ -148,8 +150,28 @@ class HeldListen {
 	}
 
 	removeSocket(): void {
-		fs.rmSync(this.place.probePath, { force: true });
+		removeFile(this.place.probePath);
 	}
+}
+
+/** A server that is full is not ill: probes do not count against `maxConnections`. */
+function letProbesIn(server: net.Server): void {
+	const handle = (server as unknown as ServerInternals)._handle;
+	const accept = handle?.onconnection;
+	if (!handle || typeof accept !== 'function') return;
+	handle.onconnection = function (...values): void {
+		const limit = server.maxConnections;
+		if (limit === undefined) {
+			Reflect.apply(accept, this, values);
+			return;
+		}
+		server.maxConnections = Number.POSITIVE_INFINITY;
+		try {
+			Reflect.apply(accept, this, values);
+		} finally {
+			server.maxConnections = limit;
+		}
+	};
 }
 
 /** Where no host is given Node listens on all IPv6 addresses, which takes IPv4 too, or on all of IPv4 where there is no IPv6. */

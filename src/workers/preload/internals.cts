@@ -6,6 +6,8 @@ import type net = require('node:net');
 
 export interface TcpHandle {
 	readStop?(): number;
+	/** Of a listening handle: called with each connection. */
+	onconnection?(...values: unknown[]): void;
 	close(callback?: () => void): void;
 }
 

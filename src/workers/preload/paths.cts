@@ -1,5 +1,5 @@
 /**
- * Names and paths that a worker and whoever supervises it must agree on. They stand here, in a CommonJS module, since
+ * Names, paths and times that a worker and whoever supervises it must agree on. They stand here, in a CommonJS module, since
  * the preload needs them before anything of an ESM app is loaded; `control.ts` gives them to the rest.
  */
 
@@ -19,4 +19,7 @@ const probeSocketPath = (directory: string, id: string, pid: number, index: numb
 /** A file that exists once this worker id was proven with this release; a worker that PM2 restarts then joins by itself. */
 const approvalPath = (directory: string, id: string): string => `${directory}/${id}.ok`;
 
-export = { preloadVariable, pidHeader, controlSocketPath, probeSocketPath, approvalPath };
+/** An app's own SIGINT or SIGTERM handlers run after the drain and get this long before the process ends without them. */
+const farewellMs = 5_000;
+
+export = { preloadVariable, farewellMs, pidHeader, controlSocketPath, probeSocketPath, approvalPath };

@@ -24,12 +24,11 @@ class ProcessEvents {
 	#lastFault: unknown = null;
 
 	install(observers: Observers): void {
-		const events = this;
 		const emit = this.#emit;
-		process.emit = function (event: string | symbol, ...values: unknown[]): boolean {
-			if (events.#intercept(event, values, observers)) return true;
+		process.emit = ((event: string | symbol, ...values: unknown[]): boolean => {
+			if (this.#intercept(event, values, observers)) return true;
 			return Reflect.apply(emit, process, [event, ...values]) as boolean;
-		} as typeof process.emit;
+		}) as typeof process.emit;
 		// Node delivers signals and keeps messages for later unless somebody listens.
 		process.on('SIGINT', this.#ownListener);
 		process.on('SIGTERM', this.#ownListener);

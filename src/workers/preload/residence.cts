@@ -6,7 +6,9 @@ import Departure = require('./departure.cjs');
 import Drain = require('./drain.cjs');
 import Gate = require('./gate.cjs');
 import Handover = require('./handover.cjs');
+import keepSharedPaths = require('./shared-path.cjs');
 import lend = require('./lend.cjs');
+import removeFile = require('./own-files.cjs');
 import paths = require('./paths.cjs');
 import ProcessEvents = require('./process-events.cjs');
 import Reporter = require('./report.cjs');
@@ -68,6 +70,7 @@ class Residence {
 		removeLeftovers(directory, id);
 		this.#gate.onListening = () => this.#control.push({ event: 'listening', status: this.#status() });
 		this.#control.onAudience = (present) => (present ? this.#reporter.start() : this.#reporter.stop());
+		keepSharedPaths();
 		this.#gate.install();
 		this.#control.listen(socketMode);
 	}
@@ -149,7 +152,7 @@ function removeLeftovers(directory: string, id: string): void {
 	try {
 		for (const name of fs.readdirSync(directory)) {
 			const pid = leftover.exec(name)?.[1];
-			if (pid !== undefined && !fs.existsSync(`/proc/${pid}`)) fs.rmSync(path.join(directory, name), { force: true });
+			if (pid !== undefined && !fs.existsSync(`/proc/${pid}`)) removeFile(path.join(directory, name));
 		}
 	} catch {
 		// A folder that cannot be read is told of when the control socket is opened in it.

@@ -64,5 +64,6 @@ server.on('upgrade', (request, socket) => {
 	socket.on('end', () => socket.end());
 });
 
+if (process.env['CONNECTIONS_MAX'] !== undefined) server.maxConnections = Number(process.env['CONNECTIONS_MAX']);
 server.keepAliveTimeout = Number(process.env['KEEP_ALIVE_MS'] ?? 5000);
 server.listen(Number(process.env['PORT']), process.env['HOST'] ?? '127.0.0.1');
