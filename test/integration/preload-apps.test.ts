@@ -50,7 +50,7 @@ async function replaceUnderLoad(app: string, scenario: Scenario): Promise<Worker
 	const exit = await within('exit', old.exited, 30_000);
 	await load.answered(50);
 	const report = await load.stop();
-	assert.equal(report.lost, 0, report.failures.join('\n'));
+	assert.equal(report.lost, 0, JSON.stringify(report));
 	assert.equal(exit.code, 0);
 	return status;
 }
@@ -206,7 +206,7 @@ for (const word of ['SIGINT', 'shutdown'] as const) {
 		assert.equal((await within('exit', old.exited)).code, 7);
 		await load.answered(50);
 		const report = await load.stop();
-		assert.equal(report.lost, 0, report.failures.join('\n'));
+		assert.equal(report.lost, 0, JSON.stringify(report));
 		assert.equal(readFileSync(diary, 'utf8'), `${word}\nclosed well\n`);
 	});
 }

@@ -15,6 +15,8 @@ export interface LoadReport {
 	p99: number;
 	max: number;
 	longestGapMs: number;
+	/** Longest time in which this process itself was held up; a connection can outlive its time in it. */
+	longestStallMs: number;
 	durationMs: number;
 }
 
@@ -78,6 +80,7 @@ class LoadRun implements Load {
 	#keepAliveCredit = 0;
 	#lastAnswerAt = performance.now();
 	#longestGapMs = 0;
+	#longestStallMs = 0;
 	#finish: () => void = () => undefined;
 
 	constructor(private readonly options: LoadOptions) {
@@ -95,6 +98,7 @@ class LoadRun implements Load {
 
 	#tick(): void {
 		const perMs = this.options.ratePerSecond / 1000;
+		this.#longestStallMs = Math.max(this.#longestStallMs, performance.now() - this.#tickedAt - tickMs);
 		const due = Math.min(this.#due + (performance.now() - this.#tickedAt) * perMs, burstMax);
 		this.#tickedAt = performance.now();
 		const left = (this.options.count ?? Number.MAX_SAFE_INTEGER) - this.#sent;
@@ -207,6 +211,7 @@ class LoadRun implements Load {
 			p50: this.ok ? ms(this.#histogram.percentile(50)) : 0,
 			p99: this.ok ? ms(this.#histogram.percentile(99)) : 0,
 			max: this.ok ? ms(this.#histogram.max) : 0,
+			longestStallMs: Math.round(this.#longestStallMs),
 			longestGapMs: Math.round(this.#longestGapMs),
 			durationMs: Math.round(performance.now() - this.#startedAt),
 		};
