@@ -36,6 +36,8 @@ export interface LoadOptions {
 	openMax?: number;
 	/** Ends by itself after so many requests. Default: none until stop(). */
 	count?: number;
+	/** Told each answer that counts, with what it holds. */
+	onAnswer?: (url: URL, body: string) => void;
 }
 
 export interface Load {
@@ -140,7 +142,15 @@ class LoadRun implements Load {
 				...(secure ? { rejectUnauthorized: false } : {}),
 			},
 			(response) => {
-				response.resume();
+				let body = '';
+				if (this.options.onAnswer)
+					response.setEncoding('utf8').on('data', (part: string) => {
+						body += part;
+					});
+				else response.resume();
+				response.once('end', () => {
+					if ((response.statusCode ?? 0) < 500) this.options.onAnswer?.(url, body);
+				});
 				response.once('end', () => settle((response.statusCode ?? 0) < 500 ? null : `status ${response.statusCode}`));
 				response.once('close', () => settle('answer broke off'));
 			},

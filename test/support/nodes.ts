@@ -46,6 +46,10 @@ export interface RealNodeOptions {
 /** A node as an operator runs it: a configuration file, the daemon as a process of its own, a worker host below it. */
 export class RealNode {
 	child: ChildProcess | null = null;
+	/** What the daemon is started by, for example in a network of its own. */
+	launcher: readonly string[] = [];
+	/** Where the node's app is asked. */
+	host = '127.0.0.1';
 	readonly configFile: string;
 	readonly socketPath: string;
 	readonly logFile: string;
@@ -66,7 +70,7 @@ export class RealNode {
 	}
 
 	get appUrl(): string {
-		return `http://127.0.0.1:${this.ports.app}/`;
+		return `http://${this.host}:${this.ports.app}/`;
 	}
 
 	/** The default configuration with `changes` laid over it, written as an operator would have it. */
@@ -89,7 +93,9 @@ export class RealNode {
 	/** Starts the daemon; resolves when it was started, not when it is ready. */
 	start(): ChildProcess {
 		const log = openSync(this.logFile, 'a', 0o600);
-		const child = spawn(process.execPath, ['--enable-source-maps', mainScript, 'daemon', '--config', this.configFile], {
+		const daemon = [process.execPath, '--enable-source-maps', mainScript, 'daemon', '--config', this.configFile];
+		const [program = '', ...words] = [...this.launcher, ...daemon];
+		const child = spawn(program, words, {
 			stdio: ['ignore', log, log],
 			env: {
 				PATH: process.env['PATH'] ?? '/usr/bin:/bin',
@@ -131,16 +137,21 @@ export class RealNode {
 	}
 
 	/** The rollout once `until` holds of it. */
-	async rollout(id: string, until: (view: RolloutView) => boolean = isOver): Promise<RolloutView> {
+	async rollout(
+		id: string,
+		until: (view: RolloutView) => boolean = isOver,
+		withinMs = patienceMs,
+	): Promise<RolloutView> {
 		let last: RolloutView | undefined;
 		await waitFor(
 			`rollout ${id} on ${this.name}`,
 			async () => {
-				const { status, json } = await this.call<RolloutView>('get_rollout', { id });
+				const { status, json } = await this.call<RolloutView>('get_rollout', { id }).catch(nobodyThere);
 				if (status === 200) last = json;
 				return last !== undefined && until(last);
 			},
 			() => JSON.stringify(last),
+			withinMs,
 		);
 		if (!last) throw new Error('unreachable');
 		return last;
@@ -190,6 +201,12 @@ export class RealNode {
 		});
 	}
 }
+
+/** A daemon that is just being started has no socket yet. */
+const nobodyThere = (error: NodeJS.ErrnoException): { status: number; json: RolloutView } => {
+	if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') return { status: 0, json: {} as RolloutView };
+	throw error;
+};
 
 export const isOver = (view: RolloutView): boolean => ['completed', 'halted', 'aborted'].includes(view.state);
 
@@ -283,10 +300,11 @@ export async function waitFor(
 	holds: () => boolean | Promise<boolean>,
 	describe: () => string = () => '',
 	withinMs = patienceMs,
+	everyMs = lookMs,
 ): Promise<void> {
 	const until = performance.now() + withinMs;
 	while (!(await holds())) {
 		if (performance.now() > until) throw new Error(`waited ${withinMs} ms for ${what} ${describe()}`);
-		await delay(lookMs);
+		await delay(everyMs);
 	}
 }

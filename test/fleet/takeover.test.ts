@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { RolloutView } from '../../src/rollout/types.js';
+import { DaemonLog, type LogLine } from '../support/daemon-log.js';
+import { makeFleet, type RealFleet, type RealNode, waitFor } from '../support/nodes.js';
+import { Witness } from '../support/witness.js';
+
+const names = ['alpha', 'beta', 'gamma'];
+const whoApp = fileURLToPath(new URL('../support/apps/who.cjs', import.meta.url));
+const request = { service: 'http_workers', replicated: true };
+const rollout = { lease: '1s' };
+const longMs = 120_000;
+
+const begun = (line: LogLine): boolean => line.event === 'step_begun';
+
+describe('a fleet of three real nodes, some of them killed in the middle of a roll', () => {
+	let fleet: RealFleet;
+	before(async () => {
+		fleet = await makeFleet(
+			names.map((name) => ({ name })),
+			{ rollout },
+		);
+		for (const node of fleet.nodes) {
+			const env = { PORT: String(node.ports.app), NODE_NAME: node.name };
+			node.configure({
+				...clusterOf(fleet, node),
+				rollout,
+				http_workers: [{ name: 'web', script: whoApp, instances: 2, env, health: { path: '/healthz', soak: '100ms' } }],
+			});
+		}
+		await fleet.start();
+	});
+	after(() => fleet.end());
+
+	let witness: Witness;
+	let logs: { node: RealNode; log: DaemonLog }[];
+	beforeEach(async () => {
+		await allLinked();
+		logs = fleet.nodes.map((node) => ({ node, log: new DaemonLog(node.logFile) }));
+		witness = await Witness.begin(fleet.nodes);
+	});
+	afterEach(async () => {
+		for (const { log } of logs) log.close();
+		await witness.end();
+	});
+
+	const others = (node: RealNode): RealNode[] => fleet.nodes.filter((one) => one !== node);
+
+	async function allLinked(): Promise<void> {
+		for (const node of fleet.nodes)
+			await waitFor(`${node.name} to hear all`, async () => {
+				const { json } = await node.call<{ nodes: { link: string; ready: boolean | null }[] }>('cluster_status');
+				return json.nodes.every((one) => one.link !== 'down' && one.ready === true);
+			});
+	}
+
+	async function ask(coordinator: RealNode): Promise<string> {
+		const { status, json } = await coordinator.call('restart_service', request);
+		assert.equal(status, 200, JSON.stringify(json));
+		return String(json['job_id']);
+	}
+
+	/** Each worker replaced once, by processes that answer, one node at a time, and no request lost. */
+	async function assertRolledOnce(): Promise<void> {
+		await witness.answered(20);
+		const reports = await witness.end();
+		for (const name of names) {
+			const { before, came, alive, answering, most } = witness.sighting(name);
+			const seen = JSON.stringify(witness.sighting(name));
+			assert.equal(before.length, 2, seen);
+			assert.equal(came.length, 2, `${name} restarted once: ${seen}`);
+			assert.deepEqual([...alive].sort(), [...came].sort(), `only new workers live: ${seen}`);
+			assert.deepEqual([...answering].sort(), [...came].sort(), `both answer: ${seen}`);
+			assert.ok(most <= 4, `never a surplus set: ${seen}`);
+		}
+		assert.deepEqual(witness.together, [], 'never two nodes at once');
+		for (const [name, { lost, failures }] of reports) assert.equal(lost, 0, `${name}: ${failures.join('; ')}`);
+	}
+
+	async function completedOn(nodes: readonly RealNode[], id: string): Promise<RolloutView[]> {
+		const views = await Promise.all(nodes.map((node) => node.rollout(id, undefined, longMs)));
+		for (const view of views) assert.equal(view.state, 'completed', JSON.stringify(view));
+		return views;
+	}
+
+	test('SIGKILL of the coordinator in the middle of a step: another takes over, finishes, and the killed one learns it', async () => {
+		const alpha = fleet.node('alpha');
+		const [beta, gamma] = others(alpha) as [RealNode, RealNode];
+		const id = await ask(alpha);
+		const target = await firstOf(logs);
+		await alpha.kill('SIGKILL');
+		// Followed from the others: the step in the middle ends; with a node not heard, the next one may not begin.
+		const takenOver = (view: RolloutView): boolean =>
+			view.coordinator !== 'alpha' && view.nodes.some(({ node, state }) => node === target.name && state === 'back');
+		for (const node of [beta, gamma]) await node.rollout(id, takenOver, longMs);
+		for (const node of others(target)) assert.deepEqual(witness.sighting(node.name).came, [], `${node.name} waits`);
+		alpha.start();
+		for (const view of await completedOn(fleet.nodes, id)) assert.notEqual(view.coordinator, 'alpha');
+		await alpha.ready();
+		await assertRolledOnce();
+	});
+
+	test('SIGKILL of a target in its step: started again it goes forward, without a surplus set', async () => {
+		const alpha = fleet.node('alpha');
+		const id = await ask(alpha);
+		const target = await firstOf(logs);
+		await waitFor(
+			'its new workers',
+			() => witness.sighting(target.name).came.length > 0,
+			() => '',
+			longMs,
+		);
+		await target.kill('SIGKILL');
+		target.start();
+		await completedOn(fleet.nodes, id);
+		await target.ready();
+		await assertRolledOnce();
+	});
+
+	test('of two operators at once on two nodes one gets 200, the other 409 with the job of the first', async () => {
+		const asked = ['alpha', 'gamma'].map((name) => fleet.node(name).call('restart_service', request));
+		const answers = await Promise.all(asked);
+		const said = JSON.stringify(answers);
+		assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 409], said);
+		const [won, lost] = [200, 409].map((status) => answers.find((one) => one.status === status)?.json['job_id']);
+		assert.equal(lost, won, said);
+		await completedOn(fleet.nodes, String(won));
+		await assertRolledOnce();
+	});
+});
+
+/** The node whose step begins first. */
+function firstOf(logs: readonly { node: RealNode; log: DaemonLog }[]): Promise<RealNode> {
+	return Promise.race(
+		logs.map(async ({ node, log }) => {
+			await log.seen('a step to begin', begun);
+			return node;
+		}),
+	);
+}
+
+function clusterOf(fleet: RealFleet, node: RealNode): Record<string, unknown> {
+	const peers = fleet.nodes.map(({ name, ports }) => ({ name, url: `ws://127.0.0.1:${ports.cluster}` }));
+	const listen = { host: '127.0.0.1', port: node.ports.cluster };
+	return { cluster: { listen, secret_file: `${fleet.folder}/secret`, peers } };
+}
