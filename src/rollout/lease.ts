@@ -56,8 +56,7 @@ export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: Rollo
 	state.lease = null;
 	promise(turn, epoch);
 	state.lease = { kind: 'candidate', epoch, purpose, rollout, sentAt: turn.now, promises: {}, refusals: {} };
-	const memberHashNext = openReplicated(state).find(({ spec }) => spec.memberHashNext)?.spec.memberHashNext ?? null;
-	broadcast(turn, { kind: 'prepare', epoch, purpose, rollout, memberHash: state.memberHash, memberHashNext });
+	broadcast(turn, { kind: 'prepare', epoch, purpose, rollout, memberHashes: memberHashes(state) });
 	tryToHold(turn, state.lease);
 }
 
@@ -87,9 +86,9 @@ export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'
 function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>): NackReason | null {
 	const { state } = turn;
 	if (!state.durable.voting && rule(state, 'stranger')) return { kind: 'stranger' };
-	const { memberHash, memberHashNext } = message;
-	const same = memberHash === state.memberHash || memberHashNext === state.memberHash;
-	if (!same && !isChangingMembers(state, memberHash)) return { kind: 'members', memberHash: state.memberHash };
+	const own = memberHashes(state);
+	if (!message.memberHashes.some((hash) => own.includes(hash)))
+		return { kind: 'members', memberHash: state.memberHash };
 	if (message.purpose === 'start' && rule(state, 'conflict')) {
 		const running = runningReplicated(state);
 		if (running && running.spec.id !== message.rollout) return { kind: 'conflict', rollout: running.spec.id };
@@ -100,10 +99,12 @@ function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>):
 	return null;
 }
 
-function isChangingMembers(state: CoreState, hash: string): boolean {
-	return openReplicated(state).some(
-		({ spec }) => spec.membersNext !== null && (spec.memberHash === hash || spec.memberHashNext === hash),
+/** The own hash; while a change of members is open, those before and after it are right as well. */
+function memberHashes(state: CoreState): string[] {
+	const changing = openReplicated(state).flatMap(({ spec }) =>
+		spec.memberHashNext === null ? [] : [spec.memberHash, spec.memberHashNext],
 	);
+	return [...new Set([state.memberHash, ...changing])];
 }
 
 /** The coordinator, if this node is it and hears a majority, or heard it lately; nobody takes over from a live one. */

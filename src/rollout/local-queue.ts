@@ -87,6 +87,7 @@ export function advanceLocal(turn: Turn): void {
 		return;
 	}
 	arm(turn, 'local', null);
+	for (const open of locals(turn)) if (isUnsettled(turn, open)) localStepEnded(turn, open.spec.id);
 	if (state.durable.records.some((record) => record.state === 'restarting')) {
 		nextStep(turn);
 		return;
@@ -105,6 +106,13 @@ export function advanceLocal(turn: Turn): void {
 		progress: null,
 	};
 	turn.effects.push({ kind: 'take_snapshot', rollout: next.spec.id, attempt: next.flags.attempt });
+}
+
+/** The daemon died after the step's end was stored and before what follows from it. */
+function isUnsettled(turn: Turn, { spec, flags }: OpenRollout): boolean {
+	const record = recordOf(turn.state, spec.id);
+	if (!record || record.state === 'restarting' || flags.halted !== null) return false;
+	return record.state === 'back' || record.attempt >= flags.attempt;
 }
 
 function mayRun(turn: Turn, open: OpenRollout): boolean {

@@ -257,9 +257,8 @@ export type PeerMessage =
 			purpose: PreparePurpose;
 			/** Of the rollout to be started; null for a takeover. */
 			rollout: RolloutId | null;
-			memberHash: string;
-			/** While a change of members is open: the hash that it leads to. */
-			memberHashNext: string | null;
+			/** The sender's; while a change of members is open also those before and after it. One has to be the addressee's. */
+			memberHashes: string[];
 	  }
 	| { kind: 'promise'; epoch: Epoch; report: Report; open: OpenRollout[]; ended: Ending[] }
 	| { kind: 'nack'; epoch: Epoch; promised: Epoch; reason: NackReason }

@@ -78,12 +78,19 @@ export function startHeld(turn: Turn, lease: Lease): void {
 		return;
 	}
 	const active = openOf(state, lease.rollout);
-	if (active && active.flags.halted === null && rule(state, 'conflict')) {
+	if (active && isInTheWay(state, active, start)) {
 		answerRefused(turn, conflictWith(active, state));
 		return;
 	}
 	start.phase = 'check';
 	start.checks = {};
+}
+
+/** What runs, or is paused; and a change of members that halted half-way, to all but another one. */
+function isInTheWay(state: CoreState, active: OpenRollout, start: PendingStart): boolean {
+	if (!rule(state, 'conflict')) return false;
+	const halfWay = active.spec.service === 'clustering_config' && start.request.service !== 'clustering_config';
+	return active.flags.halted === null || halfWay;
 }
 
 function lost(start: PendingStart): Refusal {
@@ -106,7 +113,7 @@ function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
 	const { state, now } = turn;
 	const { service, app } = start.request;
 	const active = openOf(state, lease.rollout);
-	if (active && active.flags.halted === null && rule(state, 'conflict')) {
+	if (active && isInTheWay(state, active, start)) {
 		// It was halted when this was asked for, and an operator has resumed it since.
 		answerRefused(turn, conflictWith(active, state));
 		return;

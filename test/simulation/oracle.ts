@@ -67,8 +67,10 @@ export class Oracle implements Watcher {
 	#back = new Set<string>();
 	#truth = new Map<string, Truth>();
 	#restarts = new Map<string, number>();
+	/** Nodes whose disk was lost or put back: it no longer shows what they stored. */
+	#forgetful = new Set<string>();
 	#unmet = new Map<string, Set<string>>();
-	#counted = new Map<string, { boot: number; sequence: number; process: string; report: Report }>();
+	#counted = new Map<string, { boot: number; sequence: number; report: Report }>();
 
 	constructor(
 		private readonly nodes: Map<string, SimNode>,
@@ -85,6 +87,7 @@ export class Oracle implements Watcher {
 
 	/** A node that lost its state folder has forgotten what its record said. */
 	forget(node: SimNode): void {
+		this.#forgetful.add(node.name);
 		this.out.delete(node.name);
 		for (const key of [...this.#begun]) if (key.startsWith(`${node.name} `)) this.#begun.delete(key);
 		for (const key of [...this.#back]) if (key.startsWith(`${node.name} `)) this.#back.delete(key);
@@ -146,7 +149,11 @@ export class Oracle implements Watcher {
 			const { rollout, node: target, attempt } = fields;
 			this.#granted(node, String(rollout), String(target), Number(attempt));
 		}
-		if (event === 'node_admitted') this.#witnessed.get(node.name)?.reports.delete(String(fields.node));
+		if (event === 'node_admitted') {
+			this.#witnessed.get(node.name)?.reports.delete(String(fields.node));
+			for (const key of this.#counted.keys())
+				if (key.startsWith(`${node.name} ${fields.node} `)) this.#counted.delete(key);
+		}
 		if (event === 'takeover') this.takeovers += 1;
 	}
 
@@ -194,7 +201,7 @@ export class Oracle implements Watcher {
 		}
 		for (const { name } of known.spec.members) {
 			const record = this.nodes.get(name)?.disk.durable.records.find((one) => one.rollout === rollout);
-			if (known.skipped.has(name)) continue;
+			if (known.skipped.has(name) || this.#forgetful.has(name)) continue;
 			if (record && record.state !== 'back')
 				this.#fail('I7', `${rollout} completed although the record of ${name} is ${record.state}`);
 		}
@@ -360,7 +367,8 @@ export class Oracle implements Watcher {
 		if (isOutOnDisk(node)) return;
 		for (const { name } of known.spec.members) {
 			if (name === target || known.skipped.has(name)) continue;
-			const record = seen.reports.get(name)?.report.records.find((one) => one.rollout === known.spec.id);
+			const records = seen.reports.get(name)?.report.records ?? this.nodes.get(name)?.disk.durable.records;
+			const record = records?.find((one) => one.rollout === known.spec.id);
 			const settled = record && record.state !== 'restarting' && (record.state === 'back' || record.attempt >= attempt);
 			const overdue = seen.grants.has(name) || record?.state === 'restarting';
 			if (!settled && !overdue) this.#fail('order', `coordinator ${target} goes before ${name} in ${known.spec.id}`);
@@ -382,6 +390,7 @@ export class Oracle implements Watcher {
 
 	#holds(name: string, rollout: string, version: FlagsVersion): boolean {
 		const durable = this.nodes.get(name)?.disk.durable;
+		if (this.#forgetful.has(name)) return true;
 		if (durable?.ended.some((one) => one.rollout === rollout)) return true;
 		const open = durable?.open.find((one) => one.spec.id === rollout);
 		return open !== undefined && compareVersions(open.flags.version, version) >= 0;
@@ -479,11 +488,9 @@ export class Oracle implements Watcher {
 			this.#fail('I9', `${node.name} counts a report of ${from} of ${text(message.epoch)} under ${text(lease.epoch)}`);
 		const before = this.#counted.get(key);
 		const { boot, sequence } = message.report;
-		const older =
-			before && before.process === this.nodes.get(from)?.durableInstance() && !isNewer(before, { boot, sequence });
+		const older = before && !isNewer(before, { boot, sequence });
 		if (older && before.report !== message.report) this.#fail('I9', `${node.name} counts an old report of ${from}`);
-		const process = this.nodes.get(from)?.durableInstance() ?? '';
-		this.#counted.set(key, { boot, sequence, process, report: message.report });
+		this.#counted.set(key, { boot, sequence, report: message.report });
 	}
 
 	/** It lost its state, or is new: it may not vote before it has met all others, or was admitted. */

@@ -2,13 +2,14 @@
  * `npm run simulate -- [--seeds N] [--seed S] [--threads T] [--mutants [RULE,…]] [--log]`
  *
  * Runs N seeds from S on. A failing seed is printed with its plan made small, as regressions.json keeps it.
- * With --mutants each rule is switched off in turn until an invariant notices. With --log one seed is told in full.
+ * --replay FILE runs such lines again. With --mutants each rule is switched off in turn until an invariant notices. With --log one seed is told in full.
  */
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Rule } from '../../src/rollout/protocol.js';
 import { mutants } from './mutants.js';
-import { planOf } from './plan.js';
+import { type Plan, planOf } from './plan.js';
 import { add, type Done, nothingDone, Pool } from './pool.js';
 import { shrink } from './shrink.js';
 import { runPlan } from './world.js';
@@ -29,12 +30,14 @@ async function main(): Promise<boolean> {
 			mutants: { type: 'boolean', default: false },
 			rule: { type: 'string', default: '' },
 			log: { type: 'boolean', default: false },
+			replay: { type: 'string', default: '' },
 		},
 	});
 	const from = Number(values.seed);
 	const seeds = Number(values.seeds);
 	const rules = values.rule === '' ? [] : (values.rule.split(',') as Rule[]);
-	if (values.log) return tell(from, rules);
+	if (values.replay !== '') return replay(values.replay, values.log);
+	if (values.log) return tell(planOf(from), rules);
 	const pool = new Pool(Number(values.threads));
 	try {
 		if (!values.mutants) return await simulate(pool, from, seeds, rules);
@@ -44,8 +47,26 @@ async function main(): Promise<boolean> {
 	}
 }
 
-function tell(seed: number, mutations: readonly Rule[]): boolean {
-	const outcome = runPlan(planOf(seed), { mutations, log: (line) => say(line.slice(0, 1200)) });
+/** A file with one kept failure a line, as this prints them. */
+function replay(file: string, log: boolean): boolean {
+	const lines = readFileSync(file, 'utf8')
+		.split('\n')
+		.filter((line) => line.includes('"plan"'));
+	let good = true;
+	for (const line of lines) {
+		const { plan } = JSON.parse(line) as { plan: Plan };
+		if (log) good = tell(plan, []) && good;
+		else {
+			const { violation } = runPlan(plan);
+			say(`${plan.seed}: ${violation?.message ?? 'holds'}`);
+			good = good && violation === null;
+		}
+	}
+	return good;
+}
+
+function tell(plan: Plan, mutations: readonly Rule[]): boolean {
+	const outcome = runPlan(plan, { mutations, log: (line) => say(line.slice(0, 1200)) });
 	say(JSON.stringify(outcome));
 	return outcome.violation === null;
 }

@@ -183,6 +183,7 @@ class World {
 	/** What is not as it should be in the end; null: all is well. */
 	#unsettled(): string | null {
 		const alive = [...this.nodes.values()].filter((node) => node.alive);
+		if (this.#isSplit(alive)) return null;
 		const members = alive[0]?.applied.members ?? [];
 		const voters = alive.filter(
 			(node) =>
@@ -197,6 +198,13 @@ class World {
 			if (left !== null) return left;
 		}
 		return null;
+	}
+
+	/** A change of members that was aborted half-way leaves nodes that cannot talk; only another change mends that. */
+	#isSplit(alive: readonly SimNode[]): boolean {
+		const hashes = new Set(alive.map((node) => node.applied.memberHash));
+		const changing = alive.some((node) => node.disk.durable.open.some((one) => one.spec.memberHashNext !== null));
+		return hashes.size > 1 && !changing;
 	}
 
 	#unsettledOn(node: SimNode, ended: ReadonlySet<string>): string | null {

@@ -288,10 +288,6 @@ export class SimNode {
 	/** Set by the world: what a peer says first. */
 	peerHello: (peer: string) => Hello | null = () => null;
 
-	durableInstance(): string {
-		return `${this.disk.durable.instance}`;
-	}
-
 	hello(): Hello {
 		return {
 			node: this.name,

@@ -115,7 +115,7 @@ const samples: PeerMessage[] = [
 		open: ['r1'],
 		stranger: false,
 	},
-	{ kind: 'prepare', epoch, purpose: 'takeover', rollout: 'r1', memberHash: 'ab12', memberHashNext: null },
+	{ kind: 'prepare', epoch, purpose: 'takeover', rollout: 'r1', memberHashes: ['ab12'] },
 	{ kind: 'promise', epoch, report, open, ended: endings },
 	{ kind: 'nack', epoch, promised: epoch, reason: { kind: 'conflict', rollout: 'r1' } },
 	{ kind: 'nack', epoch, promised: epoch, reason: { kind: 'live', coordinator: 'beta' } },

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import type { Rule } from '../../src/rollout/protocol.js';
+import { mutants } from './mutants.js';
+import { type Plan, planOf } from './plan.js';
+import { runPlan } from './world.js';
+
+/** A few of them; all are run by `npm run simulate -- --seeds 10000`. */
+const seeds = 250;
+
+interface Regression {
+	invariant: string;
+	/** What was wrong when this was found. */
+	found: string;
+	plan: Plan;
+}
+
+// Kept beside the source: the compiler copies no JSON.
+const regressionsFile = new URL('../../../test/simulation/regressions.json', import.meta.url);
+
+test('the same seed gives the same trace, twice', () => {
+	for (const seed of [3, 17, 42, 99, 123]) assert.deepEqual(runPlan(planOf(seed)), runPlan(planOf(seed)));
+});
+
+test('every invariant holds on every event, and every rollout ends or halts', () => {
+	let [grants, takeovers, completed, halted] = [0, 0, 0, 0];
+	for (let seed = 1; seed <= seeds; seed += 1) {
+		const outcome = runPlan(planOf(seed));
+		assert.equal(outcome.violation, null, `seed ${seed}: ${outcome.violation?.message}`);
+		grants += outcome.grants;
+		takeovers += outcome.takeovers;
+		completed += outcome.completed;
+		halted += outcome.halted;
+	}
+	// A simulation in which nothing happens would hold, too.
+	assert.ok(grants > seeds && takeovers > seeds / 5 && completed > seeds / 2 && halted > seeds / 20);
+});
+
+test('what was once wrong stays right', () => {
+	const kept = JSON.parse(readFileSync(regressionsFile, 'utf8')) as Regression[];
+	assert.ok(kept.length > 0);
+	for (const { plan, found } of kept) {
+		const { violation } = runPlan(plan);
+		assert.equal(violation, null, `${found}: ${violation?.message}`);
+	}
+});
+
+test('a rule that is taken out is noticed by the invariant that it serves', () => {
+	// The ones that are noticed soon; the whole table comes from `npm run simulate -- --mutants`.
+	const soon: Rule[] = ['durable-promise', 'missing-is-down', 'count-out', 'proof', 'recheck-back', 'halt-on-failure'];
+	soon.push('once', 'durable-record', 'go-forward', 'takeover', 'coordinator-last', 'hand-over', 'report-order');
+	for (const rule of soon) {
+		const noticed = firstNoticed(rule, 150);
+		assert.ok(noticed !== null && mutants[rule].includes(noticed), `${rule} was noticed by ${noticed}`);
+	}
+});
+
+/** The first invariant, of those that the rule serves, that fails without it. */
+function firstNoticed(rule: Rule, seedsMax: number): string | null {
+	for (let seed = 1; seed <= seedsMax; seed += 1) {
+		const { violation } = runPlan(planOf(seed), { mutations: [rule] });
+		if (violation && mutants[rule].includes(violation.invariant)) return violation.invariant;
+	}
+	return null;
+}
