@@ -149,7 +149,7 @@ class ControlPlane {
 		});
 		this.#closers.push(() => this.#supervisor.detach());
 		const fleet = await this.#openFleet();
-		const system = this.#openSystem(fleet);
+		const system = this.#openSystem(fleet, access);
 		observe({ fleet, supervisor: this.#supervisor, metrics: this.#metrics, logger: this.surroundings.logger });
 		this.#server = await this.#openServer(fleet, access, system);
 		this.#watch();
@@ -200,7 +200,7 @@ class ControlPlane {
 		return fleet;
 	}
 
-	#openSystem(fleet: Fleet): SystemInformation {
+	#openSystem(fleet: Fleet, { users }: Access): SystemInformation {
 		const supervisor = this.#supervisor;
 		const system = createSystemInformation(
 			{
@@ -209,7 +209,7 @@ class ControlPlane {
 					hosts: supervisor.hosts().map(({ pid }) => pid),
 					workers: supervisor.rows().flatMap(({ pid }) => (pid === null ? [] : [pid])),
 				}),
-				stores: () => fleet.stores(),
+				stores: () => [...fleet.stores(), users.store(), supervisor.store()],
 				threads: () => supervisor.threads(),
 				replication: () => fleet.replication(),
 				metrics: () => this.#metrics.snapshot(),

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { assertInDate } from '../config/certificates.js';
-import { RollcallError } from '../errors.js';
+import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { CoreRequest, PeerMessage } from '../rollout/protocol.js';
 import type { NodeName, Readiness, RolloutId, RolloutPlan, RolloutView, Snapshot } from '../rollout/types.js';
@@ -121,10 +121,12 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 	async startRollout(request: RolloutRequest): Promise<RolloutView> {
 		return required(await this.#shell.request(coreRequest(request)));
 	}
-	plan(request: RolloutRequest): RolloutPlan {
+	async plan(request: RolloutRequest): Promise<RolloutPlan> {
+		const fault = await this.#ownFault(request);
 		const { core } = this.#shell;
 		if (!core) throw new RollcallError('unavailable', 'The record file of this node cannot be written; see the log.');
-		return core.plan(coreRequest(request));
+		const plan = core.plan(coreRequest(request));
+		return { ...plan, refused: plan.refused ?? fault };
 	}
 	async pause(id: RolloutId, user = ''): Promise<RolloutView> {
 		return required(await this.#shell.operator({ kind: 'pause', rollout: id, user }));
@@ -254,6 +256,16 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 		this.options.logger.info({ event: 'booted', boot, instance });
 		// After a core was started anew within this process, peers must hear of its boot, and it of its peers.
 		if (again) this.#links.redialAll('the node started its records anew');
+	}
+
+	/** What is wrong with this node's own file for such a rollout; null when nothing is. */
+	async #ownFault({ service, app }: RolloutRequest): Promise<string | null> {
+		try {
+			await checkHere(this.#stepPorts(), { service, app });
+			return null;
+		} catch (thrown) {
+			return `${this.membership.self}: ${messageOf(thrown)}`;
+		}
 	}
 
 	#introduction(): Introduction {

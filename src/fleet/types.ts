@@ -64,7 +64,8 @@ export interface FleetEvents {
 export interface Fleet extends EventEmitter<FleetEvents> {
 	/** Resolves when the 200 may be sent (ROLLOUT.md, 1): the lease is held and the first step is allowed, or the local job is queued. */
 	startRollout(request: RolloutRequest): Promise<RolloutView>;
-	plan(request: RolloutRequest): RolloutPlan;
+	/** What a start would do now, own file included; nothing is started, and what would refuse it is `refused`. */
+	plan(request: RolloutRequest): Promise<RolloutPlan>;
 	/** `user` says whose word it is, in what is told of the rollout. */
 	pause(id: RolloutId, user?: string): Promise<RolloutView>;
 	resume(id: RolloutId, skip: readonly NodeName[], user?: string): Promise<RolloutView>;

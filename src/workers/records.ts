@@ -50,8 +50,17 @@ export class SupervisorRecords {
 		return started;
 	}
 
+	/** How many workers are on record, and the bytes of the file that says so. */
+	size(): { record_count: number; table_size: number } {
+		return { record_count: this.memory.workers.length, table_size: Buffer.byteLength(this.text()) };
+	}
+
+	private text(): string {
+		return `${JSON.stringify({ version: 1, ...this.memory })}\n`;
+	}
+
 	private async write(): Promise<void> {
-		await writeFileAtomic(this.file, `${JSON.stringify({ version: 1, ...this.memory })}\n`, { mode: 0o600 });
+		await writeFileAtomic(this.file, this.text(), { mode: 0o600 });
 	}
 }
 

@@ -140,6 +140,10 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		return [...this.hostLinks.values()].flatMap(({ user, pid }) => (pid === null ? [] : [{ user, pid }]));
 	}
 
+	store(): ReturnType<Supervisor['store']> {
+		return { table: 'workers', ...this.records.size() };
+	}
+
 	async shutdown(): Promise<void> {
 		this.ended = true;
 		this.cancelReconcile();

@@ -119,6 +119,8 @@ export interface Supervisor extends EventEmitter<SupervisorEvents> {
 	threads(): ThreadRow[];
 	/** Process ids of the worker hosts. */
 	hosts(): { user: string | null; pid: number }[];
+	/** The durable record of the workers, as a row of `system_information` `table_size` (bytes). */
+	store(): { table: string; record_count: number; table_size: number };
 	/** Drains every worker, then ends them and the worker host (`restart`, `stop`). */
 	shutdown(): Promise<void>;
 	/** Stops supervising; workers and worker host go on without the control plane. */

@@ -66,13 +66,27 @@ describe('what cannot be done is refused with a clear error, and nothing is half
 		const before = (await node.workers()).map((row) => row.pid);
 		writeFileSync(node.configFile, good.replace('instances: 2', 'instances: two'), { mode: 0o600 });
 		const { status, json } = await node.call('restart_service', { service: 'http_workers' });
+		const { json: plan } = await node.call('restart_service', { service: 'http_workers', dry_run: true });
 		writeFileSync(node.configFile, good, { mode: 0o600 });
 		assert.equal(status, 503);
 		assert.match(String(json['error']), /alpha: .*http_workers\[0\]\.instances/);
+		assert.match(String(plan['refused']), /alpha: .*http_workers\[0\]\.instances/, 'a dry run says so, too');
 		assert.deepEqual(
 			(await node.workers()).map((row) => row.pid),
 			before,
 		);
+	});
+
+	test('every durable store has its row in table_size', async () => {
+		const { json } = await node.call<{ table_size: { table: string; record_count: number; table_size: number }[] }>(
+			'system_information',
+			{ attributes: ['table_size'] },
+		);
+		assert.deepEqual(
+			json.table_size.map(({ table }) => table),
+			['rollout_records', 'users', 'workers'],
+		);
+		for (const row of json.table_size) assert.ok(row.record_count > 0 && row.table_size > 0, JSON.stringify(row));
 	});
 
 	test('restart of this node: the boot grows, every worker is new, and the job completes', async () => {

@@ -60,7 +60,7 @@ export class FakeFleet extends EventEmitter<FleetEvents> implements Fleet {
 		return view;
 	}
 
-	plan(): RolloutPlan {
+	async plan(): Promise<RolloutPlan> {
 		return {
 			order: ['alpha'],
 			max_unavailable: 1,
