@@ -17,7 +17,7 @@ import { spawnSuccessor } from './daemon/successor.js';
 import { createFleet } from './fleet/fleet.js';
 import type { Fleet } from './fleet/types.js';
 import { messageOf } from './errors.js';
-import { acquireLock } from './lock.js';
+import { acquireLock, nameHolder } from './lock.js';
 import { createLogger, type Logger } from './log.js';
 import { Statuses } from './operations/statuses.js';
 import { type Access, openAccess } from './server/access.js';
@@ -65,14 +65,17 @@ export async function runDaemon({ configFile }: { configFile: string }): Promise
 	const notifier = createNotifier(environment, (message) => logger.warn({ event: 'notify', message }));
 	process.umask(0o077);
 	ensureFolder(config.state_dir, 0o700, 'state_dir');
-	const lock = await acquireLock(join(config.state_dir, 'lock'), { node: config.node.name }, lockWaitMs);
+	const lockFile = join(config.state_dir, 'lock');
+	const lock = await acquireLock(lockFile, { node: config.node.name }, lockWaitMs);
 	let ending: Ending;
 	try {
 		ending = await runNode({ config, environment, underSystemd, logger, notifier });
 	} finally {
 		lock.release();
 	}
-	if (ending === 'restart' && !underSystemd) spawnSuccessor(environment);
+	if (ending !== 'restart' || underSystemd) return;
+	const successor = spawnSuccessor(environment);
+	if (successor !== null) nameHolder(lockFile, successor, { node: config.node.name });
 }
 
 async function runNode(surroundings: Surroundings): Promise<Ending> {
@@ -80,7 +83,9 @@ async function runNode(surroundings: Surroundings): Promise<Ending> {
 	const began = performance.now();
 	const node = new ControlPlane(surroundings);
 	const signalled = new Promise<Ending>((resolve) => {
-		for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('stop'));
+		// A second SIGTERM changes nothing, since two may stop it at once; a second Ctrl-C ends what hangs.
+		process.on('SIGTERM', () => resolve('stop'));
+		process.once('SIGINT', () => resolve('stop'));
 	});
 	try {
 		await node.open();

@@ -44,8 +44,7 @@ export async function acquireLock(
 			);
 		}
 		const holder: LockHolder = { pid: process.pid, started: readProcessStat(process.pid)?.started ?? 0, details };
-		ftruncateSync(descriptor, 0);
-		writeSync(descriptor, `${JSON.stringify(holder)}\n`, 0);
+		writeHolder(descriptor, holder);
 		fsyncSync(descriptor);
 	} catch (error) {
 		closeSync(descriptor);
@@ -69,6 +68,32 @@ export async function findHolder(path: string): Promise<LockHolder | null> {
 	}
 	const holder = readHolder(path);
 	return holder && isAlive(holder) ? holder : null;
+}
+
+/**
+ * Whom the file names although nobody may hold the lock: a process that is about to take it, or has let go of it and still
+ * ends. Null if that process does not live.
+ */
+export function findNamed(path: string): LockHolder | null {
+	const named = readHolder(path);
+	return named && isAlive(named) ? named : null;
+}
+
+/** Names the process that was started to take the lock, so that whoever stops this instance finds it until it has. */
+export function nameHolder(path: string, pid: number, details: Record<string, unknown> = {}): void {
+	const started = readProcessStat(pid)?.started;
+	if (started === undefined) return;
+	const descriptor = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+	try {
+		writeHolder(descriptor, { pid, started, details });
+	} finally {
+		closeSync(descriptor);
+	}
+}
+
+function writeHolder(descriptor: number, holder: LockHolder): void {
+	ftruncateSync(descriptor, 0);
+	writeSync(descriptor, `${JSON.stringify(holder)}\n`, 0);
 }
 
 function readHolder(path: string): LockHolder | null {

@@ -2,7 +2,7 @@ import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, RollcallError } from '../errors.js';
-import { findHolder } from '../lock.js';
+import { findHolder, findNamed } from '../lock.js';
 import { isAlive, readProcessStat } from '../system/process.js';
 import type { Places } from './places.js';
 import { count, span } from './words.js';
@@ -78,7 +78,9 @@ async function find(lock: string, name: Pick<Found, 'what' | 'user'>): Promise<F
 		if (isMissing(error)) return [];
 		throw notAllowed(lock, error);
 	}
-	const holder = await findHolder(lock);
+	// One that is just starting has no lock yet, and would go on when everything else has been stopped. What another user
+	// wrote there is not taken for it.
+	const holder = (await findHolder(lock)) ?? (name.user === null ? findNamed(lock) : null);
 	return holder === null ? [] : [{ ...name, pid: holder.pid, started: holder.started }];
 }
 

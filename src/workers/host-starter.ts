@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { RollcallError } from '../errors.js';
-import { findHolder } from '../lock.js';
+import { findHolder, nameHolder } from '../lock.js';
 import { starterEnvironment } from './environment.js';
 import { type HostHome, makeHome } from './home.js';
 
@@ -38,7 +38,9 @@ export async function startOwnHost(home: HostHome, command: readonly string[]): 
 			);
 		});
 		child.unref();
-		return child.pid ?? null;
+		if (child.pid === undefined) return null;
+		nameHolder(home.lock, child.pid, { home: home.path });
+		return child.pid;
 	} finally {
 		closeSync(log);
 	}

@@ -42,6 +42,31 @@ function ask(url: string): { begun: Promise<void>; status: Promise<number | unde
 
 const hostOf = (of: RealNode): LockHolder => JSON.parse(readFileSync(join(of.workerDir, 'self', 'lock'), 'utf8'));
 
+test('two who stop at once cut nothing short, and stop finds a daemon that is just restarting', async () => {
+	const pids = (await node.workers()).map(({ pid }) => pid ?? 0);
+	const slow = ask(`${node.appUrl}?ms=1500`);
+	await slow.begun;
+	const words = ['stop', '--config', node.configFile];
+	const both = await Promise.all([rollcall(words), rollcall(words)]);
+	assert.equal(await slow.status, 200);
+	for (const { code, stdout, stderr } of both) {
+		assert.equal(code, 0, stderr);
+		assert.doesNotMatch(stdout, /stopped worker,/, 'the host itself ended its workers');
+	}
+	assert.deepEqual(
+		pids.filter((pid) => readProcessStat(pid) !== null),
+		[],
+	);
+
+	await fleet.start();
+	await node.call('restart');
+	const { code, stderr } = await rollcall(words);
+	assert.equal(code, 0, stderr);
+	const named = JSON.parse(readFileSync(join(node.stateDir, 'lock'), 'utf8')) as LockHolder;
+	assert.equal(isAlive(named), false, 'no successor is left that would start everything again');
+	assert.equal((await rollcall(words)).stdout, 'nothing ran\n');
+});
+
 test('stop lets open requests finish, and when it returns daemon, worker host and workers are gone', async () => {
 	const pids = (await node.workers()).map(({ pid }) => pid ?? 0);
 	const processes = [hostOf(node), ...pids.map((pid) => ({ pid, started: readProcessStat(pid)?.started ?? 0 }))];
