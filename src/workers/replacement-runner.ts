@@ -33,6 +33,8 @@ export interface ReplacementOutcome {
 }
 
 const tickMs = 25;
+/** Between two probes of a worker of which nothing is expected at the moment. */
+const steadyGapMs = 250;
 const errorLinesMax = 20;
 /** How long a port is waited for that the old workers have just been told to leave. */
 const portPatienceMs = 3_000;
@@ -151,8 +153,7 @@ export class ReplacementRunner {
 
 	/** Asks a new worker again and again, from its start until the replacement is over. */
 	private async watch(worker: Worker): Promise<void> {
-		const { clock } = this.crew.parts;
-		const gapMs = Math.min(250, Math.max(20, this.parts.app.health.soakMs / 5));
+		const soakGapMs = Math.min(steadyGapMs, Math.max(tickMs, this.parts.app.health.soakMs / 5));
 		while (!this.isOver && this.crew.workers.get(worker.id) === worker) {
 			const { healthy, detail } = await worker.probe();
 			this.dispatch({ event: 'probed', id: worker.id, healthy, detail });
@@ -161,7 +162,9 @@ export class ReplacementRunner {
 				const status = await worker.status();
 				if (status) this.dispatch({ event: 'served', id: worker.id, requests: status.served });
 			}
-			await clock.sleep(worker.joined || !healthy ? tickMs : gapMs);
+			const settling = worker.joined && !worker.approved;
+			const gapMs = worker.approved ? steadyGapMs : healthy && !settling ? soakGapMs : 2 * tickMs;
+			await this.crew.parts.clock.sleep(gapMs);
 		}
 	}
 

@@ -87,7 +87,9 @@ class LoadRun implements Load {
 
 	constructor(private readonly options: LoadOptions) {
 		this.#urls = [options.urls].flat().map((url) => new URL(url));
-		const settings = { keepAlive: true, maxSockets: options.keepAliveSockets ?? 32 };
+		// With a timeout, as Node's own default agent has one, the agent heeds the server's Keep-Alive header; without, it
+		// uses connections until the very moment the server closes them.
+		const settings = { keepAlive: true, maxSockets: options.keepAliveSockets ?? 32, timeout: 5_000 };
 		this.#agents = {
 			http: new http.Agent(settings),
 			https: new https.Agent({ ...settings, rejectUnauthorized: false }),
