@@ -24,6 +24,8 @@ export interface HostLinkOptions {
 	command: readonly string[] | null;
 	clock: Clock;
 	log: Logger;
+	/** The version that the host has to have; this program's own if not given. */
+	pm2Version?: string;
 }
 
 const connectRetryMs = 25;
@@ -180,8 +182,9 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		this.silent = 0;
 		this.upSince = this.options.clock.now();
 		this.complaint = null;
-		if (pm2.version !== pm2Version()) {
-			this.complaint = `it runs PM2 ${pm2.version}, this program has PM2 ${pm2Version()}; restart the worker host`;
+		const expected = this.options.pm2Version ?? pm2Version();
+		if (pm2.version !== expected) {
+			this.complaint = `it runs PM2 ${pm2.version}, this program has PM2 ${expected}; restart the worker host`;
 			this.options.log.warn({ event: 'worker_host_version', home: this.home.path, reason: this.complaint });
 		}
 		pm2.on('online', (event) => this.emit('online', event));
