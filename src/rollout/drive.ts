@@ -50,7 +50,9 @@ function driveRollout(turn: Turn, lease: Lease, open: OpenRollout, majority: boo
 	}
 	const begun = majority && stepWhatMay(turn, lease, open, targets);
 	if (state.lease !== lease || lease.rollout === null) return;
-	idle(turn, lease, open, { busy: begun || running.length > 0, majority });
+	// A report that comes late now and then does not start the waiting anew.
+	const heardLately = now - lease.majorityAt < state.settings.leaseMs;
+	idle(turn, lease, open, { busy: begun || running.length > 0, majority: heardLately });
 }
 
 /** Compares grants with what their nodes report: begun, done, or made void by newer flags that the node has stored. */

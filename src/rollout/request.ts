@@ -12,9 +12,12 @@ export function requestText(request: Pick<CoreRequest, 'type' | 'service' | 'app
 
 export function conflictWith(open: OpenRollout, state: CoreState): Refusal {
 	const { spec, flags } = open;
-	const how = flags.paused
-		? 'is paused; resume_rollout or abort_rollout it'
-		: 'is running; wait for it, or abort_rollout it';
+	const how =
+		flags.halted !== null
+			? 'halted half-way; resume_rollout it, or send clustering_config again, before anything else'
+			: flags.paused
+				? 'is paused; resume_rollout or abort_rollout it'
+				: 'is running; wait for it, or abort_rollout it';
 	const by = flags.version.epoch?.node ?? state.settings.self;
 	return {
 		code: 'conflict',

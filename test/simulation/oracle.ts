@@ -472,6 +472,8 @@ export class Oracle implements Watcher {
 			if (!open && !core.durable.ended.some((one) => one.rollout === id))
 				this.#fail('I10', `${node.name} holds the lease and does not know ${id}`);
 			const { confirmed } = known;
+			// One that was deposed without knowing it yet cannot know what was said since.
+			if (confirmed?.epoch && compareEpochs(confirmed.epoch, epoch) > 0) continue;
 			if (!open || !confirmed || compareVersions(open.flags.version, { epoch, n: 0 }) !== 0) continue;
 			const could = known.history.filter((one) => compareVersions(one.version, confirmed) >= 0);
 			if (!could.some((one) => saysTheSame(one.flags, open.flags)))

@@ -59,7 +59,7 @@ class World {
 		private readonly options: WorldOptions,
 	) {
 		this.random = new Random(plan.seed ^ 0x51ed);
-		this.network = new FakeNetwork(this.time, new Random(plan.seed ^ 0x7a3b), plan.network);
+		this.network = new FakeNetwork(this.time, new Random(plan.seed ^ 0x7a3b), { ...plan.network });
 		this.oracle = new Oracle(this.nodes, plan.leaseMs);
 		this.watch = new MajorityWatch(this.nodes, this.network, this.time, plan.leaseMs);
 		const { slow, overtake, jitterMs } = plan.network;
