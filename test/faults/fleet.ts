@@ -1,0 +1,178 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync, writeSync, openSync, closeSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { LockHolder } from '../../src/lock.js';
+import type { RolloutView } from '../../src/rollout/types.js';
+import { isAlive } from '../../src/system/process.js';
+import { install, TestAuthority } from '../support/authority.js';
+import { Networks } from '../support/netns.js';
+import { makeFleet, type RealFleet, type RealNode, waitFor } from '../support/nodes.js';
+import { freePorts } from '../support/ports.js';
+
+export const names = ['alpha', 'beta', 'gamma'];
+export const leaseMs = 1_000;
+const whoApp = fileURLToPath(new URL('../support/apps/who.cjs', import.meta.url));
+/** Debian's. It is told to leave the monotonic clock alone. */
+const clockLibrary = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
+const stateDirSize = '2m';
+const patientMs = 90_000;
+
+/** Three real daemons, each in a network and with a state folder of its own, linked by mutual TLS. */
+export class FaultFleet {
+	private constructor(
+		readonly fleet: RealFleet,
+		readonly networks: Networks,
+	) {}
+
+	static readonly canTurnClocks = existsSync(clockLibrary);
+
+	static async start(turnsClocks: boolean): Promise<FaultFleet> {
+		const networks = Networks.make(names);
+		const fleet = await makeFleet(names.map((name) => ({ name })));
+		const made = new FaultFleet(fleet, networks);
+		try {
+			await made.#configure();
+			if (turnsClocks) made.#lendClocks();
+			await fleet.start();
+			await made.settled();
+		} catch (error) {
+			await made.end();
+			throw error;
+		}
+		return made;
+	}
+
+	get nodes(): readonly RealNode[] {
+		return this.fleet.nodes;
+	}
+
+	node(name: string): RealNode {
+		return this.fleet.node(name);
+	}
+
+	/** Everyone is linked with everyone, ready, and nothing is open. */
+	async settled(): Promise<void> {
+		for (const node of this.nodes)
+			await waitFor(`${node.name} to hear all and to be ready`, () => isSettled(node), undefined, patientMs);
+	}
+
+	/** Makes the disk of a node's state folder full, to the last byte. */
+	fill(node: RealNode): void {
+		const file = openSync(join(node.stateDir, 'filler'), 'w');
+		const block = Buffer.alloc(4096);
+		try {
+			for (;;) writeSync(file, block);
+		} catch {
+			// Full.
+		} finally {
+			closeSync(file);
+		}
+	}
+
+	empty(node: RealNode): void {
+		rmSync(join(node.stateDir, 'filler'), { force: true });
+	}
+
+	/** The process below which the node's workers live. */
+	hostOf(node: RealNode): LockHolder {
+		return JSON.parse(readFileSync(join(node.workerDir, 'self', 'lock'), 'utf8')) as LockHolder;
+	}
+
+	/** Sets a node's wall clock off by so many seconds; the monotonic clock goes on. */
+	turnClock(node: RealNode, seconds: number): void {
+		writeFileSync(clockFile(node), seconds < 0 ? `${seconds}\n` : `+${seconds}\n`);
+	}
+
+	async end(): Promise<void> {
+		for (const node of this.nodes) {
+			if (node.child?.exitCode === null && node.child.signalCode === null) node.child.kill('SIGCONT');
+			this.empty(node);
+		}
+		await Promise.allSettled(this.nodes.map((node) => node.stop()));
+		await Promise.allSettled(this.nodes.map((node) => node.kill()));
+		for (const node of this.nodes) unmount(node.stateDir);
+		await this.fleet.end();
+		this.networks.remove();
+	}
+
+	async #configure(): Promise<void> {
+		const authority = await TestAuthority.make(this.fleet.folder);
+		const [port = 0] = await freePorts(1);
+		const addressOf = (name: string): string => this.networks.addressOf(name);
+		const peers = names.map((name) => ({ name, url: `wss://${addressOf(name)}:${port}` }));
+		for (const node of this.nodes) {
+			const host = addressOf(node.name);
+			node.host = host;
+			node.launcher = this.networks.launcher(node.name);
+			mkdirSync(node.stateDir, { mode: 0o700 });
+			execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${stateDirSize},mode=0700`, 'rc-faults', node.stateDir]);
+			const env = { PORT: String(node.ports.app), HOST: host, NODE_NAME: node.name };
+			const health = { path: '/healthz', soak: '100ms', deadline: '20s' };
+			node.configure({
+				cluster: {
+					listen: { host, port },
+					tls: install(await authority.issue(node.name), join(node.folder, 'tls')),
+					peers,
+				},
+				rollout: { lease: `${leaseMs}ms`, deadline: '25s', wait_between: '300ms' },
+				http_workers: [{ name: 'web', script: whoApp, instances: 2, env, health, drain: { timeout: '4s' } }],
+			});
+		}
+	}
+
+	#lendClocks(): void {
+		for (const node of this.nodes) {
+			this.turnClock(node, 0);
+			Object.assign(node.env, {
+				LD_PRELOAD: clockLibrary,
+				FAKETIME_TIMESTAMP_FILE: clockFile(node),
+				FAKETIME_DONT_FAKE_MONOTONIC: '1',
+				FAKETIME_CACHE_DURATION: '1',
+			});
+		}
+	}
+}
+
+/** The worker host's process, its workers and the daemon: the whole node. */
+export function killAll(fleet: FaultFleet, node: RealNode, workers: readonly number[]): Promise<void> {
+	const dead = node.kill('SIGKILL');
+	killHost(fleet, node);
+	for (const pid of workers) killProcess(pid);
+	return dead;
+}
+
+export function killHost(fleet: FaultFleet, node: RealNode): void {
+	const host = fleet.hostOf(node);
+	if (isAlive(host)) killProcess(host.pid);
+}
+
+function killProcess(pid: number): void {
+	try {
+		process.kill(pid, 'SIGKILL');
+	} catch {
+		// It has ended by itself.
+	}
+}
+
+async function isSettled(node: RealNode): Promise<boolean> {
+	const status = await node
+		.call<{ nodes: { link: string; ready: boolean | null }[] }>('cluster_status')
+		.catch(() => null);
+	if (status?.status !== 200) return false;
+	if (status.json.nodes.some((one) => one.link === 'down' || one.ready !== true)) return false;
+	const rows = await node.workers();
+	if (rows.length !== 2 || rows.some((row) => row.state !== 'serving' || !row.healthy)) return false;
+	const { json } = await node.call<RolloutView[]>('list_rollouts', {});
+	return json.every(({ state }) => state === 'completed' || state === 'aborted');
+}
+
+const clockFile = (node: RealNode): string => join(node.folder, 'clock');
+
+function unmount(folder: string): void {
+	try {
+		execFileSync('umount', [folder], { stdio: 'ignore' });
+	} catch {
+		// It was not mounted.
+	}
+}

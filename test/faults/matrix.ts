@@ -1,0 +1,91 @@
+/**
+ * Every fault in every phase of a rollout, on real daemons in networks of their own.
+ *   npm run faults                  the whole matrix
+ *   npm run faults -- --one-each    one fault a phase
+ *   npm run faults -- --phase proving --fault SIGKILL     those whose names hold these words
+ */
+import { parseArgs } from 'node:util';
+import { type Fault, faults } from './faults.js';
+import { FaultFleet } from './fleet.js';
+import { type Phase, phases } from './phases.js';
+import { type Outcome, runScenario, settings } from './scenario.js';
+
+/** Part of the fault's name, for the run with one a phase: each kind of fault, where it hurts most. */
+const oneEach: Record<string, string> = {
+	asked: 'second operator',
+	'lease held': "SIGKILL of the coordinator's daemon",
+	'first grant': 'coordinator cut',
+	'grant stored': 'target never',
+	'workers starting': "SIGKILL of the target's daemon",
+	proving: "target's worker host",
+	joined: 'target does not reach',
+	draining: "SIGSTOP of the coordinator's daemon",
+	'evidence on its way': 'target cut',
+	'between nodes': 'disk of the target',
+	"coordinator's own step": 'clocks jump',
+	ending: "SIGKILL of the coordinator's daemon",
+};
+
+interface Cell {
+	phase: Phase;
+	fault: Fault;
+}
+
+function chosen(): Cell[] {
+	const { values } = parseArgs({
+		options: { 'one-each': { type: 'boolean' }, phase: { type: 'string' }, fault: { type: 'string' } },
+	});
+	const isChosen = ({ phase, fault }: Cell): boolean => {
+		if (values['one-each'] && !fault.name.includes(oneEach[phase.name] ?? 'none')) return false;
+		return phase.name.includes(values.phase ?? '') && fault.name.includes(values.fault ?? '');
+	};
+	const all = phases.flatMap((phase) => faults.map((fault) => ({ phase, fault }))).filter(isChosen);
+	// Those that need other clocks come last: they need a fleet that was started with such.
+	return [...all.filter(({ fault }) => !fault.needsClocks), ...all.filter(({ fault }) => fault.needsClocks)];
+}
+
+const write = (text: string): void => void process.stdout.write(`${text}\n`);
+const row = ({ phase, fault, broken, text, durationMs }: Outcome): string => {
+	const verdict = broken.length === 0 ? 'held' : 'BROKEN';
+	const seconds = (durationMs / 1000).toFixed(1);
+	return `${phase.padEnd(23)} | ${fault.padEnd(46)} | ${verdict.padEnd(6)} | ${seconds.padStart(5)} s | ${[text, ...broken].join(' !! ')}`;
+};
+
+async function main(): Promise<void> {
+	const cells = chosen();
+	const outcomes: Outcome[] = [];
+	let notRun = 0;
+	let fleet: FaultFleet | null = null;
+	let clocks = false;
+	write(`${cells.length} scenarios; ${settings}`);
+	try {
+		for (const { phase, fault } of cells) {
+			const needsClocks = fault.needsClocks === true;
+			if (needsClocks && !FaultFleet.canTurnClocks) {
+				notRun += 1;
+				write(`${phase.name.padEnd(23)} | ${fault.name.padEnd(46)} | not run: libfaketime is not installed`);
+				continue;
+			}
+			if (fleet && clocks !== needsClocks) {
+				await fleet.end();
+				fleet = null;
+			}
+			clocks = needsClocks;
+			fleet ??= await FaultFleet.start(needsClocks);
+			const outcome = await runScenario(fleet, phase, fault);
+			outcomes.push(outcome);
+			write(row(outcome));
+			if (outcome.broken.length === 0) continue;
+			// Whatever it left behind must not be taken for the next one's.
+			await fleet.end();
+			fleet = null;
+		}
+	} finally {
+		await fleet?.end();
+	}
+	const broken = outcomes.filter((outcome) => outcome.broken.length > 0);
+	write(`${outcomes.length - broken.length} held, ${broken.length} broken, ${notRun} not run`);
+	if (broken.length > 0 || outcomes.length === 0) process.exitCode = 1;
+}
+
+await main();

@@ -1,0 +1,174 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RolloutView } from '../../src/rollout/types.js';
+import { DaemonLog } from '../support/daemon-log.js';
+import type { LoadReport } from '../support/load.js';
+import { isOver, type RealNode, waitFor } from '../support/nodes.js';
+import { type Sighting, Witness } from '../support/witness.js';
+import { type Fault, type Scene, takeoverMs } from './faults.js';
+import { type FaultFleet, leaseMs } from './fleet.js';
+import type { Phase } from './phases.js';
+
+export interface Outcome {
+	phase: string;
+	fault: string;
+	/** What did not hold; empty: everything did. */
+	broken: string[];
+	/** How the rollout ended, or why there was none. */
+	text: string;
+	durationMs: number;
+}
+
+const workersWanted = 2;
+/** A step's deadline, a takeover and a step: within it every rollout has ended or halted, on a busy machine too. */
+const boundMs = 90_000;
+
+type Asked = { status: number; error: string };
+
+/** One rollout, struck by one fault in one phase, judged by what clients and the kernel saw. */
+export async function runScenario(fleet: FaultFleet, phase: Phase, fault: Fault): Promise<Outcome> {
+	const startedAt = performance.now();
+	const [coordinator, second, third] = fleet.nodes as [RealNode, RealNode, RealNode];
+	const outcome: Outcome = { phase: phase.name, fault: fault.name, broken: [], text: '', durationMs: 0 };
+	const logs = new Map(fleet.nodes.map((node) => [node.name, new DaemonLog(node.logFile)]));
+	let witness: Witness | null = null;
+	try {
+		await fleet.settled();
+		witness = await Witness.begin(fleet.nodes);
+		const known = new Set((await roll(coordinator)).map(({ id }) => id));
+		const scene: Scene = { fleet, coordinator, target: second, third, witness };
+		const target = phase.step === 'own' ? coordinator : second;
+		const asked = ask(coordinator);
+		await phase.reached({ coordinator, target, logs, witness });
+		const struck = await fault.strike(scene);
+		const views = await followed({ scene, fault, asked, known });
+		outcome.text = describe(await asked, views, struck);
+		for (const { id, state } of views)
+			if (state === 'halted') await third.call('abort_rollout', { id }).catch(() => undefined);
+		await fleet.settled();
+		await witness.answered(4 * workersWanted);
+		outcome.broken = judge(scene, fault, views, await witness.end());
+	} catch (error) {
+		outcome.broken.push(error instanceof Error ? error.message : String(error));
+	} finally {
+		for (const log of logs.values()) log.close();
+		await witness?.end();
+	}
+	outcome.durationMs = performance.now() - startedAt;
+	return outcome;
+}
+
+/** Lets the fault last, heals it, and waits until every node says the same end of every rollout. */
+async function followed(run: {
+	scene: Scene;
+	fault: Fault;
+	asked: Promise<Asked>;
+	known: ReadonlySet<string>;
+}): Promise<RolloutView[]> {
+	const { scene, fault, asked, known } = run;
+	const { coordinator, target, third, fleet } = scene;
+	if (fault.lasts === 'takeover') await delay(takeoverMs);
+	if (fault.lasts === 'over') await over([coordinator, third], known, asked);
+	await fault.heal(scene);
+	if (fault.lasts === 'over') await target.ready();
+	return over(fleet.nodes, known, asked);
+}
+
+async function over(
+	nodes: readonly RealNode[],
+	known: ReadonlySet<string>,
+	asked: Promise<Asked>,
+): Promise<RolloutView[]> {
+	await asked;
+	let views: RolloutView[] = [];
+	let told: RolloutView[][] = [];
+	await waitFor(
+		'the rollout to be over on every node',
+		async () => {
+			told = await Promise.all(nodes.map((node) => roll(node)));
+			const fresh = told.map((all) => all.filter(({ id }) => !known.has(id)));
+			views = fresh[0] ?? [];
+			const texts = fresh.map((all) => all.map(({ id, state }) => `${id} ${state}`).sort());
+			return fresh.every((all) => all.every(isOver)) && texts.every((all) => all.join() === texts[0]?.join());
+		},
+		() => JSON.stringify(told.map((all) => all.filter(({ id }) => !known.has(id)))),
+		boundMs,
+	);
+	return views;
+}
+
+/** Only replicated ones; a daemon that does not answer stands for an open rollout. */
+async function roll(node: RealNode): Promise<RolloutView[]> {
+	const answer = await node.call<RolloutView[]>('list_rollouts', { limit: 50 }).catch(() => null);
+	if (answer?.status !== 200) return [{ id: `${node.name} does not answer`, state: 'running' } as RolloutView];
+	return answer.json;
+}
+
+function ask(coordinator: RealNode): Promise<Asked> {
+	return coordinator.call('restart_service', { service: 'http_workers', replicated: true }).then(
+		({ status, json }) => ({ status, error: String(json['error'] ?? '') }),
+		(error: Error) => ({ status: 0, error: error.message }),
+	);
+}
+
+function describe({ status, error }: Asked, views: readonly RolloutView[], struck: unknown): string {
+	const answer = status === 0 ? `no answer (${error})` : status === 200 ? '' : `${status}: ${error}`;
+	const ends = views.map(({ state, reason, coordinator }) =>
+		state === 'completed' ? `completed, driven by ${coordinator}` : `${state}: ${reason}`,
+	);
+	const other = isAnswer(struck) ? [`the second operator got ${struck.status}`] : [];
+	return [answer, ...(ends.length > 0 ? ends : ['nothing was started']), ...other].filter(Boolean).join('; ');
+}
+
+const isAnswer = (value: unknown): value is { status: number } =>
+	typeof value === 'object' && value !== null && 'status' in value;
+
+/** Whatever happened: the wanted number of workers, all of one set, all of them answering. */
+function judgeEnd({ alive, before, answering }: Sighting, completed: number): string[] {
+	const old = alive.filter((pid) => before.includes(pid)).length;
+	return [
+		...(alive.length === workersWanted ? [] : [`not ${workersWanted} workers in the end`]),
+		...(completed > 0 && old > 0 ? ['completed, and old workers live'] : []),
+		...(old > 0 && old < alive.length ? ['old and new workers in the end'] : []),
+		...(answering.length === alive.length ? [] : ['not every worker answers']),
+	];
+}
+
+/** Each rollout replaces a node's workers once at most, each completed one does. */
+function judgeSteps({ came, most }: Sighting, rollouts: number, completed: number): string[] {
+	return [
+		...(came.length > rollouts * workersWanted ? ['restarted twice'] : []),
+		...(came.length < completed * workersWanted ? ['completed, and not restarted'] : []),
+		...(most > 2 * workersWanted ? ['a surplus set'] : []),
+	];
+}
+
+function judge(
+	scene: Scene,
+	fault: Fault,
+	views: readonly RolloutView[],
+	reports: ReadonlyMap<string, LoadReport>,
+): string[] {
+	const broken: string[] = [];
+	const completed = views.filter(({ state }) => state === 'completed').length;
+	const spoiled = fault.spoils === 'target' ? scene.target.name : null;
+	for (const { id, state, reason } of views)
+		if (state !== 'completed' && !reason) broken.push(`${id} ${state} without a reason`);
+	for (const { name } of scene.fleet.nodes) {
+		const seen = scene.witness.sighting(name);
+		const faultsOfNode = [
+			...judgeEnd(seen, completed),
+			...(name === spoiled ? [] : judgeSteps(seen, views.length, completed)),
+		];
+		broken.push(...faultsOfNode.map((text) => `${text}: ${JSON.stringify(seen)}`));
+	}
+	for (const names of scene.witness.together) {
+		const counted = names.filter((name) => name !== spoiled);
+		if (counted.length > 1) broken.push(`out at once: ${counted.join(' and ')}`);
+	}
+	for (const [name, { lost, failures }] of reports)
+		if (lost > 0 && !(fault.loses === 'target' && name === scene.target.name))
+			broken.push(`${lost} requests lost on ${name}: ${failures.join('; ')}`);
+	return broken;
+}
+
+export const settings = `lease ${leaseMs} ms, ${workersWanted} workers a node, load on every node, coordinator alpha`;
