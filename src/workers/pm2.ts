@@ -204,6 +204,9 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	}
 }
 
+/** Longest that PM2's daemon may take to listen on its own sockets. */
+const startMs = 10_000;
+
 /** PM2's daemon inside this very process; see {@link runPm2}. */
 export interface Pm2Host {
 	list(): Pm2Process[];
@@ -250,7 +253,15 @@ export async function runPm2(home: string): Promise<Pm2Host> {
 		callback();
 		process.kill(process.pid, 'SIGTERM');
 	};
-	await new Promise<void>((resolve) => daemon.innerStart(resolve));
+	await new Promise<void>((resolve, reject) => {
+		// PM2 tries for ever to open its sockets, as fast as it can: where it cannot, this process must end.
+		const text = `PM2 could not open its sockets in ${home} within ${startMs / 1000} s: is the folder there, and writable?`;
+		const late = setTimeout(() => reject(new RollcallError('unavailable', text)), startMs);
+		daemon.innerStart(() => {
+			clearTimeout(late);
+			resolve();
+		});
+	});
 	return {
 		list: () => god.getFormatedProcesses().map(readProcess),
 		remove: (pmId) => new Promise((resolve) => god.deleteProcessId(pmId, () => resolve())),
