@@ -298,7 +298,10 @@ export class Oracle implements Watcher {
 	#isHeard(node: SimNode, seen: Witnessed, name: string): boolean {
 		if (name === node.name) return true;
 		const heard = seen.reports.get(name);
-		return heard !== undefined && node.links().has(name) && node.eventNow - heard.at <= this.leaseMs / 3 + 0.01;
+		// By the links that it was told of: what came in during a sync is not known to it yet.
+		return (
+			heard !== undefined && node.core?.links[name] !== undefined && node.eventNow - heard.at <= this.leaseMs / 3 + 0.01
+		);
 	}
 
 	#isDown(node: SimNode, seen: Witnessed, name: string): boolean {

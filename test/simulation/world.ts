@@ -191,13 +191,23 @@ class World {
 				node.settings.core.protocol.min === 1 &&
 				alive.every((other) => other.applied.members.some((member) => member.name === node.name)),
 		);
-		if (voters.length * 2 <= members.length) return null;
+		if (voters.length * 2 <= members.length || !this.#canChange(voters)) return null;
 		const ended = new Set(voters.flatMap((node) => node.disk.durable.ended.map((one) => one.rollout)));
 		for (const node of voters) {
 			const left = this.#unsettledOn(node, ended);
 			if (left !== null) return left;
 		}
 		return null;
+	}
+
+	/** A change of members needs a majority of those that stay as well. */
+	#canChange(voters: readonly SimNode[]): boolean {
+		const names = new Set(voters.map((node) => node.name));
+		const changes = voters.flatMap((node) => node.disk.durable.open).filter((one) => one.spec.membersNext);
+		return changes.every(({ spec }) => {
+			const staying = spec.members.filter(({ name }) => spec.membersNext?.some((one) => one.name === name));
+			return staying.filter(({ name }) => names.has(name)).length * 2 > staying.length;
+		});
 	}
 
 	/** A change of members that was aborted half-way leaves nodes that cannot talk; only another change mends that. */
