@@ -67,6 +67,7 @@ export class SimNode {
 	#links = new Map<string, string>();
 	#timers = new Map<TimerName, Due>();
 	#starts = 0;
+	#working = false;
 
 	constructor(
 		readonly name: string,
@@ -160,10 +161,13 @@ export class SimNode {
 		this.#work();
 	}
 
+	/** One event after the other: what an effect brings about at once waits until all effects are carried out. */
 	#work(): void {
+		if (this.#working) return;
+		this.#working = true;
 		while (this.alive && !this.paused && !this.#syncing && this.core) {
 			const next = this.#inbox.shift();
-			if (!next) return;
+			if (!next) break;
 			this.eventNow = this.now();
 			const event = { ...next, now: this.eventNow, wall: Math.floor(this.wallOffset + this.time.now) } as CoreEvent;
 			if (event.kind === 'message') this.watcher.delivered(this, event.from, event.message);
@@ -171,6 +175,7 @@ export class SimNode {
 			this.watcher.stepped(this, event);
 			this.#carryOut(effects);
 		}
+		this.#working = false;
 	}
 
 	#carryOut(effects: readonly CoreEffect[]): void {
@@ -187,7 +192,9 @@ export class SimNode {
 					this.#syncing = null;
 					this.disk.end();
 					this.watcher.effect(this, effect);
+					this.#working = true;
 					this.#carryOut(rest);
+					this.#working = false;
 					this.#work();
 				});
 				this.#syncing = { due, rest };
