@@ -4,6 +4,7 @@ import { messageOf, RollcallError } from '../errors.js';
 import { isAlive } from '../system/process.js';
 import { Crew, type CrewParts, slotOf } from './crew.js';
 import { DailyCare } from './daily.js';
+import { explained } from './log-files.js';
 import type { Pm2Process } from './pm2-process.js';
 import { Exchange, type ExchangeRequest, goneTimeoutMs } from './exchange.js';
 import type { ReplacementOutcome } from './replacement-runner.js';
@@ -326,8 +327,13 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		}
 		const { intensity, periodMs } = worker.app.crashLoop;
 		const text = `it crashed more than ${intensity} times within ${periodMs} ms; last: ${reason}`;
-		this.say('worker_given_up', `${worker.id}: ${text}`);
-		void this.crew.giveUp(worker, text).catch((error: unknown) => this.say('worker_given_up', messageOf(error)));
+		this.giveUp(worker, text).catch((error: unknown) => this.say('worker_given_up', messageOf(error)));
+	}
+
+	private async giveUp(worker: Worker, text: string): Promise<void> {
+		const why = await explained(text, this.crew.parts.host.home.logs, worker.id);
+		this.say('worker_given_up', `${worker.id}: ${why}`);
+		await this.crew.giveUp(worker, why);
 	}
 
 	private serving(worker: Worker): void {

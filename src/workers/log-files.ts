@@ -24,6 +24,8 @@ export function listLogFiles(logs: string, app: string): { path: string; worker:
 }
 
 const tailBytesMax = 8_192;
+/** So many last lines of a worker's stderr stand in a reason. */
+const errorLinesMax = 20;
 /** Lines of a stack trace that lie in Node and PM2, below the app. */
 const innerFrame = /^\s+at .*(?:node:internal\/|node_modules\/(?:pm2|async)\/)/;
 
@@ -39,6 +41,12 @@ export async function lastErrorLines(logs: string, id: string, lines: number): P
 		.split('\n')
 		.filter((line) => line.trim() !== '' && !innerFrame.test(line))
 		.slice(-lines);
+}
+
+/** The reason why a worker ended, and what it said itself about it. */
+export async function explained(reason: string, logs: string, id: string): Promise<string> {
+	const lines = await lastErrorLines(logs, id, errorLinesMax);
+	return lines.length === 0 ? reason : `${reason}; last lines of its stderr:\n${lines.join('\n')}`;
 }
 
 /**

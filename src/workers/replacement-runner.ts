@@ -1,7 +1,7 @@
 import { messageOf } from '../errors.js';
 import type { Crew } from './crew.js';
 import type { JoinResult } from './link.js';
-import { lastErrorLines } from './log-files.js';
+import { explained } from './log-files.js';
 import {
 	describeReplacement,
 	planReplacement,
@@ -35,7 +35,6 @@ export interface ReplacementOutcome {
 const tickMs = 25;
 /** Between two probes of a worker of which nothing is expected at the moment. */
 const steadyGapMs = 250;
-const errorLinesMax = 20;
 /** How long a port is waited for that the old workers have just been told to leave. */
 const portPatienceMs = 3_000;
 const portRetryMs = 10;
@@ -231,7 +230,6 @@ export class ReplacementRunner {
 
 	private async explain(reason: string, culprit: string | null): Promise<string> {
 		if (culprit === null) return reason;
-		const lines = await lastErrorLines(this.crew.parts.host.home.logs, culprit, errorLinesMax);
-		return lines.length === 0 ? reason : `${reason}; last lines of its stderr:\n${lines.join('\n')}`;
+		return explained(reason, this.crew.parts.host.home.logs, culprit);
 	}
 }

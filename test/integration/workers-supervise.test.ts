@@ -73,7 +73,7 @@ describe('supervising workers', () => {
 
 	test('a crash loop ends in failed, said in the rows and in readiness, and PM2 does not go on with it', async () => {
 		// Intensity 3: the fourth crash within the period is one too many.
-		const program = `setTimeout(() => process.exit(1), 50); ${programs.good}`;
+		const program = `setTimeout(() => { console.error('no database'); process.exit(1); }, 50); ${programs.good}`;
 		const crashLoop = { intensity: 3, periodMs: 60_000 };
 		await withNode(program, { crashLoop, instances: 1 }, async (node) => {
 			await until(() => node.supervisor.rows()[0]?.state === 'failed', 30_000, 'the worker to be given up');
@@ -82,7 +82,7 @@ describe('supervising workers', () => {
 			assert.equal(row?.restarts, 4);
 			const [readiness] = node.supervisor.readiness();
 			assert.equal(readiness?.healthy, 0);
-			assert.match(readiness?.degraded ?? '', /crashed more than 3 times/);
+			assert.match(readiness?.degraded ?? '', /crashed more than 3 times.*; last lines of its stderr:\nno database/);
 			node.release(programs.good);
 			assert.equal((await node.replace()).outcome, 'back');
 			assert.deepEqual(
