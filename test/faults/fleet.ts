@@ -28,8 +28,14 @@ export class FaultFleet {
 	static readonly canTurnClocks = existsSync(clockLibrary);
 
 	static async start(turnsClocks: boolean): Promise<FaultFleet> {
-		const networks = Networks.make(names);
 		const fleet = await makeFleet(names.map((name) => ({ name })));
+		let networks: Networks;
+		try {
+			networks = Networks.make(names);
+		} catch (error) {
+			await fleet.end();
+			throw error;
+		}
 		const made = new FaultFleet(fleet, networks);
 		try {
 			await made.#configure();

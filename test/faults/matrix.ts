@@ -57,9 +57,16 @@ async function main(): Promise<void> {
 	let notRun = 0;
 	let fleet: FaultFleet | null = null;
 	let clocks = false;
+	let interrupted = false;
+	// What runs now comes to its end, so that no process, network or disk is left behind.
+	for (const signal of ['SIGINT', 'SIGTERM'] as const)
+		process.on(signal, () => {
+			interrupted = true;
+		});
 	write(`${cells.length} scenarios; ${settings}`);
 	try {
 		for (const { phase, fault } of cells) {
+			if (interrupted) break;
 			const needsClocks = fault.needsClocks === true;
 			if (needsClocks && !FaultFleet.canTurnClocks) {
 				notRun += 1;
@@ -85,7 +92,8 @@ async function main(): Promise<void> {
 	}
 	const broken = outcomes.filter((outcome) => outcome.broken.length > 0);
 	write(`${outcomes.length - broken.length} held, ${broken.length} broken, ${notRun} not run`);
-	if (broken.length > 0 || outcomes.length === 0) process.exitCode = 1;
+	if (interrupted) write(`interrupted: ${cells.length - outcomes.length - notRun} scenarios are missing`);
+	if (interrupted || broken.length > 0 || outcomes.length === 0) process.exitCode = 1;
 }
 
 await main();

@@ -46,6 +46,7 @@ export async function runScenario(fleet: FaultFleet, phase: Phase, fault: Fault)
 			if (state === 'halted') await third.call('abort_rollout', { id }).catch(() => undefined);
 		await fleet.settled();
 		await witness.answered(4 * workersWanted);
+		await calm(witness, fleet.nodes);
 		outcome.broken = judge(scene, fault, views, await witness.end());
 	} catch (error) {
 		outcome.broken.push(error instanceof Error ? error.message : String(error));
@@ -55,6 +56,14 @@ export async function runScenario(fleet: FaultFleet, phase: Phase, fault: Fault)
 	}
 	outcome.durationMs = performance.now() - startedAt;
 	return outcome;
+}
+
+/** A lost worker host is noticed a little later than it is lost; what never comes to rest is told by the judgement. */
+async function calm(witness: Witness, nodes: readonly RealNode[]): Promise<void> {
+	const isCalm = ({ alive, answering }: Sighting): boolean =>
+		alive.length === workersWanted && answering.length === workersWanted;
+	const all = (): boolean => nodes.every(({ name }) => isCalm(witness.sighting(name)));
+	await waitFor('the workers to be as many as wanted', all).catch(() => undefined);
 }
 
 /** Lets the fault last, heals it, and waits until every node says the same end of every rollout. */
