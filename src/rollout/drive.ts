@@ -5,6 +5,7 @@ import { compareVersions } from './epoch.js';
 import { onRestart } from './execution.js';
 import { isMajority } from './lease.js';
 import { mayBegin, orderOf } from './pick.js';
+import { clause } from './text.js';
 import type { OpenRollout } from './protocol.js';
 import { driveStart } from './start.js';
 import type { Lease } from './state.js';
@@ -156,7 +157,7 @@ function mustHalt(
 function haltReason(failing: readonly TargetStatus[]): string {
 	const parts = failing.map((one) => {
 		if (one.state === 'restarting') return `${one.node} is not back within the deadline and may still be restarting`;
-		return `${one.node} ${one.state}: ${one.reason ?? 'no reason given'}`;
+		return `${one.node} ${one.state}: ${clause(one.reason ?? 'no reason given')}`;
 	});
 	const names = failing.map((one) => one.node).join(', ');
 	return `${parts.join('; ')}. resume_rollout tries ${names} again, with skip it stays as it is, abort_rollout ends the rollout`;

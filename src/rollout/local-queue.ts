@@ -2,6 +2,7 @@
 import { nextStep } from './execution.js';
 import { storeEndings } from './follower.js';
 import { judge } from './proof.js';
+import { clause } from './text.js';
 import type { CheckResult, CoreEvent, OpenRollout, OperatorWord, Refusal } from './protocol.js';
 import { conflictWith, requestText, specOf } from './request.js';
 import type { Execution } from './state.js';
@@ -160,7 +161,7 @@ export function localStepEnded(turn: Turn, rollout: RolloutId): void {
 	}
 	const reason = judge(open.spec, state.settings.self, record).reason ?? record.state;
 	change(turn, open, {
-		halted: `${state.settings.self} ${record.state}: ${reason}. resume_rollout tries again, a new rollout supersedes this one`,
+		halted: `${state.settings.self} ${record.state}: ${clause(reason)}. resume_rollout tries again, a new rollout supersedes this one`,
 	});
 }
 

@@ -2,6 +2,7 @@
 import { judge } from './proof.js';
 import type { OpenRollout } from './protocol.js';
 import type { CoreState } from './state.js';
+import { costOf, timeOfDay } from './text.js';
 import { recordOf } from './turn.js';
 import type { NodeState, RolloutState, RolloutView } from './types.js';
 import { afterOf, emptyView, processesOf } from './view.js';
@@ -14,7 +15,7 @@ export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
 	const runs = state.execution?.rollout === spec.id;
 	const nodeState = localNodeState(open, record?.state ?? 'none', record?.attempt ?? 0);
 	const verdict = record?.result ? judge(spec, self, record) : null;
-	const waiting = runs ? (state.execution?.progress ?? `${self} to finish its step`) : waitingFor(state, open);
+	const waiting = runs ? stepText(state, open) : waitingFor(state, open);
 	return {
 		...emptyView(spec, self),
 		state: localState(open, runs || record?.state === 'restarting'),
@@ -29,10 +30,16 @@ export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
 				after: record ? afterOf(spec, record) : null,
 				started_at: times?.started ?? null,
 				back_at: times?.back ?? null,
-				reason: verdict?.reason ?? null,
+				reason: verdict?.reason ?? costOf(record),
 			},
 		],
 	};
+}
+
+function stepText(state: CoreState, { spec }: OpenRollout): string {
+	const started = state.localTimes[spec.id]?.started;
+	const until = started === undefined ? '' : `, until ${timeOfDay(started + spec.deadlineMs)}`;
+	return `${state.settings.self}: ${state.execution?.progress ?? 'restarting'}${until}`;
 }
 
 function localState(open: OpenRollout, runs: boolean): RolloutState {

@@ -12,6 +12,7 @@ import { isMajority } from './lease.js';
 import { localViewOf } from './local-view.js';
 import { heldLease, isDriven, openOf, type Turn } from './turn.js';
 import type { NodeRecord, RolloutId, RolloutSpec, RolloutState, RolloutView, Snapshot } from './types.js';
+import { costOf, timeOfDay } from './text.js';
 
 type ViewNode = RolloutView['nodes'][number];
 
@@ -125,7 +126,7 @@ function viewNode(state: CoreState, lease: Lease, open: OpenRollout, target: Tar
 		after: record ? afterOf(open.spec, record) : (seen?.after ?? null),
 		started_at: times?.started ?? null,
 		back_at: target.state === 'back' ? (times?.back ?? null) : null,
-		reason: target.overdue ? 'not back within the deadline' : target.reason,
+		reason: target.overdue ? 'not back within the deadline' : (target.reason ?? costOf(record)),
 	};
 }
 
@@ -173,9 +174,7 @@ function stepText(turn: Turn, lease: Lease, target: TargetStatus): string {
 	return deadline ? `${target.node}: ${what}, until ${clock(turn, deadline.at)}` : `${target.node}: ${what}`;
 }
 
-/** Time of day, UTC, of an instant on the own monotonic clock. */
+/** Time of day of an instant on the own monotonic clock. */
 function clock(turn: Turn, at: number): string {
-	const seconds = Math.floor((turn.wall + (at - turn.now)) / 1000) % 86_400;
-	const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
-	return `${two(seconds / 3600)}:${two((seconds / 60) % 60)}:${two(seconds % 60)}Z`;
+	return timeOfDay(turn.wall + (at - turn.now));
 }

@@ -178,14 +178,8 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			openLink: this.openLink,
 			changed: () => this.changed(),
 		});
-		supervisor.on('crashed', (event) => {
-			this.log.warn({ event: 'worker_crashed', ...event });
-			this.emit('crashed', event);
-		});
-		supervisor.on('restarted', (event) => {
-			this.log.info({ event: 'worker_restarted', ...event });
-			this.emit('restarted', event);
-		});
+		supervisor.on('crashed', (event) => this.emit('crashed', event));
+		supervisor.on('restarted', (event) => this.emit('restarted', event));
 		this.supervisors.set(app.name, supervisor);
 		return supervisor;
 	}
