@@ -31,7 +31,7 @@ for (const { name, delay, handOver } of [
 ]) {
 	test(`replacing every worker, new before old, loses no request: ${name}`, async () => {
 		const port = await freePort();
-		const env = { PORT: String(port), DELAY_MS: delay, KEEP_ALIVE_MS: '1000' };
+		const env = { PORT: String(port), DELAY_MS: delay, KEEP_ALIVE_MS: '3000' };
 		let set = await startSet(env);
 		const load = startLoad({ urls: `http://127.0.0.1:${port}/`, ratePerSecond: 200 });
 		await load.answered(200);
