@@ -28,6 +28,7 @@ make_image() {
   rm -rf "$image"; mkdir -p "$image"
   local mirror
   mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -1)
+  [ -n "$mirror" ] || mirror=$(awk '$1 == "deb" { print $2; exit }' /etc/apt/sources.list 2>/dev/null)
   debootstrap --variant=minbase --include="$packages" bookworm "$image" "${mirror:?no Debian mirror is named in /etc/apt}" >&2
   # Nothing that runs by the clock, no logins, no waiting at the end.
   local unit
