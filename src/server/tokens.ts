@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { jwtVerify, SignJWT } from 'jose';
 import { RollcallError } from '../errors.js';
 import type { Tokens } from '../operations/types.js';
 import { readSecretFile, writeSecretFile } from './secret-file.js';
@@ -13,6 +12,8 @@ const keyBytes = 32;
 /** A header holds at most 16 KiB; a token of ours is far below this. */
 const tokenLengthMax = 4096;
 const issuer = 'rollcall';
+/** Loaded when the first token comes: few daemons see one, and every start would wait for it. */
+const loadJose = () => import('jose');
 
 /** JSON Web Tokens under a key that only this node has, in `<state_dir>/token.key`. */
 export class TokenIssuer implements Tokens {
@@ -54,6 +55,7 @@ export class TokenIssuer implements Tokens {
 	/** Whose token it is; null if it is none of ours, has expired, or its user was dropped, deactivated or has a new password. */
 	async verify(token: string): Promise<{ kind: TokenKind; user: StoredUser } | null> {
 		if (token.length > tokenLengthMax) return null;
+		const { jwtVerify } = await loadJose();
 		try {
 			const { payload } = await jwtVerify(token, this.#key, {
 				algorithms: ['HS256'],
@@ -73,6 +75,7 @@ export class TokenIssuer implements Tokens {
 	async #issue(username: string, kind: TokenKind): Promise<string> {
 		const user = this.#users.find(username);
 		if (!user?.active) throw new RollcallError('unauthenticated', 'Login failed');
+		const { SignJWT } = await loadJose();
 		const now = Math.floor(this.#now() / 1000);
 		return new SignJWT({ kind, generation: user.generation })
 			.setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
