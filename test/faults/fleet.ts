@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LockHolder } from '../../src/lock.js';
 import type { RolloutView } from '../../src/rollout/types.js';
-import { isAlive } from '../../src/system/process.js';
+import { isAlive, readProcessStat } from '../../src/system/process.js';
 import { install, TestAuthority } from '../support/authority.js';
 import { Networks } from '../support/netns.js';
 import { makeFleet, type RealFleet, type RealNode, waitFor } from '../support/nodes.js';
@@ -169,9 +169,13 @@ async function isSettled(node: RealNode): Promise<boolean> {
 	if (status.json.nodes.some((one) => one.link === 'down' || one.ready !== true)) return false;
 	const rows = await node.workers();
 	if (rows.length !== 2 || rows.some((row) => row.state !== 'serving' || !row.healthy)) return false;
+	// Workers that outlived their host serve on for a while, and are replaced as soon as its loss is noticed.
+	if (rows.some(({ pid }) => pid === null || isOrphan(pid))) return false;
 	const { json } = await node.call<RolloutView[]>('list_rollouts', {});
 	return json.every(({ state }) => state === 'completed' || state === 'aborted');
 }
+
+const isOrphan = (pid: number): boolean => (readProcessStat(pid)?.parentPid ?? 1) === 1;
 
 const clockFile = (node: RealNode): string => join(node.folder, 'clock');
 
