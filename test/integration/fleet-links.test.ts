@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import type { Links } from '../../src/fleet/links.js';
 import { messageBytesMax } from '../../src/fleet/websocket.js';
 import { makeLinks, testClusters, until } from '../support/links.js';
+import { waitFor } from '../support/nodes.js';
 
 describe('links between nodes', () => {
 	const opened: Links[] = [];
@@ -70,7 +71,7 @@ describe('links between nodes', () => {
 			Array.from({ length: 100 }, (_, n) => `alpha ${n}`),
 		);
 		assert.equal(of(all, 'alpha').send('nobody', 'x'), false);
-		while (of(all, 'beta').status()[0]?.rttMs === null) await new Promise((resolve) => setTimeout(resolve, 10));
+		await waitFor('a round trip to be measured', () => of(all, 'beta').status()[0]?.rttMs !== null);
 		assert.ok((of(all, 'alpha').status()[0]?.rttMs ?? 0) > 0);
 	});
 
@@ -113,8 +114,7 @@ describe('links between nodes', () => {
 		const alpha = track(makeLinks('alpha', alphaCluster));
 		const beta = track(makeLinks('beta', { ...betaCluster, secret: Buffer.from('some other secret') }));
 		await Promise.all([alpha.start(), beta.start()]);
-		while (!alpha.status()[0]?.reason?.includes('shared secret'))
-			await new Promise((resolve) => setTimeout(resolve, 10));
+		await waitFor('the secret to be refused', () => alpha.status()[0]?.reason?.includes('shared secret') === true);
 		assert.deepEqual([alpha.live(), beta.live()], [[], []]);
 	});
 
@@ -134,7 +134,7 @@ describe('links between nodes', () => {
 			[beta, 'gamma', /beta is not among cluster.peers of gamma/],
 		];
 		for (const [links, node, pattern] of words)
-			while (!pattern.test(reason(links, node))) await new Promise((resolve) => setTimeout(resolve, 10));
+			await waitFor(`${node} to be refused`, () => pattern.test(reason(links, node)));
 		assert.equal(alpha.live().length + beta.live().length + gamma.live().length, 0);
 	});
 
