@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
+import { plainSocketKeys } from './plain-places.js';
 
 /** What a command has to know of a configuration to find the daemon and its processes. */
 export interface Places {
@@ -36,21 +37,9 @@ export async function readPlaces(file: string | null, env: NodeJS.ProcessEnv): P
 /** The admin socket alone, for the commands that only ask something. */
 export async function readSocketPath(file: string | null, env: NodeJS.ProcessEnv): Promise<string> {
 	const text = readText(file);
-	return socketPathOf(pathReader(file, plainDocument(text) ?? (await parseDocument(file, text)), env));
-}
-
-/**
- * Loading the YAML library takes longer than asking the daemon. A file whose only line about the socket is a plain
- * `runtime_dir: /path`, as it mostly is, is understood without; null if this one is not so.
- */
-function plainDocument(text: string): unknown {
 	// JSON is YAML too, and read by Node itself.
-	if (text.startsWith('{')) return parseJson(text);
-	const lines = text.split(/\r?\n/).map((line) => line.replace(/(^|\s)#.*$/, '').trimEnd());
-	const concerned = lines.filter((line) => /runtime_dir|socket|\\/.test(line));
-	if (concerned.length === 0) return {};
-	const path = concerned.length === 1 ? /^runtime_dir: ([\w./-]+)$/.exec(concerned[0] ?? '')?.[1] : undefined;
-	return path === undefined ? null : { runtime_dir: path };
+	const plain = text.startsWith('{') ? parseJson(text) : plainSocketKeys(text);
+	return socketPathOf(pathReader(file, plain ?? (await parseDocument(file, text)), env));
 }
 
 function parseJson(text: string): unknown {

@@ -7,7 +7,7 @@ import { parseFields } from '../../src/cli/fields.js';
 import { mainHelp } from '../../src/cli/help.js';
 import { unitIn } from '../../src/cli/instance.js';
 import { operationNames } from '../../src/cli/operations.js';
-import { parseSpan, readPlaces, readSocketPath } from '../../src/cli/places.js';
+import { parseSpan, readPlaces } from '../../src/cli/places.js';
 import { buildProgram } from '../../src/cli/program.js';
 import { resultShapes } from '../../src/cli/shapes.js';
 import { clean, cleanLines, fit, table, toJson } from '../../src/cli/terminal.js';
@@ -134,19 +134,6 @@ test('places come from the file, variables win, relative ones are of its folder,
 		});
 		const { socketPath } = await readPlaces(file, { ROLLCALL_OPERATIONS_API__SOCKET__PATH: '/x.sock' });
 		assert.equal(socketPath, '/x.sock');
-		// The short way to the socket and the long one must come to the same.
-		for (const text of [
-			'# runtime_dir: /no\nruntime_dir: run   # admin.sock\n',
-			'runtime_dir: "/quoted"\n',
-			'{runtime_dir: /flow}\n',
-			'"runtime_\\x64ir": /escaped\n',
-			'runtime_dir: /a\noperations_api:\n  socket:\n    path: /b.sock\n',
-			'state_dir: /s\n',
-			'cwd:\n  runtime_dir: /nested\n',
-		]) {
-			writeFileSync(file, text);
-			assert.equal(await readSocketPath(file, {}), (await readPlaces(file, {})).socketPath, text);
-		}
 	} finally {
 		rmSync(folder, { recursive: true });
 	}
