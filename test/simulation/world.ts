@@ -1,14 +1,15 @@
 /** One run: a plan's fleet in virtual time, its faults, its operators, and at the end a mended world that has to settle. */
 import type { CoreRequest, OperatorWord, Rule } from '../../src/rollout/protocol.js';
-import { isDriven } from '../../src/rollout/turn.js';
-import { getRollout } from '../../src/rollout/core.js';
 import { FakeNetwork } from '../support/fake-network.js';
 import { Random } from '../support/random.js';
 import { type FakeConfig, SimNode } from '../support/sim-node.js';
 import { VirtualTime } from '../support/virtual-time.js';
-import { Oracle, Violation } from './oracle.js';
+import { Violation } from './evidence.js';
+import { Oracle } from './oracle.js';
 import { MajorityWatch } from './majority-watch.js';
 import type { Action, Plan } from './plan.js';
+import { unsettled } from './settled.js';
+import { otherMembers, strike, strikeLinks } from './strike.js';
 
 export interface Outcome {
 	seed: number;
@@ -131,7 +132,7 @@ class World {
 
 	run(): Outcome {
 		for (const node of this.nodes.values()) {
-			this.oracle.mustMeet(node.name, this.#others(node));
+			this.oracle.mustMeet(node.name, otherMembers(node));
 			node.start();
 		}
 		for (const action of this.plan.actions) this.time.after(action.at, () => this.#act(action));
@@ -141,14 +142,14 @@ class World {
 
 	#runUntil(until: number): Violation | null {
 		while (this.time.advance(until)) {
-			const violation = this.oracle.violations[0];
+			const violation = this.oracle.violation;
 			if (violation) return violation;
 			if (this.time.now < this.#nextWatch) continue;
 			this.#nextWatch = this.time.now + 400;
 			const leaderless = this.#calm && this.watch.leaderless();
 			if (leaderless) return new Violation('I11', leaderless);
 		}
-		return this.oracle.violations[0] ?? null;
+		return this.oracle.violation;
 	}
 
 	/** Everything is mended; whatever is open has to end, or halt with a reason. */
@@ -158,9 +159,9 @@ class World {
 		while (this.time.now < until) {
 			const violation = this.#runUntil(this.time.now + 500) ?? this.#unanswered();
 			if (violation) return violation;
-			if (this.#unsettled() === null) return null;
+			if (unsettled(this.nodes.values()) === null) return null;
 		}
-		const left = this.#unsettled();
+		const left = unsettled(this.nodes.values());
 		return left === null ? null : new Violation('I11', left);
 	}
 
@@ -180,62 +181,9 @@ class World {
 		}
 	}
 
-	/** What is not as it should be in the end; null: all is well. */
-	#unsettled(): string | null {
-		const alive = [...this.nodes.values()].filter((node) => node.alive);
-		if (this.#isSplit(alive)) return null;
-		const members = alive[0]?.applied.members ?? [];
-		const voters = alive.filter(
-			(node) =>
-				node.core?.durable.voting &&
-				node.settings.core.protocol.min === 1 &&
-				alive.every((other) => other.applied.members.some((member) => member.name === node.name)),
-		);
-		if (voters.length * 2 <= members.length || !this.#canChange(voters)) return null;
-		const ended = new Set(voters.flatMap((node) => node.disk.durable.ended.map((one) => one.rollout)));
-		for (const node of voters) {
-			const left = this.#unsettledOn(node, ended);
-			if (left !== null) return left;
-		}
-		return null;
-	}
-
-	/** A change of members needs a majority of those that stay as well. */
-	#canChange(voters: readonly SimNode[]): boolean {
-		const names = new Set(voters.map((node) => node.name));
-		const changes = voters.flatMap((node) => node.disk.durable.open).filter((one) => one.spec.membersNext);
-		return changes.every(({ spec }) => {
-			const staying = spec.members.filter(({ name }) => spec.membersNext?.some((one) => one.name === name));
-			return staying.filter(({ name }) => names.has(name)).length * 2 > staying.length;
-		});
-	}
-
-	/** A change of members that was aborted half-way leaves nodes that cannot talk; only another change mends that. */
-	#isSplit(alive: readonly SimNode[]): boolean {
-		const hashes = new Set(alive.map((node) => node.applied.memberHash));
-		const changing = alive.some((node) => node.disk.durable.open.some((one) => one.spec.memberHashNext !== null));
-		return hashes.size > 1 && !changing;
-	}
-
-	#unsettledOn(node: SimNode, ended: ReadonlySet<string>): string | null {
-		const { core } = node;
-		if (!core) return null;
-		const behind = core.durable.open.find((one) => ended.has(one.spec.id));
-		if (behind) return `${behind.spec.id} is open on ${node.name} and has ended elsewhere`;
-		if (core.start) return `${node.name} still owes an answer to a request`;
-		for (const open of core.durable.open) {
-			const view = getRollout(core, open.spec.id, { now: node.now(), wall: 0 });
-			if (open.flags.paused && open.flags.halted === null && !open.flags.aborting) continue;
-			if (view?.state === 'halted' && view.reason && !open.flags.aborting) continue;
-			if (!isDriven(open.spec) && view?.state === 'planned' && core.durable.open.some(isPausedReplicated)) continue;
-			return `${open.spec.id} is ${view?.state} on ${node.name}, waiting for ${view?.waiting_for}`;
-		}
-		return null;
-	}
-
 	#unanswered(): Violation | null {
 		for (const [token, asked] of this.#asked) {
-			if (this.oracle.answers.has(token) || asked.node.process !== asked.process || !asked.node.alive) {
+			if (this.oracle.evidence.answers.has(token) || asked.node.process !== asked.process || !asked.node.alive) {
 				this.#asked.delete(token);
 				continue;
 			}
@@ -264,11 +212,11 @@ class World {
 			case 'isolate':
 			case 'deafen':
 			case 'reset':
-				this.#cutLinks(action);
+				strikeLinks(this, action);
 				return;
 			default: {
 				const node = this.nodes.get(action.node);
-				if (node) this.#fault(node, action);
+				if (node) strike(this, node, action);
 			}
 		}
 	}
@@ -317,133 +265,14 @@ class World {
 		if (fault && faulty) faulty.fileFault = 'cluster.peers: not a list';
 		for (const name of this.plan.newcomers) {
 			const node = this.#make(name, config);
-			this.oracle.mustMeet(name, this.#others(node));
+			this.oracle.mustMeet(name, otherMembers(node));
 			node.start();
 		}
 	}
 
-	#others(node: SimNode): string[] {
-		return node.applied.members.map((member) => member.name).filter((name) => name !== node.name);
-	}
-
-	#cutLinks(action: Extract<Action, { kind: 'cut' | 'isolate' | 'deafen' | 'reset' }>): void {
-		switch (action.kind) {
-			case 'reset':
-				this.network.reset(action.from, action.to);
-				return;
-			case 'cut': {
-				const ways: [string, string][] = [[action.from, action.to]];
-				if (action.both) ways.push([action.to, action.from]);
-				this.#cutFor(ways, action.ms);
-				return;
-			}
-			case 'deafen':
-				this.#cutFor(
-					this.#namesBut(action.node).map((name) => [name, action.node]),
-					action.ms,
-				);
-				return;
-			case 'isolate': {
-				const others = this.#namesBut(action.node);
-				const ways = others.flatMap((name): [string, string][] => [
-					[name, action.node],
-					[action.node, name],
-				]);
-				this.#cutFor(ways, action.ms);
-				return;
-			}
-		}
-	}
-
-	#namesBut(node: string): string[] {
-		return [...this.nodes.keys()].filter((name) => name !== node);
-	}
-
-	#cutFor(ways: readonly [string, string][], ms: number): void {
-		for (const [from, to] of ways) this.network.cut(from, to);
-		this.time.after(ms, () => {
-			for (const [from, to] of ways) this.network.heal(from, to);
-		});
-	}
-
-	#fault(
-		node: SimNode,
-		action: Exclude<Action, { kind: 'ask' | 'cut' | 'isolate' | 'deafen' | 'reset' | 'file' }>,
-	): void {
-		switch (action.kind) {
-			case 'kill':
-				this.#kill(node, action.backAfter, action.cold);
-				return;
-			case 'freeze':
-				node.pause();
-				this.time.after(action.ms, () => node.unpause());
-				return;
-			case 'disk-full':
-				node.disk.full = true;
-				this.time.after(action.ms, () => {
-					node.disk.full = false;
-				});
-				return;
-			case 'lose-state':
-				node.kill();
-				node.disk.lose();
-				this.oracle.forget(node);
-				this.oracle.mustMeet(node.name, this.#others(node));
-				this.time.after(500, () => node.start());
-				return;
-			case 'back-up':
-				node.disk.backUp();
-				return;
-			case 'put-back':
-				this.#putBack(node);
-				return;
-			case 'unhealthy':
-				node.executor.setHealth(false);
-				if (action.ms !== null) this.time.after(action.ms, () => node.executor.setHealth(true));
-				return;
-			case 'flap':
-				for (let i = 0; i < 2 * action.times; i += 1)
-					this.time.after(i * action.ms, () => node.executor.setHealth(i % 2 === 1));
-				return;
-			case 'availability':
-				node.availability = 'Unavailable';
-				node.readinessChanged();
-				this.time.after(action.ms, () => {
-					node.availability = null;
-					node.readinessChanged();
-				});
-				return;
-			case 'fate':
-				node.executor.fates = [...action.fates];
-				node.executor.stepMs = action.stepMs;
-				return;
-			case 'clock-jump':
-				node.wallOffset += action.ms;
-				return;
-			default:
-				return;
-		}
-	}
-
-	/** `cold`: the workers are lost, too, as with a whole host; the next start brings new ones. */
-	#kill(node: SimNode, backAfter: number | null, cold: boolean): void {
-		node.kill();
-		if (cold) node.executor.hostDied();
-		if (backAfter === null) node.neverBack = true;
-		else this.time.after(backAfter, () => node.start());
-	}
-
-	#putBack(node: SimNode): void {
-		const wasOut = this.oracle.out.has(node.name);
-		node.kill();
-		if (node.disk.putBack()) this.oracle.forget(node);
-		if (wasOut) this.oracle.out.delete(node.name);
-		this.time.after(500, () => node.start());
-	}
-
 	#outcome(violation: Violation | null): Outcome {
 		let [completed, halted, aborted] = [0, 0, 0];
-		for (const id of this.oracle.rollouts.keys()) {
+		for (const id of this.oracle.evidence.rollouts.keys()) {
 			const states = [...this.nodes.values()].map((node) => {
 				const ended = node.disk.durable.ended.find((one) => one.rollout === id);
 				if (ended) return ended.view.state;
@@ -453,7 +282,7 @@ class World {
 			else if (states.includes('aborted')) aborted += 1;
 			else if (states.includes('halted')) halted += 1;
 		}
-		const answers = [...this.oracle.answers.values()];
+		const answers = [...this.oracle.evidence.answers.values()];
 		return {
 			seed: this.plan.seed,
 			violation: violation && { invariant: violation.invariant, message: violation.message, at: this.time.now },
@@ -469,9 +298,6 @@ class World {
 		};
 	}
 }
-
-const isPausedReplicated = (open: { spec: { replicated: boolean }; flags: { paused: boolean } }): boolean =>
-	open.spec.replicated && open.flags.paused;
 
 function configOf(members: readonly string[], configHash: string): FakeConfig {
 	const sorted = [...members].sort();

@@ -1,0 +1,127 @@
+/**
+ * What was seen from outside: what is on the disks, what messages were delivered, what the executors really did.
+ * The invariants are judged by it; see oracle.ts for how it is gathered.
+ */
+import { compareVersions } from '../../src/rollout/epoch.js';
+import type { FlagsVersion, Report, RolloutFlags } from '../../src/rollout/protocol.js';
+import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
+import type { Truth } from '../support/fake-executor.js';
+import type { SimNode } from '../support/sim-node.js';
+
+export class Violation extends Error {
+	constructor(
+		readonly invariant: string,
+		message: string,
+	) {
+		super(`${invariant}: ${message}`);
+	}
+}
+
+/** What the oracle has seen one coordinator receive under one epoch. */
+export interface Witnessed {
+	epoch: Epoch;
+	/** When each heartbeat was sent, on the coordinator's clock; 0 is the prepare. */
+	sent: Map<number, number>;
+	reports: Map<string, { at: number; report: Report }>;
+	/** Grants that no report has answered for. */
+	grants: Map<string, { rollout: string; attempt: number; version: FlagsVersion; at: number }>;
+}
+
+export interface Out {
+	rollout: string;
+	attempt: number;
+}
+
+export interface Known {
+	spec: RolloutSpec;
+	/** A 200 was answered. */
+	accepted: boolean;
+	begun: boolean;
+	skipped: Set<string>;
+	ended: boolean;
+	/** Every version of the flags that was stored anywhere, and the newest that a majority is known to have. */
+	history: { version: FlagsVersion; flags: RolloutFlags }[];
+	confirmed: FlagsVersion | null;
+}
+
+export class Evidence {
+	readonly out = new Map<string, Out>();
+	readonly rollouts = new Map<string, Known>();
+	readonly violations: Violation[] = [];
+	/** Requests and words that were answered, by token. */
+	readonly answers = new Map<string, { ok: boolean; view: RolloutView | null; message: string }>();
+	readonly witnessed = new Map<string, Witnessed>();
+	/** Steps begun, as `node rollout attempt`, and nodes whose record said back. */
+	readonly begun = new Set<string>();
+	readonly back = new Set<string>();
+	readonly truth = new Map<string, Truth>();
+	/** Nodes whose disk was lost or put back: it no longer shows what they stored. */
+	readonly forgetful = new Set<string>();
+	readonly unmet = new Map<string, Set<string>>();
+	readonly counted = new Map<string, { boot: number; sequence: number; report: Report }>();
+
+	constructor(
+		readonly nodes: Map<string, SimNode>,
+		readonly leaseMs: number,
+	) {}
+
+	fail(invariant: string, message: string): void {
+		this.violations.push(new Violation(invariant, message));
+	}
+
+	/** Whether some version that may still count says that it halted. */
+	everHalted(known: Known): boolean {
+		const { confirmed } = known;
+		return known.history.some(
+			({ version, flags }) => flags.halted !== null && (!confirmed || compareVersions(version, confirmed) >= 0),
+		);
+	}
+
+	isHeard(node: SimNode, seen: Witnessed, name: string): boolean {
+		if (name === node.name) return true;
+		const heard = seen.reports.get(name);
+		// By the links that it was told of: what came in during a sync is not known to it yet.
+		return (
+			heard !== undefined && node.core?.links[name] !== undefined && node.eventNow - heard.at <= this.leaseMs / 3 + 0.01
+		);
+	}
+
+	isDown(node: SimNode, seen: Witnessed, name: string): boolean {
+		const readiness = name === node.name ? node.core?.readiness : seen.reports.get(name)?.report.readiness;
+		if (!readiness) return true;
+		return (
+			readiness.availability === 'Unavailable' ||
+			readiness.draining ||
+			readiness.apps.some((app) => app.healthy < app.wanted)
+		);
+	}
+
+	confirm(known: Known, version: FlagsVersion): void {
+		if (!known.confirmed || compareVersions(version, known.confirmed) > 0) known.confirmed = version;
+	}
+
+	holds(name: string, rollout: string, version: FlagsVersion): boolean {
+		const durable = this.nodes.get(name)?.disk.durable;
+		if (this.forgetful.has(name)) return true;
+		if (durable?.ended.some((one) => one.rollout === rollout)) return true;
+		const open = durable?.open.find((one) => one.spec.id === rollout);
+		return open !== undefined && compareVersions(open.flags.version, version) >= 0;
+	}
+
+	isHalted(rollout: string): boolean {
+		for (const node of this.nodes.values()) {
+			const open = node.disk.durable.open.find((one) => one.spec.id === rollout);
+			if (open?.flags.halted != null) return true;
+		}
+		return false;
+	}
+}
+
+/** Its last step has not brought it back. */
+export function isOutOnDisk(node: SimNode): boolean {
+	const { records } = node.disk.durable;
+	const last = records.reduce<NodeRecord | null>((a, b) => (a && a.begun > b.begun ? a : b), null);
+	return records.some((one) => one.state === 'restarting') || last?.state === 'failed';
+}
+
+export const textOf = (epoch: Epoch): string => `${epoch.counter}@${epoch.node}`;

@@ -1,0 +1,131 @@
+/** Judges what a coordinator grants and what a node begins: I1 to I4, I6, I7, the order, and that it was stored first. */
+import { compareEpochs } from '../../src/rollout/epoch.js';
+import type { FlagsVersion } from '../../src/rollout/protocol.js';
+import type { RolloutSpec } from '../../src/rollout/types.js';
+import type { SimNode } from '../support/sim-node.js';
+import { type Evidence, isOutOnDisk, type Known, textOf, type Witnessed } from './evidence.js';
+
+export function judgeGrant(evidence: Evidence, node: SimNode, rollout: string, target: string, attempt: number): void {
+	const known = evidence.rollouts.get(rollout);
+	const seen = evidence.witnessed.get(node.name);
+	const flags = node.core?.durable.open.find((one) => one.spec.id === rollout)?.flags;
+	if (!known || !seen || !flags) {
+		evidence.fail('I10', `${node.name} grants in ${rollout}, which nobody stored`);
+		return;
+	}
+	if (known.spec.service !== 'clustering_config') checkBudget(evidence, node, seen, known, target);
+	if (known.spec.service !== 'clustering_config') checkBackReady(evidence, node, seen, known);
+	checkFailures(evidence, node, seen, known, flags.attempt);
+	if (known.spec.type === 'restart' && target === node.name)
+		evidence.fail('hand-over', `${node.name} restarts itself while it holds the lease`);
+	checkOrder(evidence, node, seen, known, target, flags.attempt);
+	checkStored(evidence, rollout, flags.version);
+	evidence.confirm(known, flags.version);
+	seen.grants.set(target, { rollout, attempt, version: flags.version, at: node.eventNow });
+}
+
+/** I2: who is down, not heard, or out, with the target. */
+function checkBudget(evidence: Evidence, node: SimNode, seen: Witnessed, known: Known, target: string): void {
+	const used: string[] = [];
+	const outs: string[] = [];
+	for (const { name } of known.spec.members) {
+		if (known.skipped.has(name)) continue;
+		const own = name === node.name;
+		const restarting = own ? isOutOnDisk(node) : (seen.reports.get(name)?.report.out.length ?? 0) > 0;
+		const isOut = seen.grants.has(name) || restarting || evidence.out.has(name);
+		if (isOut) outs.push(name);
+		if (isOut || !evidence.isHeard(node, seen, name) || evidence.isDown(node, seen, name)) used.push(name);
+	}
+	const { maxUnavailable, id } = known.spec;
+	if (!evidence.isHeard(node, seen, target))
+		evidence.fail('I2', `${node.name} grants ${target}, which it does not hear, in ${id}`);
+	if (used.includes(target)) {
+		if (new Set([...outs, target]).size > maxUnavailable)
+			evidence.fail('I2', `${node.name} grants ${target} in ${id} while ${outs.join(', ')} are out`);
+	} else if (used.length + 1 > maxUnavailable)
+		evidence.fail('I2', `${node.name} grants ${target} in ${id} although ${used.join(', ')} use the budget up`);
+}
+
+/** I6 */
+function checkBackReady(evidence: Evidence, node: SimNode, seen: Witnessed, known: Known): void {
+	for (const { name } of known.spec.members) {
+		if (known.skipped.has(name)) continue;
+		const records = name === node.name ? node.disk.durable.records : seen.reports.get(name)?.report.records;
+		if (records?.find((one) => one.rollout === known.spec.id)?.state !== 'back') continue;
+		if (evidence.isDown(node, seen, name) || !evidence.isHeard(node, seen, name))
+			evidence.fail('I6', `${node.name} goes on in ${known.spec.id} although ${name} is back and not ready`);
+	}
+}
+
+/** I7 */
+function checkFailures(evidence: Evidence, node: SimNode, seen: Witnessed, known: Known, attempt: number): void {
+	if (known.spec.onFailure === 'continue') return;
+	for (const { name } of known.spec.members) {
+		if (known.skipped.has(name)) continue;
+		const records = name === node.name ? node.disk.durable.records : seen.reports.get(name)?.report.records;
+		const record = records?.find((one) => one.rollout === known.spec.id);
+		if (record && (record.state === 'failed' || record.state === 'refused') && record.attempt >= attempt)
+			evidence.fail('I7', `${node.name} goes on in ${known.spec.id} although ${name} ${record.state}`);
+	}
+	for (const [name, grant] of seen.grants) {
+		if (grant.rollout !== known.spec.id || known.skipped.has(name) || grant.attempt < attempt) continue;
+		if (node.eventNow - grant.at > known.spec.deadlineMs + 1)
+			evidence.fail('I7', `${node.name} goes on in ${known.spec.id} although ${name} is over its deadline`);
+	}
+}
+
+/** The coordinator goes last, unless it is counted as down itself. */
+function checkOrder(
+	evidence: Evidence,
+	node: SimNode,
+	seen: Witnessed,
+	known: Known,
+	target: string,
+	attempt: number,
+): void {
+	if (target !== node.name || evidence.isDown(node, seen, target) || evidence.out.has(target)) return;
+	if (isOutOnDisk(node)) return;
+	for (const { name } of known.spec.members) {
+		if (name === target || known.skipped.has(name)) continue;
+		const records = seen.reports.get(name)?.report.records ?? evidence.nodes.get(name)?.disk.durable.records;
+		const record = records?.find((one) => one.rollout === known.spec.id);
+		const settled = record && record.state !== 'restarting' && (record.state === 'back' || record.attempt >= attempt);
+		const overdue = seen.grants.has(name) || record?.state === 'restarting';
+		if (!settled && !overdue) evidence.fail('order', `coordinator ${target} goes before ${name} in ${known.spec.id}`);
+	}
+}
+
+/** What a successor has to find: the rollout is on the disks of a majority before any of its steps. */
+function checkStored(evidence: Evidence, rollout: string, version: FlagsVersion): void {
+	const known = evidence.rollouts.get(rollout);
+	const members = known?.spec.members ?? [];
+	const holders = members.filter(({ name }) => evidence.holds(name, rollout, version));
+	if (holders.length * 2 <= members.length)
+		evidence.fail('I10', `a step of ${rollout} is granted while ${holders.length} of ${members.length} have stored it`);
+}
+
+export function judgeStepBegun(evidence: Evidence, node: SimNode, spec: RolloutSpec, attempt: number): void {
+	const key = `${node.name} ${spec.id}`;
+	const times = `${key} ${attempt}`;
+	if (evidence.begun.has(times)) evidence.fail('I3', `${node.name} begins attempt ${attempt} of ${spec.id} twice`);
+	if (evidence.back.has(key)) evidence.fail('I3', `${node.name} begins again in ${spec.id} after it was back`);
+	evidence.begun.add(times);
+	const record = node.core?.durable.records.find((one) => one.rollout === spec.id);
+	const onDisk = node.disk.durable.records.find((one) => one.rollout === spec.id);
+	if (onDisk?.state !== 'restarting' || onDisk.attempt !== attempt)
+		evidence.fail('I3', `${node.name} begins in ${spec.id} without restarting on disk`);
+	if (record?.epoch && compareEpochs(record.epoch, node.disk.durable.promised) < 0)
+		evidence.fail('I4', `${node.name} obeys ${textOf(record.epoch)} below its promise`);
+	const known = evidence.rollouts.get(spec.id);
+	if (!known || spec.service === 'clustering_config') return;
+	known.begun = true;
+	const running = [...evidence.rollouts.values()].filter(
+		(one) => one.spec.id !== spec.id && one.accepted && !one.ended && !evidence.isHalted(one.spec.id),
+	);
+	for (const other of running)
+		evidence.fail('conflict', `${spec.id} runs beside ${other.spec.id}, which has neither ended nor halted`);
+	evidence.out.set(node.name, { rollout: spec.id, attempt });
+	const outs = [...evidence.out.keys()].filter((name) => !known.skipped.has(name));
+	if (outs.length > spec.maxUnavailable)
+		evidence.fail('I1', `${outs.join(', ')} are out at once; max_unavailable of ${spec.id} is ${spec.maxUnavailable}`);
+}

@@ -1,0 +1,70 @@
+/** Judges answers and leases: I9, I10, and that an operator's word is answered once a majority has stored it. */
+import { compareEpochs, compareVersions } from '../../src/rollout/epoch.js';
+import type { PeerMessage, RolloutFlags } from '../../src/rollout/protocol.js';
+import type { RolloutView } from '../../src/rollout/types.js';
+import type { SimNode } from '../support/sim-node.js';
+import { type Evidence, textOf } from './evidence.js';
+
+/** An operator's word and an answered request are on the disks of a majority. */
+export function judgeAnswer(evidence: Evidence, node: SimNode, view: RolloutView | null): void {
+	const known = view && evidence.rollouts.get(view.id);
+	const version = node.core?.durable.open.find((one) => one.spec.id === view?.id)?.flags.version;
+	if (!known || !version || known.spec.members.length < 2) return;
+	if (node.core?.lease?.kind !== 'held' || node.core.lease.rollout !== known.spec.id) return;
+	const holders = known.spec.members.filter(({ name }) => evidence.holds(name, known.spec.id, version));
+	evidence.confirm(known, version);
+	if (holders.length * 2 <= known.spec.members.length)
+		evidence.fail('answer', `an operator's word on ${known.spec.id} is answered before a majority has stored it`);
+}
+
+/** I10: whoever holds the lease knows every rollout that has not ended, as a majority last stored it. */
+export function judgeLease(evidence: Evidence, node: SimNode): void {
+	const { core } = node;
+	if (core?.lease?.kind !== 'held') return;
+	const { epoch } = core.lease;
+	for (const [id, known] of evidence.rollouts) {
+		if (!known.begun || known.ended || !known.spec.members.some((one) => one.name === node.name)) continue;
+		const open = core.durable.open.find((one) => one.spec.id === id);
+		if (!open && !core.durable.ended.some((one) => one.rollout === id))
+			evidence.fail('I10', `${node.name} holds the lease and does not know ${id}`);
+		const { confirmed } = known;
+		// One that was deposed without knowing it yet cannot know what was said since.
+		if (confirmed?.epoch && compareEpochs(confirmed.epoch, epoch) > 0) continue;
+		if (!open || !confirmed || compareVersions(open.flags.version, { epoch, n: 0 }) !== 0) continue;
+		const could = known.history.filter((one) => compareVersions(one.version, confirmed) >= 0);
+		if (!could.some((one) => saysTheSame(one.flags, open.flags)))
+			evidence.fail('I10', `${node.name} holds the lease and does not know what was last said about ${id}`);
+	}
+}
+
+/** I9: what the coordinator counts is of its own epoch and newer than what it counted before. */
+export function judgeReport(
+	evidence: Evidence,
+	node: SimNode,
+	from: string,
+	message: Extract<PeerMessage, { kind: 'report' | 'promise' }>,
+): void {
+	const lease = node.core?.lease;
+	if (lease?.kind !== 'held' || lease.hears[from]?.report !== message.report) return;
+	const key = `${node.name} ${from} ${textOf(lease.epoch)}`;
+	if (compareEpochs(message.epoch, lease.epoch) !== 0)
+		evidence.fail(
+			'I9',
+			`${node.name} counts a report of ${from} of ${textOf(message.epoch)} under ${textOf(lease.epoch)}`,
+		);
+	const before = evidence.counted.get(key);
+	const { boot, sequence } = message.report;
+	const older = before && !isNewer(before, { boot, sequence });
+	if (older && before.report !== message.report) evidence.fail('I9', `${node.name} counts an old report of ${from}`);
+	evidence.counted.set(key, { boot, sequence, report: message.report });
+}
+
+const isNewer = (a: { boot: number; sequence: number }, b: { boot: number; sequence: number }): boolean =>
+	b.boot > a.boot || (b.boot === a.boot && b.sequence > a.sequence);
+
+/** All but the version, which a new holder of the lease writes anew. */
+function saysTheSame(a: RolloutFlags, b: RolloutFlags): boolean {
+	const said = ({ attempt, skipped, paused, aborting, halted }: RolloutFlags): string =>
+		JSON.stringify([attempt, skipped, paused, aborting, halted]);
+	return said(a) === said(b);
+}
