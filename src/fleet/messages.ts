@@ -88,6 +88,7 @@ const flags = z.strictObject({
 	version,
 	attempt: counter,
 	skipped: z.array(nodeName).max(membersMax),
+	left: z.array(nodeName).max(membersMax),
 	paused: z.boolean(),
 	aborting: z.strictObject({ by: user }).nullable(),
 	halted: text.nullable(),
@@ -149,6 +150,7 @@ const nackReason = z.discriminatedUnion('kind', [
 	z.strictObject({ kind: z.literal('members'), memberHash: hash }),
 	z.strictObject({ kind: z.literal('live'), coordinator: nodeName }),
 	z.strictObject({ kind: z.literal('stranger') }),
+	z.strictObject({ kind: z.literal('left'), rollout: token }),
 ]);
 
 const word = z.discriminatedUnion('kind', [

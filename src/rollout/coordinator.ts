@@ -2,7 +2,8 @@
 import { isHeard } from './budget.js';
 import { compareVersions, sameEpoch } from './epoch.js';
 import { storeEndings, toldEndings } from './follower.js';
-import { isCounted, isLive } from './lease.js';
+import { isCounted, isLive, leftOf } from './lease.js';
+import type { Left } from './members.js';
 import type { Ending, OpenRollout, PeerMessage, Report } from './protocol.js';
 import { startHeld } from './start.js';
 import type { Candidacy, CoreState, Lease } from './state.js';
@@ -43,8 +44,14 @@ export function beginToDrive(turn: Turn, lease: Lease, candidacy: Candidacy): vo
 	}
 	for (const one of told.flatMap((promise) => promise.open))
 		if (hasEnded(state, one.spec.id) && !lease.spreading.includes(one.spec.id)) lease.spreading.push(one.spec.id);
-	if (active) takeUp(turn, lease, active);
+	if (active) takeUp(turn, lease, withLeft(active, leftOf(candidacy)));
 	startHeld(turn, lease);
+}
+
+/** Who refused its promise because it has left by this rollout is written down with it: nobody may hear of it again. */
+function withLeft({ spec, flags }: OpenRollout, left: readonly Left[]): OpenRollout {
+	const own = left.filter((one) => one.rollout === spec.id).map((one) => one.node);
+	return { spec, flags: { ...flags, left: [...new Set([...flags.left, ...own])].sort() } };
 }
 
 /** Of each rollout the newest flags; the newest rollout first. */

@@ -9,21 +9,14 @@ import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './exec
 import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView, storeEndings } from './follower.js';
 import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './lease.js';
 import { advanceLocal, onLocalChecked, onLocalRequest } from './local-queue.js';
+import { leftBy } from './members.js';
 import { advanceWords, onAnswer, onForward, onOperator, wordsAfterLinkDown } from './operator.js';
-import type {
-	CheckResult,
-	CoreEffect,
-	CoreEvent,
-	CoreSettings,
-	OpenRollout,
-	PeerMessage,
-	TimerName,
-} from './protocol.js';
+import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './protocol.js';
 import { reportToCoordinator } from './report.js';
 import { localRuns, onChecked, onReplicatedRequest, onStartTimer, startTimerAt, tryStart } from './start.js';
 import { type CoreState, createState } from './state.js';
 import { greetAll, onGreeting, onLinkUp } from './stranger.js';
-import { arm, broadcast, heldLease, isDriven, openReplicated, recordOf, send, store, type Turn } from './turn.js';
+import { arm, broadcast, heldLease, isDriven, send, store, type Turn } from './turn.js';
 import type { NodeName, RolloutId, RolloutView } from './types.js';
 import { viewOf } from './view.js';
 
@@ -222,15 +215,8 @@ const leavesAfterLeases = 5;
 
 /** When a node that a change of members took out, and that has done its part, ends the rollout for itself. */
 function leavesAt(state: CoreState): number | null {
-	if (state.aloneSince === null || !leftBehind(state)) return null;
+	if (state.aloneSince === null || !leftBy(state)) return null;
 	return state.aloneSince + leavesAfterLeases * state.settings.leaseMs;
-}
-
-function leftBehind(state: CoreState): OpenRollout | undefined {
-	const { self } = state.settings;
-	return openReplicated(state).find(
-		({ spec }) => spec.membersNext?.every((one) => one.name !== self) && recordOf(state, spec.id)?.state === 'back',
-	);
 }
 
 /** Nobody is linked with it any more to tell it the end. The ending is its own: without an epoch it is told to nobody. */
@@ -238,7 +224,7 @@ function endIfLeft(turn: Turn): void {
 	const { state } = turn;
 	const at = leavesAt(state);
 	if (at === null || turn.now < at) return;
-	const open = leftBehind(state);
+	const open = leftBy(state);
 	const view = open && viewOf(state, open.spec.id, turn);
 	if (!open || !view) return;
 	const reason = `${state.settings.self} has left the fleet; ask a node that stays for the rest`;

@@ -3,7 +3,7 @@ import { budgetUsed, isDown, standingOf, type Budget, whatIsDown } from './budge
 import { changeFlags, endRollout } from './coordinator.js';
 import { compareVersions } from './epoch.js';
 import { onRestart } from './execution.js';
-import { isMajority } from './lease.js';
+import { isLeaving, isMajority } from './members.js';
 import { mayBegin, orderOf } from './pick.js';
 import { clause } from './text.js';
 import type { OpenRollout } from './protocol.js';
@@ -29,10 +29,11 @@ export function drive(turn: Turn, lease: Lease): void {
 	if (lease.rollout === null && lease.spreading.length === 0 && state.start === null) state.lease = null;
 }
 
-function driveRollout(turn: Turn, lease: Lease, open: OpenRollout, majority: boolean): void {
+function driveRollout(turn: Turn, lease: Lease, known: OpenRollout, majority: boolean): void {
 	const { state, now } = turn;
-	settleGrants(turn, lease, open);
-	const targets = surveyOf(state, lease, open, now);
+	settleGrants(turn, lease, known);
+	const targets = surveyOf(state, lease, known, now);
+	const open = noteLeft(turn, lease, known, targets);
 	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
 	if (open.flags.aborting) {
 		if (running.length === 0) endRollout(turn, lease, open, 'aborted', abortReason(open, targets));
@@ -70,6 +71,14 @@ function settleGrants(turn: Turn, lease: Lease, open: OpenRollout): void {
 		if (!deadline || now < deadline.at) continue;
 		if (rule(state, 'deadline')) lease.overdue[name] ??= deadline.attempt;
 	}
+}
+
+/** Who has left by this change votes for nobody; a majority has to know that before anybody's links to it are cut. */
+function noteLeft(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): OpenRollout {
+	const left = targets.filter((one) => one.state === 'back' && isLeaving(open, one.node)).map((one) => one.node);
+	if (left.every((node) => open.flags.left.includes(node))) return open;
+	changeFlags(turn, lease, open, { left: [...new Set([...open.flags.left, ...left])].sort() });
+	return openOf(turn.state, open.spec.id) ?? open;
 }
 
 function settleRecord(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName, record: NodeRecord): void {
@@ -226,11 +235,6 @@ function nextTarget(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 			return mayBegin(name, budget, open.spec.maxUnavailable, rules).ok;
 		}) ?? null
 	);
-}
-
-/** A change of members takes this one out of the fleet: it goes first, while it is still linked. */
-function isLeaving(open: OpenRollout, node: NodeName): boolean {
-	return open.spec.membersNext?.every((one) => one.name !== node) ?? false;
 }
 
 /** The coordinator waits until no other target is left, unless it is unhealthy itself. */

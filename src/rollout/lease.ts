@@ -5,7 +5,8 @@
 import { beginToDrive, heartbeat, hearReport } from './coordinator.js';
 import { compareEpochs, sameEpoch, zeroEpoch } from './epoch.js';
 import { promise, refuseBelow } from './follower.js';
-import type { NackReason, OpenRollout, PeerMessage, PreparePurpose, Report } from './protocol.js';
+import { isLeavingItself, isMajority, type Left, leftBy } from './members.js';
+import type { NackReason, PeerMessage, PreparePurpose, Report } from './protocol.js';
 import { buildReport } from './report.js';
 import { leaseRefused, startLostLease } from './start.js';
 import { greetAgain } from './stranger.js';
@@ -27,30 +28,10 @@ type Message<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { kind: Ki
 
 const endingsInPromiseMax = 4;
 
-/**
- * Whether the named nodes are a majority. While the members change, also of those that stay: whoever has the new
- * configuration in force cannot pass by those that have not, and those that leave are not needed by anybody.
- */
-export function isMajority(state: CoreState, names: ReadonlySet<NodeName>, more: readonly OpenRollout[] = []): boolean {
-	if (!rule(state, 'majority')) return true;
-	const groups: (readonly { name: NodeName }[])[] = [state.members];
-	for (const { spec } of rule(state, 'joint') ? [...openReplicated(state), ...more] : []) {
-		const next = spec.membersNext;
-		if (next) groups.push(spec.members.filter((one) => next.some((other) => other.name === one.name)));
-	}
-	return groups.every((group) => group.filter((one) => names.has(one.name)).length * 2 > group.length);
-}
-
-/** A node that a running change of members takes out never coordinates it. */
-function isLeavingItself(state: CoreState): boolean {
-	const { self } = state.settings;
-	return openReplicated(state).some(({ spec }) => spec.membersNext?.every((one) => one.name !== self) ?? false);
-}
-
 /** Asks everyone at once. The own promise is on disk before the asking, so that no epoch is ever used twice. */
 export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: RolloutId | null): void {
 	const { state } = turn;
-	if (!state.durable.voting && rule(state, 'stranger')) return;
+	if (!mayVote(state)) return;
 	const above = compareEpochs(state.highest, state.durable.promised) > 0 ? state.highest : state.durable.promised;
 	const epoch: Epoch = { counter: above.counter + 1, node: state.settings.self };
 	state.lease = null;
@@ -58,6 +39,11 @@ export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: Rollo
 	state.lease = { kind: 'candidate', epoch, purpose, rollout, sentAt: turn.now, promises: {}, refusals: {} };
 	broadcast(turn, { kind: 'prepare', epoch, purpose, rollout, memberHashes: memberHashes(state) });
 	tryToHold(turn, state.lease);
+}
+
+function mayVote(state: CoreState): boolean {
+	if (leftBy(state) && rule(state, 'leaver-votes-not')) return false;
+	return state.durable.voting || !rule(state, 'stranger');
 }
 
 /** How long a candidate waits for promises before it tries again. */
@@ -86,6 +72,8 @@ export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'
 function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>): NackReason | null {
 	const { state } = turn;
 	if (!state.durable.voting && rule(state, 'stranger')) return { kind: 'stranger' };
+	const gone = leftBy(state);
+	if (gone && rule(state, 'leaver-votes-not')) return { kind: 'left', rollout: gone.spec.id };
 	const own = memberHashes(state);
 	if (!message.memberHashes.some((hash) => own.includes(hash)))
 		return { kind: 'members', memberHash: state.memberHash };
@@ -139,7 +127,7 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 	const { state, now } = turn;
 	const names = new Set([...Object.keys(candidacy.promises), state.settings.self]);
 	const told = Object.values(candidacy.promises).flatMap((one) => one.open);
-	if (!isMajority(state, names, told)) return;
+	if (!isMajority(state, names, told, leftOf(candidacy))) return;
 	const hears: Lease['hears'] = {};
 	for (const [name, { report }] of Object.entries(candidacy.promises))
 		hears[name] = { at: candidacy.sentAt, report, content: '' };
@@ -169,6 +157,13 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 	note(turn, 'lease_held', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, purpose: candidacy.purpose });
 	beginToDrive(turn, lease, candidacy);
 	heartbeat(turn, lease);
+}
+
+/** Who refused because a change of members leaves it out. */
+export function leftOf(candidacy: Candidacy): Left[] {
+	return Object.entries(candidacy.refusals).flatMap(([node, reason]) =>
+		reason.kind === 'left' ? [{ node, rollout: reason.rollout }] : [],
+	);
 }
 
 export function onNack(turn: Turn, from: NodeName, message: Message<'nack'>): void {
@@ -202,6 +197,9 @@ function candidateRefused(turn: Turn, lease: Candidacy, from: NodeName, message:
 		case 'stranger':
 			// What is open here may have ended there; the greeting asks for it.
 			greetAgain(turn, from);
+			return;
+		case 'left':
+			if (state.lease === lease) tryToHold(turn, lease);
 			return;
 	}
 }

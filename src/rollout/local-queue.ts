@@ -72,7 +72,7 @@ export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResu
 	store(turn, {
 		kind: 'open',
 		spec,
-		flags: { version, attempt: 1, skipped: [], paused: false, aborting: null, halted: null },
+		flags: { version, attempt: 1, skipped: [], left: [], paused: false, aborting: null, halted: null },
 	});
 	const open = openOf(state, id);
 	if (open && result.fault !== null) end(turn, open, 'aborted', `${self}: ${result.fault}`);

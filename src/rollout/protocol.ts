@@ -87,7 +87,8 @@ export type Rule =
 	| 'stranger' // a node that lost its state does not vote
 	| 'exempt-budget' // the exemption for an unhealthy target never lets more than B be out
 	| 'unlive-steps-down' // a coordinator that does not hear a majority lets its lease run out
-	| 'joint'; // a change of members needs a majority of both
+	| 'joint' // a change of members needs a majority of both
+	| 'leaver-votes-not'; // a node that has left by a change of members votes for nobody
 
 // ---------------------------------------------------------------------------------------------------------------
 // On disk
@@ -104,6 +105,8 @@ export interface RolloutFlags {
 	/** Of what is left; grows with every resume of a halted rollout. */
 	attempt: number;
 	skipped: NodeName[];
+	/** Only for a change of members: who has left by it, and votes for nobody any more. */
+	left: NodeName[];
 	paused: boolean;
 	aborting: { by: string } | null;
 	/** Why it halted. */
@@ -206,7 +209,9 @@ export type NackReason =
 	/** A coordinator is heard; nobody takes over from it. */
 	| { kind: 'live'; coordinator: NodeName }
 	/** Lost its state and may not vote yet. */
-	| { kind: 'stranger' };
+	| { kind: 'stranger' }
+	/** Has done its part in a change of members that leaves it out. */
+	| { kind: 'left'; rollout: RolloutId };
 
 /** An operator's word on one rollout, or the admission of a node. */
 export type OperatorWord =

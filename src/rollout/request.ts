@@ -100,6 +100,7 @@ export function whoIsMissing(turn: Turn, start: PendingStart): string {
 		else if (!linked.has(name)) texts.push(`${name} is not linked`);
 		else if (reason?.kind === 'members') texts.push(`${name} has other members in its configuration`);
 		else if (reason?.kind === 'stranger') texts.push(`${name} lost its state and may not vote yet`);
+		else if (reason?.kind === 'left') texts.push(`${name} has left the fleet`);
 		else if (reason?.kind === 'live') texts.push(`${name} hears ${reason.coordinator} coordinate`);
 		else texts.push(`${name} did not answer`);
 	}

@@ -148,6 +148,9 @@ function faultOf(state: CoreState, start: PendingStart): string | null {
 	if (start.request.service !== 'clustering_config') return null;
 	const own = start.checks[state.settings.self];
 	const next = own?.members ?? [];
+	const known = next.filter((one) => state.members.some((member) => member.name === one.name)).length;
+	if (known * 2 <= next.length)
+		return `only ${known} of the ${next.length} members in the file of ${state.settings.self} are members now; they have to be more than half, so add fewer at a time; nothing was applied`;
 	const staying = checks.filter(([node]) => node !== state.settings.self && next.some((one) => one.name === node));
 	if (staying.length > 0 && staying.every(([, check]) => isWithout(check, state.settings.self)))
 		return `${state.settings.self} leaves the fleet by the other files; send the request to a node that stays`;
@@ -190,6 +193,7 @@ const firstFlags = (lease: Lease): OpenRollout['flags'] => ({
 	version: { epoch: lease.epoch, n: 0 },
 	attempt: 1,
 	skipped: [],
+	left: [],
 	paused: false,
 	aborting: null,
 	halted: null,

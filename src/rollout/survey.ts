@@ -1,7 +1,7 @@
 /** How each target of a rollout stands, as the holder of the lease knows. */
 import { isHeard, standingOf } from './budget.js';
 import { compareVersions } from './epoch.js';
-import { isMajority } from './lease.js';
+import { isMajority } from './members.js';
 import { judge } from './proof.js';
 import type { OpenRollout } from './protocol.js';
 import type { CoreState, Lease } from './state.js';

@@ -8,7 +8,7 @@ import { budgetUsed, standingOf, whatIsDown } from './budget.js';
 import { textOfEpoch } from './epoch.js';
 import { whatIsInTheWay } from './drive.js';
 import { heardMembers } from './survey.js';
-import { isMajority } from './lease.js';
+import { isMajority } from './members.js';
 import { localViewOf } from './local-view.js';
 import { heldLease, isDriven, openOf, type Turn } from './turn.js';
 import type { NodeRecord, RolloutId, RolloutSpec, RolloutState, RolloutView, Snapshot } from './types.js';

@@ -57,6 +57,9 @@ export class Evidence {
 	readonly truth = new Map<string, Truth>();
 	/** Nodes whose disk was lost or put back: it no longer shows what they stored. */
 	readonly forgetful = new Set<string>();
+	/** Who promised an epoch, and the epochs whose lease was held. */
+	readonly promised = new Map<string, Set<string>>();
+	readonly leases = new Set<string>();
 	readonly unmet = new Map<string, Set<string>>();
 	readonly counted = new Map<string, { boot: number; sequence: number; report: Report }>();
 

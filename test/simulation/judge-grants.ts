@@ -4,6 +4,7 @@ import type { FlagsVersion } from '../../src/rollout/protocol.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/sim-node.js';
 import { type Evidence, isOutOnDisk, type Known, textOf, type Witnessed } from './evidence.js';
+import { lackingMajority } from './judge-quorums.js';
 
 export function judgeGrant(evidence: Evidence, node: SimNode, rollout: string, target: string, attempt: number): void {
 	const known = evidence.rollouts.get(rollout);
@@ -19,7 +20,7 @@ export function judgeGrant(evidence: Evidence, node: SimNode, rollout: string, t
 	if (known.spec.type === 'restart' && target === node.name)
 		evidence.fail('hand-over', `${node.name} restarts itself while it holds the lease`);
 	checkOrder(evidence, node, seen, known, target, flags.attempt);
-	checkStored(evidence, rollout, flags.version);
+	checkStored(evidence, known, flags.version);
 	evidence.confirm(known, flags.version);
 	seen.grants.set(target, { rollout, attempt, version: flags.version, at: node.eventNow });
 }
@@ -96,12 +97,9 @@ function checkOrder(
 }
 
 /** What a successor has to find: the rollout is on the disks of a majority before any of its steps. */
-function checkStored(evidence: Evidence, rollout: string, version: FlagsVersion): void {
-	const known = evidence.rollouts.get(rollout);
-	const members = known?.spec.members ?? [];
-	const holders = members.filter(({ name }) => evidence.holds(name, rollout, version));
-	if (holders.length * 2 <= members.length)
-		evidence.fail('I10', `a step of ${rollout} is granted while ${holders.length} of ${members.length} have stored it`);
+function checkStored(evidence: Evidence, { spec }: Known, version: FlagsVersion): void {
+	const lacking = lackingMajority(evidence.nodes, spec, (name) => evidence.holds(name, spec.id, version));
+	if (lacking !== null) evidence.fail('I10', `a step of ${spec.id} is granted while ${lacking} have stored it`);
 }
 
 export function judgeStepBegun(evidence: Evidence, node: SimNode, spec: RolloutSpec, attempt: number): void {

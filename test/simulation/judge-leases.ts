@@ -4,6 +4,7 @@ import type { PeerMessage, RolloutFlags } from '../../src/rollout/protocol.js';
 import type { RolloutView } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/sim-node.js';
 import { type Evidence, textOf } from './evidence.js';
+import { concerns, lackingMajority } from './judge-quorums.js';
 
 /** An operator's word and an answered request are on the disks of a majority. */
 export function judgeAnswer(evidence: Evidence, node: SimNode, view: RolloutView | null): void {
@@ -11,10 +12,10 @@ export function judgeAnswer(evidence: Evidence, node: SimNode, view: RolloutView
 	const version = node.core?.durable.open.find((one) => one.spec.id === view?.id)?.flags.version;
 	if (!known || !version || known.spec.members.length < 2) return;
 	if (node.core?.lease?.kind !== 'held' || node.core.lease.rollout !== known.spec.id) return;
-	const holders = known.spec.members.filter(({ name }) => evidence.holds(name, known.spec.id, version));
+	const { spec } = known;
 	evidence.confirm(known, version);
-	if (holders.length * 2 <= known.spec.members.length)
-		evidence.fail('answer', `an operator's word on ${known.spec.id} is answered before a majority has stored it`);
+	const lacking = lackingMajority(evidence.nodes, spec, (name) => evidence.holds(name, spec.id, version));
+	if (lacking !== null) evidence.fail('answer', `a word on ${spec.id} is answered while ${lacking} have stored it`);
 }
 
 /** I10: whoever holds the lease knows every rollout that has not ended, as a majority last stored it. */
@@ -23,7 +24,7 @@ export function judgeLease(evidence: Evidence, node: SimNode): void {
 	if (core?.lease?.kind !== 'held') return;
 	const { epoch } = core.lease;
 	for (const [id, known] of evidence.rollouts) {
-		if (!known.begun || known.ended || !known.spec.members.some((one) => one.name === node.name)) continue;
+		if (!known.confirmed || known.ended || !concerns(known.spec, node.name)) continue;
 		const open = core.durable.open.find((one) => one.spec.id === id);
 		if (!open && !core.durable.ended.some((one) => one.rollout === id))
 			evidence.fail('I10', `${node.name} holds the lease and does not know ${id}`);

@@ -21,7 +21,7 @@ export const mutants: Readonly<Record<Rule, readonly string[]>> = {
 	'report-order': ['I2', 'I6', 'I7', 'I9', 'I10'],
 	confirm: ['I10'],
 	gather: ['I10'],
-	majority: ['I1', 'I10', 'I11', 'conflict', 'answer'],
+	majority: ['quorum'],
 	takeover: ['I11'],
 	deadline: ['I11', 'I7'],
 	'idle-deadline': ['I11'],
@@ -33,5 +33,6 @@ export const mutants: Readonly<Record<Rule, readonly string[]>> = {
 	stranger: ['I4', 'I13', 'voting'],
 	'exempt-budget': ['I1', 'I2'],
 	'unlive-steps-down': ['I11'],
-	joint: ['I10', 'joint'],
+	joint: ['quorum'],
+	'leaver-votes-not': ['quorum'],
 };

@@ -11,6 +11,7 @@ import type { SimNode, Watcher } from '../support/sim-node.js';
 import { Evidence, textOf, type Violation, type Witnessed } from './evidence.js';
 import { judgeGrant, judgeStepBegun } from './judge-grants.js';
 import { judgeAnswer, judgeLease, judgeReport } from './judge-leases.js';
+import { judgePromise, judgeQuorum } from './judge-quorums.js';
 
 export class Oracle implements Watcher {
 	readonly evidence: Evidence;
@@ -153,11 +154,7 @@ export class Oracle implements Watcher {
 		switch (message.kind) {
 			case 'promise':
 			case 'report':
-				if (message.kind === 'promise' && (this.evidence.unmet.get(node.name)?.size ?? 0) > 0)
-					this.evidence.fail(
-						'I13',
-						`${node.name} votes before it has met ${[...(this.evidence.unmet.get(node.name) ?? [])].join(', ')}`,
-					);
+				if (message.kind === 'promise') judgePromise(this.evidence, node, message.epoch);
 				if (compareEpochs(node.disk.durable.promised, message.epoch) < 0)
 					this.evidence.fail(
 						'I4',
@@ -221,7 +218,10 @@ export class Oracle implements Watcher {
 		if (event.kind !== 'message') return;
 		const { message, from } = event;
 		if (message.kind === 'greeting') this.evidence.unmet.get(node.name)?.delete(from);
-		if (message.kind === 'promise') judgeLease(this.evidence, node);
+		if (message.kind === 'promise' || message.kind === 'nack') {
+			judgeQuorum(this.evidence, node);
+			judgeLease(this.evidence, node);
+		}
 		if (message.kind === 'report' || message.kind === 'promise') judgeReport(this.evidence, node, from, message);
 	}
 

@@ -49,7 +49,7 @@ export interface Plan {
 	actions: Action[];
 }
 
-const names = ['alpha', 'beta', 'gamma', 'delta', 'epsilon'];
+const names = ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta'];
 const leaseMs = 1200;
 const deadlineMs = 5000;
 
@@ -60,7 +60,7 @@ export function planOf(seed: number): Plan {
 	const calm = random.chance(0.1);
 	const wild = !calm && random.chance(0.4);
 	const chaosMs = calm ? 8_000 : random.between(6_000, 20_000);
-	const changing = random.chance(0.12) && count < 5;
+	const changing = random.chance(0.16);
 	const plan: Plan = {
 		seed,
 		nodes,
@@ -87,6 +87,8 @@ export function planOf(seed: number): Plan {
 	if (!calm && random.chance(0.02)) plan.protocols[random.pick(nodes)] = { min: 2, max: 3 };
 	plan.actions.push(...operatorsOf(random, plan, changing));
 	if (!calm) plan.actions.push(...faultsOf(random, plan));
+	if (!calm && changing && random.chance(0.6)) plan.actions.push(...changeStruck(random, plan));
+	if (!calm && !changing && count > 2 && random.chance(0.08)) plan.actions.push(...successorMissedIt(random, plan));
 	plan.actions.sort((a, b) => a.at - b.at);
 	return plan;
 }
@@ -152,10 +154,48 @@ function askOf(random: Random, count: number, changing: boolean): Ask {
 
 function fileOf(random: Random, plan: Plan): Action {
 	const { nodes, newcomers } = plan;
-	const grow = nodes.length < 3 || random.chance(0.6);
-	const members = grow ? [...nodes, ...newcomers] : nodes.slice(0, -1);
-	if (!grow) plan.newcomers = [];
+	const kind = nodes.length < 3 ? 'grow' : random.weighted({ grow: 5, shrink: 4, replace: 2 });
+	if (kind === 'shrink') plan.newcomers = [];
+	const leaving = kind === 'grow' ? 0 : nodes.length > 3 && random.chance(0.4) ? 2 : 1;
+	const members = [...nodes.slice(0, nodes.length - leaving), ...(kind === 'shrink' ? [] : newcomers)];
 	return { at: settledMs - 200, kind: 'file', fault: random.chance(0.1), members };
+}
+
+/** In the middle of a change of members a node dies or is cut off, or the fleet falls apart into two. */
+function changeStruck(random: Random, plan: Plan): Action[] {
+	const { nodes } = plan;
+	const actions: Action[] = [];
+	for (let i = random.between(1, 2); i > 0; i -= 1) {
+		const at = random.between(settledMs + 200, settledMs + 3500);
+		const ms = random.between(1000, 6000);
+		const node = random.pick(nodes);
+		const kind = random.weighted({ kill: 4, isolate: 2, split: 4 });
+		if (kind === 'kill') actions.push({ at, kind, node, backAfter: ms, cold: false });
+		if (kind === 'isolate') actions.push({ at, kind, node, ms });
+		if (kind === 'split') actions.push(...split(random, [...nodes, ...plan.newcomers], at, ms));
+	}
+	return actions;
+}
+
+function split(random: Random, all: readonly string[], at: number, ms: number): Action[] {
+	const one = all.filter(() => random.chance(0.5));
+	const other = all.filter((name) => !one.includes(name));
+	return one.flatMap((from) => other.map((to): Action => ({ at, kind: 'cut', from, to, both: true, ms })));
+}
+
+/** The node that will take over is cut off while an operator's word is stored, and the coordinator dies when it is back. */
+function successorMissedIt(random: Random, plan: Plan): Action[] {
+	const [successor = '', ...others] = plan.nodes;
+	const node = random.pick(others);
+	const at = random.between(settledMs, plan.chaosMs - 3000);
+	const ask: Ask = { ...askOf(random, plan.nodes.length, false), service: 'http_workers', type: 'restart_service' };
+	const said = at + random.between(60, 700);
+	return [
+		{ at, kind: 'ask', node, ask: { ...ask, replicated: true } },
+		{ at: at + random.between(20, 60), kind: 'cut', from: node, to: successor, both: random.chance(0.5), ms: 1500 },
+		...wordOf(random, [node], said),
+		{ at: said + random.between(30, 600), kind: 'kill', node, backAfter: random.between(2000, 8000), cold: false },
+	];
 }
 
 function faultsOf(random: Random, plan: Plan): Action[] {

@@ -2,10 +2,12 @@
 import { getRollout } from '../../src/rollout/core.js';
 import { isDriven } from '../../src/rollout/turn.js';
 import type { SimNode } from '../support/sim-node.js';
+import { lackingMajority } from './judge-quorums.js';
 
 /** What is not as it should be in the end; null: all is well. */
 export function unsettled(nodes: Iterable<SimNode>): string | null {
-	const alive = [...nodes].filter((node) => node.alive);
+	const all = [...nodes];
+	const alive = all.filter((node) => node.alive);
 	if (isSplit(alive)) return null;
 	const members = alive[0]?.applied.members ?? [];
 	const voters = alive.filter(
@@ -14,7 +16,7 @@ export function unsettled(nodes: Iterable<SimNode>): string | null {
 			node.settings.core.protocol.min === 1 &&
 			alive.every((other) => other.applied.members.some((member) => member.name === node.name)),
 	);
-	if (voters.length * 2 <= members.length || !canChange(voters)) return null;
+	if (voters.length * 2 <= members.length || !canChange(all, voters)) return null;
 	const ended = new Set(voters.flatMap((node) => node.disk.durable.ended.map((one) => one.rollout)));
 	for (const node of voters) {
 		const left = unsettledOn(node, ended);
@@ -23,14 +25,12 @@ export function unsettled(nodes: Iterable<SimNode>): string | null {
 	return null;
 }
 
-/** A change of members needs a majority of those that stay as well. */
-function canChange(voters: readonly SimNode[]): boolean {
+/** A change of members needs a majority of the old ones and of the new ones. */
+function canChange(nodes: readonly SimNode[], voters: readonly SimNode[]): boolean {
+	const all = new Map(nodes.map((node) => [node.name, node]));
 	const names = new Set(voters.map((node) => node.name));
 	const changes = voters.flatMap((node) => node.disk.durable.open).filter((one) => one.spec.membersNext);
-	return changes.every(({ spec }) => {
-		const staying = spec.members.filter(({ name }) => spec.membersNext?.some((one) => one.name === name));
-		return staying.filter(({ name }) => names.has(name)).length * 2 > staying.length;
-	});
+	return changes.every(({ spec }) => lackingMajority(all, spec, (name) => names.has(name)) === null);
 }
 
 /** A change of members that was aborted half-way leaves nodes that cannot talk; only another change mends that. */

@@ -52,7 +52,15 @@ const spec: RolloutSpec = {
 	configHashes: { alpha: 'ab12' },
 	createdAt: 1_621_364_589_540,
 };
-const flags = { version, attempt: 1, skipped: ['beta'], paused: false, aborting: { by: 'admin' }, halted: 'why' };
+const flags = {
+	version,
+	attempt: 1,
+	skipped: ['beta'],
+	left: ['gamma'],
+	paused: false,
+	aborting: { by: 'admin' },
+	halted: 'why',
+};
 const worker = { id: 'web-1', pid: 811, started: 51_234 };
 const view: RolloutView = {
 	id: 'r1',
@@ -119,6 +127,7 @@ const samples: PeerMessage[] = [
 	{ kind: 'promise', epoch, report, open, ended: endings },
 	{ kind: 'nack', epoch, promised: epoch, reason: { kind: 'conflict', rollout: 'r1' } },
 	{ kind: 'nack', epoch, promised: epoch, reason: { kind: 'live', coordinator: 'beta' } },
+	{ kind: 'nack', epoch, promised: epoch, reason: { kind: 'left', rollout: 'r1' } },
 	{ kind: 'heartbeat', epoch, number: 1, live: true },
 	{ kind: 'report', epoch, report },
 	{ kind: 'store', epoch, open, ended: endings },

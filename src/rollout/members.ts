@@ -1,0 +1,70 @@
+/**
+ * Majorities, also while the members change: then one of the old members and one of the new ones. So whoever knows only
+ * the old fleet, whoever knows only the new one, and whoever knows of the change can never decide apart from one another.
+ */
+import type { OpenRollout } from './protocol.js';
+import type { CoreState } from './state.js';
+import { openReplicated, recordOf, rule } from './turn.js';
+import type { NodeName, RolloutId } from './types.js';
+
+/** A node that has done its part in a change that leaves it out. It votes for nobody while that change is open. */
+export interface Left {
+	node: NodeName;
+	rollout: RolloutId;
+}
+
+interface Change {
+	before: readonly NodeName[];
+	after: readonly NodeName[];
+	left: Set<NodeName>;
+}
+
+/** Of rollouts that change the members, each once, with everyone who is known to have left by it. */
+function changesOf(rollouts: readonly OpenRollout[], left: readonly Left[]): Change[] {
+	const changes = new Map<RolloutId, Change>();
+	for (const { spec, flags } of rollouts) {
+		if (!spec.membersNext) continue;
+		const known = changes.get(spec.id) ?? {
+			before: spec.members.map((one) => one.name),
+			after: spec.membersNext.map((one) => one.name),
+			left: new Set(left.filter((one) => one.rollout === spec.id).map((one) => one.node)),
+		};
+		for (const node of flags.left) known.left.add(node);
+		changes.set(spec.id, known);
+	}
+	return [...changes.values()];
+}
+
+/**
+ * Whether the named nodes are a majority: of the members; while these change, of the old ones and of the new ones. An old
+ * member that has left votes for nobody, so a majority of those that remain meets every majority that can still be had.
+ * `told` and `left`: what promises and their refusals say of rollouts that this node may not know.
+ */
+export function isMajority(
+	state: CoreState,
+	names: ReadonlySet<NodeName>,
+	told: readonly OpenRollout[] = [],
+	left: readonly Left[] = [],
+): boolean {
+	if (!rule(state, 'majority')) return true;
+	const changes = rule(state, 'joint') ? changesOf([...openReplicated(state), ...told], left) : [];
+	const groups = changes.flatMap(({ before, after, left: gone }) => [before.filter((name) => !gone.has(name)), after]);
+	if (groups.length === 0) groups.push(state.members.map((one) => one.name));
+	return groups.every((group) => group.filter((name) => names.has(name)).length * 2 > group.length);
+}
+
+/** Whether a change of members leaves the node out. */
+export function isLeaving({ spec }: Pick<OpenRollout, 'spec'>, node: NodeName): boolean {
+	return spec.membersNext?.every((one) => one.name !== node) ?? false;
+}
+
+/** A node that an open change of members leaves out never coordinates it. */
+export function isLeavingItself(state: CoreState): boolean {
+	return openReplicated(state).some((open) => isLeaving(open, state.settings.self));
+}
+
+/** The change that leaves this node out, and in which it has done its part; undefined: it votes. */
+export function leftBy(state: CoreState): OpenRollout | undefined {
+	const { self } = state.settings;
+	return openReplicated(state).find((open) => isLeaving(open, self) && recordOf(state, open.spec.id)?.state === 'back');
+}

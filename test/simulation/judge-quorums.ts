@@ -1,0 +1,74 @@
+/**
+ * Judges majorities, from the disks and from the promises that were really given: of the members, and while these
+ * change, of the old ones and of the new ones.
+ */
+import type { Epoch, RolloutSpec } from '../../src/rollout/types.js';
+import type { SimNode } from '../support/sim-node.js';
+import { type Evidence, textOf } from './evidence.js';
+
+type Nodes = ReadonlyMap<string, SimNode>;
+type Has = (name: string) => boolean;
+
+/** Who is too few to be a majority for this rollout; null: they are one. */
+export function lackingMajority(nodes: Nodes, spec: RolloutSpec, has: Has): string | null {
+	return (
+		groupsOf(nodes, spec)
+			.map((group) => tooFew(group, has))
+			.find((text) => text !== null) ?? null
+	);
+}
+
+/** An old member that has done its part in leaving votes no more, by its own durable record. */
+function groupsOf(nodes: Nodes, { id, members, membersNext }: RolloutSpec): string[][] {
+	const before = members.map((one) => one.name);
+	if (!membersNext) return [before];
+	const after = membersNext.map((one) => one.name);
+	return [before.filter((name) => after.includes(name) || !isBack(nodes, name, id)), after];
+}
+
+function isBack(nodes: Nodes, name: string, rollout: string): boolean {
+	const records = nodes.get(name)?.disk.durable.records;
+	return records?.find((one) => one.rollout === rollout)?.state === 'back';
+}
+
+function tooFew(group: readonly string[], has: Has): string | null {
+	const holders = group.filter(has);
+	if (holders.length * 2 > group.length) return null;
+	return `only ${holders.join(', ') || 'none'} of ${group.join(', ')}`;
+}
+
+/** A promise goes out: not from one that has not met all others yet, nor from one that has left. */
+export function judgePromise(evidence: Evidence, { name, disk }: SimNode, epoch: Epoch): void {
+	const unmet = [...(evidence.unmet.get(name) ?? [])];
+	if (unmet.length > 0) evidence.fail('I13', `${name} votes before it has met ${unmet.join(', ')}`);
+	const left = disk.durable.open.find(
+		({ spec }) => spec.membersNext?.every((one) => one.name !== name) && isBack(evidence.nodes, name, spec.id),
+	);
+	if (left) evidence.fail('quorum', `${name} votes although it has left by ${left.spec.id}`);
+	const voters = evidence.promised.get(textOf(epoch)) ?? new Set();
+	evidence.promised.set(textOf(epoch), voters.add(name));
+}
+
+/** A promise or its refusal came in: a lease that is held now was given by a majority. */
+export function judgeQuorum(evidence: Evidence, { name: self, core }: SimNode): void {
+	if (core?.lease?.kind !== 'held') return;
+	const epoch = textOf(core.lease.epoch);
+	if (evidence.leases.has(epoch)) return;
+	evidence.leases.add(epoch);
+	const has = (name: string): boolean => name === self || evidence.promised.get(epoch)?.has(name) === true;
+	const changes = [...evidence.rollouts.values()].filter(
+		({ spec, confirmed, ended }) => spec.membersNext && confirmed && !ended && concerns(spec, self),
+	);
+	for (const { spec } of changes) {
+		const lacking = lackingMajority(evidence.nodes, spec, has);
+		if (lacking !== null) evidence.fail('quorum', `${epoch} is held during ${spec.id} while ${lacking} promised`);
+	}
+	if (changes.length > 0 || core.durable.open.some((one) => one.spec.membersNext)) return;
+	const names = core.members.map((one) => one.name);
+	const lacking = tooFew(names, has);
+	if (lacking !== null) evidence.fail('quorum', `${epoch} is held while ${lacking} promised`);
+}
+
+export function concerns({ members, membersNext }: RolloutSpec, name: string): boolean {
+	return [...members, ...(membersNext ?? [])].some((one) => one.name === name);
+}
