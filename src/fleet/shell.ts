@@ -211,8 +211,11 @@ export class Shell extends EventEmitter<ShellEvents> {
 
 	async #store(entries: readonly DurableEntry[]): Promise<void> {
 		const { log } = this.ports;
-		await log.append(entries);
-		for (const entry of entries) foldEntry(this.#durable, structuredClone(entry));
+		const written = log.append(entries);
+		// Copied while the disk works: what follows the store waits for nothing else.
+		const copies = structuredClone(entries);
+		await written;
+		for (const entry of copies) foldEntry(this.#durable, entry);
 		const { bytes } = log.size();
 		if (bytes < rewriteBytesMin || bytes < rewriteFactor * this.#rewrittenBytes) return;
 		try {

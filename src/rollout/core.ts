@@ -17,7 +17,7 @@ import { localRuns, onChecked, onReplicatedRequest, onStartTimer, startTimerAt, 
 import { type CoreState, createState } from './state.js';
 import { greetAll, onGreeting, onLinkUp } from './stranger.js';
 import { arm, broadcast, heldLease, isDriven, send, store, type Turn } from './turn.js';
-import type { NodeName, RolloutId, RolloutView } from './types.js';
+import type { NodeName, RolloutId, RolloutSpec, RolloutView } from './types.js';
 import { viewOf } from './view.js';
 
 export function createCore(settings: CoreSettings): CoreState {
@@ -190,6 +190,9 @@ function onTimer(turn: Turn, name: TimerName): void {
 		case 'start':
 			onStartTimer(turn);
 			return;
+		case 'show':
+			turn.showing = true;
+			return;
 		case 'drive':
 		case 'operator':
 		case 'local':
@@ -197,7 +200,7 @@ function onTimer(turn: Turn, name: TimerName): void {
 	}
 }
 
-/** After every event: whoever holds the lease decides, what waits goes on, whoever follows is told, timers are set. */
+/** After every event: whoever holds the lease decides, what waits goes on, whoever follows is told a little later, timers are set. */
 function afterwards(turn: Turn): void {
 	const { state } = turn;
 	if (state.words.length > 0) advanceWords(turn);
@@ -206,7 +209,7 @@ function afterwards(turn: Turn): void {
 	if (lease) drive(turn, lease);
 	if (state.start?.phase === 'waiting' && !localRuns(state)) tryStart(turn, state.start);
 	advanceLocal(turn);
-	showChanges(turn);
+	if (turn.showing) showChanges(turn);
 	setTimers(turn);
 }
 
@@ -233,12 +236,20 @@ function endIfLeft(turn: Turn): void {
 	state.lease = null;
 }
 
+/** Followers hear of changes so much later, of several at once; what begins next does not wait for them. */
+const showAfterMs = 15;
+
+/** The open rollouts whose changes this node tells: its own, and the one that it drives. */
+function shownHere(state: CoreState): RolloutSpec[] {
+	const driven = heldLease(state)?.rollout;
+	return state.durable.open.map((one) => one.spec).filter((spec) => !isDriven(spec) || spec.id === driven);
+}
+
 function showChanges(turn: Turn): void {
 	const { state } = turn;
 	const lease = heldLease(state);
-	for (const { spec } of state.durable.open) {
+	for (const spec of shownHere(state)) {
 		const driven = isDriven(spec);
-		if (driven && lease?.rollout !== spec.id) continue;
 		const view = viewOf(state, spec.id, turn);
 		const shown = state.views[spec.id];
 		if (!view || (shown && JSON.stringify(shown.view) === JSON.stringify(view))) continue;
@@ -257,6 +268,8 @@ function setTimers(turn: Turn): void {
 		arm(turn, 'heartbeat', null);
 		arm(turn, 'drive', null);
 	} else if (state.timers.heartbeat === undefined) arm(turn, 'heartbeat', turn.now + heartbeatEveryMs(state));
+	if (!turn.showing && state.timers.show === undefined && shownHere(state).length > 0)
+		arm(turn, 'show', turn.now + showAfterMs);
 	arm(turn, 'lease', leavesAt(state) ?? takeoverAt(state));
 	const candidate = state.lease?.kind === 'candidate' ? state.lease : null;
 	arm(turn, 'prepare', candidate ? candidate.sentAt + prepareLimitMs(state) : null);

@@ -30,18 +30,18 @@ export function onRestart(turn: Turn, from: NodeName, message: Extract<PeerMessa
 	if (hasEnded(state, message.rollout) && from !== state.settings.self) {
 		tellEnded(turn, from, [message.rollout]);
 	}
-	takeGrant(turn, message);
-	reportToCoordinator(turn);
+	// A step that begins is reported once that is on disk.
+	if (!takeGrant(turn, message)) reportToCoordinator(turn);
 }
 
-/** Begins if everything allows it; the report that follows says what came of it. */
-function takeGrant(turn: Turn, grant: GrantReceived): void {
+/** Begins if everything allows it; false: it did not. */
+function takeGrant(turn: Turn, grant: GrantReceived): boolean {
 	const { state } = turn;
 	const open = openOf(state, grant.rollout);
-	if (!open || !isAllowed(turn, open, grant)) return;
+	if (!open || !isAllowed(turn, open, grant)) return false;
 	if (state.execution) {
 		if (state.execution.rollout !== grant.rollout) state.deferred = grant;
-		return;
+		return false;
 	}
 	state.execution = {
 		...grant,
@@ -51,6 +51,7 @@ function takeGrant(turn: Turn, grant: GrantReceived): void {
 		progress: null,
 	};
 	turn.effects.push({ kind: 'take_snapshot', rollout: grant.rollout, attempt: grant.attempt });
+	return true;
 }
 
 function isAllowed(turn: Turn, open: OpenRollout, grant: GrantReceived): boolean {

@@ -322,7 +322,7 @@ export type CoreEvent = { now: number; wall: number } & (
 	| { kind: 'members'; members: readonly Member[]; memberHash: string }
 );
 
-export type TimerName = 'heartbeat' | 'lease' | 'prepare' | 'start' | 'drive' | 'operator' | 'local';
+export type TimerName = 'heartbeat' | 'lease' | 'prepare' | 'start' | 'drive' | 'show' | 'operator' | 'local';
 
 // ---------------------------------------------------------------------------------------------------------------
 // Out of the core

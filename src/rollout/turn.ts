@@ -11,6 +11,8 @@ export interface Turn {
 	effects: CoreEffect[];
 	/** What came in says nothing new, so nothing is to be decided. */
 	quiet?: boolean;
+	/** Whoever follows is to be told what has changed. */
+	showing?: boolean;
 }
 
 /** Whether a rule is on. Only tests switch one off. */
