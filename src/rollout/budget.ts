@@ -53,24 +53,44 @@ function isMemberHash(state: CoreState, heard: Heard): boolean {
 	);
 }
 
-/** What a node says of itself: a peer's last report in this epoch, or the own state. */
-export function standingOf(
-	state: CoreState,
-	lease: Lease,
-	node: NodeName,
-): Pick<Report, 'readiness' | 'out' | 'records' | 'have' | 'ended' | 'progress' | 'memberHash' | 'boot'> | null {
-	if (node !== state.settings.self) return lease.hears[node]?.report ?? null;
-	const open = state.durable.open;
-	return {
-		readiness: state.readiness,
-		boot: state.durable.boot,
-		memberHash: state.memberHash,
-		out: outOf(state.durable.records),
-		records: state.durable.records.filter((record) => open.some((one) => one.spec.id === record.rollout)),
-		have: open.map((one) => ({ rollout: one.spec.id, version: one.flags.version })),
-		ended: state.durable.ended.map((one) => one.rollout),
-		progress: state.execution?.progress ?? null,
-	};
+/** What a node says of itself, as far as a decision needs it. */
+type Standing = Pick<Report, 'readiness' | 'out' | 'records' | 'have' | 'ended' | 'progress' | 'memberHash' | 'boot'>;
+
+/** The own node needs no report; it is asked often, so each part is looked up when it is asked for. */
+class OwnStanding implements Standing {
+	constructor(private readonly state: CoreState) {}
+
+	get readiness(): Readiness {
+		return this.state.readiness;
+	}
+	get boot(): number {
+		return this.state.durable.boot;
+	}
+	get memberHash(): string {
+		return this.state.memberHash;
+	}
+	get out(): RolloutId[] {
+		return outOf(this.state.durable.records);
+	}
+	get records(): Report['records'] {
+		const { open, records } = this.state.durable;
+		return records.filter((record) => open.some((one) => one.spec.id === record.rollout));
+	}
+	get have(): Report['have'] {
+		return this.state.durable.open.map((one) => ({ rollout: one.spec.id, version: one.flags.version }));
+	}
+	get ended(): RolloutId[] {
+		return this.state.durable.ended.map((one) => one.rollout);
+	}
+	get progress(): string | null {
+		return this.state.execution?.progress ?? null;
+	}
+}
+
+/** A peer's last report in this epoch, or the own state. */
+export function standingOf(state: CoreState, lease: Lease, node: NodeName): Standing | null {
+	if (node === state.settings.self) return new OwnStanding(state);
+	return lease.hears[node]?.report ?? null;
 }
 
 export interface Budget {

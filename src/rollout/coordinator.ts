@@ -5,6 +5,7 @@ import { storeEndings, toldEndings } from './follower.js';
 import { isCounted, isLive, leftOf } from './lease.js';
 import type { Left } from './members.js';
 import type { Ending, OpenRollout, PeerMessage, Report } from './protocol.js';
+import { sameData } from './same.js';
 import { startHeld } from './start.js';
 import type { Candidacy, CoreState, Lease } from './state.js';
 import { knows } from './survey.js';
@@ -22,7 +23,7 @@ import {
 	store,
 	type Turn,
 } from './turn.js';
-import type { Epoch, NodeName, RolloutId, RolloutView } from './types.js';
+import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutView } from './types.js';
 import { viewOf } from './view.js';
 
 /** Gathers what the promises told, takes up the rollout that is open, ends what it superseded. */
@@ -185,18 +186,30 @@ export function hearReport(turn: Turn, from: NodeName, epoch: Epoch, report: Rep
 	if (!isCounted(state, before?.report, report)) return;
 	const sentAt = own ? (lease.sent[report.echo] ?? Number.NEGATIVE_INFINITY) : now;
 	const wasHeard = isHeard(state, lease, from, now);
-	const content = contentOf(report);
-	lease.hears[from] = { at: Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt), report, content };
-	turn.quiet = wasHeard && before?.content === content;
+	lease.hears[from] = { at: Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt), report, decided: true };
+	turn.quiet = wasHeard && before?.decided === true && saysTheSame(before.report, report);
 	const stale = lease.stale[from];
 	if (stale !== undefined && report.ended.includes(stale)) delete lease.stale[from];
 	endOrphans(turn, lease, from, report);
 }
 
-function contentOf(report: Report): string {
-	const { boot, readiness, memberHash, out, records, have, ended, progress } = report;
-	const steps = records.map((record) => [record.rollout, record.state, record.attempt]);
-	return JSON.stringify([boot, readiness, memberHash, out, steps, have, ended, progress]);
+/** Of a record the step alone: its evidence never changes while that stays. */
+function saysTheSame(a: Report, b: Report): boolean {
+	return (
+		a.boot === b.boot &&
+		a.memberHash === b.memberHash &&
+		a.progress === b.progress &&
+		sameData(a.readiness, b.readiness) &&
+		sameData(a.out, b.out) &&
+		sameData(a.have, b.have) &&
+		sameData(a.ended, b.ended) &&
+		a.records.length === b.records.length &&
+		a.records.every((one, at) => isSameStep(one, b.records[at]))
+	);
+}
+
+function isSameStep(a: NodeRecord, b: NodeRecord | undefined): boolean {
+	return b !== undefined && a.rollout === b.rollout && a.state === b.state && a.attempt === b.attempt;
 }
 
 /**

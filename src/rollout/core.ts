@@ -13,6 +13,7 @@ import { leftBy } from './members.js';
 import { advanceWords, onAnswer, onForward, onOperator, wordsAfterLinkDown } from './operator.js';
 import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './protocol.js';
 import { reportToCoordinator } from './report.js';
+import { sameData } from './same.js';
 import { localRuns, onChecked, onReplicatedRequest, onStartTimer, startTimerAt, tryStart } from './start.js';
 import { type CoreState, createState } from './state.js';
 import { greetAll, onGreeting, onLinkUp } from './stranger.js';
@@ -252,7 +253,7 @@ function showChanges(turn: Turn): void {
 		const driven = isDriven(spec);
 		const view = viewOf(state, spec.id, turn);
 		const shown = state.views[spec.id];
-		if (!view || (shown && JSON.stringify(shown.view) === JSON.stringify(view))) continue;
+		if (!view || (shown && sameData(shown.view, view))) continue;
 		if (driven && lease) {
 			lease.viewNumber += 1;
 			keepView(turn, lease.epoch, lease.viewNumber, view);

@@ -203,13 +203,14 @@ function stepWhatMay(turn: Turn, lease: Lease, open: OpenRollout, targets: reado
 	if (lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs) return true;
 	if (lease.handover) return continueHandover(turn, lease, open);
 	let begun = false;
-	for (let left = targets.length; left > 0; left -= 1) {
-		const next = nextTarget(turn, lease, open, surveyOf(state, lease, open, now));
+	for (let left = targets.length, standing = targets; left > 0; left -= 1) {
+		const next = nextTarget(turn, lease, open, standing);
 		if (next === null) break;
 		if (mustHandOver(turn, open, next)) return handOver(turn, lease, open, []) || begun;
 		grant(turn, lease, open, next);
 		begun = true;
 		if (state.lease !== lease) break;
+		standing = surveyOf(state, lease, open, now);
 	}
 	return begun;
 }

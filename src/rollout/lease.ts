@@ -130,7 +130,7 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 	if (!isMajority(state, names, told, leftOf(candidacy))) return;
 	const hears: Lease['hears'] = {};
 	for (const [name, { report }] of Object.entries(candidacy.promises))
-		hears[name] = { at: candidacy.sentAt, report, content: '' };
+		hears[name] = { at: candidacy.sentAt, report, decided: false };
 	const lease: Lease = {
 		kind: 'held',
 		epoch: candidacy.epoch,
@@ -241,11 +241,13 @@ export function takeoverAt(state: CoreState): number | null {
 
 function rankOf(state: CoreState): number {
 	const gone = state.durable.promised.node;
-	const linked = new Set(peersOf(state));
-	const able = state.members
-		.map((member) => member.name)
-		.filter((name) => name === state.settings.self || (linked.has(name) && name !== gone));
-	return Math.max(0, able.indexOf(state.settings.self));
+	const { self } = state.settings;
+	let rank = 0;
+	for (const { name } of state.members) {
+		if (name === self) return rank;
+		if (name !== gone && state.links[name]?.refused === null) rank += 1;
+	}
+	return 0;
 }
 
 export function onLeaseTimer(turn: Turn): void {

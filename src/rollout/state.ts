@@ -49,8 +49,8 @@ export interface Heard {
 	/** When the heartbeat was sent that the report answers: the report is no older than this. */
 	at: number;
 	report: Report;
-	/** Of what the report says, to see whether the next one says anything else. */
-	content: string;
+	/** It came in under this lease, so what it says was decided on; one that says the same needs no second look. */
+	decided: boolean;
 }
 
 export interface Grant {

@@ -30,12 +30,18 @@ function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeN
 	const heard = isHeard(state, lease, node, now);
 	const standing = standingOf(state, lease, node);
 	const record = standing?.records.find((one) => one.rollout === open.spec.id) ?? null;
-	const base = { node, heard, record, hearsay: false, overdue: lease.overdue[node] !== undefined };
 	const judged = standing ? judgedOf(state, lease, open, node, record) : hearsayOf(state, open, node);
-	const status = { ...base, hearsay: !standing, ...judged };
-	if (status.state !== 'back' && open.flags.skipped.includes(node))
-		return { ...status, state: 'skipped', reason: 'skipped by an operator', overdue: false };
-	return status;
+	const skipped = judged.state !== 'back' && open.flags.skipped.includes(node);
+	return {
+		node,
+		state: skipped ? 'skipped' : judged.state,
+		attempt: judged.attempt,
+		reason: skipped ? 'skipped by an operator' : judged.reason,
+		overdue: !skipped && lease.overdue[node] !== undefined,
+		heard,
+		hearsay: !standing,
+		record,
+	};
 }
 
 type Judged = Pick<TargetStatus, 'state' | 'attempt' | 'reason'>;

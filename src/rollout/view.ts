@@ -4,7 +4,7 @@ import { inScope } from './proof.js';
 import type { OpenRollout } from './protocol.js';
 import type { CoreState, Lease } from './state.js';
 import { surveyOf, type TargetStatus } from './survey.js';
-import { budgetUsed, standingOf, whatIsDown } from './budget.js';
+import { type Budget, budgetUsed, standingOf, whatIsDown } from './budget.js';
 import { textOfEpoch } from './epoch.js';
 import { whatIsInTheWay } from './drive.js';
 import { heardMembers } from './survey.js';
@@ -48,6 +48,23 @@ export function stateOf(open: OpenRollout): RolloutState {
 
 export function emptyView(spec: RolloutSpec, coordinator: string): RolloutView {
 	const order = orderOf(spec.members, new Set(), coordinator);
+	const nodes = order.map(
+		(node): ViewNode => ({
+			node,
+			state: 'pending',
+			attempt: 1,
+			before: null,
+			after: null,
+			started_at: null,
+			back_at: null,
+			reason: null,
+		}),
+	);
+	return { ...headOf(spec, coordinator), order, nodes };
+}
+
+/** What does not change, and what a rollout is shown with before anything is known of it. */
+function headOf(spec: RolloutSpec, coordinator: string): RolloutView {
 	return {
 		id: spec.id,
 		type: spec.type,
@@ -61,17 +78,8 @@ export function emptyView(spec: RolloutSpec, coordinator: string): RolloutView {
 		coordinator,
 		epoch: null,
 		max_unavailable: spec.maxUnavailable,
-		order,
-		nodes: order.map((node) => ({
-			node,
-			state: 'pending',
-			attempt: 1,
-			before: null,
-			after: null,
-			started_at: null,
-			back_at: null,
-			reason: null,
-		})),
+		order: [],
+		nodes: [],
 		created_at: spec.createdAt,
 		ended_at: null,
 	};
@@ -80,33 +88,31 @@ export function emptyView(spec: RolloutSpec, coordinator: string): RolloutView {
 function drivenView(turn: Turn, lease: Lease, open: OpenRollout): RolloutView {
 	const { state, now } = turn;
 	const targets = surveyOf(state, lease, open, now);
+	const budget = budgetUsed(state, lease, open, now);
 	const begun = lease.begun.filter((name) => targets.some((one) => one.node === name && one.state !== 'pending'));
-	const planned = plannedNext(turn, lease, open, targets, begun);
-	const order = [...begun, ...planned];
-	const byName = new Map(targets.map((one) => [one.node, one]));
-	return {
-		...emptyView(open.spec, state.settings.self),
-		state: stateOf(open),
-		reason: open.flags.halted ?? (open.flags.aborting ? `being aborted by ${open.flags.aborting.by}` : null),
-		waiting_for: waitingFor(turn, lease, open, targets),
-		epoch: textOfEpoch(lease.epoch),
-		order,
-		nodes: order.flatMap((name) => {
-			const target = byName.get(name);
-			return target ? [viewNode(state, lease, open, target)] : [];
-		}),
-	};
+	const order = [...begun, ...plannedNext(turn, open, targets, begun, budget)];
+	const seen = state.views[open.spec.id]?.view.nodes ?? [];
+	const view = headOf(open.spec, state.settings.self);
+	view.state = stateOf(open);
+	view.reason = open.flags.halted ?? (open.flags.aborting ? `being aborted by ${open.flags.aborting.by}` : null);
+	view.waiting_for = waitingFor(turn, lease, open, targets);
+	view.epoch = textOfEpoch(lease.epoch);
+	view.order = order;
+	for (const name of order) {
+		const target = targets.find((one) => one.node === name);
+		const before = seen.find((one) => one.node === name);
+		if (target) view.nodes.push(viewNode(lease, open, target, before));
+	}
+	return view;
 }
 
 function plannedNext(
-	turn: Turn,
-	lease: Lease,
+	{ state }: Turn,
 	open: OpenRollout,
 	targets: readonly TargetStatus[],
 	begun: readonly string[],
+	budget: Budget,
 ): string[] {
-	const { state, now } = turn;
-	const budget = budgetUsed(state, lease, open, now);
 	const unhealthy = new Set([...budget.used.keys()].filter((name) => budget.heard.has(name)));
 	const left = open.spec.members.filter((member) => !begun.includes(member.name));
 	const pending = (name: string): boolean => targets.find((one) => one.node === name)?.state === 'pending';
@@ -114,8 +120,7 @@ function plannedNext(
 	return [...order.filter(pending), ...order.filter((name) => !pending(name))];
 }
 
-function viewNode(state: CoreState, lease: Lease, open: OpenRollout, target: TargetStatus): ViewNode {
-	const seen = state.views[open.spec.id]?.view.nodes.find((one) => one.node === target.node);
+function viewNode(lease: Lease, open: OpenRollout, target: TargetStatus, seen: ViewNode | undefined): ViewNode {
 	const times = lease.times[target.node];
 	const record = target.record;
 	return {

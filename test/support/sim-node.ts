@@ -169,7 +169,7 @@ export class SimNode {
 			const next = this.#inbox.shift();
 			if (!next) break;
 			this.eventNow = this.now();
-			const event = { ...next, now: this.eventNow, wall: Math.floor(this.wallOffset + this.time.now) } as CoreEvent;
+			const event = stamped(next, this.eventNow, Math.floor(this.wallOffset + this.time.now));
 			if (event.kind === 'message') this.watcher.delivered(this, event.from, event.message);
 			const { effects } = step(this.core, event);
 			this.watcher.stepped(this, event);
@@ -344,4 +344,12 @@ export class SimNode {
 	readinessChanged(): void {
 		this.tell({ kind: 'readiness', readiness: this.readiness() });
 	}
+}
+
+/** In place: nobody else holds what happened, and there are many of them. */
+function stamped(happening: Happening, now: number, wall: number): CoreEvent {
+	const event = happening as CoreEvent;
+	event.now = now;
+	event.wall = wall;
+	return event;
 }
