@@ -55,8 +55,8 @@ test('an old member that has not left yet counts: without it and the coordinator
 	fleet.node('delta').executor.stepMs = 60_000;
 	change(fleet);
 	begun(fleet, 'delta');
+	fleet.node('delta').kill();
 	fleet.killed('alpha');
-	fleet.killed('delta');
 	fleet.run(6 * fleetLeaseMs);
 	assert.deepEqual(holders(fleet), ['alpha']);
 });
