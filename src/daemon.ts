@@ -3,11 +3,11 @@
  * room's functions to another. No rule of the project stands here.
  */
 import { readFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { toWorkerApps } from './config/apps.js';
 import { isUnderSystemd, type LoadedConfig, loadConfig } from './config/load.js';
+import { appUserDefault } from './config/system-users.js';
 import { Certificates } from './daemon/certificates.js';
 import { ensureFolder } from './daemon/folders.js';
 import { createLocalNode } from './daemon/local-node.js';
@@ -61,7 +61,7 @@ export async function runDaemon({ configFile }: { configFile: string }): Promise
 	const config = loadConfig({ file: configFile, env: environment });
 	for (const name of ownVariables) delete process.env[name];
 	const underSystemd = isUnderSystemd(environment);
-	const logger = createLogger(config.logging.level, { node: config.node.name });
+	const logger = createLogger(config.logging.level, { node: config.node.name }, environment);
 	const notifier = createNotifier(environment, (message) => logger.warn({ event: 'notify', message }));
 	process.umask(0o077);
 	ensureFolder(config.state_dir, 0o700, 'state_dir');
@@ -311,8 +311,8 @@ function readVersion(): string {
 	return (JSON.parse(description) as { version: string }).version;
 }
 
-/** Under systemd each worker host is the unit of one user: an app without one is the daemon's own user's. */
+/** Under systemd each worker host is the unit of one user, also that of the apps without one. */
 function wantedApps(config: LoadedConfig, underSystemd: boolean): WorkerApp[] {
 	const apps = toWorkerApps(config);
-	return underSystemd ? apps.map((app) => ({ ...app, user: app.user ?? userInfo().username })) : apps;
+	return underSystemd ? apps.map((app) => ({ ...app, user: app.user ?? appUserDefault })) : apps;
 }

@@ -1,11 +1,18 @@
 import { type Logger, pino } from 'pino';
-import { isJournal, journalDestination } from './system/journal.js';
+import { isJournal, journalDestination, journalSink } from './system/journal.js';
 
 export type { Logger };
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 
-/** JSON lines on stdout; secrets are cut out wherever they stand. A full disk behind stdout costs lines, never the daemon. */
-export function createLogger(level: LogLevel, fields: Record<string, unknown> = {}): Logger {
+/**
+ * JSON lines on stdout; where that is the journal, entries with fields. Secrets are cut out wherever they stand. A full
+ * disk behind stdout costs lines, never the daemon. `env`: what the process was started with.
+ */
+export function createLogger(
+	level: LogLevel,
+	fields: Record<string, unknown> = {},
+	env: NodeJS.ProcessEnv = process.env,
+): Logger {
 	const destination = pino.destination({ fd: 1, sync: true });
 	destination.on('error', () => undefined);
 	return pino(
@@ -29,6 +36,6 @@ export function createLogger(level: LogLevel, fields: Record<string, unknown> = 
 				censor: '[redacted]',
 			},
 		},
-		isJournal(process.env) ? journalDestination(destination) : destination,
+		isJournal(env) ? journalDestination(destination, journalSink(env)) : destination,
 	);
 }

@@ -23,6 +23,8 @@ export interface InitFlags
 }
 
 const secretBytes = 32;
+/** The environment of an app may hold secrets. rollcall install gives the file the group of the control plane. */
+const configurationMode = 0o640;
 
 /** Writes a commented configuration from flags, or from questions when there are none and somebody can answer. */
 export async function init({ options, terminal, session }: Context<InitFlags>): Promise<number> {
@@ -115,7 +117,7 @@ function write(file: string, text: string, force: boolean): void {
 	}
 	try {
 		mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
-		writeFileSync(file, text, { mode: 0o644, flag: force ? 'w' : 'wx' });
+		writeFileSync(file, text, { mode: configurationMode, flag: force ? 'w' : 'wx' });
 	} catch (error) {
 		throw new RollcallError('usage', `${file} cannot be written: ${messageOf(error)}.`, {}, { cause: error });
 	}

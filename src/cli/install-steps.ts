@@ -104,6 +104,25 @@ export function fileOnce(path: string, from: string, { mode, group }: Ownership)
 	};
 }
 
+/** An operator's file that the members of a group must be able to read, if it is there; nothing else of it is changed. */
+export function readable(path: string, group: string): Step {
+	return {
+		text: `chgrp ${group} ${path}; chmod g+r ${path}`,
+		isDone: () => {
+			const stat = statSync(path, { throwIfNoEntry: false });
+			if (!stat || (stat.mode & 0o004) !== 0) return true;
+			return stat.gid === groupId(group) && (stat.mode & 0o040) !== 0;
+		},
+		act: () => {
+			const { uid, mode } = statSync(path);
+			const id = groupId(group);
+			if (id === null) throw new Error(`There is no group ${group}.`);
+			chownSync(path, uid, id);
+			chmodSync(path, (mode & 0o7777) | 0o040);
+		},
+	};
+}
+
 /** A symbolic link, changed in one moment. */
 export function link(path: string, target: string): Step {
 	return {

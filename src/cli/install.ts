@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
+import { appUserDefault, controlUser } from '../config/system-users.js';
 import { RollcallError } from '../errors.js';
 import { programFolder, programSteps } from './install-program.js';
 import {
@@ -12,6 +13,7 @@ import {
 	fileOnce,
 	folder,
 	link,
+	readable,
 	removal,
 	type Step,
 	type StepOutcome,
@@ -36,7 +38,8 @@ const place = {
 	workers: '/var/lib/rollcall-workers',
 };
 const unitNames = ['rollcall.service', 'rollcall-workers@.service', 'rollcall.socket'];
-const controlUser = 'rollcall';
+/** Whose members may pass into the homes of the worker hosts. */
+const controlGroup = 'rollcall-control';
 /** TimeoutStopSec= of rollcall-workers@.service. */
 const unitStopSeconds = 90;
 /** What ending takes beside the drain itself: PM2 waits a little longer before it kills. */
@@ -55,8 +58,8 @@ export async function installHost(options: InstallOptions): Promise<StepOutcome[
 	refuseUnlessPossible(options.isDryRun);
 	const outcomes = await takeSteps(fileSteps(options), options.isDryRun);
 	const config = readInstalled(options);
-	const users = [...new Set(config?.http_workers.map((app) => app.user ?? controlUser) ?? [])];
-	await refuseMissingUsers(users.filter((user) => user !== controlUser));
+	const users = [...new Set(config?.http_workers.map((app) => app.user ?? appUserDefault) ?? [])];
+	await refuseUnfitUsers(users.filter((user) => user !== appUserDefault));
 	return [...outcomes, ...(await takeSteps(await unitSteps(config, users, options), options.isDryRun))];
 }
 
@@ -69,12 +72,16 @@ function fileSteps({ configFile }: InstallOptions): Step[] {
 		...unitNames.map((name) => file(join(place.units, name), own(name), open)),
 		file(place.sysusers, own('sysusers.d/rollcall.conf'), open),
 		file(place.tmpfiles, own('tmpfiles.d/rollcall.conf'), open),
-		command(['systemd-sysusers', place.sysusers], async () => (await askCommand(['id', '-nG', controlUser])) !== ''),
+		command(
+			['systemd-sysusers', place.sysusers],
+			async () => (await isUser(controlUser)) && (await isUser(appUserDefault)),
+		),
 		command(['systemd-tmpfiles', '--create', place.tmpfiles], () => exists(place.workers)),
 		folder(place.configFolder, { mode: 0o755 }),
 		...(configFile === null || resolve(configFile) === configFileDefault
 			? []
 			: [fileOnce(configFileDefault, resolve(configFile), { mode: 0o640, group: controlUser })]),
+		readable(configFileDefault, controlUser),
 	];
 }
 
@@ -139,12 +146,11 @@ export async function uninstallHost(options: { isDryRun: boolean; purge: boolean
 	];
 	if (options.purge) {
 		steps.push(...[place.configFolder, place.state, place.workers, '/run/rollcall'].map(removal));
-		steps.push(command(['userdel', controlUser], async () => (await askCommand(['id', '-u', controlUser])) === ''));
+		for (const user of [controlUser, appUserDefault]) {
+			steps.push(command(['userdel', user], async () => !(await isUser(user))));
+		}
 		steps.push(
-			command(
-				['groupdel', 'rollcall-control'],
-				async () => (await askCommand(['getent', 'group', 'rollcall-control'])) === '',
-			),
+			command(['groupdel', controlGroup], async () => (await askCommand(['getent', 'group', controlGroup])) === ''),
 		);
 	}
 	return takeSteps(steps, options.isDryRun);
@@ -171,13 +177,23 @@ function refuseUnlessPossible(isDryRun: boolean): void {
 	}
 }
 
-async function refuseMissingUsers(users: readonly string[]): Promise<void> {
+const isUser = async (name: string): Promise<boolean> => (await askCommand(['id', '-u', name])) !== '';
+
+async function refuseUnfitUsers(users: readonly string[]): Promise<void> {
 	for (const user of users) {
-		if ((await askCommand(['id', '-u', user])) !== '') continue;
-		throw new RollcallError(
-			'configuration',
-			`http_workers names the user ${user}, whom this host does not know: useradd --system --shell /usr/sbin/nologin ${user}`,
-		);
+		if (!(await isUser(user))) {
+			const remedy = `useradd --system --shell /usr/sbin/nologin ${user}`;
+			throw new RollcallError(
+				'configuration',
+				`http_workers names the user ${user}, whom this host does not know: ${remedy}`,
+			);
+		}
+		// A unit's processes get all groups of its user, and these open the admin socket and the other apps' homes.
+		const groups = (await askCommand(['id', '-nG', user])).split(' ');
+		const group = groups.find((name) => name === controlUser || name === controlGroup);
+		if (group === undefined) continue;
+		const text = `http_workers names the user ${user}, a member of group ${group}: its apps would be super_user here.`;
+		throw new RollcallError('configuration', `${text} Take it out: gpasswd -d ${user} ${group}`);
 	}
 }
 

@@ -5,7 +5,7 @@ import { followRollout } from './follow.js';
 import { operationNames } from './operations.js';
 import type { Context } from './context.js';
 import { anyText, historyText, planText, rolloutText, workersText } from './render.js';
-import { connect } from './target.js';
+import { type Connection, connect } from './target.js';
 import { clean, writeMessage, writeResult } from './terminal.js';
 import { nearWords } from './words.js';
 import type { WorkerRow } from '../workers/types.js';
@@ -27,7 +27,7 @@ export async function operation(
 	const fields = options.fields === undefined ? typed : { ...readFields(options.fields), ...typed };
 	const connection = await connect(options, session.signal);
 	try {
-		const answer = await connection.client.operation(name, fields);
+		const answer = await ask(connection, name, fields);
 		const job = rolloutToFollow(name, answer);
 		if (job === null) {
 			writeResult(terminal, answer, () => answerText(name, answer));
@@ -45,6 +45,18 @@ export async function operation(
 		return await followRollout(connection, job, terminal, session.signal);
 	} finally {
 		connection.client.close();
+	}
+}
+
+/** A word that this program does not know is for the daemon to judge; where none answers it is a mistake of usage. */
+async function ask({ client }: Connection, name: string, fields: Record<string, unknown>): Promise<unknown> {
+	try {
+		return await client.operation(name, fields);
+	} catch (error) {
+		const isUnreachable = error instanceof RollcallError && error.code === 'unreachable';
+		if (!isUnreachable || operationNames.includes(name)) throw error;
+		const text = `There is no command or operation '${name}' here, and no daemon answers at ${client.where} that might know it. rollcall --help lists what there is.`;
+		throw new RollcallError('usage', text, {}, { cause: error });
 	}
 }
 

@@ -71,7 +71,12 @@ function readText(file: string | null): string {
 	try {
 		if (statSync(path).size <= configBytesMax) return readFileSync(path, 'utf8');
 	} catch (error) {
-		if (file === null && (error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+		const { code } = error as NodeJS.ErrnoException;
+		if (file === null && code === 'ENOENT') return '';
+		if (code === 'EACCES' || code === 'EPERM') {
+			const advice = 'Join group rollcall (usermod -aG rollcall NAME, then log in anew), or run this as root';
+			throw new RollcallError('forbidden', `You may not read ${path}. ${advice}.`, {}, { cause: error });
+		}
 		throw new RollcallError('configuration', `${path} cannot be read: ${messageOf(error)}`, {}, { cause: error });
 	}
 	throw new RollcallError('configuration', `${path} is longer than ${configBytesMax} bytes.`);

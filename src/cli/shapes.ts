@@ -1,6 +1,7 @@
 /**
  * What every command prints with `--json`, published: scripts may rely on it. Keys may be added, none is taken away or
- * given another meaning. Operations print the daemon's answer, whose shapes `/openapi.json` describes.
+ * given another meaning. Operations print the daemon's answer, whose shapes `/openapi.json` describes. `npm run schema` writes
+ * all of it as JSON Schema into config/output.schema.json.
  */
 import { z } from 'zod';
 
@@ -10,18 +11,20 @@ const whole = z.int();
 const moment = z.int();
 const orNull = <Shape extends z.ZodType>(shape: Shape) => shape.nullable();
 
-export const workerShape = z.object({
-	app: text,
-	id: text,
-	pid: orNull(whole),
-	state: z.enum(['starting', 'proving', 'serving', 'draining', 'backoff', 'failed']),
-	started_at: orNull(moment),
-	restarts: whole,
-	healthy: z.boolean(),
-	memory: orNull(z.number()),
-	cpu: orNull(z.number()),
-	release: text,
-});
+export const workerShape = z
+	.object({
+		app: text,
+		id: text,
+		pid: orNull(whole),
+		state: z.enum(['starting', 'proving', 'serving', 'draining', 'backoff', 'failed']),
+		started_at: orNull(moment),
+		restarts: whole,
+		healthy: z.boolean(),
+		memory: orNull(z.number()),
+		cpu: orNull(z.number()),
+		release: text,
+	})
+	.meta({ id: 'worker' });
 
 const processes = z.object({
 	boot: whole,
@@ -31,44 +34,48 @@ const processes = z.object({
 const rolloutState = z.enum(['planned', 'running', 'paused', 'halted', 'completed', 'aborted']);
 const nodeState = z.enum(['pending', 'restarting', 'back', 'refused', 'failed', 'skipped']);
 
-export const rolloutShape = z.object({
-	id: text,
-	type: z.enum(['restart', 'restart_service']),
-	service: orNull(z.enum(['http_workers', 'clustering_config', 'clustering'])),
-	app: orNull(text),
-	replicated: z.boolean(),
-	user: text,
-	state: rolloutState,
-	reason: orNull(text),
-	waiting_for: orNull(text),
-	coordinator: text,
-	epoch: orNull(text),
-	max_unavailable: whole,
-	order: z.array(text),
-	nodes: z.array(
-		z.object({
-			node: text,
-			state: nodeState,
-			attempt: whole,
-			before: orNull(processes),
-			after: orNull(processes),
-			started_at: orNull(moment),
-			back_at: orNull(moment),
-			reason: orNull(text),
-		}),
-	),
-	created_at: moment,
-	ended_at: orNull(moment),
-});
+export const rolloutShape = z
+	.object({
+		id: text,
+		type: z.enum(['restart', 'restart_service']),
+		service: orNull(z.enum(['http_workers', 'clustering_config', 'clustering'])),
+		app: orNull(text),
+		replicated: z.boolean(),
+		user: text,
+		state: rolloutState,
+		reason: orNull(text),
+		waiting_for: orNull(text),
+		coordinator: text,
+		epoch: orNull(text),
+		max_unavailable: whole,
+		order: z.array(text),
+		nodes: z.array(
+			z.object({
+				node: text,
+				state: nodeState,
+				attempt: whole,
+				before: orNull(processes),
+				after: orNull(processes),
+				started_at: orNull(moment),
+				back_at: orNull(moment),
+				reason: orNull(text),
+			}),
+		),
+		created_at: moment,
+		ended_at: orNull(moment),
+	})
+	.meta({ id: 'rollout' });
 
-export const planShape = z.object({
-	order: z.array(text),
-	max_unavailable: whole,
-	down: z.array(text),
-	steps: z.array(z.object({ nodes: z.array(text), estimate_ms: z.number() })),
-	estimate_ms: z.number(),
-	refused: orNull(text),
-});
+export const planShape = z
+	.object({
+		order: z.array(text),
+		max_unavailable: whole,
+		down: z.array(text),
+		steps: z.array(z.object({ nodes: z.array(text), estimate_ms: z.number() })),
+		estimate_ms: z.number(),
+		refused: orNull(text),
+	})
+	.meta({ id: 'plan' });
 
 const clusterNode = z.object({
 	name: text,
@@ -128,6 +135,12 @@ export const initShape = z.object({
 	secret_file: orNull(text),
 });
 
+/** Of `init --print`: the configuration itself. */
+export const initPrintShape = z.object({ text });
+
+/** Of `worker-host --stop`, which the unit runs: the processes that were asked to end, and those that had to be killed. */
+export const unitStopShape = z.object({ unit: text, left: z.array(whole), killed: z.array(whole) });
+
 const certificate = {
 	cert: text,
 	key: text,
@@ -167,16 +180,19 @@ export const resultShapes = {
 	/** Followed to its end; so too `restart replicated=true`. */
 	restart_service: rolloutShape,
 	'restart_service --detach': startedShape,
+	'restart_service dry_run=true': planShape,
 	stop: stopShape,
+	'worker-host --stop': unitStopShape,
 	validate: validateShape,
 	init: initShape,
+	'init --print': initPrintShape,
 	install: installShape,
 	uninstall: installShape,
 	'ca init': caInitShape,
 	'ca issue': caIssueShape,
 } as const;
 
-/** Each line on stderr. */
+/** Each line on stderr with `--json`. */
 export const messageLineShape = z.discriminatedUnion('event', [
 	z.object({
 		event: z.literal('progress'),
@@ -195,3 +211,18 @@ export const messageLineShape = z.discriminatedUnion('event', [
 	/** The last line of a command that failed; `exit` is its exit code, further keys are the daemon's. */
 	z.looseObject({ event: z.literal('error'), error: text, exit: whole }),
 ]);
+
+/** The content of config/output.schema.json: every document by the words of its command, and the lines on stderr. */
+export function shapesJsonSchemaText(): string {
+	const all = z.object({ ...resultShapes, stderr: messageLineShape });
+	// As an input schema it lets further keys in. The limits of whole numbers in JavaScript say nothing here.
+	const { $schema, ...schema } = z.toJSONSchema(all, {
+		io: 'input',
+		override: ({ jsonSchema }) => {
+			if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+			if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+		},
+	});
+	const title = 'What each command of rollcall prints with --json, by its words';
+	return `${JSON.stringify({ $schema, title, ...schema }, null, '\t')}\n`;
+}

@@ -14,6 +14,9 @@ export interface Terminal {
 	json: boolean;
 }
 
+/** Serial consoles and the like do not know their size and say 0. */
+const unknownScreen = { columns: 80, rows: 24 };
+
 export function processTerminal(json: boolean): Terminal {
 	const { stdout, stderr, env } = process;
 	return {
@@ -22,7 +25,9 @@ export function processTerminal(json: boolean): Terminal {
 		json,
 		outIsTerminal: stdout.isTTY === true,
 		screen: () =>
-			stderr.isTTY === true && env['TERM'] !== 'dumb' ? { columns: stderr.columns, rows: stderr.rows } : null,
+			stderr.isTTY === true && env['TERM'] !== 'dumb'
+				? { columns: stderr.columns || unknownScreen.columns, rows: stderr.rows || unknownScreen.rows }
+				: null,
 	};
 }
 

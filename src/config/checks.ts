@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { KeyPath } from './faults.js';
 import { isLoopback, listensOnSame } from './network.js';
 import type { ClusterConfig, Config, HttpWorkerConfig } from './schema.js';
+import { appUserDefault, controlUser } from './system-users.js';
 import { durationText } from './values.js';
 
 /** A mistake that shows only when several keys are seen together. */
@@ -23,7 +24,7 @@ export function findConflicts(config: Config, underSystemd: boolean): Conflict[]
 		...config.http_workers.flatMap((app, index) => appConflicts(config, app, index, underSystemd)),
 		...repeatedNames(config),
 		...portConflicts(config),
-		...socketConflicts(config),
+		...socketConflicts(config, underSystemd),
 		...listenerConflicts(config),
 		...(config.cluster === undefined ? [] : clusterConflicts(config, config.cluster)),
 	];
@@ -57,6 +58,16 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 			expected: 'no user, since without systemd every worker runs as the user of the daemon',
 			got: JSON.stringify(app.user),
 			hint: 'start Rollcall by its systemd units, or take the key out',
+		});
+	}
+	if (underSystemd && (app.user === 'root' || app.user === controlUser)) {
+		const why =
+			app.user === 'root' ? 'nothing of Rollcall runs as root' : 'its apps could read state and use the admin socket';
+		conflicts.push({
+			at: [at('user')],
+			expected: `another user than ${app.user}, since ${why}`,
+			got: JSON.stringify(app.user),
+			hint: `useradd --system --shell /usr/sbin/nologin ${app.name}, or leave the key out: ${appUserDefault}`,
 		});
 	}
 	if (!runsInForkMode(app) && app.ports.length > 0) {
@@ -130,7 +141,7 @@ function portConflicts(config: Config): Conflict[] {
 	return conflicts;
 }
 
-function socketConflicts(config: Config): Conflict[] {
+function socketConflicts(config: Config, underSystemd: boolean): Conflict[] {
 	const conflicts: Conflict[] = [];
 	const tooLong = (path: string) => Buffer.byteLength(path) > socketPathBytesMax;
 	const bytes = (path: string) => `${Buffer.byteLength(path)} bytes: ${path}`;
@@ -143,7 +154,12 @@ function socketConflicts(config: Config): Conflict[] {
 		});
 	}
 	for (const [index, app] of config.http_workers.entries()) {
-		const longest = join(config.worker_dir, app.user ?? 'self', 'w', `${app.name}-9999999.9999999.99.sock`);
+		const longest = join(
+			config.worker_dir,
+			app.user ?? (underSystemd ? appUserDefault : 'self'),
+			'w',
+			`${app.name}-9999999.9999999.99.sock`,
+		);
 		if (!tooLong(longest)) continue;
 		conflicts.push({
 			at: [['worker_dir'], ['http_workers', index, 'name']],

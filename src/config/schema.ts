@@ -130,7 +130,9 @@ const httpWorker = section({
 		),
 	user: userName
 		.optional()
-		.describe("System user that the app's workers run as, under systemd only; default: the user of the daemon."),
+		.describe(
+			"System user that the app's workers run as, under systemd only; default: rollcall-app there, elsewhere the user of the daemon.",
+		),
 	instances: wholeOr(1, instancesMax, 'max').default(1).describe('Number of workers, or max for one a CPU; default 1.'),
 	env: z
 		.record(environmentName, environmentValue, { error: 'a section of variables with texts' })

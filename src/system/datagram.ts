@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
  */
 export interface Datagram {
 	/** full: the receiver is behind, try later. lost: nobody receives there any more, or the message is too large. */
-	send(message: string): 'sent' | 'full' | 'lost';
+	send(message: string | Buffer): 'sent' | 'full' | 'lost';
 	close(): void;
 }
 
@@ -53,7 +53,7 @@ export function datagramOn(descriptor: number): Datagram {
 	return {
 		send(message) {
 			try {
-				writeSync(descriptor, message);
+				writeSync(descriptor, Buffer.from(message));
 				return 'sent';
 			} catch (error) {
 				const code = (error as NodeJS.ErrnoException).code;

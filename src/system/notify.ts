@@ -20,6 +20,7 @@ export interface Notifier {
 export const serviceVariables = [
 	'NOTIFY_SOCKET',
 	'NOTIFY_FD',
+	'JOURNAL_FD',
 	'WATCHDOG_USEC',
 	'WATCHDOG_PID',
 	'LISTEN_FDS',

@@ -369,6 +369,7 @@ describe('the command line', () => {
 		const made = resultShapes.init.parse(JSON.parse(stdout));
 		assert.deepEqual(made, { file, secret_file: join(folder, 'made', 'cluster.secret') });
 		assert.equal(statSync(made.secret_file ?? '').mode & 0o777, 0o600);
+		assert.equal(statSync(file).mode & 0o007, 0, 'the environment of an app may hold secrets');
 		assert.equal((await runCommand(['validate', '--config', file])).code, 0);
 		assert.equal((await runCommand(['init', '--config', file, '--node', 'b'])).code, 2);
 		assert.equal((await runCommand(['init', '--port', 'eighty', '--print'])).code, 2);

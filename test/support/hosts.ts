@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, realpath } from 'node:fs/promises';
+import { mkdtemp, realpath, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,6 +37,19 @@ export class TestHosts {
 		const folders = new Set([repository, await realpath(join(repository, 'node_modules'))]);
 		await this.script('up', name, String(number), ...folders);
 		return new Host(this, name, `${this.network}.${number}`);
+	}
+
+	/** Writes a program that takes the place of ssh for these hosts: `ssh root@NAME COMMAND`, in root's home folder. */
+	async writeSecureShell(path: string): Promise<void> {
+		const own = ['ROLLCALL_HOSTS', 'ROLLCALL_HOSTS_TAG', 'ROLLCALL_HOSTS_NETWORK'];
+		const text = [
+			'#!/bin/sh',
+			...own.map((name) => `export ${name}='${this.environment[name]}'`),
+			'host=${1#root@}; shift',
+			`exec bash '${script}' run "$host" sh -c "cd /root; $*"`,
+			'',
+		];
+		await writeFile(path, text.join('\n'), { mode: 0o755 });
 	}
 
 	async clear(): Promise<void> {

@@ -5,7 +5,9 @@ import { type Host, repository } from './hosts.js';
 const app = `const http = require('node:http');
 const server = http.createServer((request, response) => {
 	if (request.url === '/healthz') return response.end('ok');
-	setTimeout(() => response.end(String(process.pid)), 5);
+	const slow = request.url === '/slow';
+	if (slow) response.flushHeaders();
+	setTimeout(() => response.end(String(process.pid)), slow ? 2000 : 5);
 });
 server.listen(Number(process.env.PORT));
 `;
@@ -51,11 +53,11 @@ export async function workersOf(host: Host): Promise<Worker[]> {
 	return code === 0 ? (JSON.parse(stdout) as Worker[]) : [];
 }
 
-/** Resolves once so many workers serve; answers their process ids. */
+/** Resolves once so many workers of the app `web` serve; answers their process ids. */
 export async function servingOn(host: Host, count: number): Promise<number[]> {
 	const workers = await host.until(
 		`${count} workers serving`,
-		() => workersOf(host),
+		async () => (await workersOf(host)).filter(({ app }) => app === 'web'),
 		(rows) => rows.length === count && rows.every((row) => row.state === 'serving' && row.healthy),
 	);
 	return workers.flatMap((row) => (row.pid === null ? [] : [row.pid])).sort((one, other) => one - other);

@@ -20,6 +20,10 @@ export interface LoadReport {
 	durationMs: number;
 }
 
+/** A report in a line, for people. */
+export const lossOf = ({ sent, lost, p99, longestGapMs }: LoadReport): string =>
+	`${sent} requests, ${lost} lost, p99 ${Math.round(p99)} ms, longest gap ${longestGapMs} ms`;
+
 export interface LoadOptions {
 	/** One or several, asked in turn; `http:` or `https:` (any certificate is taken). */
 	urls: string | readonly string[];

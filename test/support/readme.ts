@@ -25,6 +25,17 @@ export function withGeneratedParts(page: string): string {
 	}, page);
 }
 
+/** The code blocks below a heading, up to the next one, without their fences. */
+export function codeBlocks(heading: string): string[] {
+	const page = readReadme();
+	const from = page.indexOf(`\n## ${heading}\n`);
+	if (from < 0) throw new Error(`README.md has no heading '${heading}'.`);
+	const end = /\n##+ /g;
+	end.lastIndex = from + 1 + heading.length;
+	const section = page.slice(from, end.exec(page)?.index ?? page.length);
+	return [...section.matchAll(/^```[a-z]*\n([\s\S]*?)^```$/gm)].map(([, text]) => text ?? '');
+}
+
 function operationsTable(): string {
 	const rows = operations.map((row) => `| \`${row.name}\` | ${row.access} | ${fieldsOf(row)} | ${row.summary} |`);
 	return ['| operation | who | fields | |', '|---|---|---|---|', ...rows, ''].join('\n');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type ClusterStatus, HostFleet, type Name, names, newestRollout, rolloutEnd } from '../support/host-fleet.js';
 import { isActive, operation } from '../support/installed-host.js';
-import { type Load, startLoad } from '../support/load.js';
+import { type Load, lossOf, startLoad } from '../support/load.js';
 
 let fleet: HostFleet;
 before(async () => {
@@ -15,13 +15,14 @@ after(async () => {
 const urlOf = (name: Name): string => `http://${fleet.address(name)}:8080/`;
 const loadOn = (): Load => startLoad({ urls: names.map(urlOf), ratePerSecond: 90 });
 
-test('a replicated restart_service replaces every worker of three hosts and loses no request', async () => {
+test('a replicated restart_service replaces every worker of three hosts and loses no request', async (t) => {
 	const before = await fleet.pids();
 	const load = loadOn();
 	await load.answered(100);
 	await fleet.host('alpha').run('rollcall', 'restart_service', 'service=http_workers', 'replicated=true');
 	await load.answered(100);
 	const report = await load.stop();
+	t.diagnostic(lossOf(report));
 	assert.deepEqual([report.lost, report.failures], [0, []]);
 	const afterwards = await fleet.pids();
 	for (const [index, pids] of before.entries()) {
@@ -35,7 +36,7 @@ test('a replicated restart_service replaces every worker of three hosts and lose
 	assert.equal(rollout?.order.at(-1), 'alpha');
 });
 
-test('an upgrade, node by node, loses no request and no worker', async () => {
+test('an upgrade, node by node, loses no request and no worker', async (t) => {
 	const before = await fleet.pids();
 	const load = loadOn();
 	await load.answered(100);
@@ -49,6 +50,7 @@ test('an upgrade, node by node, loses no request and no worker', async () => {
 	}
 	await load.answered(100);
 	const report = await load.stop();
+	t.diagnostic(lossOf(report));
 	assert.deepEqual([report.lost, report.failures], [0, []]);
 	assert.deepEqual(await fleet.pids(), before);
 	const { nodes } = await operation<ClusterStatus>(fleet.host('beta'), 'cluster_status');
@@ -77,7 +79,7 @@ test('a replicated restart starts every instance again, one after the other', as
 	for (const [index, old] of pids.entries()) assert.ok(old.every((pid) => !afterwards[index]?.includes(pid)));
 });
 
-test('a host that shuts down in the middle of a rollout is named, no other loses a request, and the fleet rolls again afterwards', async () => {
+test('a host that shuts down in the middle of a rollout is named, no other loses a request, and the fleet rolls again afterwards', async (t) => {
 	const load = startLoad({
 		urls: [urlOf('alpha'), urlOf('beta')],
 		ratePerSecond: 60,
@@ -96,6 +98,7 @@ test('a host that shuts down in the middle of a rollout is named, no other loses
 	assert.ok(seen);
 	await load.answered(60);
 	const report = await load.stop();
+	t.diagnostic(lossOf(report));
 	assert.deepEqual([report.lost, report.failures], [0, []]);
 	await fleet.up('gamma');
 	await fleet.linked();

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { HostFleet, names, rolloutEnd } from '../support/host-fleet.js';
 import { operation } from '../support/installed-host.js';
-import { type Load, startLoad } from '../support/load.js';
+import { type Load, lossOf, startLoad } from '../support/load.js';
 import { freePorts } from '../support/ports.js';
 
 let fleet: HostFleet;
@@ -80,7 +80,7 @@ test('behind HAProxy a replicated restart_service loses no request', async (t) =
 	await fleet.host('beta').run('rollcall', 'restart_service', 'service=http_workers', 'replicated=true');
 	await load.answered(200);
 	const report = await load.stop();
-	t.diagnostic(`restart_service: ${report.sent} sent, ${report.lost} lost, p99 ${Math.round(report.p99)} ms`);
+	t.diagnostic(lossOf(report));
 	assert.deepEqual([report.lost, report.failures], [0, []]);
 	const afterwards = await fleet.pids();
 	for (const [index, pids] of before.entries()) assert.ok(pids.every((pid) => !afterwards[index]?.includes(pid)));
@@ -94,7 +94,7 @@ test('behind HAProxy a replicated restart of all instances loses no request', as
 	await fleet.linked();
 	await load.answered(200);
 	const report = await load.stop();
-	t.diagnostic(`restart: ${report.sent} sent, ${report.lost} lost, p99 ${Math.round(report.p99)} ms`);
+	t.diagnostic(lossOf(report));
 	assert.equal(ended.state, 'completed');
 	assert.deepEqual([report.lost, report.failures], [0, []]);
 });

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
+import { installShape } from '../../src/cli/shapes.js';
 import { type Host, repository, TestHosts } from '../support/hosts.js';
 import { installOn, isActive, mainPidOf, processesOf, servingOn, workersOf } from '../support/installed-host.js';
-import { type Load, startLoad } from '../support/load.js';
+import { type Load, lossOf, startLoad } from '../support/load.js';
 
 const configuration = `
 node: {name: alpha}
@@ -18,9 +20,15 @@ http_workers:
     env: {PORT: "8080", SECRET_OF_WEB: "known to web alone"}
     health: {path: /healthz}
     drain: {timeout: 10s}
+  - name: hostile
+    script: /srv/hostile/server.cjs
+    env: {PORT: "8081"}
 `;
 const daemon = 'rollcall.service';
 const workerHost = 'rollcall-workers@web.service';
+const hostileApp = join(repository, 'dist/test/support/apps/hostile.cjs');
+/** Of the app that names no user. */
+const defaultHost = 'rollcall-workers@rollcall-app.service';
 
 let hosts: TestHosts;
 let host: Host;
@@ -36,13 +44,14 @@ after(async () => {
 const loadOn = (): Load => startLoad({ urls: `http://${host.address}:8080/`, ratePerSecond: 100 });
 
 /** Holds the load while something happens; asserts that nothing was lost and that the same workers serve before and after. */
-async function losesNothing(what: () => Promise<void>): Promise<void> {
+async function losesNothing(t: TestContext, what: () => Promise<void>): Promise<void> {
 	const pids = await servingOn(host, 2);
 	const load = loadOn();
 	await load.answered(100);
 	await what();
 	await load.answered(100);
 	const report = await load.stop();
+	t.diagnostic(lossOf(report));
 	assert.deepEqual([report.lost, report.failures], [0, []]);
 	assert.deepEqual(await servingOn(host, 2), pids);
 }
@@ -56,12 +65,13 @@ test('a dry run of install says what it would do and does nothing', async () => 
 });
 
 test('install puts it on the host, started and ready; a second time changes nothing', async () => {
+	await host.write('/srv/hostile/server.cjs', await readFile(hostileApp, 'utf8'));
 	await installOn(host, configuration);
 	assert.equal(await isActive(host, daemon), true);
 	await servingOn(host, 2);
 	assert.match(await host.run('rollcall', 'status'), /^alpha is ready/);
 	const again = await host.run('rollcall', 'install', '--json');
-	const { steps } = JSON.parse(again) as { steps: { text: string; outcome: string }[] };
+	const { steps } = installShape.parse(JSON.parse(again));
 	assert.deepEqual(
 		steps.filter((step) => step.outcome !== 'as it was'),
 		[],
@@ -69,50 +79,72 @@ test('install puts it on the host, started and ready; a second time changes noth
 	assert.match(await host.run('systemctl', 'show', '--property=StatusText,NotifyAccess', daemon), /NotifyAccess=main/);
 });
 
-test('the walls hold: an app can read no state, socket, configuration or environment that is not its own user’s', async () => {
-	await host.shell('id -u other >/dev/null 2>&1 || useradd --system --shell /usr/sbin/nologin other');
-	const pid = (await workersOf(host))[0]?.pid;
-	const asUser = (user: string, text: string) =>
-		host.try(['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups', 'sh', '-c', text]);
-	const forbidden: [user: string, text: string][] = [
-		['web', 'cat /var/lib/rollcall/records.log'],
-		['web', 'ls /var/lib/rollcall'],
-		['web', 'cat /etc/rollcall/rollcall.yaml'],
-		[
-			'web',
-			`node -e "require('net').connect('/run/rollcall/admin.sock').on('error', () => process.exit(1)).on('connect', () => process.exit(0))"`,
-		],
-		['web', `cat /proc/${await mainPidOf(host, daemon)}/environ`],
-		['other', `cat /proc/${pid}/environ`],
-		['other', 'ls /var/lib/rollcall-workers/web'],
-		[
-			'other',
-			`node -e "require('net').connect('/var/lib/rollcall-workers/web/rpc.sock').on('error', () => process.exit(1)).on('connect', () => process.exit(0))"`,
-		],
-		['other', 'cat /etc/rollcall/rollcall.yaml'],
-	];
-	for (const [user, text] of forbidden) {
-		const { code, stdout } = await asUser(user, text);
-		assert.notEqual(code, 0, `${user} could: ${text}: ${stdout}`);
-	}
-	const root = await host.shell(
-		`for pid in $(cat /sys/fs/cgroup/system.slice/rollcall.service/cgroup.procs /sys/fs/cgroup/system.slice/system-rollcall*/rollcall-workers@web.service/cgroup.procs); do stat -c %U /proc/$pid; done | sort -u`,
+test('the walls hold: a hostile app, run as a worker, reaches no state, socket, configuration, process or home but its own', async (t) => {
+	const web = (await workersOf(host)).find(({ app }) => app === 'web')?.pid;
+	const victims = `daemon=${await mainPidOf(host, daemon)}&worker=${web}&user=web`;
+	const answer = await fetch(`http://${host.address}:8081/attempts?${victims}`);
+	const { tried, succeeded } = (await answer.json()) as { tried: number; succeeded: string[] };
+	assert.deepEqual(succeeded, []);
+	t.diagnostic(`${tried} attempts of a hostile app, ${succeeded.length} went well`);
+	const users = await host.shell(
+		`for pid in $(cat /sys/fs/cgroup/system.slice/rollcall.service/cgroup.procs /sys/fs/cgroup/system.slice/system-rollcall*/rollcall-workers@*/cgroup.procs); do stat -c %U /proc/$pid; done | sort -u`,
 	);
-	assert.deepEqual(root.split('\n'), ['rollcall', 'web']);
-	// What the app itself got is its own environment and nothing of the control plane's groups.
-	const environment = await host.shell(`cat /proc/${pid}/environ`);
+	assert.deepEqual(users.split('\n'), ['rollcall', 'rollcall-app', 'web']);
+	// What an app itself gets is its own environment and nothing of the control plane's groups.
+	const environment = await host.shell(`cat /proc/${web}/environ`);
 	assert.ok(environment.includes('SECRET_OF_WEB'));
-	const groups = await host.shell(`grep ^Groups: /proc/${pid}/status | tr -d ' \\t'`);
+	const groups = await host.shell(`grep ^Groups: /proc/${web}/status | tr -d ' \\t'`);
 	assert.equal(groups, `Groups:${await host.run('id', '-g', 'web')}`);
 });
 
-test('restarting the control plane loses no request and no worker', async () => {
-	await losesNothing(async () => void (await host.run('systemctl', 'restart', daemon)));
+test('a person who is in no group of Rollcall is told what to do, also where only the daemon may look', async () => {
+	await host.shell('useradd --system --shell /usr/sbin/nologin other');
+	const asOther = (text: string) =>
+		host.try(['setpriv', '--reuid=other', '--regid=other', '--clear-groups', 'sh', '-c', text]);
+	const { code, stderr } = await asOther('rollcall status');
+	assert.equal(code, 5, stderr);
+	assert.match(stderr, /You may not read .*usermod -aG rollcall NAME/);
+	const socket = await asOther('rollcall status --socket /run/rollcall/admin.sock');
+	assert.equal(socket.code, 5, socket.stderr);
+	assert.notEqual((await asOther('ls /var/lib/rollcall-workers/web')).code, 0);
 });
 
-test('a control plane that is killed comes back by itself, without a lost request or worker', async () => {
+test('rollcall stop is refused under systemd, and names the line that stops it', async () => {
+	const pids = await servingOn(host, 2);
+	const { code, stdout, stderr } = await host.try(['rollcall', 'stop']);
+	assert.deepEqual([code, stdout], [1, '']);
+	assert.match(
+		stderr,
+		/systemctl stop rollcall\.service rollcall-workers@rollcall-app\.service rollcall-workers@web\.service/,
+	);
+	assert.deepEqual(await servingOn(host, 2), pids);
+});
+
+test('install refuses an app user whom the host does not know, or whose apps would be super_user', async () => {
+	const tryUser = async (user: string): Promise<string> => {
+		await host.write('/root/other.yaml', `http_workers: [{name: x, script: /srv/web/server.js, user: ${user}}]\n`);
+		await host.shell(
+			'cp -a /etc/rollcall/rollcall.yaml /root/kept.yaml; cat /root/other.yaml > /etc/rollcall/rollcall.yaml',
+		);
+		const { code, stderr } = await host.try(['rollcall', 'install']);
+		await host.shell('cat /root/kept.yaml > /etc/rollcall/rollcall.yaml');
+		assert.equal(code, 2, stderr);
+		return stderr;
+	};
+	assert.match(await tryUser('nobody-knows'), /useradd --system --shell \/usr\/sbin\/nologin nobody-knows/);
+	assert.match(await tryUser('root'), /nothing of Rollcall runs as root/);
+	await host.shell('usermod -aG rollcall other');
+	assert.match(await tryUser('other'), /gpasswd -d other rollcall/);
+	await host.shell('gpasswd -d other rollcall; rollcall install');
+});
+
+test('restarting the control plane loses no request and no worker', async (t) => {
+	await losesNothing(t, async () => void (await host.run('systemctl', 'restart', daemon)));
+});
+
+test('a control plane that is killed comes back by itself, without a lost request or worker', async (t) => {
 	const pid = await mainPidOf(host, daemon);
-	await losesNothing(async () => {
+	await losesNothing(t, async () => {
 		await host.run('systemctl', 'kill', '--signal=KILL', daemon);
 		await host.until(
 			'active again',
@@ -123,7 +155,7 @@ test('a control plane that is killed comes back by itself, without a lost reques
 	});
 });
 
-test('a control plane whose event loop is blocked is ended by the watchdog and comes back, without a lost request', async () => {
+test('a control plane whose event loop is blocked is ended by the watchdog and comes back, without a lost request', async (t) => {
 	await host.write(
 		'/etc/systemd/system/rollcall.service.d/test.conf',
 		'[Service]\nWatchdogSec=8s\nEnvironment=NODE_OPTIONS=--require=/srv/block.cjs\n',
@@ -131,7 +163,7 @@ test('a control plane whose event loop is blocked is ended by the watchdog and c
 	await host.write('/srv/block.cjs', `process.on('SIGUSR2', () => { for (;;); });\n`);
 	await host.shell('systemctl daemon-reload; systemctl restart rollcall');
 	const pid = await mainPidOf(host, daemon);
-	await losesNothing(async () => {
+	await losesNothing(t, async () => {
 		await host.run('systemctl', 'kill', '--signal=USR2', '--kill-who=main', daemon);
 		await host.until(
 			'another process',
@@ -144,8 +176,8 @@ test('a control plane whose event loop is blocked is ended by the watchdog and c
 	await host.shell('rm -r /etc/systemd/system/rollcall.service.d; systemctl daemon-reload; systemctl restart rollcall');
 });
 
-test('systemctl reload applies a change of the cluster, and fails with a file that does not check, which changes nothing', async () => {
-	await losesNothing(async () => void (await host.run('systemctl', 'reload', daemon)));
+test('systemctl reload applies a change of the cluster, and fails with a file that does not check, which changes nothing', async (t) => {
+	await losesNothing(t, async () => void (await host.run('systemctl', 'reload', daemon)));
 	await host.shell(
 		'cp /etc/rollcall/rollcall.yaml /root/good.yaml; echo "cluster: {listen: 7}" >> /etc/rollcall/rollcall.yaml',
 	);
@@ -155,12 +187,12 @@ test('systemctl reload applies a change of the cluster, and fails with a file th
 	await servingOn(host, 2);
 });
 
-test('with rollcall.socket a client that comes while the control plane restarts waits, and is answered', async () => {
+test('with rollcall.socket a client that comes while the control plane restarts waits, and is answered', async (t) => {
 	await host.shell(
 		'systemctl stop rollcall.service; systemctl start rollcall.socket; systemctl start rollcall.service',
 	);
 	const asked: Promise<string>[] = [];
-	await losesNothing(async () => {
+	await losesNothing(t, async () => {
 		const restarted = host.run('systemctl', 'restart', daemon);
 		for (let count = 0; count < 5; count++) asked.push(host.run('rollcall', 'get_status', '--json'));
 		await Promise.all([restarted, ...asked]);
@@ -179,7 +211,7 @@ test('the journal carries the priority of each line', async () => {
 	for (const { MESSAGE } of own) assert.ok((JSON.parse(MESSAGE) as { level: number }).level >= 40);
 });
 
-test('a worker host that is killed leaves its workers serving, comes back by itself and takes their place, without a lost request', async () => {
+test('a worker host that is killed leaves its workers serving, comes back by itself and takes their place, without a lost request', async (t) => {
 	const workers = await servingOn(host, 2);
 	const pid = await mainPidOf(host, workerHost);
 	const load = loadOn();
@@ -198,10 +230,11 @@ test('a worker host that is killed leaves its workers serving, comes back by its
 	);
 	await load.answered(200);
 	const report = await load.stop();
+	t.diagnostic(lossOf(report));
 	assert.deepEqual([report.lost, report.failures], [0, []]);
 });
 
-test('stop ends every process of both units within its time, also workers that had outlived their host', async () => {
+test('stop ends every process of both units within its time, also workers that had outlived their host', async (t) => {
 	await host.run('systemctl', 'stop', daemon);
 	const pid = await mainPidOf(host, workerHost);
 	await host.run('systemctl', 'kill', '--kill-who=main', '--signal=KILL', workerHost);
@@ -213,27 +246,43 @@ test('stop ends every process of both units within its time, also workers that h
 	// The new host, the two workers of the old one, and what was about to take their place.
 	assert.ok((await processesOf(host)).split('\n').length >= 3);
 	const began = performance.now();
-	await host.run('systemctl', 'stop', workerHost);
-	assert.ok(performance.now() - began < 60_000);
+	await host.run('systemctl', 'stop', workerHost, defaultHost);
+	const tookMs = performance.now() - began;
+	t.diagnostic(`stopped in ${Math.round(tookMs)} ms, no process left`);
+	assert.ok(tookMs < 60_000);
 	assert.equal(await processesOf(host), '');
 	await host.run('systemctl', 'start', daemon);
+	await servingOn(host, 2);
+});
+
+test('one stop of all units lets an open request finish, then ends every process within the timeout', async (t) => {
+	const open = await fetch(`http://${host.address}:8080/slow`);
+	const began = performance.now();
+	const stopped = host.run('systemctl', 'stop', 'rollcall.service', 'rollcall-workers@*.service');
+	assert.match(await open.text(), /^\d+$/);
+	await stopped;
+	t.diagnostic(`stopped in ${Math.round(performance.now() - began)} ms with a request of 2 s open, no process left`);
+	assert.equal(await processesOf(host), '');
+	await host.run('systemctl', 'start', daemon, workerHost, defaultHost);
 	await servingOn(host, 2);
 });
 
 test('stop ends everything also in the very moment after a crash', async () => {
 	await host.run('systemctl', 'stop', daemon);
 	await host.run('systemctl', 'kill', '--kill-who=main', '--signal=KILL', workerHost);
-	await host.run('systemctl', 'stop', workerHost);
+	await host.run('systemctl', 'stop', workerHost, defaultHost);
 	assert.equal(await processesOf(host), '');
 	await host.run('systemctl', 'start', daemon);
 	await servingOn(host, 2);
 });
 
-test('after a power cut and a boot it serves again without anybody doing anything', async () => {
+test('after a power cut and a boot it serves again without anybody doing anything', async (t) => {
 	await host.run('sync');
 	await host.cutPower();
+	const began = performance.now();
 	host = await hosts.up('alpha', 1);
 	await servingOn(host, 2);
+	t.diagnostic(`served ${Math.round(performance.now() - began)} ms after the power was back`);
 	const load = loadOn();
 	await load.answered(50);
 	assert.equal((await load.stop()).lost, 0);
@@ -248,6 +297,6 @@ test('uninstall takes everything away but what the operator owns, and with --pur
 	assert.equal(left, '');
 	assert.match(await host.shell('ls /etc/rollcall'), /rollcall\.yaml/);
 	await host.run('node', join(repository, 'dist/src/main.js'), 'uninstall', '--purge');
-	assert.equal((await host.try(['id', 'rollcall'])).code, 1);
+	for (const user of ['rollcall', 'rollcall-app']) assert.equal((await host.try(['id', user])).code, 1);
 	assert.equal(await host.shell('ls -d /etc/rollcall /var/lib/rollcall* 2>/dev/null || true'), '');
 });

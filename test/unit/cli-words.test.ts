@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -9,7 +9,7 @@ import { unitIn } from '../../src/cli/instance.js';
 import { operationNames } from '../../src/cli/operations.js';
 import { parseSpan, readPlaces } from '../../src/cli/places.js';
 import { buildProgram } from '../../src/cli/program.js';
-import { resultShapes } from '../../src/cli/shapes.js';
+import { resultShapes, shapesJsonSchemaText } from '../../src/cli/shapes.js';
 import { clean, cleanLines, fit, table, toJson } from '../../src/cli/terminal.js';
 import { bytes, nearWords, shellWord, span } from '../../src/cli/words.js';
 import { RollcallError } from '../../src/errors.js';
@@ -53,8 +53,13 @@ test('every command that answers has a published shape', () => {
 		if (command.commands.length === 0) return [command.name()];
 		return command.commands.map((inner) => `${command.name()} ${inner.name()}`);
 	});
-	const published = Object.keys(resultShapes).filter((name) => !name.startsWith('restart_service'));
+	const published = Object.keys(resultShapes).filter((name) => !/^restart_service| --/.test(name));
 	assert.deepEqual(published.sort(), names.filter((name) => !withoutAnswer.includes(name)).sort());
+});
+
+test('config/output.schema.json is as the shapes are (npm run schema)', () => {
+	const file = new URL('../../../config/output.schema.json', import.meta.url);
+	assert.equal(readFileSync(file, 'utf8'), shapesJsonSchemaText());
 });
 
 test('help names every command and every operation of the table, and starts with examples', () => {

@@ -196,6 +196,18 @@ describe('configuration', () => {
 		});
 	}
 
+	it('refuses root and the control plane’s own user as the user of an app, under systemd', () => {
+		const text = 'http_workers: [{name: a, script: s.js, user: USER}]';
+		const hint = '(useradd --system --shell /usr/sbin/nologin a, or leave the key out: rollcall-app)';
+		const refused = (user: string) => folder.refusals(text.replace('USER', user), { underSystemd: true });
+		assert.deepEqual(refused('root'), [
+			`1:46: http_workers[0].user: expected another user than root, since nothing of Rollcall runs as root, got "root" ${hint}`,
+		]);
+		assert.deepEqual(refused('rollcall'), [
+			`1:46: http_workers[0].user: expected another user than rollcall, since its apps could read state and use the admin socket, got "rollcall" ${hint}`,
+		]);
+	});
+
 	it('is refused with exit code 2 and all faults as data', () => {
 		const error = folder.refusal('node: {nmae: x}\nstate_dir: 1\n');
 		assert.equal(error.exitCode, 2);

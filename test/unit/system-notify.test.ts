@@ -76,7 +76,7 @@ test('a change of state waits for a manager that is behind, in order; a feeding 
 	const socket: Datagram = {
 		send: (message) => {
 			if (behind) return 'full';
-			received.push(message);
+			received.push(String(message));
 			if (received.length === 2) done();
 			return 'sent';
 		},
