@@ -13,14 +13,16 @@ import { ensureFolder } from './daemon/folders.js';
 import { createLocalNode } from './daemon/local-node.js';
 import { observe } from './daemon/observe.js';
 import { Standing } from './daemon/standing.js';
+import { statusLine } from './daemon/status-line.js';
 import { spawnSuccessor } from './daemon/successor.js';
 import { createFleet } from './fleet/fleet.js';
 import type { Fleet } from './fleet/types.js';
-import { messageOf } from './errors.js';
+import { messageOf, RollcallError } from './errors.js';
 import { acquireLock, nameHolder } from './lock.js';
 import { createLogger, type Logger } from './log.js';
 import { Statuses } from './operations/statuses.js';
 import { type Access, openAccess } from './server/access.js';
+import { judgeReadiness, type ReadinessReport } from './server/readiness.js';
 import { createServer } from './server/server.js';
 import type { Server } from './server/types.js';
 import { createSystemInformation, type SystemInformation } from './system/information.js';
@@ -158,6 +160,7 @@ class ControlPlane {
 		observe({ fleet, supervisor: this.#supervisor, metrics: this.#metrics, logger: this.surroundings.logger });
 		this.#server = await this.#openServer(fleet, access, system);
 		this.#watch();
+		this.#tellStatus(fleet);
 		this.#reloadOnHangup(fleet);
 	}
 
@@ -224,7 +227,7 @@ class ControlPlane {
 		this.#metrics.observe({
 			workers: () => supervisor.rows(),
 			links: () => fleet.replication(),
-			ready: () => this.#standing.started && !this.#standing.draining,
+			ready: () => this.#readiness().ready,
 		});
 		this.#closers.push(() => system.close());
 		return system;
@@ -289,6 +292,30 @@ class ControlPlane {
 		const onHangup = (): void => void reload();
 		process.on('SIGHUP', onHangup);
 		this.#closers.push(() => process.removeListener('SIGHUP', onHangup));
+	}
+
+	#readiness(): ReadinessReport {
+		const report = judgeReadiness(this.#standing.facts(this.#certificates.notes()), null);
+		if (report === null) throw new RollcallError('internal', 'The node itself has no readiness.');
+		return report;
+	}
+
+	/** The line that `systemctl status` shows, told anew whenever it changes. */
+	#tellStatus(fleet: Fleet): void {
+		const { environment, notifier } = this.surroundings;
+		if (!environment['NOTIFY_SOCKET']) return;
+		let told = '';
+		const tell = (): void => {
+			const line = statusLine(this.#readiness(), fleet);
+			if (line === told) return;
+			told = line;
+			notifier.status(line);
+		};
+		fleet.on('rollout', tell);
+		fleet.on('link', tell);
+		this.#supervisor.on('readiness', tell);
+		this.#standing.on('changed', tell);
+		tell();
 	}
 
 	/** systemd's watchdog is fed by the event loop, the admin socket and the record file; never by peers or workers. */

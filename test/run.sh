@@ -10,4 +10,8 @@ for suite in "$@"; do
 done
 mapfile -t files < <(find "${folders[@]}" -name '*.test.js' | sort)
 [ ${#files[@]} -gt 0 ] || { echo "no tests found in: $*" >&2; exit 1; }
-exec node --enable-source-maps --test --test-concurrency="${TEST_CONCURRENCY:-2}" --test-reporter="${TEST_REPORTER:-spec}" "${files[@]}"
+# With TEST_REPORT=1 a page of what was shown, and its figures, comes at the end.
+report=()
+[ -z "${TEST_REPORT:-}" ] || report=(--test-reporter=./dist/test/support/report.js --test-reporter-destination=stdout)
+exec node --enable-source-maps --test --test-concurrency="${TEST_CONCURRENCY:-2}" \
+  --test-reporter="${TEST_REPORTER:-spec}" --test-reporter-destination=stdout "${report[@]}" "${files[@]}"

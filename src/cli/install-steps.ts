@@ -58,6 +58,18 @@ async function attempt(step: Step): Promise<void> {
 	}
 }
 
+/** Steps that note when one of them has something to do, for a later step that depends on it. */
+export function noted(steps: readonly Step[], note: { changed: boolean }): Step[] {
+	return steps.map((step) => ({
+		...step,
+		isDone: async () => {
+			const isDone = await step.isDone();
+			if (!isDone) note.changed = true;
+			return isDone;
+		},
+	}));
+}
+
 export interface Ownership {
 	/** Permission bits. */
 	mode: number;

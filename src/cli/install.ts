@@ -4,6 +4,7 @@ import { stringify } from 'yaml';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
 import { appUserDefault, controlUser } from '../config/system-users.js';
 import { RollcallError } from '../errors.js';
+import { canOpenDatagrams } from '../system/datagram.js';
 import { programFolder, programSteps } from './install-program.js';
 import {
 	askCommand,
@@ -13,6 +14,7 @@ import {
 	fileOnce,
 	folder,
 	link,
+	noted,
 	readable,
 	removal,
 	type Step,
@@ -37,11 +39,14 @@ const place = {
 	state: '/var/lib/rollcall',
 	workers: '/var/lib/rollcall-workers',
 };
-const unitNames = ['rollcall.service', 'rollcall-workers@.service', 'rollcall.socket'];
+const serviceNames = ['rollcall.service', 'rollcall-workers@.service'];
+const unitNames = [...serviceNames, 'rollcall.socket'];
 /** Whose members may pass into the homes of the worker hosts. */
 const controlGroup = 'rollcall-control';
 /** TimeoutStopSec= of rollcall-workers@.service. */
 const unitStopSeconds = 90;
+/** How much earlier the unit's own last look (ExecStopPost=) kills what is left: systemd would kill that look as well. */
+const stopPostSeconds = 5;
 /** What ending takes beside the drain itself: PM2 waits a little longer before it kills. */
 const drainSlackSeconds = 20;
 
@@ -56,20 +61,27 @@ export interface InstallOptions {
 /** Puts Rollcall on this host: program, users, units, folders, and the units of every app user enabled. Idempotent. */
 export async function installHost(options: InstallOptions): Promise<StepOutcome[]> {
 	refuseUnlessPossible(options.isDryRun);
-	const outcomes = await takeSteps(fileSteps(options), options.isDryRun);
+	const units = { changed: false };
+	const outcomes = await takeSteps(fileSteps(options, units), options.isDryRun);
 	const config = readInstalled(options);
 	const users = [...new Set(config?.http_workers.map((app) => app.user ?? appUserDefault) ?? [])];
 	await refuseUnfitUsers(users.filter((user) => user !== appUserDefault));
-	return [...outcomes, ...(await takeSteps(await unitSteps(config, users, options), options.isDryRun))];
+	return [...outcomes, ...(await takeSteps(await unitSteps(config, users, options, units), options.isDryRun))];
 }
 
-function fileSteps({ configFile }: InstallOptions): Step[] {
+function fileSteps({ configFile }: InstallOptions, units: { changed: boolean }): Step[] {
 	const own = (name: string): string => readFileSync(join(programFolder, 'systemd', name), 'utf8');
 	const open = { mode: 0o644 };
 	return [
 		...programSteps(place.program, place.releases),
 		link(place.command, join(place.program, 'dist/src/main.js')),
-		...unitNames.map((name) => file(join(place.units, name), own(name), open)),
+		...noted(
+			[
+				...unitNames.map((name) => file(join(place.units, name), own(name), open)),
+				...serviceNames.map((name) => startWithoutKoffi(name, own(name))),
+			],
+			units,
+		),
 		file(place.sysusers, own('sysusers.d/rollcall.conf'), open),
 		file(place.tmpfiles, own('tmpfiles.d/rollcall.conf'), open),
 		command(
@@ -85,6 +97,21 @@ function fileSteps({ configFile }: InstallOptions): Step[] {
 	];
 }
 
+/** Where koffi cannot be loaded, a small program opens the sockets to systemd and the journal, and becomes the service. */
+function startWithoutKoffi(unit: string, text: string): Step {
+	const path = join(place.units, `${unit}.d`, 'notify.conf');
+	if (canOpenDatagrams()) return removal(path);
+	const [, start = ''] = /^ExecStart=(.*)$/m.exec(text) ?? [];
+	const lines = [
+		'# Made by rollcall install: the optional dependency koffi cannot be loaded on this host.',
+		'[Service]',
+		'ExecStart=',
+		`ExecStart=${join(place.program, 'systemd/notify-exec')} ${start}`,
+		'',
+	];
+	return file(path, lines.join('\n'), { mode: 0o644 });
+}
+
 /** The configuration that the units will use; null while there is none. */
 function readInstalled({ configFile, isDryRun }: InstallOptions): LoadedConfig | null {
 	const path = existsSync(configFileDefault) || !isDryRun ? configFileDefault : configFile;
@@ -93,15 +120,21 @@ function readInstalled({ configFile, isDryRun }: InstallOptions): LoadedConfig |
 	return loadConfig({ file: path, env: {}, underSystemd: true });
 }
 
-async function unitSteps(config: LoadedConfig | null, users: string[], options: InstallOptions): Promise<Step[]> {
-	const reload = command(['systemctl', 'daemon-reload'], needsNoReload);
+async function unitSteps(
+	config: LoadedConfig | null,
+	users: string[],
+	options: InstallOptions,
+	changes: { changed: boolean },
+): Promise<Step[]> {
+	// systemd itself does not notice a first drop-in: its list of folders is as old as its last reload.
+	const reload = command(['systemctl', 'daemon-reload'], async () => !changes.changed && (await needsNoReload()));
 	if (!config) return [reload];
 	const wanted = users.map((user) => `rollcall-workers@${user}.service`);
 	const stale = (await workerUnits()).filter((unit) => !wanted.includes(unit));
 	const units = ['rollcall.service', ...wanted];
 	return [
 		file(place.workersConfig, workersConfiguration(config), { mode: 0o644 }),
-		longDrains(config),
+		...noted([longDrains(config)], changes),
 		reload,
 		...stale.map((unit) => command(['systemctl', 'disable', '--now', unit])),
 		...units.map((unit) => command(['systemctl', 'enable', unit], () => isEnabled(unit))),
@@ -119,7 +152,7 @@ function workersConfiguration({ worker_dir, logging }: LoadedConfig): string {
 
 /** The unit as it is gives the workers 90 s to drain; apps that take longer get a drop-in. */
 function longDrains({ http_workers }: LoadedConfig): Step {
-	const path = join(place.units, 'rollcall-workers@.service.d');
+	const path = join(place.units, 'rollcall-workers@.service.d', 'drain.conf');
 	const drainMs = Math.max(0, ...http_workers.map((app) => app.drain.timeout));
 	const stopSeconds = Math.ceil(drainMs / 1_000) + drainSlackSeconds;
 	if (stopSeconds <= unitStopSeconds) return removal(path);
@@ -127,9 +160,10 @@ function longDrains({ http_workers }: LoadedConfig): Step {
 		'# Made by rollcall install: the longest drain.timeout.',
 		'[Service]',
 		`TimeoutStopSec=${stopSeconds}s`,
+		`Environment=STOP_TIMEOUT=${stopSeconds - stopPostSeconds}s`,
 		'',
 	];
-	return file(join(path, 'drain.conf'), lines.join('\n'), { mode: 0o644 });
+	return file(path, lines.join('\n'), { mode: 0o644 });
 }
 
 /** Takes Rollcall off this host. Configuration, state and users stay, unless they are to go as well. */
@@ -140,7 +174,7 @@ export async function uninstallHost(options: { isDryRun: boolean; purge: boolean
 	const gone = async (unit: string): Promise<boolean> => !(await isEnabled(unit)) && !(await isActive(unit));
 	const steps = [
 		...units.map((unit) => command(['systemctl', 'disable', '--now', unit], () => gone(unit))),
-		...[...unitNames, 'rollcall-workers@.service.d'].map((name) => removal(join(place.units, name))),
+		...[...unitNames, ...serviceNames.map((name) => `${name}.d`)].map((name) => removal(join(place.units, name))),
 		...[place.sysusers, place.tmpfiles, place.command, place.program, place.releases].map(removal),
 		command(['systemctl', 'daemon-reload'], needsNoReload),
 	];

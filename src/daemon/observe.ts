@@ -56,7 +56,8 @@ function tellChanges(before: RolloutView | undefined, view: RolloutView, metrics
 	}
 	if (before?.state === view.state) return;
 	const level = view.state === 'halted' ? 'error' : 'info';
-	logger[level]({ event: 'rollout_state', ...base, state: view.state, reason: view.reason });
+	const { type, service, user, state, reason } = view;
+	logger[level]({ event: 'rollout_state', ...base, type, service, user, state, reason });
 	if (view.state === 'completed' || view.state === 'halted' || view.state === 'aborted') {
 		metrics.rolloutEnded(view.type, view.state);
 	}

@@ -64,6 +64,9 @@ export function datagramOn(descriptor: number): Datagram {
 	};
 }
 
+/** Whether this host can open one by itself; without, systemd/notify-exec opens them for the program that it starts. */
+export const canOpenDatagrams = (): boolean => loadLibrary() !== null;
+
 /** Loaded at the first use: 25 ms that a daemon without systemd never pays. */
 function loadLibrary(): Library | null {
 	let koffi: ForeignFunctions;

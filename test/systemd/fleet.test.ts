@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type ClusterStatus, HostFleet, type Name, names, newestRollout, rolloutEnd } from '../support/host-fleet.js';
-import { isActive, operation } from '../support/installed-host.js';
+import { isActive, mainPidOf, operation } from '../support/installed-host.js';
 import { type Load, lossOf, startLoad } from '../support/load.js';
 
 let fleet: HostFleet;
@@ -77,6 +77,36 @@ test('a replicated restart starts every instance again, one after the other', as
 	for (const [name, boot] of await bootsOf()) assert.equal(boot, (before.get(name) ?? 0) + 1, name);
 	const afterwards = await fleet.pids();
 	for (const [index, old] of pids.entries()) assert.ok(old.every((pid) => !afterwards[index]?.includes(pid)));
+});
+
+test('a node that hears nobody is no dead daemon: its watchdog is fed, it says what is wrong, and its workers serve', async (t) => {
+	const host = fleet.host('alpha');
+	await host.write('/etc/systemd/system/rollcall.service.d/watchdog.conf', '[Service]\nWatchdogSec=3s\n');
+	await host.shell('systemctl daemon-reload; systemctl restart rollcall');
+	await fleet.linked();
+	const pid = await mainPidOf(host, 'rollcall.service');
+	const fed = async () =>
+		Number(await host.run('systemctl', 'show', '--property=WatchdogTimestampMonotonic', '--value', 'rollcall.service'));
+	const peers = ['beta', 'gamma'] as const;
+	const load = startLoad({ urls: urlOf('alpha'), ratePerSecond: 60 });
+	for (const peer of peers) await host.run('ip', 'route', 'add', 'blackhole', `${fleet.address(peer)}/32`);
+	await host.until(
+		'both links to be down',
+		() => operation<ClusterStatus>(host, 'cluster_status'),
+		({ nodes }) => nodes.filter(({ link }) => link === 'down').length === 2,
+	);
+	const first = await fed();
+	// In microseconds: three times the limit that a daemon which is not fed would be killed after.
+	await host.until('the watchdog to be fed on', fed, (at) => at > first + 9_000_000);
+	assert.equal(await mainPidOf(host, 'rollcall.service'), pid);
+	assert.match(await host.run('rollcall', 'status'), /! no link to beta/);
+	for (const peer of peers) await host.run('ip', 'route', 'del', 'blackhole', `${fleet.address(peer)}/32`);
+	await fleet.linked();
+	const report = await load.stop();
+	t.diagnostic(lossOf(report));
+	assert.deepEqual([report.lost, report.failures], [0, []]);
+	await host.shell('rm -r /etc/systemd/system/rollcall.service.d; systemctl daemon-reload; systemctl restart rollcall');
+	await fleet.linked();
 });
 
 test('a host that shuts down in the middle of a rollout is named, no other loses a request, and the fleet rolls again afterwards', async (t) => {

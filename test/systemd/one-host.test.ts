@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { installShape } from '../../src/cli/shapes.js';
 import { type Host, repository, TestHosts } from '../support/hosts.js';
-import { installOn, isActive, mainPidOf, processesOf, servingOn, workersOf } from '../support/installed-host.js';
+import {
+	installOn,
+	isActive,
+	mainPidOf,
+	operation,
+	processesOf,
+	servingOn,
+	workersOf,
+} from '../support/installed-host.js';
 import { type Load, lossOf, startLoad } from '../support/load.js';
 
 const configuration = `
@@ -76,7 +84,9 @@ test('install puts it on the host, started and ready; a second time changes noth
 		steps.filter((step) => step.outcome !== 'as it was'),
 		[],
 	);
-	assert.match(await host.run('systemctl', 'show', '--property=StatusText,NotifyAccess', daemon), /NotifyAccess=main/);
+	const shown = await host.run('systemctl', 'show', '--property=StatusText,NotifyAccess', daemon);
+	assert.match(shown, /NotifyAccess=main/);
+	assert.match(shown, /StatusText=ready; web 2 of 2; hostile 1 of 1$/m);
 });
 
 test('the walls hold: a hostile app, run as a worker, reaches no state, socket, configuration, process or home but its own', async (t) => {
@@ -138,6 +148,27 @@ test('install refuses an app user whom the host does not know, or whose apps wou
 	await host.shell('gpasswd -d other rollcall; rollcall install');
 });
 
+test('an app that drains longer than the unit waits gets a unit that waits longer', async () => {
+	const waits = async () =>
+		secondsOf(await host.run('systemctl', 'show', '--property=TimeoutStopUSec', '--value', workerHost));
+	assert.equal(await waits(), 90);
+	await host.shell(
+		`cp -a /etc/rollcall/rollcall.yaml /root/kept.yaml
+		sed 's/drain: {timeout: 10s}/drain: {timeout: 2m}/' /root/kept.yaml > /etc/rollcall/rollcall.yaml; rollcall install`,
+	);
+	assert.equal(await waits(), 140);
+	assert.match(await host.run('systemctl', 'show', '--property=Environment', workerHost), /STOP_TIMEOUT=135s/);
+	await host.shell('cat /root/kept.yaml > /etc/rollcall/rollcall.yaml; rollcall install');
+	assert.equal(await waits(), 90);
+});
+
+/** systemd's way to say a span: `1min 30s`. */
+const secondsOf = (text: string): number =>
+	[...text.matchAll(/(\d+)(min|s)/g)].reduce(
+		(sum, [, count, unit]) => sum + Number(count) * (unit === 'min' ? 60 : 1),
+		0,
+	);
+
 test('restarting the control plane loses no request and no worker', async (t) => {
 	await losesNothing(t, async () => void (await host.run('systemctl', 'restart', daemon)));
 });
@@ -178,6 +209,14 @@ test('a control plane whose event loop is blocked is ended by the watchdog and c
 
 test('systemctl reload applies a change of the cluster, and fails with a file that does not check, which changes nothing', async (t) => {
 	await losesNothing(t, async () => void (await host.run('systemctl', 'reload', daemon)));
+	// SIGHUP does the same: the unit is reloading meanwhile, and active again once it is over.
+	await host.run('systemctl', 'kill', '--signal=HUP', '--kill-who=main', daemon);
+	await host.until(
+		'the reload in the journal',
+		() => journal('ROLLCALL_USER=SIGHUP', 'ROLLCALL_STATE=completed'),
+		(found) => found.length > 0,
+	);
+	await host.until('active again', () => isActive(host, daemon), Boolean);
 	await host.shell(
 		'cp /etc/rollcall/rollcall.yaml /root/good.yaml; echo "cluster: {listen: 7}" >> /etc/rollcall/rollcall.yaml',
 	);
@@ -203,12 +242,72 @@ test('with rollcall.socket a client that comes while the control plane restarts 
 	assert.equal(await host.run('stat', '-c', '%a %G', '/run/rollcall/admin.sock'), '660 rollcall');
 });
 
-test('the journal carries the priority of each line', async () => {
-	const warnings = await host.run('journalctl', '--unit', daemon, '--priority=warning', '--output=json', '--lines=50');
-	const lines = warnings.split('\n').map((line) => JSON.parse(line) as { PRIORITY: string; MESSAGE: string });
-	const own = lines.filter((line) => line.MESSAGE.startsWith('{'));
-	assert.ok(own.length > 0);
-	for (const { MESSAGE } of own) assert.ok((JSON.parse(MESSAGE) as { level: number }).level >= 40);
+interface Entry {
+	MESSAGE: string;
+	PRIORITY: string;
+	SYSLOG_IDENTIFIER: string;
+	_TRANSPORT: string;
+	_PID: string;
+	[field: string]: string;
+}
+
+/** Entries of the journal, as `journalctl` with these words finds them. */
+async function journal(...words: string[]): Promise<Entry[]> {
+	const text = await host.run('journalctl', '--output=json', '--all', ...words);
+	return text
+		.split('\n')
+		.filter(Boolean)
+		.map((line) => JSON.parse(line) as Entry);
+}
+
+test('the journal carries the priority of each line, and is searched by event, node and rollout', async (t) => {
+	const warnings = await journal(
+		'--unit',
+		daemon,
+		'--priority=warning',
+		'SYSLOG_IDENTIFIER=rollcall',
+		'_TRANSPORT=journal',
+	);
+	assert.ok(warnings.length > 0);
+	for (const { MESSAGE } of warnings) assert.ok((JSON.parse(MESSAGE) as { level: number }).level >= 40);
+	const { job_id } = await operation<{ job_id: string }>(host, 'restart_service', 'service=clustering', '--detach');
+	const entries = await host.until(
+		'the rollout in the journal',
+		() => journal(`ROLLCALL_ROLLOUT=${job_id}`, 'ROLLCALL_STATE=completed'),
+		(found) => found.length > 0,
+	);
+	const [entry] = entries;
+	const { ROLLCALL_EVENT, ROLLCALL_NODE, ROLLCALL_ROOM, PRIORITY, SYSLOG_IDENTIFIER, _TRANSPORT, _SYSTEMD_UNIT } =
+		entry ?? ({} as Entry);
+	assert.deepEqual(
+		[ROLLCALL_EVENT, ROLLCALL_NODE, ROLLCALL_ROOM, PRIORITY, SYSLOG_IDENTIFIER, _TRANSPORT, _SYSTEMD_UNIT],
+		['rollout_state', 'alpha', 'rollout', '6', 'rollcall', 'journal', daemon],
+	);
+	t.diagnostic(
+		`fields: ${Object.keys(entry ?? {})
+			.filter((name) => name.startsWith('ROLLCALL_'))
+			.join(' ')}`,
+	);
+	assert.ok((await journal('ROLLCALL_USER=web', '--unit', workerHost)).length > 0);
+});
+
+test('without koffi install starts the services through notify-exec: ready, watched, and in the journal all the same', async (t) => {
+	const koffi = '/usr/lib/rollcall/node_modules/koffi';
+	await host.shell(`mv ${koffi} /root/koffi; rollcall install; systemctl restart rollcall 'rollcall-workers@*'`);
+	const pid = await mainPidOf(host, daemon);
+	const start = await host.run('systemctl', 'show', '--property=ExecStart', daemon);
+	assert.match(start, /path=\/usr\/lib\/rollcall\/systemd\/notify-exec/);
+	await servingOn(host, 2);
+	const [entry] = await journal('ROLLCALL_EVENT=started', `_PID=${pid}`);
+	assert.equal(entry?.['_TRANSPORT'], 'journal');
+	const fed = async () =>
+		Number(await host.run('systemctl', 'show', '--property=WatchdogTimestampMonotonic', '--value', daemon));
+	const first = await fed();
+	await host.until('the watchdog to be fed', fed, (at) => at > first);
+	await losesNothing(t, async () => void (await host.run('systemctl', 'restart', daemon)));
+	await host.shell(`mv /root/koffi ${koffi}; rollcall install; systemctl restart rollcall 'rollcall-workers@*'`);
+	assert.doesNotMatch(await host.run('systemctl', 'show', '--property=ExecStart', daemon), /notify-exec/);
+	await servingOn(host, 2);
 });
 
 test('a worker host that is killed leaves its workers serving, comes back by itself and takes their place, without a lost request', async (t) => {

@@ -12,12 +12,14 @@ const services = [
 ];
 
 for (const { unit, exposureMax } of services) {
-	test(`${unit} has an exposure of at most ${exposureMax / 10}`, async () => {
+	test(`${unit} has an exposure of at most ${exposureMax / 10}`, async (t) => {
 		const { stdout } = await run('systemd-analyze', [
 			...['security', '--offline=true', `--threshold=${exposureMax}`, '--no-pager'],
 			`${folder}${unit}`,
 		]);
-		assert.match(stdout, /Overall exposure level/);
+		const [, level = ''] = /Overall exposure level for \S+: ([\d.]+)/.exec(stdout) ?? [];
+		t.diagnostic(`exposure ${level} (at most ${(exposureMax / 10).toFixed(1)})`);
+		assert.ok(Number(level) > 0 && Number(level) <= exposureMax / 10, stdout);
 	});
 }
 

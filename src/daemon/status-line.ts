@@ -1,0 +1,27 @@
+import type { Fleet } from '../fleet/types.js';
+import type { ReadinessReport } from '../server/readiness.js';
+
+/** How many of the last rollouts are looked at: the one that has not ended is among the newest. */
+const rolloutsLookedAt = 10;
+
+/**
+ * One line for `systemctl status`: whether the node is ready and why not, the workers of each app, the fleet, and the
+ * rollout that has not ended. `ready; web 2 of 2; 3 of 3 nodes; http_workers running, waiting for beta: …`.
+ */
+export function statusLine(
+	{ ready, reasons, apps }: ReadinessReport,
+	fleet: Pick<Fleet, 'clusterStatus' | 'list'>,
+): string {
+	const { nodes } = fleet.clusterStatus();
+	const linked = nodes.filter(({ link }) => link !== 'down').length;
+	const rollout = fleet.list(rolloutsLookedAt).find(({ state }) => ['running', 'paused', 'halted'].includes(state));
+	const waits = rollout?.waiting_for ?? rollout?.reason ?? null;
+	return [
+		ready ? 'ready' : `not ready: ${reasons.join(', ')}`,
+		...apps.map(({ app, wanted, healthy }) => `${app} ${healthy} of ${wanted}`),
+		...(nodes.length > 1 ? [`${linked} of ${nodes.length} nodes`] : []),
+		...(rollout === undefined
+			? []
+			: [`${rollout.service ?? rollout.type} ${rollout.state}${waits === null ? '' : `, ${waits}`}`]),
+	].join('; ');
+}
