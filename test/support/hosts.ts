@@ -45,7 +45,7 @@ export class TestHosts {
 		const text = [
 			'#!/bin/sh',
 			...own.map((name) => `export ${name}='${this.environment[name]}'`),
-			'host=${1#root@}; shift',
+			`host=\${1#root@}; shift`,
 			`exec bash '${script}' run "$host" sh -c "cd /root; $*"`,
 			'',
 		];

@@ -90,7 +90,7 @@ test('entries reach a real datagram socket; what it does not take at once goes t
 	const sink = journalSink({}, undefined, receiver.path);
 	const log = pino({ base: null }, journalDestination({ write: (line) => lines.push(line) }, sink));
 	log.warn({ event: 'small' });
-	assert.match(await receiver.next(), /^MESSAGE=\{.*\}\nPRIORITY=4\n[^]*ROLLCALL_EVENT=small\n$/);
+	assert.match(await receiver.next(), /^MESSAGE=\{.*\}\nPRIORITY=4\n[\s\S]*ROLLCALL_EVENT=small\n$/);
 	log.warn({ event: 'large', text: 'x'.repeat(4_000_000) });
 	assert.match(lines[0] ?? '', /^<4>\{.*"event":"large"/);
 	log.warn({ event: 'small again' });
