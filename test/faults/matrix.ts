@@ -52,6 +52,13 @@ const row = ({ phase, fault, broken, text, durationMs }: Outcome): string => {
 };
 
 async function main(): Promise<void> {
+	if (process.getuid?.() !== 0) {
+		process.stderr.write(
+			'faults: needs root, for networks, disks and signals of its own; run it as root. Nothing was run.\n',
+		);
+		process.exitCode = 1;
+		return;
+	}
 	const cells = chosen();
 	const outcomes: Outcome[] = [];
 	let notRun = 0;

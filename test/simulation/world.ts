@@ -1,5 +1,5 @@
 /** One run: a plan's fleet in virtual time, its faults, its operators, and at the end a mended world that has to settle. */
-import type { CoreRequest, OperatorWord, Rule } from '../../src/rollout/protocol.js';
+import type { CoreEffect, CoreEvent, CoreRequest, OperatorWord, Rule } from '../../src/rollout/protocol.js';
 import { FakeNetwork } from '../support/fake-network.js';
 import { Random } from '../support/random.js';
 import { type FakeConfig, SimNode } from '../support/sim-node.js';
@@ -93,12 +93,12 @@ class World {
 			this.network,
 			{
 				effect: (one, effect) => {
-					this.#note(`${one.name} > `, effect);
+					this.#note('>', one.name, effect);
 					this.oracle.effect(one, effect);
 				},
 				delivered: (one, from, message) => this.oracle.delivered(one, from, message),
 				stepped: (one, event) => {
-					this.#note(`${one.name} < `, event);
+					this.#note('<', one.name, event);
 					this.oracle.stepped(one, event);
 				},
 				crashed: (one) => this.oracle.crashed(one),
@@ -120,14 +120,12 @@ class World {
 		node.start();
 	}
 
-	#note(prefix: string, what: unknown): void {
+	#note(prefix: string, name: string, what: CoreEffect | CoreEvent): void {
 		this.#events += 1;
-		const { log } = this.options;
-		const line = traceLine(what);
-		let hash = this.#trace;
-		for (let i = 0; i < line.length; i += 1) hash = Math.imul(hash ^ line.charCodeAt(i), 0x01000193);
-		this.#trace = (hash ^ Math.floor(this.time.now)) >>> 0;
-		log?.(`${this.time.now.toFixed(1).padStart(9)} ${prefix}${JSON.stringify(what)}`);
+		this.#trace = mixed(mixed(this.#trace, name), what.kind);
+		this.#trace = Math.imul(this.#trace ^ Math.floor(this.time.now * 1024), prime) >>> 0;
+		for (const word of wordsOf(what)) this.#trace = mixed(this.#trace, word);
+		this.options.log?.(`${this.time.now.toFixed(1).padStart(9)} ${name} ${prefix} ${JSON.stringify(what)}`);
 	}
 
 	run(): Outcome {
@@ -314,8 +312,32 @@ function hashOf(name: string): number {
 	return hash >>> 0;
 }
 
-/** Short, but different for different things. */
-function traceLine(what: unknown): string {
-	const one = what as { kind: string; message?: { kind: string }; from?: string; to?: string; name?: string };
-	return `${one.kind} ${one.message?.kind ?? ''} ${one.from ?? ''}${one.to ?? ''} ${one.name ?? ''}`;
+/** What tells one event or effect of a kind from the others, as far as that is cheap. */
+function wordsOf(what: CoreEffect | CoreEvent): string[] {
+	switch (what.kind) {
+		case 'message':
+			return [what.from, what.message.kind];
+		case 'send':
+			return [what.to, what.message.kind];
+		case 'timer':
+		case 'set_timer':
+		case 'clear_timer':
+			return [what.name];
+		case 'changed':
+			return [what.view.id, what.view.state];
+		case 'note':
+			return [what.event];
+		case 'store':
+			return what.entries.map((entry) => entry.kind);
+		default:
+			return [];
+	}
+}
+
+const prime = 0x01000193;
+
+function mixed(hash: number, word: string): number {
+	let next = hash;
+	for (let at = 0; at < word.length; at += 1) next = Math.imul(next ^ word.charCodeAt(at), prime);
+	return next >>> 0;
 }

@@ -29,7 +29,7 @@ export class FakeDisk {
 
 	/** What a start reads. */
 	read(): DurableState {
-		return structuredClone(this.durable);
+		return JSON.parse(JSON.stringify(this.durable)) as DurableState;
 	}
 
 	lose(): void {

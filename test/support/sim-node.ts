@@ -179,8 +179,9 @@ export class SimNode {
 	}
 
 	#carryOut(effects: readonly CoreEffect[]): void {
-		for (const [at, effect] of effects.entries()) {
-			if (!this.alive) return;
+		for (let at = 0; at < effects.length; at += 1) {
+			const effect = effects[at];
+			if (!this.alive || !effect) return;
 			if (effect.kind === 'store') {
 				if (this.disk.full) {
 					this.#diskFailed();
