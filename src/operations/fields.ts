@@ -169,7 +169,9 @@ export function withOneFault<Value, Required extends boolean>(
 /** Every fault of a request in the contract's order; empty when it may be handled. */
 export function faultsOf(fields: FieldSet, request: Readonly<Record<string, unknown>>): string[] {
 	const faults: string[] = [];
-	for (const [name, field] of Object.entries(fields)) {
+	for (const name in fields) {
+		const field = fields[name];
+		if (!field) continue;
 		if (Object.hasOwn(request, name)) faults.push(...field.faults(name, request[name], request));
 		else if (field.required) faults.push(field.missing(name));
 	}

@@ -23,3 +23,16 @@ function hostName(host: string): string {
 	const [, bracketed, plain] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(host) ?? [];
 	return (bracketed ?? plain ?? host).toLowerCase();
 }
+
+/** {@link browserFault} of one listener. Callers keep to one spelling of Host, so the last good one is not taken apart again. */
+export function browserCheck(
+	listener: Parameters<typeof browserFault>[1],
+): (headers: Parameters<typeof browserFault>[0]) => string | null {
+	let served: string | undefined;
+	return (headers) => {
+		if (headers.origin === undefined && headers.host !== undefined && headers.host === served) return null;
+		const fault = browserFault(headers, listener);
+		if (fault === null) served = headers.host;
+		return fault;
+	};
+}
