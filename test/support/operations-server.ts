@@ -57,6 +57,8 @@ interface TestServerOptions {
 	users?: boolean;
 	/** Gets every line of the log. */
 	log?: (line: string) => void;
+	/** Is told of every operation, beside the list of observations. */
+	observe?: (observation: OperationObservation) => void;
 }
 
 /** A real server on a free port and a socket, with fake services behind it and the contract's three users. */
@@ -99,6 +101,7 @@ async function startIn(folder: string, options: TestServerOptions): Promise<Test
 		logger: options.log ? pino({ level: 'trace' }, { write: options.log }) : createLogger('silent'),
 		version: '0.0.0-test',
 		observe: (observation) => {
+			options.observe?.(observation);
 			observations.push(observation);
 			// A bench asks a million times.
 			if (observations.length > 1_000) observations.length = 0;
