@@ -200,7 +200,10 @@ class ControlPlane {
 			version: this.#version,
 			local,
 			readConfig: () => this.#readConfig(),
-			onApplied: ({ cluster, tlsFiles }) => this.#certificates.clusterUses(tlsFiles, cluster?.tls ?? null),
+			onApplied: ({ cluster, tlsFiles }) => {
+				this.#certificates.clusterUses(tlsFiles, cluster?.tls ?? null);
+				void this.#renewHttpCertificate();
+			},
 			logger: logger.child({ room: 'fleet' }),
 		});
 		this.#fleet = fleet;
@@ -270,7 +273,20 @@ class ControlPlane {
 		return loadConfig({ file: config.source.file, env: environment });
 	}
 
-	/** `systemctl reload`: the cluster section is read again, as by restart_service clustering_config of this node. */
+	/** One that cannot be taken up leaves the old one, and everything else, as it is. */
+	async #renewHttpCertificate(): Promise<void> {
+		const { logger } = this.surroundings;
+		try {
+			const pem = (await this.#server?.renewCertificate()) ?? null;
+			if (pem === null) return;
+			this.#certificates.httpUses(pem);
+			logger.info({ event: 'http_certificate_taken_up' }, 'HTTP presents the certificate of its file from now on');
+		} catch (error) {
+			logger.error({ event: 'http_certificate_refused', reason: messageOf(error) }, 'the old certificate stays');
+		}
+	}
+
+	/** `systemctl reload`: certificates and the cluster section are read again, as by restart_service clustering_config of this node. */
 	#reloadOnHangup(fleet: Fleet): void {
 		const { logger, notifier } = this.surroundings;
 		const reload = async (): Promise<void> => {

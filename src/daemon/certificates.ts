@@ -20,7 +20,7 @@ type ClusterFiles = NonNullable<NonNullable<Config['cluster']>['tls']>;
  */
 export class Certificates {
 	#ofCluster: CertificateInUse[] = [];
-	readonly #ofHttp: CertificateInUse[];
+	#ofHttp: CertificateInUse[];
 	readonly #timer: NodeJS.Timeout;
 
 	constructor(
@@ -35,6 +35,14 @@ export class Certificates {
 	/** The fleet presents these from now on; null without TLS. */
 	clusterUses(files: ClusterFiles | null, material: TlsMaterial | null): void {
 		this.#ofCluster = files && material ? clusterInUse(this.settings.node.name, files, material) : [];
+		this.#tell();
+	}
+
+	/** HTTP presents this one from now on, in PEM. */
+	httpUses(pem: string): void {
+		const { http } = this.settings.operations_api;
+		if (!http?.tls) return;
+		this.#ofHttp = inUse('operations_api.http.tls.cert', http.tls.cert, pem, remedyOfHttp);
 		this.#tell();
 	}
 
@@ -69,6 +77,8 @@ function clusterInUse(node: string, files: ClusterFiles, { cert, ca }: TlsMateri
 	return [...inUse('cluster.tls.cert', files.cert, cert, issue), ...inUse('cluster.tls.ca', files.ca, ca, renew)];
 }
 
+const remedyOfHttp = 'put a new one there, then run: rollcall restart_service service=clustering_config';
+
 /** The server reads the same file at the same start, and says so if it cannot. */
 function httpInUse({ operations_api: { http } }: Settings): CertificateInUse[] {
 	if (!http?.tls) return [];
@@ -78,7 +88,7 @@ function httpInUse({ operations_api: { http } }: Settings): CertificateInUse[] {
 	} catch {
 		return [];
 	}
-	return inUse('operations_api.http.tls.cert', http.tls.cert, pem, 'put a new one there, then run: rollcall restart');
+	return inUse('operations_api.http.tls.cert', http.tls.cert, pem, remedyOfHttp);
 }
 
 function inUse(key: string, file: string, pem: string, remedy: string): CertificateInUse[] {

@@ -312,7 +312,10 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 			);
 		if ((next.cluster === null) !== (before.cluster === null))
 			throw new RollcallError('unavailable', 'cluster: was added or taken out as a whole: restart this node.');
-		if (!next.cluster) return;
+		if (!next.cluster) {
+			this.options.onApplied?.(next);
+			return;
+		}
 		// The one in use stays until a better one is there: what has expired would cut this node off with its next link.
 		const { tls } = next.cluster;
 		if (tls && tls.cert !== before.cluster?.tls?.cert) assertInDate(tls, this.#clock.wall());

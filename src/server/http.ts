@@ -7,6 +7,7 @@ import { operationsByName } from '../operations/table.js';
 import type { Caller, Follow, Transport } from '../operations/types.js';
 import { readBody } from './body.js';
 import { browserCheck } from './browser.js';
+import { type HttpCertificate, tlsVersionMin } from './certificate.js';
 import { followAsLines, linesMediaType } from './follow.js';
 import { parseJson } from './json.js';
 import type { Limits } from './limits.js';
@@ -28,7 +29,7 @@ export interface ListenerKind {
 	host: string | null;
 	/** A web page could point its own name at this listener (DNS rebinding). */
 	rebindable: boolean;
-	tls: { cert: Buffer; key: Buffer } | null;
+	tls: HttpCertificate | null;
 	connectionsMax: number;
 }
 
@@ -203,7 +204,7 @@ function createListener(
 		keepAliveTimeout: limits.idleMs,
 		insecureHTTPParser: false,
 	};
-	const tls = kind.tls && { ...kind.tls, minVersion: 'TLSv1.2' as const, handshakeTimeout: limits.handshakeMs };
+	const tls = kind.tls && { ...kind.tls, minVersion: tlsVersionMin, handshakeTimeout: limits.handshakeMs };
 	const options = {
 		requestTimeout: limits.requestMs,
 		keepAliveTimeout: limits.idleMs,

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { isLoopback } from '../config/network.js';
 import { messageOf, RollcallError } from '../errors.js';
+import { presentFromNowOn, readCertificate } from './certificate.js';
 import { createHealthListener, createOperationsListener, type Listener } from './http.js';
 import { defaultLimits, type Limits } from './limits.js';
 import { bindSocket } from './socket.js';
@@ -21,7 +21,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 		await Promise.all(listeners.map((listener) => closeListener(listener, limits.closeMs)));
 	};
 	try {
-		const tls = settings.http?.tls ? await readCertificate(settings.http.tls) : null;
+		let tls = settings.http?.tls ? await readCertificate(settings.http.tls) : null;
 		if (settings.http && !tls && !isLoopback(settings.http.host)) {
 			throw new RollcallError(
 				'configuration',
@@ -72,6 +72,14 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 				http: http ? await listen(http, 'operations_api.http') : null,
 				health: health ? await listen(health, 'operations_api.health') : null,
 			},
+			async renewCertificate() {
+				if (!http?.tls) return null;
+				const certificate = await readCertificate(http.tls);
+				if (tls?.cert.equals(certificate.cert)) return null;
+				tls = certificate;
+				presentFromNowOn(http.listener.server, certificate);
+				return certificate.cert.toString('utf8');
+			},
 			close,
 		};
 	} catch (thrown) {
@@ -111,23 +119,6 @@ async function closeListener(listener: Listener, closeMs: number): Promise<void>
 	} finally {
 		clearTimeout(late);
 	}
-}
-
-async function readCertificate(files: { cert: string; key: string }): Promise<{ cert: Buffer; key: Buffer }> {
-	const read = async (name: 'cert' | 'key'): Promise<Buffer> => {
-		try {
-			return await readFile(files[name]);
-		} catch (cause) {
-			const key = `operations_api.http.tls.${name}`;
-			throw new RollcallError(
-				'configuration',
-				`${key}: ${files[name]} cannot be read: ${messageOf(cause)}`,
-				{},
-				{ cause },
-			);
-		}
-	};
-	return { cert: await read('cert'), key: await read('key') };
 }
 
 /** A socket that the service manager holds: its place, mode and group are the manager's, and it stays when this process ends. */

@@ -40,6 +40,11 @@ export interface Server {
 		http: { host: string; port: number } | null;
 		health: { host: string; port: number } | null;
 	};
+	/**
+	 * Takes up the certificate of HTTP as its files hold it now; connections that are there go on. Answers the new
+	 * one in PEM, null if it is the old one or there is no TLS. Rejects with `configuration`, naming key and file, and then the old one stays.
+	 */
+	renewCertificate(): Promise<string | null>;
 	/** Finishes the answers under way, ends those who follow, and removes the socket if it is still its own. */
 	close(): Promise<void>;
 }

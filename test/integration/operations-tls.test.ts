@@ -1,21 +1,24 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import { connect as connectPlain } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { connect, type SecureVersion } from 'node:tls';
+import { connect, type SecureVersion, type TLSSocket } from 'node:tls';
 import { TestAuthority, type TestCertificate } from '../support/authority.js';
 import { admin, authorizationOf, startTestServer, type TestServer } from '../support/operations-server.js';
 
 describe('the operations API over TLS', () => {
 	const folder = mkdtempSync(join(tmpdir(), 'rc-https-'));
+	let authority: TestAuthority;
 	let certificate: TestCertificate;
 	let server: TestServer;
 	let port: number;
 	before(async () => {
-		certificate = await (await TestAuthority.make(folder)).issue('alpha');
+		authority = await TestAuthority.make(folder);
+		certificate = await authority.issue('alpha');
 		server = await startTestServer({ settings: { http: { host: '127.0.0.1', port: 0, tls: certificate.files } } });
 		port = server.server.addresses.http?.port ?? 0;
 	});
@@ -69,6 +72,53 @@ describe('the operations API over TLS', () => {
 			});
 		assert.equal(await ask({ authorization: authorizationOf(admin) ?? '' }), 200);
 		assert.equal(await ask({}), 401);
+	});
+
+	it('takes up a new certificate for new connections, and an open one goes on; one that does not fit leaves the old one', async () => {
+		const own = join(folder, 'renewed');
+		mkdirSync(own);
+		const files = { cert: join(own, 'cert.pem'), key: join(own, 'key.pem') };
+		const put = (from: TestCertificate): void => {
+			writeFileSync(files.cert, from.material.cert);
+			writeFileSync(files.key, from.material.key);
+		};
+		put(certificate);
+		const renewing = await startTestServer({ settings: { http: { host: '127.0.0.1', port: 0, tls: files } } });
+		const open = (): Promise<TLSSocket> => {
+			const { ca } = certificate.material;
+			const at = { host: '127.0.0.1', port: renewing.server.addresses.http?.port ?? 0, servername: 'alpha', ca };
+			const socket = connect(at);
+			return once(socket, 'secureConnect').then(() => socket);
+		};
+		const serialOf = async (): Promise<string> => {
+			const socket = await open();
+			const { serialNumber } = socket.getPeerCertificate();
+			socket.destroy();
+			return serialNumber;
+		};
+		try {
+			const before = await serialOf();
+			const kept = await open();
+			put(await authority.issue('alpha'));
+			assert.equal(await serialOf(), before, 'nothing is read unasked');
+			assert.match((await renewing.server.renewCertificate()) ?? '', /BEGIN CERTIFICATE/);
+			assert.equal(await renewing.server.renewCertificate(), null);
+			const after = await serialOf();
+			assert.notEqual(after, before);
+			kept.write('GET /livez HTTP/1.1\r\nHost: alpha\r\n\r\n');
+			assert.match(String((await once(kept, 'data'))[0]), /^HTTP\/1.1 200 /);
+			kept.destroy();
+			writeFileSync(files.key, certificate.material.key);
+			await assert.rejects(
+				renewing.server.renewCertificate(),
+				/operations_api\.http\.tls: a certificate and its private key/,
+			);
+			rmSync(files.cert);
+			await assert.rejects(renewing.server.renewCertificate(), /operations_api\.http\.tls\.cert: .* cannot be read/);
+			assert.equal(await serialOf(), after);
+		} finally {
+			await renewing.close();
+		}
 	});
 
 	it('says nothing to a client that does not encrypt', async () => {
