@@ -123,7 +123,7 @@ class FileRecordLog implements RecordLog {
 	reread(): Promise<unknown[]> {
 		return this.#serially(async () => {
 			await this.#settle();
-			return parse(await readFile(this.file)).entries;
+			return parseRecords(await readFile(this.file)).entries;
 		});
 	}
 
@@ -207,7 +207,7 @@ function frame(entries: readonly unknown[]): Buffer {
 const hex = (value: number): string => value.toString(16).padStart(8, '0');
 
 /** Reads good lines up to the first bad one. */
-function parse(bytes: Buffer): { entries: unknown[]; goodBytes: number } {
+export function parseRecords(bytes: Buffer): { entries: unknown[]; goodBytes: number } {
 	const entries: unknown[] = [];
 	let offset = 0;
 	for (;;) {
@@ -243,7 +243,7 @@ async function load(file: string): Promise<{ entries: unknown[]; goodBytes: numb
 			`The record file ${file} must be a plain file of at most ${fileBytesMax} bytes, it is ${known.isFile() ? `${known.size} bytes long` : 'something else'}. Move it aside; the node then asks its peers what it forgot.`,
 		);
 	const bytes = await readFile(file);
-	const { entries, goodBytes } = parse(bytes);
+	const { entries, goodBytes } = parseRecords(bytes);
 	if (goodBytes === bytes.length) return { entries, goodBytes, damage: null };
 	const damage: RecordDamage = {
 		offset: goodBytes,
