@@ -12,7 +12,7 @@ import type { Introduction } from './link.js';
 import { Links } from './links.js';
 import { type FleetConfig, type Membership, readMembership } from './membership.js';
 import { peerMessage } from './messages.js';
-import { openRecordLog, type RecordLog } from './records.js';
+import { openRecordLog, type RecordLog, type Sync } from './records.js';
 import { Shell } from './shell.js';
 import { checkHere, noConfigHash, runStep, type StepPorts } from './steps.js';
 import type { ClusterNode, Fleet, FleetEvents, LocalNode, ReplicationRow, RolloutRequest } from './types.js';
@@ -36,8 +36,8 @@ export interface FleetOptions {
 
 /** For measurements alone. */
 export interface FleetProbe {
-	/** Durations of the latest syncs of the record file in ms. */
-	recordSyncs(): readonly number[];
+	/** The latest syncs of the record file. */
+	recordSyncs(): readonly Sync[];
 }
 
 /** File name below the state folder. */
@@ -187,7 +187,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 		return [{ table: 'rollout_records', record_count: entries, table_size: bytes }];
 	}
 
-	recordSyncs(): readonly number[] {
+	recordSyncs(): readonly Sync[] {
 		return this.log.syncs();
 	}
 

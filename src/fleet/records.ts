@@ -22,9 +22,15 @@ export interface RecordLog {
 	/** Reads the file again, as a start would, without what was never on disk. */
 	reread(): Promise<unknown[]>;
 	size(): { entries: number; bytes: number };
-	/** Durations of the latest syncs in ms, oldest first, at most {@link syncsKept}. */
-	syncs(): readonly number[];
+	/** The latest syncs, oldest first, at most {@link syncsKept}. */
+	syncs(): readonly Sync[];
 	close(): Promise<void>;
+}
+
+/** One sync of the file: when it was done, ms on `performance.now()`, and how long it took, ms. */
+export interface Sync {
+	at: number;
+	ms: number;
 }
 
 export interface RecordDamage {
@@ -75,7 +81,7 @@ class FileRecordLog implements RecordLog {
 	/** A write or sync failed: what lies behind the good bytes is unknown and is cut before the next write. */
 	#unsure = false;
 	#closed = false;
-	readonly #syncs: number[] = [];
+	readonly #syncs: Sync[] = [];
 
 	constructor(
 		readonly file: string,
@@ -131,7 +137,7 @@ class FileRecordLog implements RecordLog {
 		return { entries: this.#entryCount, bytes: this.goodBytes };
 	}
 
-	syncs(): readonly number[] {
+	syncs(): readonly Sync[] {
 		return this.#syncs;
 	}
 
@@ -176,7 +182,8 @@ class FileRecordLog implements RecordLog {
 		if (bytesWritten !== line.length) throw new Error(`only ${bytesWritten} of ${line.length} bytes fit on the disk`);
 		const begun = performance.now();
 		await this.handle.datasync();
-		this.#syncs.push(performance.now() - begun);
+		const at = performance.now();
+		this.#syncs.push({ at, ms: at - begun });
 		if (this.#syncs.length > syncsKept) this.#syncs.shift();
 		this.goodBytes += line.length;
 	}

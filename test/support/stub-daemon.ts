@@ -1,5 +1,6 @@
 import { createFleet } from '../../src/fleet/fleet.js';
 import type { FleetConfig } from '../../src/fleet/membership.js';
+import type { Sync } from '../../src/fleet/records.js';
 import type { RolloutRequest } from '../../src/fleet/types.js';
 import { createLogger } from '../../src/log.js';
 import { FakeNode } from './fake-node.js';
@@ -28,10 +29,13 @@ export type StubNews =
 	| { news: 'ended'; id: string; at: number }
 	| { news: 'rollout'; id: string; state: string; coordinator: string; at: number }
 	| { news: 'answered'; id: string | null; error: string | null; at: number }
-	| { news: 'syncs'; durations: readonly number[] }
+	| { news: 'lease'; at: number }
+	| { news: 'syncs'; syncs: readonly Sync[] }
 	| { news: 'cpu'; micros: number };
 
 const at = (): number => Number(process.hrtime.bigint()) / 1e6;
+/** Between the clock of this process alone and the machine's: of several looks the one that nothing came between. */
+const sinceStart = Math.max(...Array.from({ length: 100 }, () => at() - performance.now()));
 const tell = (news: StubNews): void => {
 	process.send?.(news);
 };
@@ -47,13 +51,17 @@ local.execute = async (step) => {
 	return result;
 };
 
+const logger = createLogger('silent');
+logger.info = (line: unknown): void => {
+	if ((line as { event?: string }).event === 'lease_held') tell({ news: 'lease', at: at() });
+};
 const fleet = await createFleet({
 	config: options.config,
 	stateDir: options.stateDir,
 	version: '0.0.0',
 	local,
 	readConfig: () => options.config,
-	logger: createLogger('silent'),
+	logger,
 });
 const up = (): number => fleet.clusterStatus().nodes.filter((node) => node.link === 'up').length;
 fleet.on('link', () => tell({ news: 'links', up: up() }));
@@ -73,7 +81,7 @@ async function obey(command: StubCommand): Promise<void> {
 			}
 			return;
 		case 'syncs':
-			tell({ news: 'syncs', durations: fleet.recordSyncs() });
+			tell({ news: 'syncs', syncs: fleet.recordSyncs().map(({ at, ms }) => ({ at: at + sinceStart, ms })) });
 			return;
 		case 'links':
 			tell({ news: 'links', up: up() });

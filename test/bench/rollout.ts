@@ -1,0 +1,67 @@
+/**
+ * What a rollout costs beside the restarts themselves: `node dist/test/bench/rollout.js [--gap] [--takeover] [--whole]
+ * [--links] [--runs N]`; without a section all of them. Each figure is the median of its runs. Prints a table, then one
+ * line of JSON; exits 1 if a figure is beyond what it may be.
+ */
+import { parseArgs } from 'node:util';
+import { type Figure, isHeld, medianOf, table } from './figures.js';
+import { gapRun } from './rollout-gap.js';
+import { linkFigures } from './rollout-links.js';
+import { takeoverRun } from './rollout-takeover.js';
+import { wholeOfReal, wholeOfStubs } from './rollout-whole.js';
+
+const rollsARun = 100;
+
+const { values } = parseArgs({
+	options: {
+		gap: { type: 'boolean' },
+		takeover: { type: 'boolean' },
+		whole: { type: 'boolean' },
+		links: { type: 'boolean' },
+		runs: { type: 'string', default: '3' },
+	},
+});
+const runs = Math.max(1, Number(values.runs));
+
+async function repeated(run: () => Promise<Figure[]>): Promise<Figure[]> {
+	const all: Figure[][] = [];
+	for (let index = 0; index < runs; index++) all.push(await run());
+	return medianOf(all);
+}
+
+const sections = [
+	{
+		name: 'gap',
+		title: `evidence of one node to the step of the next, 3 processes, ${rollsARun} rolls a run`,
+		figures: () => repeated(() => gapRun(rollsARun)),
+	},
+	{
+		name: 'takeover',
+		title: 'SIGKILL of the coordinator to the lease in other hands, 3 processes',
+		figures: () => repeated(takeoverRun),
+	},
+	{
+		name: 'whole',
+		title: "whole roll beside its floor, the sum of the nodes' own restarts",
+		figures: async () => [
+			...(await wholeOfReal(3, runs)),
+			...(await wholeOfReal(10, runs)),
+			...(await wholeOfStubs(30, runs)),
+		],
+	},
+	{
+		name: 'links',
+		title: 'processor time of an idle daemon',
+		figures: () => linkFigures([30, 100], runs),
+	},
+] as const;
+
+const wanted = sections.filter(({ name }) => values[name]);
+const measured: Record<string, readonly Figure[]> = {};
+for (const { name, title, figures } of wanted.length > 0 ? wanted : sections) {
+	const found = await figures();
+	measured[name] = found;
+	process.stdout.write(`${title}; median of ${runs} runs\n${table(found)}\n\n`);
+	if (!found.every(isHeld)) process.exitCode = 1;
+}
+process.stdout.write(`${JSON.stringify({ runs, ...measured })}\n`);
