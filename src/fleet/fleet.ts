@@ -124,7 +124,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 	async plan(request: RolloutRequest): Promise<RolloutPlan> {
 		const fault = await this.#ownFault(request);
 		const { core } = this.#shell;
-		if (!core) throw new RollcallError('unavailable', 'The record file of this node cannot be written; see the log.');
+		if (!core) throw new RollcallError('unavailable', this.#shell.whyNoCore);
 		const plan = core.plan(coreRequest(request));
 		return { ...plan, refused: plan.refused ?? fault };
 	}

@@ -193,6 +193,7 @@ const schema = z.discriminatedUnion('kind', [
 		readiness,
 		open: z.array(token).max(rolloutsMax),
 		stranger: z.boolean(),
+		catchUp: z.strictObject({ open, ended }).nullable(),
 	}),
 	z.strictObject({
 		kind: z.literal('prepare'),
@@ -214,6 +215,8 @@ const schema = z.discriminatedUnion('kind', [
 	z.strictObject({ kind: z.literal('answer'), id: token, answer }),
 	z.strictObject({ kind: z.literal('view'), epoch, number: counter, view }),
 	z.strictObject({ kind: z.literal('ended'), endings: ended }),
+	z.strictObject({ kind: z.literal('inquiry'), rollout: token }),
+	z.strictObject({ kind: z.literal('ongoing'), rollout: token }),
 ]);
 
 /** Breaks the build when the core's words and the schema part: each must fit into the other. */

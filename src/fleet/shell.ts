@@ -104,6 +104,8 @@ export class Shell extends EventEmitter<ShellEvents> {
 	#working = false;
 	#closed = false;
 	#cancelRestart: (() => void) | null = null;
+	/** What ended the last core, for whoever asks while there is none. */
+	#endedBy = '';
 	readonly #timers = new Map<TimerName, { id: symbol; cancel(): void }>();
 	readonly #asking = new Map<string, Asking>();
 	/** By rollout and attempt: what runs in this process, and the latest that ended. A core that was ended does not end a step. */
@@ -142,6 +144,12 @@ export class Shell extends EventEmitter<ShellEvents> {
 	/** null while a failed disk keeps the core from running. */
 	get core(): Core | null {
 		return this.#core;
+	}
+
+	/** While there is no core: why, and what an operator may do. */
+	get whyNoCore(): string {
+		if (this.#closed) return 'This node stops; send the request to another one.';
+		return `This node decides nothing until its records can be written, which it tries every second; ask another node meanwhile. ${this.#endedBy}`;
 	}
 
 	get boot(): number {
@@ -333,8 +341,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 	}
 
 	#ask(make: (token: string) => Happening): Promise<RolloutView | null> {
-		if (!this.#core || this.#closed)
-			return Promise.reject(new RollcallError('unavailable', 'The record file of this node cannot be written.'));
+		if (!this.#core || this.#closed) return Promise.reject(new RollcallError('unavailable', this.whyNoCore));
 		if (this.#asking.size >= operatorsWaitingMax)
 			return Promise.reject(new RollcallError('unavailable', 'Too many requests wait for an answer; try again.'));
 		const token = this.ports.newId();
@@ -361,6 +368,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 				? thrown
 				: new RollcallError('internal', `The rollout core failed: ${messageOf(thrown)}`, {}, { cause: thrown });
 		this.ports.logger.error({ event: 'core_ended', reason: error.message, stack: (thrown as Error)?.stack });
+		this.#endedBy = error.message;
 		this.#drop(error.message);
 		this.emit('failed', error);
 		if (this.#closed) return;

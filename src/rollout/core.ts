@@ -4,6 +4,7 @@
  * old one copies it first.
  */
 import { heartbeatEveryMs, hearReport, onHeartbeatTimer } from './coordinator.js';
+import { onInquiry, onOngoing, type Request, settledDoubts, waitsForWord } from './doubt.js';
 import { drive } from './drive.js';
 import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './execution.js';
 import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView, storeEndings } from './follower.js';
@@ -39,8 +40,7 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			onStarted(turn, event);
 			return;
 		case 'request':
-			if (isForFleet(turn, event)) onReplicatedRequest(turn, event);
-			else onLocalRequest(turn, event);
+			if (!waitsForWord(turn, event)) onRequest(turn, event);
 			return;
 		case 'operator':
 			onOperator(turn, event);
@@ -83,8 +83,11 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 	}
 }
 
-function isForFleet(turn: Turn, event: Extract<CoreEvent, { kind: 'request' }>): boolean {
-	return event.request.replicated && turn.state.settings.clustered && turn.state.members.length > 1;
+function onRequest(turn: Turn, event: Request): void {
+	const { settings, members } = turn.state;
+	const isForFleet = event.request.replicated && settings.clustered && members.length > 1;
+	if (isForFleet) onReplicatedRequest(turn, event);
+	else onLocalRequest(turn, event);
 }
 
 function onStarted(turn: Turn, event: Extract<CoreEvent, { kind: 'started' }>): void {
@@ -173,6 +176,12 @@ function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
 		case 'ended':
 			onEnded(turn, message);
 			return;
+		case 'inquiry':
+			onInquiry(turn, from, message.rollout);
+			return;
+		case 'ongoing':
+			onOngoing(turn.state, message.rollout);
+			return;
 	}
 }
 
@@ -197,6 +206,7 @@ function onTimer(turn: Turn, name: TimerName): void {
 		case 'drive':
 		case 'operator':
 		case 'local':
+		case 'doubt':
 			return;
 	}
 }
@@ -205,6 +215,7 @@ function onTimer(turn: Turn, name: TimerName): void {
 function afterwards(turn: Turn): void {
 	const { state } = turn;
 	if (state.words.length > 0) advanceWords(turn);
+	for (const request of settledDoubts(turn)) onRequest(turn, request);
 	endIfLeft(turn);
 	const lease = heldLease(state);
 	if (lease) drive(turn, lease);

@@ -44,7 +44,7 @@ function driveRollout(turn: Turn, lease: Lease, known: OpenRollout, majority: bo
 		endRollout(turn, lease, open, 'completed', mayStillLive(targets));
 		return;
 	}
-	if (open.flags.paused) return;
+	if (open.flags.paused && rule(state, 'pause')) return;
 	const failing = targets.filter(isFailing);
 	if (mustHalt(turn, open, targets, failing)) {
 		halt(turn, lease, open, haltReason(failing));
@@ -200,7 +200,8 @@ function mayStillLive(targets: readonly TargetStatus[]): string | null {
 function stepWhatMay(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): boolean {
 	const { state, now } = turn;
 	if (!isConfirmed(state, lease, open)) return false;
-	if (lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs) return true;
+	const isTooEarly = lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs;
+	if (isTooEarly && rule(state, 'wait-between')) return true;
 	if (lease.handover) return continueHandover(turn, lease, open);
 	let begun = false;
 	for (let left = targets.length, standing = targets; left > 0; left -= 1) {

@@ -49,7 +49,8 @@ export function onStore(turn: Turn, from: NodeName, message: Message<'store'>): 
 	reportToCoordinator(turn);
 }
 
-function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRollout[]): void {
+/** Keeps what is newer of these rollouts, unless they have ended. */
+export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRollout[]): void {
 	const { state } = turn;
 	const entries: DurableEntry[] = [];
 	for (const { spec, flags } of rollouts) {

@@ -6,7 +6,7 @@ import { beginToDrive, heartbeat, hearReport } from './coordinator.js';
 import { compareEpochs, sameEpoch, zeroEpoch } from './epoch.js';
 import { promise, refuseBelow } from './follower.js';
 import { isLeavingItself, isMajority, type Left, leftBy } from './members.js';
-import type { NackReason, PeerMessage, PreparePurpose, Report } from './protocol.js';
+import type { Ending, NackReason, PeerMessage, PreparePurpose, Report } from './protocol.js';
 import { buildReport } from './report.js';
 import { leaseRefused, startLostLease } from './start.js';
 import { greetAgain } from './stranger.js';
@@ -65,8 +65,13 @@ export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'
 		epoch,
 		report: buildReport(state),
 		open: rule(state, 'gather') ? openReplicated(state) : [],
-		ended: state.durable.ended.filter((one) => one.epoch !== null).slice(-endingsInPromiseMax),
+		ended: newestEndings(state),
 	});
+}
+
+/** The newest endings of replicated rollouts; what is older is told when a link is made. */
+export function newestEndings(state: CoreState): Ending[] {
+	return state.durable.ended.filter((one) => one.epoch !== null).slice(-endingsInPromiseMax);
 }
 
 function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>): NackReason | null {

@@ -85,6 +85,10 @@ export type Rule =
 	| 'coordinator-last'
 	| 'hand-over' // a coordinator gives its lease away before it restarts itself
 	| 'stranger' // a node that lost its state does not vote
+	| 'pause' // a paused rollout begins no step
+	| 'wait-between' // some time passes between a node's evidence and the next step
+	| 'check-first' // no step before every file has been looked at
+	| 'catch-up' // before it votes, such a node takes over what it may have helped to store
 	| 'exempt-budget' // the exemption for an unhealthy target never lets more than B be out
 	| 'unlive-steps-down' // a coordinator that does not hear a majority lets its lease run out
 	| 'joint' // a change of members needs a majority of both
@@ -255,6 +259,8 @@ export type PeerMessage =
 			open: RolloutId[];
 			/** The addressee came with another instance, or an older boot, than the sender knows: it lost its state. */
 			stranger: boolean;
+			/** For an addressee that is new or lost its state: what it may have helped to store, and has forgotten. */
+			catchUp: { open: OpenRollout[]; ended: Ending[] } | null;
 	  }
 	| {
 			kind: 'prepare';
@@ -286,6 +292,9 @@ export type PeerMessage =
 	| { kind: 'forward'; id: string; word: OperatorWord }
 	| { kind: 'answer'; id: string; answer: OperatorAnswer }
 	| { kind: 'view'; epoch: Epoch; number: number; view: RolloutView }
+	/** Whether this rollout, which the sender knows to run, still does; answered by `ended` or `ongoing`. */
+	| { kind: 'inquiry'; rollout: RolloutId }
+	| { kind: 'ongoing'; rollout: RolloutId }
 	/** How rollouts ended, told to a peer that does not know. Needs no lease: an ending wins over open. */
 	| { kind: 'ended'; endings: Ending[] };
 
@@ -322,7 +331,7 @@ export type CoreEvent = { now: number; wall: number } & (
 	| { kind: 'members'; members: readonly Member[]; memberHash: string }
 );
 
-export type TimerName = 'heartbeat' | 'lease' | 'prepare' | 'start' | 'drive' | 'show' | 'operator' | 'local';
+export type TimerName = 'heartbeat' | 'lease' | 'prepare' | 'start' | 'drive' | 'show' | 'operator' | 'local' | 'doubt';
 
 // ---------------------------------------------------------------------------------------------------------------
 // Out of the core

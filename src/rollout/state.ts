@@ -3,6 +3,7 @@ import { emptyDurable } from './durable.js';
 import { zeroEpoch } from './epoch.js';
 import type {
 	CheckResult,
+	CoreEvent,
 	CoreRequest,
 	CoreSettings,
 	DurableState,
@@ -168,6 +169,8 @@ export interface CoreState {
 	deferred: { rollout: RolloutId; epoch: Epoch; version: FlagsVersion; attempt: number } | null;
 	start: PendingStart | null;
 	locals: PendingLocal[];
+	/** Requests that wait for the word of a coordinator, whether the rollout in their way still runs. */
+	doubts: { event: Extract<CoreEvent, { kind: 'request' }>; rollout: RolloutId; until: number }[];
 	words: PendingWord[];
 	/** Pushed by the coordinator, or last built here. */
 	views: Record<RolloutId, { epoch: Epoch; number: number; view: RolloutView }>;
@@ -200,6 +203,7 @@ export function createState(settings: CoreSettings): CoreState {
 		deferred: null,
 		start: null,
 		locals: [],
+		doubts: [],
 		words: [],
 		views: {},
 		localTimes: {},

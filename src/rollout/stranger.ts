@@ -3,7 +3,8 @@
  * has heard all others and taken over the highest promise, or an operator admits it. A new node is no different.
  */
 import { compareEpochs } from './epoch.js';
-import { promise, toldEndings } from './follower.js';
+import { promise, storeEndings, storeOpen, toldEndings } from './follower.js';
+import { newestEndings } from './lease.js';
 import type { Hello, KnownPeer, OperatorAnswer, PeerMessage } from './protocol.js';
 import type { CoreState } from './state.js';
 import { heldLease, note, openReplicated, peersOf, rule, send, store, type Turn } from './turn.js';
@@ -49,6 +50,7 @@ export function greet(turn: Turn, peer: NodeName): void {
 	const { state } = turn;
 	const link = state.links[peer];
 	if (!link) return;
+	const forgetful = link.stranger || link.knew === null || link.greeting?.voting === false;
 	const message: PeerMessage = {
 		kind: 'greeting',
 		promised: state.durable.promised,
@@ -58,8 +60,10 @@ export function greet(turn: Turn, peer: NodeName): void {
 		readiness: state.readiness,
 		open: openReplicated(state).map((one) => one.spec.id),
 		stranger: link.stranger,
+		catchUp: forgetful ? { open: openReplicated(state), ended: newestEndings(state) } : null,
 	};
-	const text = JSON.stringify([message.voting, message.instance, message.memberHash, message.readiness, link.stranger]);
+	const { voting, instance, memberHash, readiness, stranger } = message;
+	const text = JSON.stringify([voting, instance, memberHash, readiness, stranger, forgetful]);
 	if (link.said === text) return;
 	link.said = text;
 	send(turn, peer, message);
@@ -85,6 +89,8 @@ export function onGreeting(turn: Turn, from: NodeName, message: Extract<PeerMess
 	if (link.stranger && voting && message.instance !== link.knew?.instance) acceptAgain(turn, from, message.instance);
 	if (message.stranger && state.durable.voting && state.durable.instance !== state.process) demoteSelf(turn);
 	if (!state.durable.voting) meet(turn, from, message);
+	// One that does not vote is told what it may have forgotten, unless it was.
+	if (!voting) greet(turn, from);
 	const endings = toldEndings(state, message.open);
 	if (endings.length > 0 && rule(state, 'ending-wins')) send(turn, from, { kind: 'ended', endings });
 }
@@ -113,10 +119,18 @@ function demoteSelf(turn: Turn): void {
 	greetAll(turn);
 }
 
-/** One more peer is heard; after the last one this node votes. */
+/**
+ * One more peer is heard; after the last one this node votes. The promise alone is not enough to take over: a majority
+ * may have counted on what this node had stored of a rollout, and its vote must not hide that.
+ */
 function meet(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'greeting' }>): void {
 	const { state } = turn;
+	if (!message.catchUp) return;
 	promise(turn, message.promised);
+	if (rule(state, 'catch-up')) {
+		storeEndings(turn, message.catchUp.ended);
+		storeOpen(turn, from, message.catchUp.open);
+	}
 	if (!state.metSinceNew.includes(from)) state.metSinceNew.push(from);
 	const others = state.members.map((member) => member.name).filter((name) => name !== state.settings.self);
 	if (others.every((name) => state.metSinceNew.includes(name))) beginToVote(turn);

@@ -25,6 +25,8 @@ export interface Witnessed {
 	reports: Map<string, { at: number; report: Report }>;
 	/** Grants that no report has answered for. */
 	grants: Map<string, { rollout: string; attempt: number; version: FlagsVersion; at: number }>;
+	/** The last step that it granted and was told to be back. */
+	lastBack: { rollout: string; at: number } | null;
 }
 
 export interface Out {
@@ -57,6 +59,10 @@ export class Evidence {
 	readonly truth = new Map<string, Truth>();
 	/** Nodes whose disk was lost or put back: it no longer shows what they stored. */
 	readonly forgetful = new Set<string>();
+	/** The newest flags that a node ever had on its disk, as `node rollout`. */
+	readonly stored = new Map<string, FlagsVersion>();
+	/** Nodes for which an operator vouched before they had met all others. */
+	readonly vouched = new Set<string>();
 	/** Who promised an epoch, and the epochs whose lease was held. */
 	readonly promised = new Map<string, Set<string>>();
 	readonly leases = new Set<string>();
@@ -101,6 +107,20 @@ export class Evidence {
 
 	confirm(known: Known, version: FlagsVersion): void {
 		if (!known.confirmed || compareVersions(version, known.confirmed) > 0) known.confirmed = version;
+	}
+
+	/** What a majority counts this node for, and its disk has forgotten; null: nothing. */
+	forgotten(name: string): string | null {
+		const durable = this.nodes.get(name)?.disk.durable;
+		if (!durable || this.vouched.has(name)) return null;
+		for (const [id, { confirmed, ended }] of this.rollouts) {
+			const stored = this.stored.get(`${name} ${id}`);
+			if (ended || !confirmed || !stored || durable.ended.some((one) => one.rollout === id)) continue;
+			const counted = compareVersions(stored, confirmed) < 0 ? stored : confirmed;
+			const open = durable.open.find((one) => one.spec.id === id);
+			if (!open || compareVersions(open.flags.version, counted) < 0) return id;
+		}
+		return null;
 	}
 
 	holds(name: string, rollout: string, version: FlagsVersion): boolean {

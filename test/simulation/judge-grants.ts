@@ -1,6 +1,6 @@
 /** Judges what a coordinator grants and what a node begins: I1 to I4, I6, I7, the order, and that it was stored first. */
 import { compareEpochs } from '../../src/rollout/epoch.js';
-import type { FlagsVersion } from '../../src/rollout/protocol.js';
+import type { FlagsVersion, RolloutFlags } from '../../src/rollout/protocol.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/sim-node.js';
 import { type Evidence, isOutOnDisk, type Known, textOf, type Witnessed } from './evidence.js';
@@ -17,6 +17,7 @@ export function judgeGrant(evidence: Evidence, node: SimNode, rollout: string, t
 	if (known.spec.service !== 'clustering_config') checkBudget(evidence, node, seen, known, target);
 	if (known.spec.service !== 'clustering_config') checkBackReady(evidence, node, seen, known);
 	checkFailures(evidence, node, seen, known, flags.attempt);
+	checkWords(evidence, node, seen, known, flags, target);
 	if (known.spec.type === 'restart' && target === node.name)
 		evidence.fail('hand-over', `${node.name} restarts itself while it holds the lease`);
 	checkOrder(evidence, node, seen, known, target, flags.attempt);
@@ -75,6 +76,25 @@ function checkFailures(evidence: Evidence, node: SimNode, seen: Witnessed, known
 	}
 }
 
+/** What operators said holds: paused, halted and aborted rollouts begin no step, nor do nodes that were skipped; wait_between passes. */
+function checkWords(
+	evidence: Evidence,
+	node: SimNode,
+	seen: Witnessed,
+	{ spec }: Known,
+	{ paused, halted, aborting, skipped }: RolloutFlags,
+	target: string,
+): void {
+	const said = paused ? 'is paused' : halted !== null ? 'has halted' : aborting ? 'is being aborted' : null;
+	if (said !== null) evidence.fail('word', `${node.name} grants ${target} in ${spec.id}, which ${said}`);
+	if (skipped.includes(target))
+		evidence.fail('word', `${node.name} grants ${target}, which was skipped, in ${spec.id}`);
+	const { lastBack } = seen;
+	const waited = lastBack?.rollout === spec.id ? node.eventNow - lastBack.at : Number.POSITIVE_INFINITY;
+	if (waited < spec.waitBetweenMs - 0.01)
+		evidence.fail('wait', `${node.name} grants ${target} in ${spec.id} after ${waited} of ${spec.waitBetweenMs} ms`);
+}
+
 /** The coordinator goes last, unless it is counted as down itself. */
 function checkOrder(
 	evidence: Evidence,
@@ -114,6 +134,8 @@ export function judgeStepBegun(evidence: Evidence, node: SimNode, spec: RolloutS
 		evidence.fail('I3', `${node.name} begins in ${spec.id} without restarting on disk`);
 	if (record?.epoch && compareEpochs(record.epoch, node.disk.durable.promised) < 0)
 		evidence.fail('I4', `${node.name} obeys ${textOf(record.epoch)} below its promise`);
+	if (spec.service === 'clustering_config' && node.fileFault !== null)
+		evidence.fail('check', `${node.name} begins ${spec.id} although its file has a fault`);
 	const known = evidence.rollouts.get(spec.id);
 	if (!known || spec.service === 'clustering_config') return;
 	known.begun = true;

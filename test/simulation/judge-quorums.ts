@@ -37,10 +37,17 @@ function tooFew(group: readonly string[], has: Has): string | null {
 	return `only ${holders.join(', ') || 'none'} of ${group.join(', ')}`;
 }
 
+/** I10: who votes has on its disk what a majority counts it for. */
+export function judgeVoter(evidence: Evidence, name: string): void {
+	const forgotten = evidence.forgotten(name);
+	if (forgotten !== null) evidence.fail('I10', `${name} votes and has forgotten what it had stored of ${forgotten}`);
+}
+
 /** A promise goes out: not from one that has not met all others yet, nor from one that has left. */
 export function judgePromise(evidence: Evidence, { name, disk }: SimNode, epoch: Epoch): void {
 	const unmet = [...(evidence.unmet.get(name) ?? [])];
 	if (unmet.length > 0) evidence.fail('I13', `${name} votes before it has met ${unmet.join(', ')}`);
+	judgeVoter(evidence, name);
 	const left = disk.durable.open.find(
 		({ spec }) => spec.membersNext?.every((one) => one.name !== name) && isBack(evidence.nodes, name, spec.id),
 	);

@@ -11,7 +11,7 @@ import type { SimNode, Watcher } from '../support/sim-node.js';
 import { Evidence, textOf, type Violation, type Witnessed } from './evidence.js';
 import { judgeGrant, judgeStepBegun } from './judge-grants.js';
 import { judgeAnswer, judgeLease, judgeReport } from './judge-leases.js';
-import { judgePromise, judgeQuorum } from './judge-quorums.js';
+import { judgePromise, judgeQuorum, judgeVoter } from './judge-quorums.js';
 
 export class Oracle implements Watcher {
 	readonly evidence: Evidence;
@@ -81,9 +81,16 @@ export class Oracle implements Watcher {
 
 	#entryStored(node: SimNode, entry: DurableEntry): void {
 		if (entry.kind === 'record') this.#recordStored(node, entry.record);
-		if (entry.kind === 'open') this.#openStored(entry.spec, entry.flags);
-		if (entry.kind === 'flags') this.#flagsStored(entry.rollout, entry.flags);
+		if (entry.kind === 'open') this.#openStored(node, entry.spec, entry.flags);
+		if (entry.kind === 'flags') this.#flagsStored(node, entry.rollout, entry.flags);
+		if (entry.kind === 'instance' && entry.voting) this.#mayVote(node);
 		if (entry.kind === 'ending') this.#endingStored(node, entry.ending.rollout, entry.ending.view);
+	}
+
+	/** From here on it knows again what a majority counts it for. */
+	#mayVote(node: SimNode): void {
+		judgeVoter(this.evidence, node.name);
+		if (!this.evidence.vouched.has(node.name)) this.evidence.forgetful.delete(node.name);
 	}
 
 	#noted(node: SimNode, { event, fields }: Extract<CoreEffect, { kind: 'note' }>): void {
@@ -100,18 +107,21 @@ export class Oracle implements Watcher {
 		if (event === 'takeover') this.takeovers += 1;
 	}
 
-	#openStored(spec: RolloutSpec, flags: RolloutFlags): void {
+	#openStored(node: SimNode, spec: RolloutSpec, flags: RolloutFlags): void {
 		if (isDriven(spec) && !this.evidence.rollouts.has(spec.id)) {
 			const skipped = new Set<string>();
 			const fresh = { spec, accepted: false, begun: false, skipped, ended: false, history: [], confirmed: null };
 			this.evidence.rollouts.set(spec.id, fresh);
 		}
-		this.#flagsStored(spec.id, flags);
+		this.#flagsStored(node, spec.id, flags);
 	}
 
-	#flagsStored(rollout: string, flags: RolloutFlags): void {
+	#flagsStored(node: SimNode, rollout: string, flags: RolloutFlags): void {
 		const known = this.evidence.rollouts.get(rollout);
 		if (!known) return;
+		const key = `${node.name} ${rollout}`;
+		const before = this.evidence.stored.get(key);
+		if (!before || compareVersions(flags.version, before) > 0) this.evidence.stored.set(key, flags.version);
 		for (const name of flags.skipped) known.skipped.add(name);
 		if (!known.history.some((one) => compareVersions(one.version, flags.version) === 0))
 			known.history.push({ version: flags.version, flags });
@@ -119,8 +129,11 @@ export class Oracle implements Watcher {
 
 	#recordStored(node: SimNode, record: NodeRecord): void {
 		const key = `${node.name} ${record.rollout}`;
-		const own = this.evidence.witnessed.get(node.name)?.grants;
-		if (record.state !== 'restarting' && own?.get(node.name)?.rollout === record.rollout) own.delete(node.name);
+		const own = this.evidence.witnessed.get(node.name);
+		if (own && record.state !== 'restarting' && own.grants.get(node.name)?.rollout === record.rollout) {
+			own.grants.delete(node.name);
+			if (record.state === 'back') own.lastBack = { rollout: record.rollout, at: node.eventNow };
+		}
 		if (record.state === 'back') {
 			this.evidence.back.add(key);
 			const truth = this.evidence.truth.get(`${key} ${record.attempt}`);
@@ -178,7 +191,13 @@ export class Oracle implements Watcher {
 	#witness(node: SimNode, epoch: Epoch): Witnessed {
 		const known = this.evidence.witnessed.get(node.name);
 		if (known && compareEpochs(known.epoch, epoch) === 0) return known;
-		const fresh: Witnessed = { epoch, sent: new Map(), reports: new Map(), grants: new Map() };
+		const fresh: Witnessed = {
+			epoch,
+			sent: new Map(),
+			reports: new Map(),
+			grants: new Map(),
+			lastBack: null,
+		};
 		this.evidence.witnessed.set(node.name, fresh);
 		return fresh;
 	}
@@ -203,6 +222,7 @@ export class Oracle implements Watcher {
 		const begun = record !== undefined && record.attempt >= grant.attempt;
 		const done = record !== undefined && record.state !== 'restarting' && (begun || record.state === 'back');
 		const refused = !begun && stored !== undefined && compareVersions(stored.version, grant.version) > 0;
+		if (done && record.state === 'back') seen.lastBack = { rollout: grant.rollout, at: node.eventNow };
 		if (done || refused || report.ended.includes(grant.rollout)) seen.grants.delete(from);
 	}
 
@@ -217,7 +237,7 @@ export class Oracle implements Watcher {
 	stepped(node: SimNode, event: CoreEvent): void {
 		if (event.kind !== 'message') return;
 		const { message, from } = event;
-		if (message.kind === 'greeting') this.evidence.unmet.get(node.name)?.delete(from);
+		if (message.kind === 'greeting' && message.catchUp) this.evidence.unmet.get(node.name)?.delete(from);
 		if (message.kind === 'promise' || message.kind === 'nack') {
 			judgeQuorum(this.evidence, node);
 			judgeLease(this.evidence, node);
@@ -231,6 +251,7 @@ export class Oracle implements Watcher {
 	}
 
 	admitted(name: string): void {
+		if ((this.evidence.unmet.get(name)?.size ?? 0) > 0) this.evidence.vouched.add(name);
 		this.evidence.unmet.delete(name);
 	}
 }

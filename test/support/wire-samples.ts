@@ -115,6 +115,7 @@ export const peerMessages: PeerMessage[] = [
 		readiness,
 		open: ['r1'],
 		stranger: false,
+		catchUp: { open, ended: endings },
 	},
 	{ kind: 'prepare', epoch, purpose: 'takeover', rollout: 'r1', memberHashes: ['ab12'] },
 	{ kind: 'promise', epoch, report, open, ended: endings },
@@ -142,4 +143,6 @@ export const peerMessages: PeerMessage[] = [
 	{ kind: 'answer', id: 't1', answer: { ok: true, view } },
 	{ kind: 'view', epoch, number: 3, view },
 	{ kind: 'ended', endings },
+	{ kind: 'inquiry', rollout: 'r1' },
+	{ kind: 'ongoing', rollout: 'r1' },
 ];

@@ -139,7 +139,10 @@ describe('the shell around the core', () => {
 		await refused;
 		await failed;
 		assert.deepEqual([kinds(seen), sent.length, shell.core], [['started', 'request'], 0, null]);
-		await assert.rejects(shell.request({} as never), { code: 'unavailable' });
+		await assert.rejects(shell.request({} as never), {
+			code: 'unavailable',
+			message: /every second; ask another node meanwhile.*the disk is full/,
+		});
 		const deadline = performance.now() + 20 * restartAfterMs;
 		while (cores.made < 2 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
 		const started = seen.at(-1);

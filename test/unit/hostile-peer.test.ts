@@ -100,7 +100,7 @@ test('under an epoch beyond which there is none a node still rolls itself', () =
 
 /** Every message that there is, and what it touches: a new one does not compile without a line here. */
 const touches: Record<PeerMessage['kind'], 'promises' | 'rollouts' | 'what is shown' | 'a look at the own file'> = {
-	greeting: 'what is shown',
+	greeting: 'rollouts',
 	prepare: 'promises',
 	promise: 'promises',
 	nack: 'promises',
@@ -111,6 +111,8 @@ const touches: Record<PeerMessage['kind'], 'promises' | 'rollouts' | 'what is sh
 	restart: 'rollouts',
 	forward: 'rollouts',
 	ended: 'rollouts',
+	inquiry: 'what is shown',
+	ongoing: 'rollouts',
 	answer: 'what is shown',
 	view: 'what is shown',
 	check: 'a look at the own file',

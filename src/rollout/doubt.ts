@@ -1,0 +1,46 @@
+/**
+ * A rollout that this node knows to run, but does not coordinate, may have ended a moment ago without this node having
+ * been told yet. So its coordinator is asked before a request is refused because of it.
+ */
+import { tellEnded, toldEndings } from './follower.js';
+import type { CoreEvent } from './protocol.js';
+import type { CoreState } from './state.js';
+import { arm, heldLease, openOf, rule, runningReplicated, send, type Turn } from './turn.js';
+import type { NodeName, RolloutId } from './types.js';
+
+export type Request = Extract<CoreEvent, { kind: 'request' }>;
+
+/** Longest that a request waits for the coordinator's word; without it the rollout counts as running. */
+export const doubtLimitMs = 100;
+const doubtsMax = 64;
+
+/** true: the request waits; {@link settledDoubts} gives it back. */
+export function waitsForWord(turn: Turn, event: Request): boolean {
+	const { state, now } = turn;
+	const running = runningReplicated(state);
+	const coordinator = state.durable.promised.node;
+	if (!running || heldLease(state) || !rule(state, 'conflict')) return false;
+	if (!state.links[coordinator] || state.doubts.length >= doubtsMax) return false;
+	state.doubts.push({ event, rollout: running.spec.id, until: now + doubtLimitMs });
+	send(turn, coordinator, { kind: 'inquiry', rollout: running.spec.id });
+	return true;
+}
+
+export function onInquiry(turn: Turn, from: NodeName, rollout: RolloutId): void {
+	if (toldEndings(turn.state, [rollout]).length > 0) tellEnded(turn, from, [rollout]);
+	else send(turn, from, { kind: 'ongoing', rollout });
+}
+
+export function onOngoing(state: CoreState, rollout: RolloutId): void {
+	for (const doubt of state.doubts) if (doubt.rollout === rollout) doubt.until = 0;
+}
+
+/** The requests that wait no longer: the rollout has ended, goes on, or nobody said. */
+export function settledDoubts(turn: Turn): Request[] {
+	const { state, now } = turn;
+	const settled = state.doubts.filter((one) => now >= one.until || !openOf(state, one.rollout));
+	state.doubts = state.doubts.filter((one) => !settled.includes(one));
+	const until = state.doubts.map((one) => one.until);
+	arm(turn, 'doubt', until.length > 0 ? Math.min(...until) : null);
+	return settled.map((one) => one.event);
+}
