@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
-import { connect as connectPlain } from 'node:net';
+import { connect as connectPlain, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -119,6 +119,19 @@ describe('the operations API over TLS', () => {
 		} finally {
 			await renewing.close();
 		}
+	});
+
+	it('cuts off a client that does not finish its handshake, and counts it among the connections', async () => {
+		const bounded = await startTestServer({
+			settings: { http: { host: '127.0.0.1', port: 0, tls: certificate.files } },
+			limits: { handshakeMs: 200, httpConnectionsMax: 2 },
+		});
+		const silent = (): Socket => connectPlain({ host: '127.0.0.1', port: bounded.server.addresses.http?.port ?? 0 });
+		const held = [silent(), silent()];
+		await Promise.all(held.map((socket) => once(socket, 'connect')));
+		const beyond = silent();
+		await Promise.all([...held, beyond].map((socket) => once(socket.on('error', () => undefined).resume(), 'close')));
+		await bounded.close();
 	});
 
 	it('says nothing to a client that does not encrypt', async () => {

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Credentials } from '../../src/server/credentials.js';
+import { Passwords } from '../../src/server/passwords.js';
+import { TokenIssuer } from '../../src/server/tokens.js';
+import { UserStore } from '../../src/server/users.js';
+
+/** Counts what is hashed, and does it cheaply. */
+class CountedPasswords extends Passwords {
+	checks = 0;
+	constructor() {
+		super({ log2n: 1, r: 1, p: 1 });
+	}
+	override check(...given: Parameters<Passwords['check']>): Promise<boolean> {
+		this.checks++;
+		return super.check(...given);
+	}
+}
+
+async function open(context: TestContext) {
+	const folder = await mkdtemp(join(tmpdir(), 'rc-cred-'));
+	context.after(() => rm(folder, { recursive: true, force: true }));
+	const clock = { now: 1_000_000 };
+	const passwords = new CountedPasswords();
+	const users = await UserStore.open(folder, passwords);
+	await users.add({ username: 'carol', password: 'good-password-1', role: 'viewer', active: true });
+	// Somebody has to stay.
+	await users.add({ username: 'admin', password: 'good-password-0', role: 'super_user', active: true });
+	const tokens = await TokenIssuer.open(folder, users, () => clock.now);
+	const logins = new Credentials({ users, passwords, tokens, now: () => clock.now });
+	const ask = async (pair: string) =>
+		logins.identify(`Basic ${Buffer.from(pair).toString('base64')}`, 'http', '127.0.0.1');
+	return { clock, passwords, users, ask };
+}
+
+test('thousands of requests with the same good credentials are one hash, until five minutes are over', async (context) => {
+	const { clock, passwords, ask } = await open(context);
+	await Promise.all(Array.from({ length: 100 }, () => ask('carol:good-password-1')));
+	for (let request = 0; request < 5_000; request++) await ask('carol:good-password-1');
+	assert.equal(passwords.checks, 1);
+	clock.now += 5 * 60_000;
+	await ask('carol:good-password-1');
+	assert.equal(passwords.checks, 2);
+});
+
+test('a change of the user is felt by the very next request, whatever is remembered', async (context) => {
+	const { passwords, users, ask } = await open(context);
+	await ask('carol:good-password-1');
+	await users.alter('carol', { role: 'super_user' });
+	assert.equal((await ask('carol:good-password-1')).role, 'super_user');
+	await users.alter('carol', { password: 'good-password-2' });
+	await assert.rejects(ask('carol:good-password-1'), /Login failed/);
+	await ask('carol:good-password-2');
+	const hashed = passwords.checks;
+	await users.alter('carol', { active: false });
+	await assert.rejects(ask('carol:good-password-2'), /User is inactive/);
+	assert.equal(passwords.checks, hashed + 1);
+	await users.drop('carol');
+	await assert.rejects(ask('carol:good-password-2'), /Login failed/);
+});
+
+test('a name that nobody has is hashed like one that is known, and what failed is never remembered', async (context) => {
+	const { passwords, ask } = await open(context);
+	for (const pair of ['nobody:good-password-1', 'carol:wrong', 'nobody:good-password-1', 'carol:wrong']) {
+		const before = passwords.checks;
+		await assert.rejects(ask(pair), /Login failed/);
+		assert.equal(passwords.checks, before + 1, pair);
+	}
+});
