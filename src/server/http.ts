@@ -309,7 +309,9 @@ function sendAnswer(reply: FastifyReply, body: string): void {
 
 /** What node:http could not even read. */
 function answerMalformed(error: Error & { code?: string }, socket: Socket): void {
-	if (error.code === 'ECONNRESET' || !socket.writable) {
+	// Who failed at TLS, or has gone, can be told nothing: what is written would wait for a handshake that never ends.
+	const isHttp = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || error.code?.startsWith('HPE_');
+	if (!isHttp || !socket.writable) {
 		socket.destroy();
 		return;
 	}
