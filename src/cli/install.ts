@@ -262,7 +262,9 @@ export async function install(context: Context<{ dryRun?: boolean; now?: boolean
 			terminal,
 			`There is no ${configFileDefault} yet: write one (rollcall init), then run rollcall install again.`,
 		);
-	} else if (options.now !== true) {
+	} else if (options.now === true) {
+		writeMessage(terminal, 'It is started. How it stands: rollcall status');
+	} else {
 		writeMessage(terminal, 'Start it: systemctl start rollcall. After an upgrade: systemctl restart rollcall.');
 	}
 	return 0;

@@ -1,10 +1,11 @@
 import { RollcallError } from '../errors.js';
+import type { ClusterNode } from '../fleet/types.js';
 import type { RolloutPlan, RolloutView } from '../rollout/types.js';
 import { parseFields, readFields } from './fields.js';
 import { followRollout } from './follow.js';
 import { operationNames } from './operations.js';
 import type { Context } from './context.js';
-import { anyText, historyText, planText, rolloutText, workersText } from './render.js';
+import { anyText, fleetText, historyText, planText, rolloutText, workersText } from './render.js';
 import { type Connection, connect } from './target.js';
 import { clean, writeMessage, writeResult } from './terminal.js';
 import { nearWords } from './words.js';
@@ -27,7 +28,7 @@ export async function operation(
 	const fields = options.fields === undefined ? typed : { ...readFields(options.fields), ...typed };
 	const connection = await connect(options, session.signal);
 	try {
-		const answer = await ask(connection, name, fields);
+		const answer = await ask(connection, name, fields, terminal.json);
 		const job = rolloutToFollow(name, answer);
 		if (job === null) {
 			writeResult(terminal, answer, () => answerText(name, answer));
@@ -49,15 +50,28 @@ export async function operation(
 }
 
 /** A word that this program does not know is for the daemon to judge; where none answers it is a mistake of usage. */
-async function ask({ client }: Connection, name: string, fields: Record<string, unknown>): Promise<unknown> {
+async function ask(
+	{ client }: Connection,
+	name: string,
+	fields: Record<string, unknown>,
+	asJson: boolean,
+): Promise<unknown> {
 	try {
 		return await client.operation(name, fields);
 	} catch (error) {
+		if (error instanceof RollcallError && error.code === 'invalid' && !asJson) throw withAdvice(error, name);
 		const isUnreachable = error instanceof RollcallError && error.code === 'unreachable';
 		if (!isUnreachable || operationNames.includes(name)) throw error;
 		const text = `There is no command or operation '${name}' here, and no daemon answers at ${client.where} that might know it. rollcall --help lists what there is.`;
 		throw new RollcallError('usage', text, {}, { cause: error });
 	}
+}
+
+/** What the daemon says of a fault is fixed; a person is told where the right words stand as well. */
+function withAdvice(error: RollcallError, name: string): RollcallError {
+	const help = operationNames.includes(name) ? `rollcall ${name} --help` : 'rollcall --help';
+	const text = `${error.message}\nWhat it takes: ${help}`;
+	return new RollcallError(error.code, text, error.extra, { cause: error });
 }
 
 /** A word that nothing is called, yet almost: better to ask than to send it. Words that are near to nothing go to the daemon. */
@@ -81,6 +95,8 @@ function answerText(name: string, answer: unknown): string {
 	switch (name) {
 		case 'restart_service':
 			return isPlan(answer) ? planText(answer) : anyText(answer);
+		case 'cluster_status':
+			return clusterText(answer as ClusterAnswer, now);
 		case 'list_workers':
 			return workersText(answer as WorkerRow[], now);
 		case 'list_rollouts':
@@ -94,6 +110,13 @@ function answerText(name: string, answer: unknown): string {
 			return anyText(answer);
 	}
 }
+
+interface ClusterAnswer {
+	coordinator: string | null;
+	nodes: ClusterNode[];
+}
+
+const clusterText = ({ nodes, coordinator }: ClusterAnswer, now: number): string => fleetText(nodes, coordinator, now);
 
 function isPlan(answer: unknown): answer is RolloutPlan {
 	return typeof answer === 'object' && answer !== null && 'steps' in answer && 'order' in answer;

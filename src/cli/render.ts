@@ -1,7 +1,7 @@
 import type { ClusterNode } from '../fleet/types.js';
 import type { RolloutPlan, RolloutState, RolloutView } from '../rollout/types.js';
 import type { WorkerRow } from '../workers/types.js';
-import { clean, cleanLines, indent, table } from './terminal.js';
+import { clean, cleanLines, fit, indent, table } from './terminal.js';
 import { bytes, count, moment, span } from './words.js';
 
 export function workersText(rows: readonly WorkerRow[], now: number): string {
@@ -103,6 +103,9 @@ function workersOf({ before, after }: NodeView): string | null {
 	return before === null ? null : pids(before);
 }
 
+/** `rollout status ID` has the whole reason. */
+const reasonColumns = 80;
+
 export function historyText(views: readonly RolloutView[], now: number): string {
 	if (views.length === 0) return 'no rollouts\n';
 	const back = (view: RolloutView) => view.nodes.filter(({ state }) => state === 'back').length;
@@ -114,7 +117,7 @@ export function historyText(views: readonly RolloutView[], now: number): string 
 		{ title: 'BACK', value: (view) => `${back(view)}/${view.order.length}`, align: 'right' },
 		{ title: 'TOOK', value: (view) => span((view.ended_at ?? now) - view.created_at), align: 'right' },
 		{ title: 'BY', value: (view) => view.user },
-		{ title: 'REASON', value: (view) => view.reason },
+		{ title: 'REASON', value: (view) => (view.reason === null ? null : fit(clean(view.reason), reasonColumns)) },
 	]);
 }
 

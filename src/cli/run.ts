@@ -28,7 +28,7 @@ export async function run(words: readonly string[], programs: Programs): Promise
 		return session.exitCode;
 	} catch (error) {
 		if (interrupt.signal.aborted) return 130;
-		return report(error, words);
+		return await report(error, words);
 	} finally {
 		leaveSignals();
 	}
@@ -42,27 +42,34 @@ function operationAskedAbout(words: readonly string[]): string | null {
 	return name !== undefined && operationNames.includes(name) ? name : null;
 }
 
-/** Says what went wrong on stderr; answers the exit code. */
-function report(error: unknown, words: readonly string[]): number {
+/** Says what went wrong on stderr, in the journal as an error; answers the exit code. */
+async function report(error: unknown, words: readonly string[]): Promise<number> {
 	const json = words.includes('--json');
 	if (error instanceof CommanderError) {
 		// Help has been written already: on stdout when it was asked for, else on stderr.
 		if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : 2;
 		return report(new RollcallError('usage', error.message.replace(/^error: /, '')), words);
 	}
+	const priority = process.env['JOURNAL_STREAM'] === undefined ? '' : await errorPriority();
 	const { err } = processTerminal(json);
+	const say = (text: string) => err.write(`${text.replace(/^/gm, priority)}\n`);
 	const exitCode = error instanceof RollcallError ? error.exitCode : 1;
 	if (json) {
 		const extra = error instanceof RollcallError ? error.extra : {};
-		err.write(`${toJson({ event: 'error', error: messageOf(error), exit: exitCode, ...extra })}\n`);
+		say(toJson({ event: 'error', error: messageOf(error), exit: exitCode, ...extra }));
 	} else if (error instanceof RollcallError) {
-		err.write(`rollcall: ${cleanLines(error.message)}${conflictHint(error, words)}\n`);
+		say(`rollcall: ${cleanLines(error.message)}${conflictHint(error, words)}`);
 	} else {
-		err.write(
-			`rollcall: this should not have happened: ${cleanLines(error instanceof Error ? (error.stack ?? '') : String(error))}\n`,
-		);
+		const stack = error instanceof Error ? (error.stack ?? '') : String(error);
+		say(`rollcall: this should not have happened: ${cleanLines(stack)}`);
 	}
 	return exitCode;
+}
+
+/** What stands before each line where stderr is the journal's: a unit that cannot start is found by `journalctl -p err`. */
+async function errorPriority(): Promise<string> {
+	const { isJournal } = await import('../system/journal.js');
+	return isJournal(process.env, 2) ? '<3>' : '';
 }
 
 function conflictHint(error: RollcallError, words: readonly string[]): string {

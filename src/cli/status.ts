@@ -98,9 +98,12 @@ export function findWrong(found: Omit<Status, 'wrong'>, words: string, now: numb
 
 function wrongWithApp({ app, wanted, healthy, degraded }: AppStatus): string[] {
 	if (healthy >= wanted && degraded === null) return [];
-	const why = degraded === null ? '' : `: ${degraded}`;
+	const why = degraded === null ? '' : `: ${fit(clean(degraded), degradedColumns)}`;
 	return [`${app} has ${healthy} of ${wanted} workers healthy${why}. See: rollcall logs ${app}`];
 }
+
+/** What a worker said last may be long; its log has all of it. */
+const degradedColumns = 240;
 
 const wrongWithWorker = ({ id, app, restarts }: WorkerRow): string =>
 	`${id} failed after ${count(restarts, 'restart')}. See: rollcall logs ${app}`;

@@ -11,7 +11,7 @@ const seenMax = 200;
 export function observe(parts: { fleet: Fleet; supervisor: Supervisor; metrics: Metrics; logger: Logger }): void {
 	const { fleet, supervisor, metrics } = parts;
 	const rollouts = parts.logger.child({ room: 'rollout' });
-	const links = parts.logger.child({ room: 'fleet' });
+	const records = parts.logger.child({ room: 'fleet' });
 	const workers = parts.logger.child({ room: 'workers' });
 	const seen = new Map<string, RolloutView>();
 	fleet.on('rollout', (view) => {
@@ -23,10 +23,9 @@ export function observe(parts: { fleet: Fleet; supervisor: Supervisor; metrics: 
 			seen.delete(id);
 		}
 	});
-	fleet.on('link', ({ node, up, reason }) => links.info({ event: up ? 'link_up' : 'link_down', peer: node, reason }));
 	fleet.on('recordError', ({ file, reason }) => {
 		metrics.recordError('records');
-		links.error({ event: 'record_error', file, reason });
+		records.error({ event: 'record_error', file, reason });
 	});
 	supervisor.on('crashed', ({ worker, app, reason }) =>
 		workers.warn({ event: 'worker_crashed', app, worker: worker.id, worker_pid: worker.pid, reason }),
@@ -45,6 +44,8 @@ export function observe(parts: { fleet: Fleet; supervisor: Supervisor; metrics: 
 	});
 }
 
+const levels: Readonly<Partial<Record<RolloutView['state'], 'error' | 'warn'>>> = { halted: 'error', aborted: 'warn' };
+
 function tellChanges(before: RolloutView | undefined, view: RolloutView, metrics: Metrics, logger: Logger): void {
 	const base = { rollout: view.id, coordinator: view.coordinator, epoch: view.epoch };
 	for (const node of view.nodes) {
@@ -55,7 +56,8 @@ function tellChanges(before: RolloutView | undefined, view: RolloutView, metrics
 		metrics.stepEnded(node.state, Math.max(0, ((node.back_at ?? Date.now()) - node.started_at) / 1000));
 	}
 	if (before?.state === view.state) return;
-	const level = view.state === 'halted' ? 'error' : 'info';
+	// Aborted: by an operator, or by a fault in a file, which is the only word of it that a reload leaves.
+	const level = levels[view.state] ?? 'info';
 	const { type, service, user, state, reason } = view;
 	logger[level]({ event: 'rollout_state', ...base, type, service, user, state, reason });
 	if (view.state === 'completed' || view.state === 'halted' || view.state === 'aborted') {

@@ -217,7 +217,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 			const parsed = parseFrame(peerMessage, text);
 			if (parsed.ok) this.#received(node, parsed.value);
 			else {
-				logger.warn({ event: 'peer_message_refused', node, reason: parsed.reason });
+				logger.warn({ event: 'peer_message_refused', peer: node, reason: parsed.reason });
 				this.#links.closeLink(node, link, parsed.reason);
 			}
 		});
@@ -230,7 +230,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 			const here = own.members.map((member) => member.name);
 			const onlyHere = here.filter((name) => !members.includes(name));
 			const onlyThere = members.filter((name) => !here.includes(name));
-			this.options.logger.warn({ event: 'members_differ', node, onlyHere, onlyThere });
+			this.options.logger.warn({ event: 'members_differ', peer: node, onlyHere, onlyThere });
 		}
 		if (zone === null || own.members.some((member) => member.name === node && member.zone === zone)) return;
 		const known = own.members.map((member) => (member.name === node ? { name: node, zone } : member));

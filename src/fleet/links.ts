@@ -237,7 +237,7 @@ export class Links extends EventEmitter<LinksEvents> {
 		if (peer.live) return;
 		// Said once for each reason: the attempts go on for as long as the peer is away.
 		if (peer.reason !== reason)
-			this.options.logger.warn({ event: 'link_not_made', node: peer.node, url: peer.url, reason });
+			this.options.logger.warn({ event: 'link_not_made', peer: peer.node, url: peer.url, reason });
 		peer.reason = reason;
 		this.#retry(peer);
 	}
@@ -325,7 +325,7 @@ export class Links extends EventEmitter<LinksEvents> {
 		peer.reason = null;
 		peer.links += 1;
 		this.#stopOtherDial(peer, link);
-		this.options.logger.info({ event: 'link_up', node: peer.node, link: id, role: link.role, remote: link.remote });
+		this.options.logger.info({ event: 'link_up', peer: peer.node, link: id, role: link.role, remote: link.remote });
 		this.emit('up', { node: peer.node, link: id, hello });
 	}
 
@@ -351,7 +351,7 @@ export class Links extends EventEmitter<LinksEvents> {
 			return;
 		}
 		if (dialed) this.#dialFailed(dialed, link, reason);
-		else this.options.logger.debug({ event: 'link_refused', node: link.peer?.node, remote: link.remote, reason });
+		else this.options.logger.debug({ event: 'link_refused', peer: link.peer?.node, remote: link.remote, reason });
 	}
 
 	#lost(peer: Peer, reason: string): void {
@@ -365,7 +365,7 @@ export class Links extends EventEmitter<LinksEvents> {
 		peer.lastSeen = Math.round(clock.wall() - (clock.now() - live.link.lastHeard));
 		// A link that stood for a while was no failure to connect: the next attempt may come soon.
 		if (clock.now() - live.since > backOffLastMs) peer.attempts = 0;
-		logger.info({ event: 'link_down', node: peer.node, link: live.id, reason });
+		logger.info({ event: 'link_down', peer: peer.node, link: live.id, reason });
 		this.emit('down', { node: peer.node, link: live.id, reason });
 	}
 }

@@ -268,9 +268,12 @@ export class Shell extends EventEmitter<ShellEvents> {
 			case 'changed':
 				this.#tellFollowers(effect.view);
 				break;
-			case 'note':
-				this.ports.logger.info({ ...effect.fields, event: effect.event });
+			case 'note': {
+				// `node` stands in every line already: this very one.
+				const { node: target, ...fields } = effect.fields;
+				this.ports.logger.info({ ...fields, ...(target === undefined ? {} : { target }), event: effect.event });
 				break;
+			}
 			case 'booted':
 				this.ports.booted(effect.boot, effect.instance);
 				break;

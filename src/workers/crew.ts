@@ -144,7 +144,12 @@ export class Crew {
 			if (pmId !== null && worker.host.isUp) await worker.host.client().signal(pmId, 'SIGKILL');
 			else process.kill(identity.pid, 'SIGKILL');
 		} catch (error) {
-			this.parts.log.warn({ event: 'kill_failed', worker: worker.id, pid: identity.pid, reason: messageOf(error) });
+			this.parts.log.warn({
+				event: 'kill_failed',
+				worker: worker.id,
+				worker_pid: identity.pid,
+				reason: messageOf(error),
+			});
 		}
 	}
 

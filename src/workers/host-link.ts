@@ -97,7 +97,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 			else if (holder) process.kill(holder.pid, 'SIGTERM');
 			else this.stopStarted();
 		} catch (error) {
-			log.warn({ event: 'worker_host_not_ended', pid, reason: messageOf(error) });
+			log.warn({ event: 'worker_host_not_ended', host_pid: pid, reason: messageOf(error) });
 		}
 		this.close();
 		if (pid === null || started === undefined) return;
@@ -117,7 +117,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		this.silent += 1;
 		if (this.silent < silentCallsMax) return;
 		this.complaint = 'it does not answer';
-		this.options.log.error({ event: 'worker_host_silent', home: this.home.path, pid: this.pid });
+		this.options.log.error({ event: 'worker_host_silent', home: this.home.path, host_pid: this.pid });
 		if (this.options.command === null || this.pid === null) return;
 		process.kill(this.pid, 'SIGKILL');
 	}
@@ -155,7 +155,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		if (command === null) return;
 		const pid = await startOwnHost(home, command);
 		if (pid === null) return;
-		log.info({ event: 'worker_host_started', home: home.path, pid });
+		log.info({ event: 'worker_host_started', home: home.path, host_pid: pid });
 		this.startedPid = pid;
 		if (this.closed) this.stopStarted();
 	}

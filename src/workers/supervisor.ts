@@ -223,7 +223,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private startHost(host: HostLink): Promise<void> {
 		return new Promise((resolve) => {
 			host.on('up', (rows) => {
-				this.log.info({ event: 'worker_host_connected', user: host.user, pid: host.pid, workers: rows.length });
+				this.log.info({ event: 'worker_host_connected', user: host.user, host_pid: host.pid, workers: rows.length });
 				this.emit('host', { user: host.user, up: true, reason: 'connected' });
 				void this.welcome(host, rows).then(resolve);
 			});
@@ -266,7 +266,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private async endUnknown(host: HostLink, rows: readonly Pm2Process[]): Promise<void> {
 		for (const row of rows) {
 			if (this.supervisors.has(appOf(row.name))) continue;
-			this.log.info({ event: 'worker_unknown', worker: row.name, pid: row.pid });
+			this.log.info({ event: 'worker_unknown', worker: row.name, worker_pid: row.pid });
 			void host
 				.client()
 				.remove(row.pmId, row.killTimeoutMs)

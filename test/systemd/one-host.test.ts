@@ -222,6 +222,11 @@ test('systemctl reload applies a change of the cluster, and fails with a file th
 	);
 	assert.notEqual((await host.try(['systemctl', 'reload', daemon])).code, 0);
 	await host.shell('cat /root/good.yaml > /etc/rollcall/rollcall.yaml');
+	await host.until(
+		'the reason among the warnings',
+		() => journal('--unit', daemon, '--priority=warning', 'ROLLCALL_STATE=aborted'),
+		(warnings) => warnings.some(({ MESSAGE }) => MESSAGE.includes('cluster.listen')),
+	);
 	assert.equal(await isActive(host, daemon), true);
 	await servingOn(host, 2);
 });
