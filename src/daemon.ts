@@ -15,7 +15,7 @@ import { observe } from './daemon/observe.js';
 import { Standing } from './daemon/standing.js';
 import { statusLine } from './daemon/status-line.js';
 import { spawnSuccessor } from './daemon/successor.js';
-import { createFleet } from './fleet/fleet.js';
+import { type OpenedFleet, openFleet } from './fleet/fleet.js';
 import type { Fleet } from './fleet/types.js';
 import { messageOf, RollcallError } from './errors.js';
 import { acquireLock, nameHolder } from './lock.js';
@@ -147,7 +147,7 @@ class ControlPlane {
 		return this.#server?.addresses ?? {};
 	}
 
-	/** Opens the records and every listener, before a worker is touched: a port that is taken leaves nothing half-started. */
+	/** Opens the records and every listener, before a peer or a worker is touched: a port that is taken leaves nothing half-started. */
 	async open(): Promise<void> {
 		const { config, environment } = this.surroundings;
 		const access = await openAccess({
@@ -159,6 +159,8 @@ class ControlPlane {
 		const system = this.#openSystem(fleet, access);
 		observe({ fleet, supervisor: this.#supervisor, metrics: this.#metrics, logger: this.surroundings.logger });
 		this.#server = await this.#openServer(fleet, access, system);
+		// Every address is taken: only from here on does this start count as a boot, and peers hear of it.
+		await fleet.begin();
 		this.#watch();
 		this.#tellStatus(fleet);
 		this.#reloadOnHangup(fleet);
@@ -184,7 +186,7 @@ class ControlPlane {
 		}
 	}
 
-	async #openFleet(): Promise<Fleet> {
+	async #openFleet(): Promise<OpenedFleet> {
 		const { config, underSystemd, logger } = this.surroundings;
 		const local = createLocalNode({
 			supervisor: this.#supervisor,
@@ -194,7 +196,7 @@ class ControlPlane {
 			readApps: () => wantedApps(this.#readConfig(), underSystemd),
 			restartInstance: () => void this.#restartInstance(),
 		});
-		const fleet = await createFleet({
+		const fleet = await openFleet({
 			config,
 			stateDir: config.state_dir,
 			version: this.#version,

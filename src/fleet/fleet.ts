@@ -43,16 +43,22 @@ export interface FleetProbe {
 /** File name below the state folder. */
 export const recordsFile = 'records.log';
 
+/** Takes no part yet: what it asks of the world is its own file and its own address. */
+export interface OpenedFleet extends Fleet, FleetProbe {
+	/** Counts the boot, carries on what was left in the middle, and dials. Throws `unavailable` (the record file). */
+	begin(): Promise<void>;
+}
+
 /**
- * Starts the fleet's side of this node: reads its records, counts the boot, listens and dials. Throws `configuration`
- * (a key, certificate or secret that cannot be used), `address_in_use`, `unavailable` (the record file).
+ * Reads this node's records and takes its address, so that a start that fails leaves nothing behind. Throws
+ * `configuration` (a key, certificate or secret that cannot be used), `address_in_use`, `unavailable` (the record file).
  */
-export async function createFleet(options: FleetOptions): Promise<Fleet & FleetProbe> {
+export async function openFleet(options: FleetOptions): Promise<OpenedFleet> {
 	const membership = readMembership(options.config);
 	const log = await openRecordLog(join(options.stateDir, recordsFile));
 	const fleet = new RunningFleet(options, membership, log);
 	try {
-		await fleet.start();
+		await fleet.open();
 	} catch (error) {
 		await fleet.close();
 		throw error;
@@ -60,7 +66,19 @@ export async function createFleet(options: FleetOptions): Promise<Fleet & FleetP
 	return fleet;
 }
 
-class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProbe {
+/** Opens the fleet's side of this node and begins; throws what both throw. */
+export async function createFleet(options: FleetOptions): Promise<Fleet & FleetProbe> {
+	const fleet = await openFleet(options);
+	try {
+		await fleet.begin();
+	} catch (error) {
+		await fleet.close();
+		throw error;
+	}
+	return fleet;
+}
+
+class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	readonly #clock: Clock;
 	readonly #links: Links;
 	readonly #shell: Shell;
@@ -104,10 +122,14 @@ class RunningFleet extends EventEmitter<FleetEvents> implements Fleet, FleetProb
 		});
 	}
 
-	async start(): Promise<void> {
-		const { damage } = this.log;
+	async open(): Promise<void> {
 		this.#listen();
+		await this.#links.bind();
 		this.options.onApplied?.(this.membership);
+	}
+
+	async begin(): Promise<void> {
+		const { damage } = this.log;
 		await this.#shell.start(this.log.recovered, damage?.forgotten ?? false);
 		await this.#links.start();
 		if (!damage) return;

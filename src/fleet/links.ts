@@ -77,6 +77,7 @@ export class Links extends EventEmitter<LinksEvents> {
 	#cluster: Cluster | null;
 	#listener: Listener | null = null;
 	#serial = 0;
+	#started = false;
 	#closed = false;
 
 	constructor(private readonly options: LinksOptions) {
@@ -86,13 +87,18 @@ export class Links extends EventEmitter<LinksEvents> {
 		for (const { name, url } of options.cluster?.peers ?? []) this.#peers.set(name, newPeer(name, url));
 	}
 
+	/** Takes the address; whoever dials is turned away until {@link start}. Throws `address_in_use`. */
+	async bind(): Promise<void> {
+		if (this.#cluster && !this.#listener) this.#listener = await this.#listen(this.#cluster);
+	}
+
 	/** Listens, then dials everyone. Throws `address_in_use`. */
 	async start(): Promise<void> {
-		if (this.#cluster) this.#listener = await this.#listen(this.#cluster);
+		await this.bind();
+		this.#started = true;
 		for (const peer of this.#peers.values()) this.#dial(peer);
 	}
 
-	/** The port listened on. */
 	get port(): number {
 		return this.#listener?.port ?? 0;
 	}
@@ -253,8 +259,8 @@ export class Links extends EventEmitter<LinksEvents> {
 	}
 
 	#open(channel: Channel, role: LinkRole, peer: Peer | null): Link | null {
-		if (this.#closed || this.#unproven.size >= unprovenMax + this.#peers.size) {
-			channel.close('too many connections are being opened');
+		if (this.#closed || !this.#started || this.#unproven.size >= unprovenMax + this.#peers.size) {
+			channel.close(this.#started ? 'too many connections are being opened' : 'this node is starting');
 			return null;
 		}
 		const { clock, pingEveryMs, silenceMs } = this.options;

@@ -141,7 +141,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 		return this.#ask((token) => ({ kind: 'operator', token, word }));
 	}
 
-	/** null while a failed disk keeps the core from running. */
+	/** null before the start, and while a failed disk keeps the core from running. */
 	get core(): Core | null {
 		return this.#core;
 	}
@@ -149,6 +149,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 	/** While there is no core: why, and what an operator may do. */
 	get whyNoCore(): string {
 		if (this.#closed) return 'This node stops; send the request to another one.';
+		if (this.boot === 0 && this.#endedBy === '') return 'This node starts; try again.';
 		return `This node decides nothing until its records can be written, which it tries every second; ask another node meanwhile. ${this.#endedBy}`;
 	}
 
@@ -220,8 +221,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 	async #store(entries: readonly DurableEntry[]): Promise<void> {
 		const { log } = this.ports;
 		const written = log.append(entries);
-		// Copied while the disk works: what follows the store waits for nothing else.
-		const copies = structuredClone(entries);
+		const copies = structuredClone(entries); // While the disk works: what follows the store waits for nothing else.
 		await written;
 		for (const entry of copies) foldEntry(this.#durable, entry);
 		const { bytes } = log.size();

@@ -27,7 +27,7 @@ describe('what cannot be done is refused with a clear error, and nothing is half
 	});
 	after(() => fleet.end());
 
-	test('a port that is taken: exit 1, named with its key, no process left', async () => {
+	test('a port that is taken: exit 1, named with its key, no process left and no boot counted', async () => {
 		const server = createServer().listen(node.ports.operations, '127.0.0.1');
 		await once(server, 'listening');
 		const { code, stderr } = await rollcall(['daemon', '--config', node.configFile]);
@@ -36,6 +36,7 @@ describe('what cannot be done is refused with a clear error, and nothing is half
 		assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${node.ports.operations} \\(operations_api\\.http\\) is in use`));
 		assert.deepEqual(processesOf(node.folder), []);
 		assert.ok(!existsSync(node.socketPath), 'the admin socket is gone again');
+		assert.equal(readFileSync(join(node.stateDir, 'records.log'), 'utf8'), '');
 	});
 
 	test('a configuration with a mistake: exit 2, with file, line, column and what was expected', async () => {
