@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type FaultCode, faults, messageOf, RollcallError } from '../errors.js';
@@ -14,13 +15,6 @@ import type { Limits } from './limits.js';
 import { judgeReadiness } from './readiness.js';
 import { addressKey } from './throttle.js';
 import type { ServerOptions } from './types.js';
-
-declare module 'fastify' {
-	interface FastifyRequest {
-		/** Set by the check of credentials, which runs before a body is read. */
-		caller: Caller | null;
-	}
-}
 
 /** What a listener is. Both transports are built by the same lines, so that they cannot answer differently. */
 export interface ListenerKind {
@@ -45,34 +39,32 @@ export function createOperationsListener(server: Answerer, kind: ListenerKind): 
 			kind.transport,
 			kind.transport === 'socket' ? 'socket' : addressKey(request.socket.remoteAddress ?? 'unknown'),
 		);
-	// Credentials come before the body, so this runs before it is read. A caller who is known is named at once, without a promise.
-	const app = createListener(server, kind, (request, done) => {
+	const followers = { count: 0 };
+	// Fastify finds the path and tells refusals; in between an operation takes the contract's checks in their order, and none
+	// of Fastify's own reading of bodies and answers. A caller who is known is named at once, without a promise.
+	const app = createListener(server, kind, (request, reply, done) => {
 		if (request.method !== 'POST') {
 			done();
 			return;
 		}
 		const accept = (caller: Caller): void => {
-			request.caller = caller;
-			done(mediaTypeFault(request.headers) ?? undefined);
+			const fault = mediaTypeFault(request.headers);
+			if (fault) done(fault);
+			else
+				readJson(request.raw, server.limits.bodyBytesMax, (refusal, body) => {
+					if (!refusal) operate({ server, followers, caller, body, request, reply, done });
+					// The client may send more of what nobody will read.
+					else {
+						reply.header('connection', 'close');
+						done(refusal);
+					}
+				});
 		};
 		const caller = identify(request);
 		if (caller instanceof Promise)
 			caller.then(accept, (fault: Error) => done(noteRefusedCaller(server, request, fault)));
 		else accept(caller);
 	});
-	app.decorateRequest('caller', null);
-	app.removeAllContentTypeParsers();
-	// Fastify remembers a parser by its media type; the other one is for the spellings of it that our own check takes, too.
-	for (const type of ['application/json', '*']) {
-		app.addContentTypeParser(type, (_request, payload, done) => {
-			readBody(payload, server.limits.bodyBytesMax, (fault, body) => {
-				if (!body) return done(fault);
-				const parsed = parseJson(body);
-				if (parsed.ok) done(null, parsed.value);
-				else done(new RollcallError('invalid', parsed.fault));
-			});
-		});
-	}
 
 	const document = JSON.stringify(openApiDocument(server.version));
 	addHealthRoutes(app, server, async (request) => (await identify(request)).by !== 'nothing');
@@ -84,14 +76,15 @@ export function createOperationsListener(server: Answerer, kind: ListenerKind): 
 		return reply.type('text/plain; version=0.0.4; charset=utf-8').send(await server.metrics());
 	});
 
-	const followers = { count: 0 };
-	app.post('/', (request, reply) => operate(server, followers, request, reply));
+	app.post('/', () => {
+		throw new RollcallError('internal', 'An operation came past its own checks.');
+	});
 	return app;
 }
 
 /** The plain listener for load balancers: it answers /livez and /readyz, looks at no credentials, and says no more than yes or no. */
 export function createHealthListener(server: Answerer, kind: ListenerKind): Listener {
-	const app = createListener(server, kind, (_request, done) => done());
+	const app = createListener(server, kind, (_request, _reply, done) => done());
 	app.get('/livez', (_request, reply) => sendText(reply, 200, '{"live":true}'));
 	app.get('/readyz', (_request, reply) => {
 		const ready = judgeReadiness(server.readiness(), null)?.ready === true;
@@ -117,41 +110,59 @@ function addHealthRoutes(
 	app.get<{ Params: { app: string } }>('/readyz/:app', (request, reply) => answer(request, reply, request.params.app));
 }
 
-/** Answers at once what needs no waiting: most of what is asked often does not. */
-function operate(
-	server: Answerer,
-	followers: { count: number },
-	request: FastifyRequest,
-	reply: FastifyReply,
-): Promise<void> | undefined {
-	const { caller } = request;
-	if (!caller) throw new RollcallError('internal', 'The caller was not named.');
+/** Calls `done` once, with the body, undefined where none was sent, or with what is wrong with it. */
+function readJson(
+	request: IncomingMessage,
+	bytesMax: number,
+	done: (refusal: RollcallError | null, body?: unknown) => void,
+): void {
+	readBody(request, bytesMax, (fault, bytes) => {
+		if (!bytes) return done(fault);
+		if (bytes.length === 0 && request.headers['content-type'] === undefined) return done(null);
+		const parsed = parseJson(bytes);
+		if (parsed.ok) done(null, parsed.value);
+		else done(new RollcallError('invalid', parsed.fault));
+	});
+}
+
+interface Asked {
+	server: Answerer;
+	followers: { count: number };
+	caller: Caller;
+	body: unknown;
+	request: FastifyRequest;
+	reply: FastifyReply;
+	/** Refuses. */
+	done: (fault: Error) => void;
+}
+
+/** Answers at once what needs no waiting: most of what is asked often does not. Nothing is thrown. */
+function operate({ server, followers, caller, body, request, reply, done }: Asked): void {
 	const began = performance.now();
 	const observe = (status: number): void => {
-		const operation = nameOf(request.body);
+		const operation = nameOf(body);
 		server.observe?.({ operation, status, ms: performance.now() - began });
 		noteChange(server, operation, caller, status);
 	};
-	const answer = (body: unknown): void => {
-		const text = JSON.stringify(body);
+	const answer = (value: unknown): void => {
+		const text = JSON.stringify(value);
 		observe(200);
 		sendAnswer(reply, text);
 	};
-	const refuse = (thrown: unknown): never => {
+	const refuse = (thrown: unknown): void => {
 		observe(thrown instanceof RollcallError ? thrown.httpStatus : faults.internal.http);
-		throw thrown;
+		done(thrown instanceof Error ? thrown : new Error(String(thrown)));
 	};
 	try {
 		const wantsLines = request.headers.accept?.includes(linesMediaType) ?? false;
-		const outcome = dispatch(server.node, { caller, body: request.body, follow: wantsLines });
+		const outcome = dispatch(server.node, { caller, body, follow: wantsLines });
 		if (outcome.kind === 'follow') {
 			sendLines(server, followers, outcome.follow, reply);
 			observe(200);
-		} else if (outcome.body instanceof Promise) return outcome.body.then(answer).catch(refuse);
+		} else if (outcome.body instanceof Promise) outcome.body.then(answer).catch(refuse);
 		else answer(outcome.body);
-		return undefined;
 	} catch (thrown) {
-		return refuse(thrown);
+		refuse(thrown);
 	}
 }
 
@@ -193,7 +204,7 @@ function nameOf(body: unknown): string | null {
 function createListener(
 	server: Answerer,
 	kind: ListenerKind,
-	examine: (request: FastifyRequest, done: (fault?: Error) => void) => void,
+	examine: (request: FastifyRequest, reply: FastifyReply, done: (fault?: Error) => void) => void,
 ): FastifyInstance {
 	const { limits, logger } = server;
 	// Fastify passes these on to node:http. Without an interval of checks, requestTimeout does not stop a slow body in time.
@@ -228,7 +239,7 @@ function createListener(
 		} else if (fault !== null) sendText(reply, 403, errorBody(fault));
 		// Before the body is looked at: what is not there answers 404 whatever came with it.
 		else if (request.is404) notFound(reply);
-		else examine(request, done);
+		else examine(request, reply, done);
 	});
 	app.setNotFoundHandler((_request, reply) => notFound(reply));
 	app.setErrorHandler((error, request, reply) => {
