@@ -102,6 +102,21 @@ describe('a fleet of three real nodes', () => {
 		await gone.ready();
 	});
 
+	test('every line of a daemon’s log is one object that names no key twice, and itself as the node', () => {
+		for (const node of fleet.nodes) {
+			const lines = node
+				.log()
+				.split('\n')
+				.filter((line) => line.startsWith('{'));
+			assert.ok(lines.length > 10);
+			for (const line of lines) {
+				const read = JSON.parse(line) as { node?: string };
+				assert.equal(JSON.stringify(read), line);
+				assert.equal(read.node, node.name, line);
+			}
+		}
+	});
+
 	test('stop ends the daemon, the worker host and every worker', async () => {
 		const node = fleet.node('gamma');
 		const pids = (await node.workers()).flatMap((row) => (row.pid === null ? [] : [row.pid]));
