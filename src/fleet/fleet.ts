@@ -144,7 +144,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		return required(await this.#shell.request(coreRequest(request)));
 	}
 	async plan(request: RolloutRequest): Promise<RolloutPlan> {
-		const fault = await this.#ownFault(request);
+		const fault = await this.#faultOfFiles(coreRequest(request));
 		const { core } = this.#shell;
 		if (!core) throw new RollcallError('unavailable', this.#shell.whyNoCore);
 		const plan = core.plan(coreRequest(request));
@@ -280,13 +280,13 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		if (again) this.#links.redialAll('the node started its records anew');
 	}
 
-	/** What is wrong with this node's own file for such a rollout; null when nothing is. */
-	async #ownFault({ service, app }: RolloutRequest): Promise<string | null> {
+	/** What is wrong with the file of any target, as it answers itself; null when nothing is. */
+	async #faultOfFiles(request: CoreRequest): Promise<string | null> {
 		try {
-			await checkHere(this.#stepPorts(), { service, app });
+			await this.#shell.look(request);
 			return null;
 		} catch (thrown) {
-			return `${this.membership.self}: ${messageOf(thrown)}`;
+			return messageOf(thrown);
 		}
 	}
 

@@ -215,6 +215,8 @@ const schema = z.discriminatedUnion('kind', [
 	z.strictObject({ kind: z.literal('answer'), id: token, answer }),
 	z.strictObject({ kind: z.literal('view'), epoch, number: counter, view }),
 	z.strictObject({ kind: z.literal('ended'), endings: ended }),
+	z.strictObject({ kind: z.literal('look'), id: token, service, app }),
+	z.strictObject({ kind: z.literal('looked'), id: token, result: checkResult }),
 	z.strictObject({ kind: z.literal('inquiry'), rollout: token }),
 	z.strictObject({ kind: z.literal('ongoing'), rollout: token }),
 ]);

@@ -137,6 +137,11 @@ export class Shell extends EventEmitter<ShellEvents> {
 		return this.#ask((token) => ({ kind: 'request', token, id: this.ports.newId(), request }));
 	}
 
+	/** Resolves when the files of all targets check; rejects with what is wrong. */
+	async look(request: CoreRequest): Promise<void> {
+		await this.#ask((token) => ({ kind: 'look', token, request }));
+	}
+
 	operator(word: OperatorWord): Promise<RolloutView | null> {
 		return this.#ask((token) => ({ kind: 'operator', token, word }));
 	}

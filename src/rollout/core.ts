@@ -10,6 +10,7 @@ import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './exec
 import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView, storeEndings } from './follower.js';
 import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './lease.js';
 import { advanceLocal, onLocalChecked, onLocalRequest } from './local-queue.js';
+import { advanceLooks, onLook, onLooked, onPeerLook, tookOwnLook } from './look.js';
 import { leftBy } from './members.js';
 import { advanceWords, onAnswer, onForward, onOperator, wordsAfterLinkDown } from './operator.js';
 import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './protocol.js';
@@ -41,6 +42,9 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			return;
 		case 'request':
 			if (!waitsForWord(turn, event)) onRequest(turn, event);
+			return;
+		case 'look':
+			onLook(turn, event);
 			return;
 		case 'operator':
 			onOperator(turn, event);
@@ -117,6 +121,7 @@ function onReadiness(turn: Turn, event: Extract<CoreEvent, { kind: 'readiness' }
 /** The own file was looked at: for a local request, for this node's own start, or for another coordinator. */
 function onOwnCheck(turn: Turn, rollout: RolloutId, result: CheckResult): void {
 	const { state } = turn;
+	if (tookOwnLook(turn, rollout, result)) return;
 	if (state.locals.some((one) => one.id === rollout)) {
 		onLocalChecked(turn, rollout, result);
 		return;
@@ -176,6 +181,12 @@ function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
 		case 'ended':
 			onEnded(turn, message);
 			return;
+		case 'look':
+			onPeerLook(turn, from, message);
+			return;
+		case 'looked':
+			onLooked(turn.state, from, message);
+			return;
 		case 'inquiry':
 			onInquiry(turn, from, message.rollout);
 			return;
@@ -207,6 +218,7 @@ function onTimer(turn: Turn, name: TimerName): void {
 		case 'operator':
 		case 'local':
 		case 'doubt':
+		case 'look':
 			return;
 	}
 }
@@ -216,6 +228,7 @@ function afterwards(turn: Turn): void {
 	const { state } = turn;
 	if (state.words.length > 0) advanceWords(turn);
 	for (const request of settledDoubts(turn)) onRequest(turn, request);
+	advanceLooks(turn);
 	endIfLeft(turn);
 	const lease = heldLease(state);
 	if (lease) drive(turn, lease);

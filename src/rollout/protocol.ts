@@ -292,6 +292,9 @@ export type PeerMessage =
 	| { kind: 'forward'; id: string; word: OperatorWord }
 	| { kind: 'answer'; id: string; answer: OperatorAnswer }
 	| { kind: 'view'; epoch: Epoch; number: number; view: RolloutView }
+	/** Look at your file for a dry run: nothing is promised, stored or started; answered by `looked`. */
+	| { kind: 'look'; id: string; service: Service | null; app: string | null }
+	| { kind: 'looked'; id: string; result: CheckResult }
 	/** Whether this rollout, which the sender knows to run, still does; answered by `ended` or `ongoing`. */
 	| { kind: 'inquiry'; rollout: RolloutId }
 	| { kind: 'ongoing'; rollout: RolloutId }
@@ -316,6 +319,8 @@ export type CoreEvent = { now: number; wall: number } & (
 	| { kind: 'started'; durable: DurableState; process: string; readiness: Readiness }
 	/** `id` is fresh and becomes the rollout's. Answered by `answer` or `refuse` with the same token. */
 	| { kind: 'request'; token: string; id: RolloutId; request: CoreRequest }
+	/** A dry run asks for the files of all targets. Answered by `answer` without a view, or `refuse` with what is wrong. */
+	| { kind: 'look'; token: string; request: CoreRequest }
 	/** `token` is unique over the fleet: it also names the word while it is forwarded. */
 	| { kind: 'operator'; token: string; word: OperatorWord }
 	| { kind: 'link_up'; hello: Hello }
@@ -331,7 +336,17 @@ export type CoreEvent = { now: number; wall: number } & (
 	| { kind: 'members'; members: readonly Member[]; memberHash: string }
 );
 
-export type TimerName = 'heartbeat' | 'lease' | 'prepare' | 'start' | 'drive' | 'show' | 'operator' | 'local' | 'doubt';
+export type TimerName =
+	| 'heartbeat'
+	| 'lease'
+	| 'prepare'
+	| 'start'
+	| 'drive'
+	| 'show'
+	| 'operator'
+	| 'local'
+	| 'doubt'
+	| 'look';
 
 // ---------------------------------------------------------------------------------------------------------------
 // Out of the core

@@ -142,7 +142,7 @@ function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
 }
 
 /** What a file does not check for, or where the files disagree about the members. */
-function faultOf(state: CoreState, start: PendingStart): string | null {
+export function faultOf(state: CoreState, start: Pick<PendingStart, 'checks' | 'request'>): string | null {
 	if (!rule(state, 'check-first')) return null;
 	const checks = Object.entries(start.checks).sort(([a], [b]) => (a < b ? -1 : 1));
 	for (const [node, check] of checks) if (check?.fault) return `${node}: ${check.fault}`;

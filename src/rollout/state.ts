@@ -119,6 +119,14 @@ export interface PendingLocal {
 	request: CoreRequest;
 }
 
+/** A dry run that waits for what the files say; null: not looked at yet. */
+export interface PendingLook {
+	token: string;
+	request: CoreRequest;
+	until: number;
+	checks: Record<NodeName, CheckResult | null>;
+}
+
 /** An operator's word that has not been answered. */
 export interface PendingWord {
 	token: string;
@@ -171,6 +179,9 @@ export interface CoreState {
 	locals: PendingLocal[];
 	/** Requests that wait for the word of a coordinator, whether the rollout in their way still runs. */
 	doubts: { event: Extract<CoreEvent, { kind: 'request' }>; rollout: RolloutId; until: number }[];
+	looks: PendingLook[];
+	/** Who asked for the look at the own file that is under way, by its id. */
+	lookers: Record<string, NodeName>;
 	words: PendingWord[];
 	/** Pushed by the coordinator, or last built here. */
 	views: Record<RolloutId, { epoch: Epoch; number: number; view: RolloutView }>;
@@ -204,6 +215,8 @@ export function createState(settings: CoreSettings): CoreState {
 		start: null,
 		locals: [],
 		doubts: [],
+		looks: [],
+		lookers: {},
 		words: [],
 		views: {},
 		localTimes: {},

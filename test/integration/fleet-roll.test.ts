@@ -60,6 +60,28 @@ describe('a fleet of three', () => {
 		}
 	});
 
+	it('plans with what every file says, and with what earlier rollouts took', async () => {
+		const all = await three();
+		const alpha = all.fleet('alpha');
+		const first = await alpha.plan(request);
+		assert.deepEqual([first.refused, first.order], [null, ['beta', 'gamma', 'alpha']]);
+		const { id } = await alpha.startRollout(request);
+		const { nodes } = await reached(alpha, id, 'completed');
+		const took = nodes.map((node) => Math.round((node.back_at ?? 0) - (node.started_at ?? 0)));
+		all.node('gamma').local.fault = new Error('web.js has a fault');
+		const second = await alpha.plan(request);
+		assert.equal(second.refused, 'gamma: web.js has a fault');
+		assert.deepEqual(
+			second.steps.map((step) => step.estimate_ms),
+			took,
+		);
+		assert.deepEqual(
+			all.nodes.map(({ local }) => local.steps.length),
+			[1, 1, 1],
+			'a plan restarts nothing',
+		);
+	});
+
 	it('rolls one node after the other, the coordinator last, and every node shows it completed', async () => {
 		const all = await three();
 		const before = all.nodes.map((node) => node.local.workers);

@@ -143,6 +143,8 @@ export const peerMessages: PeerMessage[] = [
 	{ kind: 'answer', id: 't1', answer: { ok: true, view } },
 	{ kind: 'view', epoch, number: 3, view },
 	{ kind: 'ended', endings },
+	{ kind: 'look', id: 'l1', service: 'http_workers', app: 'web' },
+	{ kind: 'looked', id: 'l1', result: { fault: 'why', members, memberHash: 'ab12', configHash: 'ab12' } },
 	{ kind: 'inquiry', rollout: 'r1' },
 	{ kind: 'ongoing', rollout: 'r1' },
 ];

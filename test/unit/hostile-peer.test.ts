@@ -111,6 +111,8 @@ const touches: Record<PeerMessage['kind'], 'promises' | 'rollouts' | 'what is sh
 	restart: 'rollouts',
 	forward: 'rollouts',
 	ended: 'rollouts',
+	look: 'a look at the own file',
+	looked: 'a look at the own file',
 	inquiry: 'what is shown',
 	ongoing: 'rollouts',
 	answer: 'what is shown',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { doubtLimitMs } from '../../src/rollout/doubt.js';
-import { fleetLeaseMs, SimFleet } from '../support/sim-fleet.js';
+import { fakeConfig, fleetLeaseMs, SimFleet } from '../support/sim-fleet.js';
 
 const three = ['alpha', 'beta', 'gamma'];
 const fresh = (): SimFleet => new SimFleet(three).settled();
@@ -57,4 +57,25 @@ test('a rollout whose coordinator says nothing counts as running', () => {
 	assert.equal(refusal?.code, 'conflict');
 	assert.deepEqual(refusal?.extra, { job_id: id });
 	assert.ok(afterMs <= doubtLimitMs + 5);
+});
+
+test('a dry run asks every target for its file and names the one with a fault; nothing is promised or stored', () => {
+	const fleet = fresh();
+	const dry = (service: 'http_workers' | 'clustering_config', replicated = true): string | undefined => {
+		const request = { type: 'restart_service', service, app: null, replicated, user: 'admin' } as const;
+		const token = `dry-${fleet.time.now}`;
+		fleet.node('alpha').tell({ kind: 'look', token, request: { ...request, maxUnavailable: null, onFailure: null } });
+		return fleet.answer(token).refusal?.message;
+	};
+	assert.equal(dry('http_workers'), undefined);
+	fleet.node('gamma').fileFault = 'http_workers[0].exec: no such file';
+	assert.equal(dry('http_workers'), 'gamma: http_workers[0].exec: no such file');
+	assert.equal(dry('http_workers', false), undefined, 'a rollout of alpha alone has nothing to do with it');
+	fleet.node('gamma').fileFault = null;
+	fleet.node('beta').file = fakeConfig(['alpha', 'beta'], 'c2');
+	assert.match(dry('clustering_config') ?? '', /the file of beta names other members than the file of alpha/);
+	fleet.killed('gamma');
+	assert.match(dry('clustering_config') ?? '', /needs every node; not linked: gamma/);
+	assert.equal(dry('http_workers'), undefined, 'who is down is said by the plan itself');
+	for (const name of ['alpha', 'beta']) assert.equal(fleet.node(name).disk.durable.promised.counter, 0);
 });

@@ -1,0 +1,92 @@
+/** What every target's file says, for a dry run: nothing is promised, stored or started for it. */
+import type { CheckResult, CoreEvent, PeerMessage } from './protocol.js';
+import { requestText } from './request.js';
+import { faultOf } from './start.js';
+import type { CoreState, PendingLook } from './state.js';
+import { arm, peersOf, send, type Turn } from './turn.js';
+import type { NodeName } from './types.js';
+
+/** Longest that an answer is waited for. */
+const lookLimitMs = 1500;
+const looksMax = 64;
+
+/** Answered without a view when all files check; refused with what is wrong. */
+export function onLook(turn: Turn, { token, request }: Extract<CoreEvent, { kind: 'look' }>): void {
+	const { state, now } = turn;
+	if (state.looks.length >= looksMax) {
+		refuse(turn, token, 'too many dry runs wait for an answer; try again');
+		return;
+	}
+	const { service, app, replicated } = request;
+	const checks: PendingLook['checks'] = { [state.settings.self]: null };
+	turn.effects.push({ kind: 'check', rollout: token, service, app });
+	const members = state.members.map((member) => member.name);
+	for (const peer of replicated ? peersOf(state).filter((name) => members.includes(name)) : []) {
+		checks[peer] = null;
+		send(turn, peer, { kind: 'look', id: token, service, app });
+	}
+	state.looks.push({ token, request, until: now + lookLimitMs, checks });
+}
+
+export function onPeerLook(
+	turn: Turn,
+	from: NodeName,
+	{ id, service, app }: Extract<PeerMessage, { kind: 'look' }>,
+): void {
+	const { lookers } = turn.state;
+	if (Object.keys(lookers).length >= looksMax) return;
+	lookers[id] = from;
+	turn.effects.push({ kind: 'check', rollout: id, service, app });
+}
+
+export function onLooked(
+	state: CoreState,
+	from: NodeName,
+	{ id, result }: Extract<PeerMessage, { kind: 'looked' }>,
+): void {
+	const look = state.looks.find((one) => one.token === id);
+	if (look && look.checks[from] === null) look.checks[from] = result;
+}
+
+/** true: the own file was looked at for a dry run, here or on a peer. */
+export function tookOwnLook(turn: Turn, id: string, result: CheckResult): boolean {
+	const { state } = turn;
+	const look = state.looks.find((one) => one.token === id);
+	if (look) look.checks[state.settings.self] = result;
+	const peer = state.lookers[id];
+	if (peer === undefined) return look !== undefined;
+	delete state.lookers[id];
+	send(turn, peer, { kind: 'looked', id, result });
+	return true;
+}
+
+export function advanceLooks(turn: Turn): void {
+	const { state, now } = turn;
+	for (const look of [...state.looks]) {
+		const silent = Object.keys(look.checks).filter((name) => look.checks[name] === null);
+		if (silent.length > 0 && now < look.until) continue;
+		state.looks = state.looks.filter((one) => one !== look);
+		const fault = silent.length > 0 ? `${silent.join(', ')} did not check its file in time` : whatIsWrong(state, look);
+		if (fault === null) turn.effects.push({ kind: 'answer', token: look.token, view: null });
+		else refuse(turn, look.token, fault);
+	}
+	arm(turn, 'look', state.looks.length > 0 ? Math.min(...state.looks.map((one) => one.until)) : null);
+}
+
+/** A change of members asks every node for its file; others roll without those that are away. */
+function whatIsWrong(state: CoreState, look: PendingLook): string | null {
+	const { request, checks } = look;
+	const { self } = state.settings;
+	if (!request.replicated || state.members.length === 1) {
+		const fault = checks[self]?.fault ?? null;
+		return fault === null ? null : `${self}: ${fault}`;
+	}
+	const away = state.members.map((member) => member.name).filter((name) => checks[name] === undefined);
+	if (request.service === 'clustering_config' && away.length > 0)
+		return `${requestText(request)} needs every node; not linked: ${away.join(', ')}`;
+	return faultOf(state, look);
+}
+
+function refuse(turn: Turn, token: string, message: string): void {
+	turn.effects.push({ kind: 'refuse', token, refusal: { code: 'unavailable', message, extra: {} } });
+}
