@@ -36,3 +36,8 @@ function findPageBytes(): number | null {
 	}
 	return null;
 }
+
+/** Which boot of this kernel runs, another text after each; null if the kernel does not say. */
+export function readBootId(): string | null {
+	return readText('/proc/sys/kernel/random/boot_id')?.trim() ?? null;
+}

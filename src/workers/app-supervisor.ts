@@ -1,12 +1,14 @@
 import { EventEmitter } from 'node:events';
 import PQueue from 'p-queue';
 import { messageOf, RollcallError } from '../errors.js';
-import { isAlive } from '../system/process.js';
+import { readinessOf } from './app-readiness.js';
 import { Crew, type CrewParts, slotOf } from './crew.js';
 import { DailyCare } from './daily.js';
 import { explained } from './log-files.js';
 import type { Pm2Process } from './pm2-process.js';
 import { Exchange, type ExchangeRequest, goneTimeoutMs } from './exchange.js';
+import type { WorkerRecord } from './records.js';
+import { isSound, resultOf } from './replacement-result.js';
 import type { ReplacementOutcome } from './replacement-runner.js';
 import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp, WorkerIdentity } from './types.js';
 import type { Worker } from './worker.js';
@@ -20,6 +22,10 @@ export interface AppSupervisorEvents {
 const jobsMax = 100;
 /** After a replacement for a worn-out worker was refused, the next try comes so much later. */
 const wornOutRetryMs = 30_000;
+/** How often a replacement is begun again because the host died, and how long the next one is waited for. */
+const hostLossesMax = 2;
+const hostPatienceMs = 15_000;
+const hostLookMs = 25;
 
 /**
  * Keeps one app's workers as wanted. Who decides what: PM2 alone starts a crashed worker again, be the control plane up or
@@ -37,6 +43,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	/** Workers whose events are listened to already. */
 	private readonly heard = new WeakSet<Worker>();
 	private stopped = false;
+	/** The host is gone, and no other has taken its place. */
+	private away = false;
 	/** What was taken in is not looked after one by one before the set as a whole was looked at. */
 	private converging = false;
 
@@ -69,7 +77,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	}
 
 	/** The host is connected and holds these rows: takes in what lives, ends what nobody wants, starts what is missing. */
-	async hostUp(rows: readonly Pm2Process[]): Promise<void> {
+	async hostUp(rows: readonly Pm2Process[], orphans: readonly WorkerRecord[]): Promise<void> {
 		this.converging = true;
 		// A host that is new, or heard again, is a new chance for what was given up.
 		for (const worker of this.workers) if (worker.state === 'failed') this.crew.forget(worker);
@@ -82,15 +90,18 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 			// Somebody was ending it when the connection broke off: that goes on.
 			if (row.status === 'stopping' || row.status === 'stopped' || row.status === 'errored') void this.endOn(worker);
 		}
-		for (const record of this.crew.parts.records.memory.workers) {
-			if (record.app !== this.app.name || this.crew.workers.has(record.id) || !isAlive(record)) continue;
-			this.listen(this.crew.adoptOrphan(record, record.release, this.app));
+		for (const record of orphans) {
+			if (record.app !== this.app.name || this.crew.workers.has(record.id)) continue;
+			this.listen(this.crew.adoptOrphan(record, this.app));
 		}
+		this.away = false;
 		await this.jobs.add(() => this.converge());
 	}
 
 	/** The host is gone; PM2 knows nothing of the workers any more, though they may live. */
-	hostDown(): void {
+	hostDown(reason: string): void {
+		this.away = true;
+		this.exchange.loseHost(reason);
 		for (const worker of this.workers) {
 			worker.pmId = null;
 			if (!worker.isAlive && worker.state !== 'failed') this.crew.forget(worker);
@@ -121,7 +132,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 			const old = before?.filter((one) => appOf(one.id) === app.name) ?? this.identities();
 			this.app = app;
 			try {
-				const outcome = await this.replaceSet(app, before ? old : null, deadlineMs, onProgress);
+				const outcome = await this.replaceDespiteLosses(app, before ? old : null, deadlineMs, onProgress);
 				// What was refused is not wanted any more: the old set is whole by its own measure.
 				if (outcome?.outcome === 'refused') this.app = previous;
 				return this.result(old, outcome);
@@ -145,6 +156,26 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		this.exchange.abandon();
 		this.crew.close();
 		this.removeAllListeners();
+	}
+
+	/** A host that dies in the middle takes the new workers' future along, not the wish: it is begun again with the next one. */
+	private async replaceDespiteLosses(
+		app: WorkerApp,
+		before: readonly WorkerIdentity[] | null,
+		deadlineMs: number,
+		onProgress: (text: string) => void,
+	): Promise<ReplacementOutcome | null> {
+		const { clock } = this.crew.parts;
+		const until = clock.now() + deadlineMs;
+		let outcome = await this.replaceSet(app, before, deadlineMs, onProgress);
+		for (let losses = 1; outcome?.hostLost === true && losses <= hostLossesMax && !this.stopped; losses += 1) {
+			onProgress(`${app.name}: ${outcome.reason ?? 'the worker host ended'}; waiting for the next one`);
+			const patience = Math.min(until, clock.now() + hostPatienceMs);
+			while (this.away && !this.stopped && clock.now() < patience) await clock.sleep(hostLookMs);
+			if (this.away) break;
+			outcome = await this.replaceSet(app, null, Math.max(0, until - clock.now()), onProgress);
+		}
+		return outcome;
 	}
 
 	/** null: there was nothing to do. */
@@ -186,13 +217,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	}
 
 	readiness(): AppReadiness {
-		const { name, instances } = this.app;
-		const healthy = this.workers.filter((worker) => worker.joined && worker.healthy).length;
-		if (healthy >= instances)
-			return { app: name, wanted: instances, healthy, degraded: this.crew.parts.host.complaint };
-		const troubled = this.workers.find((worker) => worker.trouble !== null);
-		const detail = troubled ? `${troubled.id} ${troubled.state}: ${troubled.trouble}` : this.crew.parts.host.complaint;
-		return { app: name, wanted: instances, healthy, degraded: detail ?? `${healthy} of ${instances} workers healthy` };
+		return readinessOf(this.app, this.workers, this.crew.parts.host.complaint);
 	}
 
 	/** Brings the set to what is wanted after whatever happened while nobody looked. */
@@ -278,22 +303,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	}
 
 	private result(before: readonly WorkerIdentity[], outcome: ReplacementOutcome | null): ReplacementResult {
-		const wanted = this.app.instances;
-		const full = this.readiness().healthy >= wanted;
-		const oldGone = !before.some(isAlive);
-		const word = outcome?.outcome ?? 'back';
-		const judged = word === 'back' ? (full && oldGone ? 'back' : 'failed') : full ? 'refused' : 'failed';
-		const lacking = full ? 'old processes still live' : `${this.readiness().healthy} of ${wanted} workers healthy`;
-		return {
-			outcome: judged,
-			before: before.map(({ id, pid, started }) => ({ id, pid, started })),
-			after: this.identities(),
-			wanted,
-			// Whoever lost must be gone: the new set when it was refused, the old one otherwise.
-			oldGone: judged === 'refused' ? !this.workers.some((one) => one.isAlive && one.state !== 'serving') : oldGone,
-			cutOff: outcome?.cutOff ?? 0,
-			reason: judged === 'back' ? null : `${this.app.name}: ${outcome?.reason ?? lacking}`,
-		};
+		const { workers, app } = this;
+		return resultOf({ app, workers, healthy: this.readiness().healthy, after: this.identities() }, before, outcome);
 	}
 
 	/** Hears of what happens to the worker's process outside of a replacement. */
@@ -387,9 +398,4 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	private say(event: string, reason: string): void {
 		this.crew.parts.log.warn({ event, app: this.app.name, reason });
 	}
-}
-
-/** Neither given up nor on its way out. */
-function isSound(worker: Worker): boolean {
-	return worker.state !== 'failed' && worker.state !== 'draining';
 }

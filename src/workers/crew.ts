@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { readForeignFile } from '../system/foreign-file.js';
-import { isAlive } from '../system/process.js';
+import { signalTree } from '../system/marked-processes.js';
+import { isAlive, readProcessStat } from '../system/process.js';
 import type { Clock } from './clock.js';
 import { approvalPath, farewellMs, type PreloadSettings, preloadVariable } from './control.js';
 import { plainEnvironmentOf } from './environment.js';
@@ -12,7 +13,7 @@ import { isShared } from './home.js';
 import type { HostLink } from './host-link.js';
 import { workerLogPaths } from './log-files.js';
 import type { Pm2Process } from './pm2-process.js';
-import type { SupervisorRecords } from './records.js';
+import type { SupervisorRecords, WorkerRecord } from './records.js';
 import type { WorkerApp, WorkerIdentity } from './types.js';
 import { type OpenLink, Worker } from './worker.js';
 import { numberOf, workerId } from './worker-id.js';
@@ -27,6 +28,8 @@ const approvalBytesMax = 8_192;
 const killMarginMs = 2_000;
 /** An old worker that does not answer within this cannot drain either. */
 const answerTimeoutMs = 2_000;
+/** An orphan that could not be ended is tried again so much later: the host that may do it can be away. */
+const forceAgainMs = 1_000;
 
 export interface CrewParts {
 	host: HostLink;
@@ -96,12 +99,10 @@ export class Crew {
 	}
 
 	/** Takes in a process that lives without a host. */
-	adoptOrphan(identity: WorkerIdentity, release: string, app: WorkerApp): Worker {
+	adoptOrphan({ id, pid, release, port }: WorkerRecord, app: WorkerApp): Worker {
 		const { host, openLink, clock } = this.parts;
-		const worker = this.add(
-			new Worker(identity.id, app, release, host, this.portOnRecord(identity.id, app), openLink, clock),
-		);
-		worker.attach(identity.pid);
+		const worker = this.add(new Worker(id, app, release, host, port, openLink, clock));
+		worker.attach(pid);
 		return worker;
 	}
 
@@ -120,36 +121,53 @@ export class Crew {
 	 * not answer cannot drain and is ended. Stopping it in PM2 is what keeps PM2 from starting it again.
 	 */
 	async drain(worker: Worker): Promise<void> {
+		const { drainTimeoutMs } = worker.app;
 		this.takeOut(worker);
+		if (!isNode(worker.app)) {
+			if (isStopped(worker)) return this.end(worker);
+			return this.untilGone(worker, drainTimeoutMs, () => void this.signal(worker, 'SIGTERM'));
+		}
 		const answers = await Promise.race([
 			worker.status().then((status) => status !== null),
 			this.parts.clock.sleep(answerTimeoutMs).then(() => false),
 		]);
-		if (!answers && isNode(worker.app)) return this.end(worker);
-		await this.untilGone(worker, () => void worker.link?.drain(worker.app.drainTimeoutMs));
+		if (!answers) return this.end(worker);
+		await this.untilGone(worker, killTimeoutOf(worker.app), () => void worker.link?.drain(drainTimeoutMs));
 	}
 
 	/** Ends a worker at once: it is asked, and a moment later killed. Resolves when its process is gone and the worker forgotten. */
 	async end(worker: Worker): Promise<void> {
 		if (worker.state !== 'failed') this.takeOut(worker);
 		const cancel = this.parts.clock.after(endGraceMs, () => void this.kill(worker));
-		await this.untilGone(worker, () => void worker.link?.drain(endGraceMs)).finally(cancel);
+		const ask = () => void (isNode(worker.app) ? worker.link?.drain(endGraceMs) : this.signal(worker, 'SIGTERM'));
+		await this.untilGone(worker, endGraceMs, ask).finally(cancel);
 	}
 
 	/** Kills the process; PM2 starts it again unless it was told to stop it. */
 	async kill(worker: Worker): Promise<void> {
-		const { identity, pmId } = worker;
+		await this.signal(worker, 'SIGKILL');
+	}
+
+	/** Through PM2 where that knows the process. An orphan is signalled with all below it, as PM2 does when it ends one. */
+	private async signal(worker: Worker, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+		const { identity, pmId, host } = worker;
 		if (!identity || !isAlive(identity)) return;
 		try {
-			if (pmId !== null && worker.host.isUp) await worker.host.client().signal(pmId, 'SIGKILL');
-			else process.kill(identity.pid, 'SIGKILL');
+			if (pmId !== null && host.isUp) await host.client().signal(pmId, signal);
+			else await this.signalOrphan(host, identity, signal);
 		} catch (error) {
-			this.parts.log.warn({
-				event: 'kill_failed',
-				worker: worker.id,
-				worker_pid: identity.pid,
-				reason: messageOf(error),
-			});
+			const reason = messageOf(error);
+			this.parts.log.warn({ event: 'signal_failed', worker: worker.id, worker_pid: identity.pid, signal, reason });
+		}
+	}
+
+	/** Another user's process cannot be signalled from here, but by the host of that user. */
+	private async signalOrphan(host: HostLink, identity: WorkerIdentity, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+		try {
+			signalTree(identity, signal);
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+			await host.client().signalOrphan(identity, signal);
 		}
 	}
 
@@ -187,7 +205,17 @@ export class Crew {
 		const others = records.memory.workers.filter((record) => record.app !== this.name);
 		const own = [...this.workers.values()].flatMap((worker) =>
 			worker.identity
-				? [{ ...worker.identity, app: this.name, user: worker.host.user, release: worker.release, port: worker.port }]
+				? [
+						{
+							...worker.identity,
+							app: this.name,
+							user: worker.host.user,
+							release: worker.release,
+							port: worker.port,
+							fork: !isNode(worker.app),
+							drainTimeoutMs: worker.app.drainTimeoutMs,
+						},
+					]
 				: [],
 		);
 		records.memory.workers = [...others, ...own];
@@ -212,13 +240,29 @@ export class Crew {
 		this.parts.changed();
 	}
 
-	/** Asks by way of PM2, which sends its signal, and then directly; an orphan can only be asked directly. */
-	private async untilGone(worker: Worker, ask: () => void): Promise<void> {
+	/**
+	 * Asks by way of PM2, which sends its signal, and kills what stays too long; and then directly. An orphan can only be
+	 * asked directly, and is killed from here after `patienceMs`.
+	 */
+	private async untilGone(worker: Worker, patienceMs: number, ask: () => void): Promise<void> {
 		const { pmId, identity, host } = worker;
+		const { clock } = this.parts;
 		let removed: Promise<unknown> = Promise.resolve();
-		if (pmId !== null && host.isUp) removed = host.client().remove(pmId, killTimeoutOf(worker.app), ask).catch(ask);
-		else ask();
-		while (identity && isAlive(identity) && !this.closed) await this.parts.clock.sleep(goneCheckMs);
+		if (pmId !== null && host.isUp) {
+			const direct = !isNode(worker.app);
+			removed = host
+				.client()
+				.remove(pmId, killTimeoutOf(worker.app), direct ? undefined : ask)
+				.catch(ask);
+		} else ask();
+		let forceAt = clock.now() + patienceMs;
+		while (identity && isAlive(identity) && !this.closed) {
+			if (worker.pmId === null && clock.now() >= forceAt) {
+				void this.kill(worker);
+				forceAt = clock.now() + forceAgainMs;
+			}
+			await clock.sleep(goneCheckMs);
+		}
 		if (this.closed) return;
 		await removed;
 		this.forget(worker);
@@ -294,8 +338,13 @@ export function slotOf(worker: Worker | undefined): number | null {
 	return worker.port - (ports.at(-1) ?? worker.port) + ports.length - 1;
 }
 
+/** A program that is stopped (SIGSTOP) hears of no signal but SIGKILL, and finishes nothing. */
+function isStopped({ identity }: Worker): boolean {
+	return identity !== null && readProcessStat(identity.pid)?.state === 'T';
+}
+
 function killTimeoutOf(app: WorkerApp): number {
-	return app.drainTimeoutMs + farewellMs + killMarginMs;
+	return app.drainTimeoutMs + (isNode(app) ? farewellMs : 0) + killMarginMs;
 }
 
 function resolveScript(app: WorkerApp): string | null {

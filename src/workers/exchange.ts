@@ -70,6 +70,11 @@ export class Exchange {
 		this.runner?.callOff(reason);
 	}
 
+	/** Its host is gone, with it whatever was being started. */
+	loseHost(detail: string): void {
+		this.runner?.loseHost(detail);
+	}
+
 	/** Leaves everything as it is, at once. */
 	abandon(): void {
 		this.runner?.abandon();
@@ -110,7 +115,7 @@ function planFor(app: WorkerApp, news: string[], olds: readonly Worker[]) {
 		soakMs: app.health.soakMs,
 		proofTimeoutMs: app.health.deadlineMs + app.health.soakMs,
 		settle: { requests: settleRequests, capMs: Math.min(settleCapMs, app.health.soakMs) },
-		drainTimeoutMs: app.drainTimeoutMs + farewellMs,
+		drainTimeoutMs: app.drainTimeoutMs + (node ? farewellMs : 0),
 		goneTimeoutMs,
 	};
 }

@@ -5,14 +5,17 @@ import { findHolder } from '../lock.js';
 import { isAlive, readProcessStat } from '../system/process.js';
 import type { Clock } from './clock.js';
 import type { HostHome } from './home.js';
+import type { Orphan } from './orphans.js';
 import { startOwnHost } from './host-starter.js';
 import { Pm2Client, pm2Version } from './pm2.js';
 import type { Pm2Process } from './pm2-process.js';
 
 export interface HostLinkEvents {
-	/** Connected, with everything that the host holds. */
-	up: [Pm2Process[]];
+	/** Connected, with everything that the host holds, and with the workers of its predecessors that live on. */
+	up: [Pm2Process[], Orphan[]];
 	down: [string];
+	/** What is wrong with it changed. */
+	complaint: [string | null];
 	online: [{ name: string; pmId: number }];
 	exit: [{ name: string; pmId: number }];
 }
@@ -33,8 +36,9 @@ const connectRetryMs = 25;
 const answerTimeoutMs = 10_000;
 const startBackoffFirstMs = 100;
 const startBackoffLongestMs = 10_000;
-/** So many calls in a row without an answer. */
-const silentCallsMax = 2;
+/** So many looks in a row without an answer, each waited for so long: a stall of the whole machine is no frozen host. */
+const silentLooksMax = 2;
+const lookTimeoutMs = 5_000;
 /** A host that held so long resets the back-off. */
 const steadyMs = 30_000;
 
@@ -52,11 +56,17 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	private upSince = 0;
 	/** Process id of the host as its lock names it; null while it is down. */
 	pid: number | null = null;
-	/** Why the host is not connected, or a warning about it (another version of PM2); null when all is well. */
-	complaint: string | null = 'not connected yet';
+	/** What is wrong with the host, in words for an operator: it is away, frozen, of another version of PM2; null when all is well. */
+	complaint: string | null;
 
 	constructor(private readonly options: HostLinkOptions) {
 		super();
+		this.complaint = `${this.name} is not connected yet`;
+	}
+
+	/** As it is called in texts for operators. */
+	get name(): string {
+		return this.user === null ? 'the worker host' : `the worker host of ${this.user}`;
 	}
 
 	get user(): string | null {
@@ -79,8 +89,20 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	/** The connection; throws `unavailable` while the host is down. */
 	client(): Pm2Client {
 		if (this.pm2) return this.pm2;
-		const whose = this.user === null ? 'The worker host' : `The worker host of ${this.user}`;
-		throw new RollcallError('unavailable', `${whose} is not connected: ${this.complaint}.`);
+		throw new RollcallError('unavailable', this.complaint ?? `${this.name} is not connected`);
+	}
+
+	/** What the host holds now. One that answers nothing any more is as good as dead: it is named, ended where that can be done from here, and made anew. */
+	async look(): Promise<Pm2Process[]> {
+		for (;;) {
+			try {
+				const rows = await this.client().list(lookTimeoutMs);
+				this.heard();
+				return rows;
+			} catch (error) {
+				if (!(error instanceof RollcallError && error.code === 'timeout') || this.unheard()) throw error;
+			}
+		}
 	}
 
 	/**
@@ -112,25 +134,43 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		if (parent === process.pid) process.kill(this.startedPid, 'SIGTERM');
 	}
 
-	/** A call was not answered in time. A host that answers nothing any more is as good as dead, and is made anew. */
-	unanswered(): void {
-		this.silent += 1;
-		if (this.silent < silentCallsMax) return;
-		this.complaint = 'it does not answer';
-		this.options.log.error({ event: 'worker_host_silent', home: this.home.path, host_pid: this.pid });
-		if (this.options.command === null || this.pid === null) return;
-		process.kill(this.pid, 'SIGKILL');
-	}
-
-	answered(): void {
-		this.silent = 0;
-	}
-
 	close(): void {
 		this.closed = true;
 		this.pm2?.close();
 		this.pm2 = null;
 		this.removeAllListeners();
+	}
+
+	/** A look was not answered in time; true when that was one too many. */
+	private unheard(): boolean {
+		this.silent += 1;
+		const { log, command } = this.options;
+		const frozen = `${this.name}, process ${this.pid}, has not answered for ${(this.silent * lookTimeoutMs) / 1000} s: it is blocked or stopped; its workers serve on`;
+		if (this.silent === 1) log.error({ event: 'worker_host_silent', home: this.home.path, host_pid: this.pid });
+		this.complain(frozen);
+		if (this.silent < silentLooksMax) return false;
+		// A unit's host is ended by its watchdog: it is another user's process.
+		if (command === null || this.pid === null) return true;
+		log.error({ event: 'worker_host_killed', home: this.home.path, host_pid: this.pid, reason: frozen });
+		process.kill(this.pid, 'SIGKILL');
+		return true;
+	}
+
+	private heard(): void {
+		if (this.silent > 0) this.complain(this.oldVersion());
+		this.silent = 0;
+	}
+
+	private complain(complaint: string | null): void {
+		if (complaint === this.complaint) return;
+		this.complaint = complaint;
+		this.emit('complaint', complaint);
+	}
+
+	private oldVersion(): string | null {
+		const expected = this.options.pm2Version ?? pm2Version();
+		if (!this.pm2 || this.pm2.version === expected) return null;
+		return `${this.name} runs PM2 ${this.pm2.version}, this program has PM2 ${expected}; restart the worker host`;
 	}
 
 	private async connect(): Promise<void> {
@@ -142,8 +182,9 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 				await this.welcome(pm2);
 				return;
 			} catch (error) {
-				this.complaint = messageOf(error);
-				this.options.log.warn({ event: 'worker_host_unreachable', home: this.home.path, reason: this.complaint });
+				const reason = messageOf(error);
+				this.complain(`${this.name} cannot be started or reached: ${reason}`);
+				this.options.log.warn({ event: 'worker_host_unreachable', home: this.home.path, reason });
 				await this.options.clock.sleep(this.backoffMs);
 				this.backoffMs = Math.min(startBackoffLongestMs, this.backoffMs * 2);
 			}
@@ -164,40 +205,53 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	private async answer(): Promise<Pm2Client | null> {
 		const { clock, home } = this.options;
 		const until = clock.now() + answerTimeoutMs;
+		let reason = '';
 		while (!this.closed && clock.now() < until) {
 			try {
 				return await Pm2Client.connect(home.path);
 			} catch (error) {
-				this.complaint = messageOf(error);
+				reason = messageOf(error);
 				await clock.sleep(connectRetryMs);
 			}
 		}
+		this.complain(`${this.name} does not answer (${reason}); if workers live, they serve on`);
 		return null;
 	}
 
 	private async welcome(pm2: Pm2Client): Promise<void> {
 		const rows = await pm2.list();
+		const orphans = await this.orphansOf(pm2, rows);
 		this.pid = (await findHolder(this.home.lock))?.pid ?? null;
 		this.pm2 = pm2;
 		this.silent = 0;
 		this.upSince = this.options.clock.now();
-		this.complaint = null;
-		const expected = this.options.pm2Version ?? pm2Version();
-		if (pm2.version !== expected) {
-			this.complaint = `it runs PM2 ${pm2.version}, this program has PM2 ${expected}; restart the worker host`;
+		this.complaint = this.oldVersion();
+		if (this.complaint !== null) {
 			this.options.log.warn({ event: 'worker_host_version', home: this.home.path, reason: this.complaint });
 		}
 		pm2.on('online', (event) => this.emit('online', event));
 		pm2.on('exit', (event) => this.emit('exit', event));
 		pm2.once('lost', () => this.lose());
-		this.emit('up', rows);
+		this.emit('up', rows, orphans);
+	}
+
+	/** The record does not have what a host started behind a control plane that was down. */
+	private async orphansOf(pm2: Pm2Client, rows: readonly Pm2Process[]): Promise<Orphan[]> {
+		try {
+			const orphans = await pm2.orphans();
+			return orphans.filter(({ pid, started }) => isAlive({ pid, started }) && !rows.some((row) => row.pid === pid));
+		} catch (error) {
+			this.options.log.warn({ event: 'orphans_not_found', home: this.home.path, reason: messageOf(error) });
+			return [];
+		}
 	}
 
 	private lose(): void {
 		if (this.closed) return;
+		const pid = this.pid;
 		this.pm2 = null;
 		this.pid = null;
-		this.complaint = 'its process ended';
+		this.complaint = `${this.name}${pid === null ? '' : `, process ${pid},`} has ended; workers that outlive it serve on until a new host has a set of its own`;
 		if (this.options.clock.now() - this.upSince >= steadyMs) this.backoffMs = startBackoffFirstMs;
 		this.emit('down', this.complaint);
 		void this.connect();

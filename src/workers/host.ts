@@ -3,10 +3,12 @@ import { chmodSync } from 'node:fs';
 import { loadConfig } from '../config/load.js';
 import { RollcallError } from '../errors.js';
 import { acquireLock } from '../lock.js';
+import { signalTree } from '../system/marked-processes.js';
 import { createNotifier } from '../system/notify.js';
 import { hostEnvironment } from './environment.js';
 import { type HostHome, hostHome, isShared, makeHome } from './home.js';
 import { LastWords } from './last-words.js';
+import { findOrphans } from './orphans.js';
 import { type LogLimits, pruneLogs, turnOverLogs, workerLogPaths } from './log-files.js';
 import type { Pm2Host } from './pm2.js';
 
@@ -51,7 +53,10 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => undefined);
 	await installPreload(home);
 	const { runPm2 } = await import('./pm2.js');
-	const pm2 = await runPm2(home.path);
+	const pm2 = await runPm2(home.path, {
+		orphans: () => findOrphans(home, process.pid),
+		signalOrphan: ({ orphan, signal }) => signalTree(orphan, signal),
+	});
 	keepLastWords(home, pm2);
 	notifier.ready();
 	const rotation = setInterval(() => tendLogs(home, pm2, limits), logCheckMs);

@@ -12,6 +12,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { RollcallError } from '../errors.js';
+import type { ProcessIdentity } from '../system/marked-processes.js';
+import { isOrphanSignal, type Orphan, type OrphanSignal } from './orphans.js';
 import { describe, type Pm2Process, type Pm2Start, type RawProcess, readProcess } from './pm2-process.js';
 
 const require = createRequire(import.meta.url);
@@ -93,9 +95,22 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	}
 
 	/** Everything PM2 holds now. */
-	async list(): Promise<Pm2Process[]> {
-		const answer = await this.call('getMonitorData', {});
+	async list(timeoutMs = callTimeoutMs): Promise<Pm2Process[]> {
+		const answer = await this.call('getMonitorData', {}, timeoutMs);
 		return Array.isArray(answer) ? answer.map((row: RawProcess) => readProcess(row)) : [];
+	}
+
+	/** Workers of an earlier host of this home that live on. A host that does not know the question knows none. */
+	async orphans(): Promise<Orphan[]> {
+		const answer = await this.call('getReport', { orphans: true });
+		const { orphans } = (answer ?? {}) as { orphans?: unknown };
+		return Array.isArray(orphans) ? orphans.filter(isOrphan) : [];
+	}
+
+	/** Lets the host, which runs as the workers' user, send the signal to an orphan and to all below it. */
+	async signalOrphan({ pid, started }: ProcessIdentity, signal: OrphanSignal['signal']): Promise<void> {
+		const request: OrphanSignal = { orphan: { pid, started }, signal };
+		await this.call('sendSignalToProcessId', request);
 	}
 
 	/** Forks a process; resolves once PM2 forked it. Throws when PM2 could not. */
@@ -178,8 +193,8 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		this.emit('exit', { name, pmId, code: typeof code === 'number' ? code : null });
 	}
 
-	private call(method: string, argument: unknown): Promise<unknown> {
-		return this.enqueue(() => this.callNow(method, argument, callTimeoutMs));
+	private call(method: string, argument: unknown, timeoutMs = callTimeoutMs): Promise<unknown> {
+		return this.enqueue(() => this.callNow(method, argument, timeoutMs));
 	}
 
 	private callNow(method: string, argument: unknown, timeoutMs: number): Promise<unknown> {
@@ -220,7 +235,16 @@ export interface Pm2Host {
 	onExit(listener: (name: string) => void): void;
 }
 
+/** What a host does besides what PM2 does. Both run in the host, as the workers' user. */
+export interface HostErrands {
+	orphans(): Orphan[];
+	/** Throws where the process may not be signalled. */
+	signalOrphan(request: OrphanSignal): void;
+}
+
 interface RawGod {
+	getReport(argument: unknown, callback: Callback): void;
+	sendSignalToProcessId(argument: unknown, callback: Callback): void;
 	getFormatedProcesses(): RawProcess[];
 	deleteProcessId(pmId: number, callback: Callback): void;
 	reloadLogs(options: object, callback: Callback): void;
@@ -238,7 +262,7 @@ interface RawBusMessage {
  * its signal handlers (they save the list, secrets included) nor its "resurrection" of itself are taken along: an error in
  * it is an uncaught exception of this process, and whoever started that starts it again.
  */
-export async function runPm2(home: string): Promise<Pm2Host> {
+export async function runPm2(home: string, errands: HostErrands): Promise<Pm2Host> {
 	process.env['PM2_HOME'] = home;
 	const Daemon = require('pm2/lib/Daemon.js') as new (options: {
 		ignore_signals: boolean;
@@ -247,6 +271,7 @@ export async function runPm2(home: string): Promise<Pm2Host> {
 		close(options: unknown, callback: () => void): void;
 	};
 	const god = require('pm2/lib/God.js') as RawGod;
+	teach(god, errands);
 	const daemon = new Daemon({ ignore_signals: true });
 	// What a client's end() comes to: the same orderly end as by a signal, which another user could not send.
 	daemon.close = (_options, callback) => {
@@ -277,6 +302,24 @@ export async function runPm2(home: string): Promise<Pm2Host> {
 	};
 }
 
+/** PM2 offers a fixed list of calls: ours travel as another kind of argument of two of them. */
+function teach(god: RawGod, errands: HostErrands): void {
+	const { getReport, sendSignalToProcessId } = god;
+	god.getReport = (argument, callback) => {
+		if ((argument as { orphans?: unknown } | null)?.orphans !== true) return getReport(argument, callback);
+		callback(null, { orphans: errands.orphans() });
+	};
+	god.sendSignalToProcessId = (argument, callback) => {
+		if (!isOrphanSignal(argument)) return sendSignalToProcessId(argument, callback);
+		try {
+			errands.signalOrphan(argument);
+			callback(null, {});
+		} catch (error) {
+			callback(error as Error);
+		}
+	};
+}
+
 function loadClient(home: string): RawClient {
 	// PM2's modules look at these while they load. They are put back, since the environment belongs to the whole process.
 	const before = { PM2_HOME: process.env['PM2_HOME'], PM2_PROGRAMMATIC: process.env['PM2_PROGRAMMATIC'] };
@@ -303,6 +346,12 @@ function loadClient(home: string): RawClient {
 			else process.env[name] = value;
 		}
 	}
+}
+
+function isOrphan(value: unknown): value is Orphan {
+	const { id, pid, started, release } = (value ?? {}) as Record<string, unknown>;
+	const isIdentity = typeof id === 'string' && Number.isSafeInteger(pid) && Number.isSafeInteger(started);
+	return isIdentity && typeof release === 'string';
 }
 
 function endSocket(socket: RawSocket | undefined): void {

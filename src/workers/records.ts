@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
+import { readBootId } from '../system/kernel.js';
 import type { WorkerIdentity } from './types.js';
 
 /** What the supervisor has to remember over its own death, since nothing else knows it. */
@@ -20,6 +21,10 @@ export interface WorkerRecord extends WorkerIdentity {
 	release: string;
 	/** Where a program without preload listens; null otherwise. */
 	port: number | null;
+	/** Whether it is ended by signals, having no preload to be asked. Not on records of earlier versions. */
+	fork?: boolean;
+	/** How long it may finish what is open, should its app not be wanted any more. Not on records of earlier versions. */
+	drainTimeoutMs?: number;
 }
 
 /** One JSON file, replaced as a whole; writes in quick succession become one. */
@@ -30,9 +35,13 @@ export class SupervisorRecords {
 	private writing: Promise<void> | null = null;
 	private next: Promise<void> | null = null;
 
-	constructor(private readonly file: string) {
+	constructor(
+		private readonly file: string,
+		/** Which run of the kernel this is: identities of another one are nobody's. */
+		private readonly boot = readBootId(),
+	) {
 		mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-		const { memory, damage } = read(file);
+		const { memory, damage } = read(file, boot);
 		this.memory = memory;
 		this.damage = damage;
 	}
@@ -56,7 +65,7 @@ export class SupervisorRecords {
 	}
 
 	private text(): string {
-		return `${JSON.stringify({ version: 1, ...this.memory })}\n`;
+		return `${JSON.stringify({ version: 1, boot: this.boot, ...this.memory })}\n`;
 	}
 
 	private async write(): Promise<void> {
@@ -64,7 +73,7 @@ export class SupervisorRecords {
 	}
 }
 
-function read(file: string): { memory: SupervisorMemory; damage: string | null } {
+function read(file: string, boot: string | null): { memory: SupervisorMemory; damage: string | null } {
 	const empty: SupervisorMemory = { lastNumber: {}, workers: [], replacing: {} };
 	let text: string;
 	try {
@@ -74,10 +83,12 @@ function read(file: string): { memory: SupervisorMemory; damage: string | null }
 		return { memory: empty, damage: missing ? null : String(error) };
 	}
 	try {
-		const { lastNumber, workers, replacing } = JSON.parse(text) as SupervisorMemory;
+		const { lastNumber, workers, replacing, ...rest } = JSON.parse(text) as SupervisorMemory & { boot?: string | null };
 		if (!Array.isArray(workers) || typeof lastNumber !== 'object' || typeof replacing !== 'object') {
 			return { memory: empty, damage: `${file} does not hold the supervisor's memory` };
 		}
+		// A process id and a start time, counted from the boot, can be another process's after the next one.
+		if ((rest.boot ?? boot) !== boot) return { memory: { ...empty, lastNumber }, damage: null };
 		return { memory: { lastNumber, workers, replacing }, damage: null };
 	} catch (error) {
 		return { memory: empty, damage: `${file} is no JSON: ${String(error)}` };

@@ -30,6 +30,8 @@ export interface ReplacementOutcome {
 	outcome: 'back' | 'refused' | 'failed';
 	reason: string | null;
 	cutOff: number;
+	/** The worker host died before the old ones began to drain: a next host can do better. */
+	hostLost?: boolean;
 }
 
 const tickMs = 25;
@@ -47,6 +49,7 @@ export class ReplacementRunner {
 	private state: ReplacementState;
 	private settle: (outcome: ReplacementOutcome) => void = () => undefined;
 	private abandoned = false;
+	private hostLost = false;
 	private progress = '';
 	private readonly stops: (() => void)[] = [];
 
@@ -74,6 +77,13 @@ export class ReplacementRunner {
 	/** Ends the new workers, unless the old ones drain already. */
 	callOff(detail: string): void {
 		this.dispatch({ event: 'called_off', detail });
+	}
+
+	/** The workers that it was starting cannot become a host's any more. Old ones that drain already go on doing so. */
+	loseHost(detail: string): void {
+		const { stage } = this.state.stage;
+		this.hostLost = stage === 'planned' || stage === 'proving' || stage === 'canary' || stage === 'joining';
+		this.callOff(detail);
 	}
 
 	/** Touches nothing any more; whoever comes next goes on from what there is. */
@@ -225,7 +235,8 @@ export class ReplacementRunner {
 			if (worker) worker.inReplacement = false;
 		}
 		const why = reason === null ? null : await this.explain(reason, culprit).catch(() => reason);
-		this.settle({ outcome, reason: why, cutOff: this.state.cutOff });
+		const { hostLost } = this;
+		this.settle({ outcome, reason: why, cutOff: this.state.cutOff, hostLost: hostLost && outcome !== 'back' });
 	}
 
 	private async explain(reason: string, culprit: string | null): Promise<string> {

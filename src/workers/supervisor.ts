@@ -18,17 +18,20 @@ import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
 import { findHolder } from '../lock.js';
 import type { Logger } from '../log.js';
+import { isAlive } from '../system/process.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { type Clock, systemClock } from './clock.js';
-import { isNode, portOf } from './crew.js';
+import { type CrewParts, isNode, portOf } from './crew.js';
 import { memoryOf } from './daily.js';
 import { checkSocketPaths, hostHome } from './home.js';
 import { HostLink } from './host-link.js';
 import { hostCommand } from './host-starter.js';
+import { Leftovers } from './leftovers.js';
 import { NodeLink } from './node-link.js';
+import type { Orphan } from './orphans.js';
 import type { Pm2Process } from './pm2-process.js';
 import { PortLink } from './port-link.js';
-import { SupervisorRecords } from './records.js';
+import { SupervisorRecords, type WorkerRecord } from './records.js';
 import type {
 	AppReadiness,
 	ProvenWorker,
@@ -75,6 +78,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private readonly supervisors = new Map<string, AppSupervisor>();
 	private cancelReconcile: () => void = () => undefined;
 	private readinessText = '';
+	private readonly leftovers: Leftovers;
 	private ended = false;
 
 	constructor(private readonly options: SupervisorOptions) {
@@ -85,6 +89,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		if (this.records.damage !== null) {
 			this.log.error({ event: 'record_damaged', reason: this.records.damage });
 		}
+		this.leftovers = new Leftovers((host) => this.crewParts(host));
 		for (const app of options.apps) this.addApp(app);
 	}
 
@@ -124,7 +129,8 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	rows(): WorkerRow[] {
-		return this.all().flatMap((one) => one.workers.map((worker) => rowOf(one.app.name, worker)));
+		const wanted = this.all().flatMap((one) => one.workers.map((worker) => rowOf(one.app.name, worker)));
+		return [...wanted, ...this.leftovers.workers.map((worker) => rowOf(worker.app.name, worker))];
 	}
 
 	readiness(): AppReadiness[] {
@@ -147,7 +153,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	async shutdown(): Promise<void> {
 		this.ended = true;
 		this.cancelReconcile();
-		await Promise.all(this.all().map((one) => one.endAll()));
+		await Promise.all([...this.all().map((one) => one.endAll()), this.leftovers.ended()]);
 		await Promise.all([...this.hostLinks.values()].map((host) => host.end(hostEndMs)));
 		await this.detach();
 	}
@@ -156,6 +162,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		this.ended = true;
 		this.cancelReconcile();
 		for (const one of this.all()) one.close();
+		this.leftovers.close();
 		for (const host of this.hostLinks.values()) host.close();
 		await this.records.save();
 	}
@@ -169,19 +176,16 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		if (known) return known;
 		const host = this.hostOf(app.user);
 		checkSocketPaths(host.home, app.name);
-		const { records, clock, log } = this;
-		const supervisor = new AppSupervisor(app, {
-			host,
-			records,
-			clock,
-			log,
-			openLink: this.openLink,
-			changed: () => this.changed(),
-		});
+		const supervisor = new AppSupervisor(app, this.crewParts(host));
 		supervisor.on('crashed', (event) => this.emit('crashed', event));
 		supervisor.on('restarted', (event) => this.emit('restarted', event));
 		this.supervisors.set(app.name, supervisor);
 		return supervisor;
+	}
+
+	private crewParts(host: HostLink): CrewParts {
+		const { records, clock, log, openLink } = this;
+		return { host, records, clock, log, openLink, changed: () => this.changed() };
 	}
 
 	/** Apps that run but are wanted no more: to be replaced by nothing. */
@@ -210,10 +214,11 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		});
 		host.on('down', (reason) => {
 			this.log.error({ event: 'worker_host_lost', user, reason });
-			for (const one of this.appsOf(host)) one.hostDown();
+			for (const one of this.appsOf(host)) one.hostDown(reason);
 			this.changed();
 			this.emit('host', { user, up: false, reason });
 		});
+		host.on('complaint', () => this.changed());
 		host.on('online', () => void this.lookAt(host));
 		this.hostLinks.set(user, host);
 		return host;
@@ -222,10 +227,10 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	/** Resolves when every app of the host had its first chance, or the host had its time to come. */
 	private startHost(host: HostLink): Promise<void> {
 		return new Promise((resolve) => {
-			host.on('up', (rows) => {
+			host.on('up', (rows, orphans) => {
 				this.log.info({ event: 'worker_host_connected', user: host.user, host_pid: host.pid, workers: rows.length });
 				this.emit('host', { user: host.user, up: true, reason: 'connected' });
-				void this.welcome(host, rows).then(resolve);
+				void this.welcome(host, rows, orphans).then(resolve);
 			});
 			void host.start();
 			this.clock.after(hostPatienceMs, () => {
@@ -246,15 +251,20 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		);
 	}
 
-	/** Without any app no host is wanted, but one that still runs may hold workers of apps that were taken out. */
+	/** Without any app no host is wanted, but one that still runs may hold workers of apps that were taken out, or have left some behind. */
 	private async findIdleHost(): Promise<void> {
+		for (const { user, ...worker } of this.records.memory.workers) {
+			if (isAlive(worker) && (user === null || this.options.mode === 'systemd')) this.hostOf(user);
+		}
 		if (this.hostLinks.size > 0 || this.options.mode === 'systemd') return;
 		if ((await findHolder(hostHome(this.options.workerDir, null).lock)) !== null) this.hostOf(null);
 	}
 
-	private async welcome(host: HostLink, rows: readonly Pm2Process[]): Promise<void> {
+	private async welcome(host: HostLink, rows: readonly Pm2Process[], orphans: readonly Orphan[]): Promise<void> {
 		await this.endUnknown(host, rows);
-		const done = await Promise.allSettled(this.appsOf(host).map((one) => one.hostUp(rows)));
+		const living = this.orphansOf(host, orphans);
+		this.leftovers.end(host, (app) => !this.supervisors.has(app), living);
+		const done = await Promise.allSettled(this.appsOf(host).map((one) => one.hostUp(rows, living)));
 		for (const result of done) {
 			if (result.status === 'rejected')
 				this.log.error({ event: 'workers_not_started', reason: messageOf(result.reason) });
@@ -274,17 +284,23 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		}
 	}
 
+	/** Workers that live without a host: those on record, and those that only the host could find. */
+	private orphansOf(host: HostLink, found: readonly Orphan[]): WorkerRecord[] {
+		const { user } = host;
+		const recorded = this.records.memory.workers.filter((record) => record.user === user && isAlive(record));
+		const others = found.filter(({ pid }) => !recorded.some((record) => record.pid === pid));
+		return [...recorded, ...others.map((one) => ({ ...one, app: appOf(one.id), user }))];
+	}
+
 	private appsOf(host: HostLink): AppSupervisor[] {
 		return this.all().filter((one) => one.crew.parts.host === host);
 	}
 
 	private async lookAt(host: HostLink): Promise<void> {
 		try {
-			const rows = await host.client().list();
-			host.answered();
+			const rows = await host.look();
 			for (const row of rows) this.supervisors.get(appOf(row.name))?.forked(row);
 		} catch (error) {
-			if (error instanceof RollcallError && error.code === 'timeout') host.unanswered();
 			this.log.debug({ event: 'list_failed', reason: messageOf(error) });
 		}
 	}

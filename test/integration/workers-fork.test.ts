@@ -1,22 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
-import { kill, lives, Supervised, until } from '../support/supervised.js';
+import { kill, lives, python, Supervised, until } from '../support/supervised.js';
 
-const python = (answer: string, before = '') => `
-import os, sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-${before}
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = ('${answer} ' + str(os.getpid()) + ' ' + ' '.join(os.environ)).encode()
-        self.send_response(200)
-        self.send_header('content-length', str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *args): pass
-ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
-`;
 const health = { path: '/', timeoutMs: 2_000, deadlineMs: 10_000, soakMs: 200, intervalMs: 200, failures: 2 };
 
 describe('programs that are not Node', () => {

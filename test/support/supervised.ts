@@ -18,6 +18,29 @@ export const programs = {
 	environment: `require('http').createServer((q, r) => r.end(JSON.stringify(process.env))).listen(+process.env.PORT);`,
 } as const;
 
+/**
+ * A program that is not Node: it answers with a word, its process id and the names of its variables; or, where `says` is
+ * an expression of Python, with what that comes to.
+ */
+export const python = (
+	word: string,
+	before = '',
+	says = `'${word} ' + str(os.getpid()) + ' ' + ' '.join(os.environ)`,
+): string => `
+import os, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+${before}
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = str(${says}).encode()
+        self.send_response(200)
+        self.send_header('content-length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args): pass
+ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
+`;
+
 /** One node's supervisor over real PM2 and real workers, in a folder of its own; `end()` leaves nothing behind. */
 export class Supervised {
 	readonly folder = mkdtempSync(join(tmpdir(), 'rw-'));
@@ -52,6 +75,14 @@ export class Supervised {
 		return `http://127.0.0.1:${this.port}/`;
 	}
 
+	/** Ids on the supervisor's record, of workers that live or are believed to. */
+	get recorded(): string[] {
+		const { workers } = JSON.parse(readFileSync(join(this.folder, 's', 'workers.json'), 'utf8')) as {
+			workers: { id: string }[];
+		};
+		return workers.map(({ id }) => id);
+	}
+
 	get home(): string {
 		return join(this.workerDir, 'self');
 	}
@@ -74,9 +105,9 @@ export class Supervised {
 		symlinkSync(file, this.link);
 	}
 
-	replace(settings: Partial<WorkerApp> = {}): Promise<ReplacementResult> {
+	replace(settings: Partial<WorkerApp> = {}, onProgress = (_: string): void => undefined): Promise<ReplacementResult> {
 		this.app = { ...this.app, ...settings };
-		return this.supervisor.replace({ app: null, apps: [this.app], deadlineMs: 60_000 });
+		return this.supervisor.replace({ app: null, apps: [this.app], deadlineMs: 60_000, onProgress });
 	}
 
 	create(): Supervisor {

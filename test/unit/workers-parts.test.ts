@@ -95,6 +95,15 @@ test('the record survives its writer, and a damaged one is told of and does not 
 		records.memory.lastNumber['web'] = 7;
 		await Promise.all([records.save(), records.save()]);
 		assert.equal(new SupervisorRecords(file).memory.lastNumber['web'], 7);
+		records.memory.workers = [{ id: 'web-7', pid: 1, started: 1, app: 'web', user: null, release: '/x', port: null }];
+		await records.save();
+		const next = new SupervisorRecords(file, 'the next boot');
+		assert.deepEqual(
+			[next.memory.workers, next.memory.lastNumber['web']],
+			[[], 7],
+			'a process of another boot is nobody',
+		);
+		assert.equal(new SupervisorRecords(file).memory.workers.length, 1);
 		writeFileSync(file, '{"cut off');
 		assert.match(new SupervisorRecords(file).damage ?? '', /no JSON/);
 	} finally {

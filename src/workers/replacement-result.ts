@@ -1,0 +1,41 @@
+import { isAlive } from '../system/process.js';
+import type { ReplacementOutcome } from './replacement-runner.js';
+import type { ProvenWorker, ReplacementResult, WorkerApp, WorkerIdentity } from './types.js';
+import type { Worker } from './worker.js';
+
+/** How an app's set stands after a replacement. */
+export interface SetFacts {
+	app: WorkerApp;
+	workers: readonly Worker[];
+	healthy: number;
+	after: ProvenWorker[];
+}
+
+/** Neither given up nor on its way out. */
+export function isSound(worker: Worker): boolean {
+	return worker.state !== 'failed' && worker.state !== 'draining';
+}
+
+/** What a replacement came to, judged by what stands there now. `outcome` null: there was nothing to do. */
+export function resultOf(
+	{ app, workers, healthy, after }: SetFacts,
+	before: readonly WorkerIdentity[],
+	outcome: ReplacementOutcome | null,
+): ReplacementResult {
+	const wanted = app.instances;
+	const full = healthy >= wanted;
+	const oldGone = !before.some(isAlive);
+	const word = outcome?.outcome ?? 'back';
+	const judged = word === 'back' ? (full && oldGone ? 'back' : 'failed') : full ? 'refused' : 'failed';
+	const lacking = full ? 'old processes still live' : `${healthy} of ${wanted} workers healthy`;
+	return {
+		outcome: judged,
+		before: before.map(({ id, pid, started }) => ({ id, pid, started })),
+		after,
+		wanted,
+		// Whoever lost must be gone: the new set when it was refused, the old one otherwise.
+		oldGone: judged === 'refused' ? !workers.some((one) => one.isAlive && one.state !== 'serving') : oldGone,
+		cutOff: outcome?.cutOff ?? 0,
+		reason: judged === 'back' ? null : `${app.name}: ${outcome?.reason ?? lacking}`,
+	};
+}
