@@ -153,8 +153,8 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 
 	close(): void {
 		if (this.closed) return;
+		// Calls that wait in the queue are refused in their turn; taken out of it they would never be answered.
 		this.closed = true;
-		this.queue.clear();
 		endSocket(this.raw.client_sock);
 		endSocket(this.raw.sub_sock);
 	}
