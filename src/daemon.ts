@@ -136,6 +136,7 @@ class ControlPlane {
 			stateDir: config.state_dir,
 			mode: underSystemd ? 'systemd' : 'own',
 			configFile: config.source.file,
+			lbWaitMs: config.rollout.lb_wait,
 			logger: logger.child({ room: 'workers' }),
 		});
 		this.#standing = new Standing(this.#statuses, () => this.#supervisor.readiness());

@@ -34,6 +34,7 @@ function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
 		},
 		gate: app.gate,
 		ports: [...app.ports],
+		reusePort: app.reuse_port,
 		drainTimeoutMs: app.drain.timeout,
 		surge: Math.min(instances, shareOf(app.surge, instances)),
 		maxMemory: app.max_memory ?? null,

@@ -43,9 +43,10 @@ export function runsInForkMode(app: HttpWorkerConfig): boolean {
 function appConflicts(config: Config, app: HttpWorkerConfig, index: number, underSystemd: boolean): Conflict[] {
 	const at = (...path: (string | number)[]): KeyPath => ['http_workers', index, ...path];
 	const conflicts: Conflict[] = [];
-	const stepMs = app.health.deadline + app.health.soak + app.drain.timeout;
+	const waitMs = runsInForkMode(app) ? config.rollout.lb_wait : 0;
+	const stepMs = app.health.deadline + app.health.soak + app.drain.timeout + waitMs;
 	if (config.rollout.deadline <= stepMs) {
-		const parts = `health.deadline ${durationText(app.health.deadline)} + health.soak ${durationText(app.health.soak)} + drain.timeout ${durationText(app.drain.timeout)}`;
+		const parts = `health.deadline ${durationText(app.health.deadline)} + health.soak ${durationText(app.health.soak)} + drain.timeout ${durationText(app.drain.timeout)}${waitMs === 0 ? '' : ` + rollout.lb_wait ${durationText(waitMs)}`}`;
 		conflicts.push({
 			at: [['rollout', 'deadline'], at('health', 'deadline'), at('drain', 'timeout'), at('health', 'soak'), at()],
 			expected: `rollout.deadline above ${durationText(stepMs)} (${parts} of app ${app.name})`,
@@ -70,7 +71,13 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 			hint: `useradd --system --shell /usr/sbin/nologin ${app.name}, or leave the key out: ${appUserDefault}`,
 		});
 	}
-	if (!runsInForkMode(app) && app.ports.length > 0) {
+	return [...conflicts, ...(runsInForkMode(app) ? forkConflicts(app, at) : clusterModeConflicts(app, at))];
+}
+
+/** An app of interpreter node shares whatever port it listens on. */
+function clusterModeConflicts(app: HttpWorkerConfig, at: (...path: string[]) => KeyPath): Conflict[] {
+	const conflicts: Conflict[] = [];
+	if (app.ports.length > 0) {
 		conflicts.push({
 			at: [at('ports')],
 			expected: 'no ports, since an app of interpreter node shares whatever port it listens on',
@@ -78,21 +85,48 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 			hint: 'ports are for fork mode',
 		});
 	}
-	if (runsInForkMode(app) && app.ports.length === 0 && instancesOf(app) > 1) {
+	if (app.reuse_port) {
 		conflicts.push({
-			at: [at('ports'), at('instances'), at()],
-			expected: 'ports, since several workers in fork mode cannot share one',
-			got: 'none',
-			hint: 'each worker gets the next port after those given',
-		});
-	} else if (runsInForkMode(app) && app.ports.length === 0 && app.health.path !== undefined) {
-		conflicts.push({
-			at: [at('health', 'path')],
-			expected: 'ports beside health.path, since a worker in fork mode is asked on its port',
-			got: 'none',
+			at: [at('reuse_port')],
+			expected: 'no reuse_port, since an app of interpreter node shares whatever port it listens on',
+			got: 'true',
+			hint: 'reuse_port is for fork mode',
 		});
 	}
 	return conflicts;
+}
+
+/** Any other program listens by itself, and says where in `ports`. */
+function forkConflicts(app: HttpWorkerConfig, at: (...path: string[]) => KeyPath): Conflict[] {
+	if (app.reuse_port && app.ports.length !== 1) {
+		return [
+			{
+				at: [at('ports'), at('reuse_port')],
+				expected: 'exactly one port with reuse_port, which all instances share',
+				got: app.ports.join(', ') || 'none',
+			},
+		];
+	}
+	if (app.ports.length === 0 && instancesOf(app) > 1) {
+		return [
+			{
+				at: [at('ports'), at('instances'), at()],
+				expected: 'ports, since several workers in fork mode cannot share one',
+				got: 'none',
+				hint: 'each worker gets the next port after those given',
+			},
+		];
+	}
+	if (app.ports.length === 0 && app.health.path !== undefined) {
+		return [
+			{
+				at: [at('health', 'path')],
+				expected: 'ports beside health.path, since a worker in fork mode is asked on its port',
+				got: 'none',
+			},
+		];
+	}
+	return [];
 }
 
 function repeatedNames(config: Config): Conflict[] {
@@ -124,7 +158,7 @@ function portConflicts(config: Config): Conflict[] {
 		if (!runsInForkMode(app)) continue;
 		for (const [position, first] of app.ports.entries()) {
 			const at = [['http_workers', index, 'ports', position]];
-			const last = first + instancesOf(app) - 1;
+			const last = app.reuse_port ? first : first + instancesOf(app) - 1;
 			if (last > 65_535) conflicts.push({ at, expected: 'ports up to 65535 for all instances', got: String(last) });
 			const taken = Array.from({ length: last - first + 1 }, (_, offset) => first + offset);
 			const clash = taken.find((port) => owners.has(port));

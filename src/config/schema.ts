@@ -126,7 +126,7 @@ const httpWorker = section({
 	interpreter: path('the name or path of a program')
 		.default('node')
 		.describe(
-			'Program that runs the script; anything but node runs in fork mode, without the gate and without shared ports; default node.',
+			'Program that runs the script; anything but node runs in fork mode, without the gate, and shares a port only with reuse_port; default node.',
 		),
 	user: userName
 		.optional()
@@ -149,7 +149,14 @@ const httpWorker = section({
 		),
 	ports: list(port, 16, 'ports')
 		.default([])
-		.describe('Ports that a fork mode app listens on; with more instances each gets the next one; default none.'),
+		.describe(
+			'Ports that a fork mode app listens on; with more instances each gets the next one, unless they share it by reuse_port; default none.',
+		),
+	reuse_port: truth()
+		.default(false)
+		.describe(
+			'Whether a fork mode app binds its one port with SO_REUSEPORT, so that its instances share it and new ones start beside the old; default false.',
+		),
 	drain: section({
 		timeout: duration()
 			.prefault('30s')

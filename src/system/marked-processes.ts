@@ -38,7 +38,7 @@ export function findMarked(
  */
 export function signalTree(root: ProcessIdentity, signal: NodeJS.Signals): void {
 	if (!isAlive(root)) return;
-	for (const pid of [...descendantsOf(root.pid).reverse(), root.pid]) {
+	for (const pid of treeOf(root).reverse()) {
 		try {
 			process.kill(pid, signal);
 		} catch (error) {
@@ -48,14 +48,14 @@ export function signalTree(root: ProcessIdentity, signal: NodeJS.Signals): void 
 	}
 }
 
-/** Nearest first. */
-function descendantsOf(root: number): number[] {
+/** The process and all that descend from it, nearest first. */
+export function treeOf({ pid: root }: ProcessIdentity): number[] {
 	const children = new Map<number, number[]>();
 	for (const pid of livingPids()) {
 		const parent = readProcessStat(pid)?.parentPid;
 		if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), pid]);
 	}
-	const found: number[] = [];
+	const found: number[] = [root];
 	for (let next = children.get(root) ?? []; next.length > 0; next = next.flatMap((pid) => children.get(pid) ?? [])) {
 		found.push(...next);
 	}

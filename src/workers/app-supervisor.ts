@@ -146,6 +146,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	/** Drains and ends every worker, side by side; a replacement under way is called off first. */
 	async endAll(): Promise<void> {
 		this.stopped = true;
+		this.crew.announced = true;
 		this.exchange.callOff('the node is being stopped');
 		await this.jobs.onIdle();
 		await Promise.all(this.workers.map((worker) => this.crew.drain(worker)));

@@ -37,6 +37,8 @@ export interface CrewParts {
 	openLink: OpenLink;
 	clock: Clock;
 	log: Logger;
+	/** How long load balancers may take to see that a node is not ready any more. */
+	lbWaitMs: number;
 	/** Told when the set or anything about a worker of it changed. */
 	changed: () => void;
 }
@@ -47,6 +49,8 @@ export interface CrewParts {
  */
 export class Crew {
 	readonly workers = new Map<string, Worker>();
+	/** Load balancers have been given their time already: the node as a whole is out. */
+	announced = false;
 	private closed = false;
 
 	constructor(
@@ -122,9 +126,11 @@ export class Crew {
 	 */
 	async drain(worker: Worker): Promise<void> {
 		const { drainTimeoutMs } = worker.app;
+		const served = this.serving;
 		this.takeOut(worker);
 		if (!isNode(worker.app)) {
 			if (isStopped(worker)) return this.end(worker);
+			if (served > 0 && this.serving === 0) await this.letBalancersSee(worker);
 			return this.untilGone(worker, drainTimeoutMs, () => void this.signal(worker, 'SIGTERM'));
 		}
 		const answers = await Promise.race([
@@ -233,6 +239,19 @@ export class Crew {
 		return worker;
 	}
 
+	private get serving(): number {
+		return [...this.workers.values()].filter((one) => one.joined && one.healthy).length;
+	}
+
+	/** With this worker goes the only one that serves: the node is not ready from now on, and requests still come for a while. */
+	private async letBalancersSee(worker: Worker): Promise<void> {
+		const { clock, lbWaitMs } = this.parts;
+		if (lbWaitMs > 0)
+			worker.set('draining', `it is the only one, so readiness is off for ${lbWaitMs} ms before it ends`);
+		const until = clock.now() + lbWaitMs;
+		while (worker.isAlive && !this.closed && !this.announced && clock.now() < until) await clock.sleep(goneCheckMs);
+	}
+
 	/** It takes no new connection from here on, so it does not count as serving. */
 	private takeOut(worker: Worker): void {
 		worker.joined = false;
@@ -322,10 +341,16 @@ export function isNode(app: WorkerApp): boolean {
 	return app.interpreter === 'node';
 }
 
+/** Whether new workers of the app can run beside the old ones on the same ports. */
+export function sharesPorts(app: WorkerApp): boolean {
+	return isNode(app) || app.reusePort;
+}
+
 /** The port of the n-th instance: the given ones in turn, then the ones after the last. null if none was given. */
 export function portOf(app: WorkerApp, slot: number): number | null {
 	const last = app.ports.at(-1);
 	if (last === undefined) return null;
+	if (app.reusePort) return last;
 	return app.ports[slot] ?? last + (slot - app.ports.length + 1);
 }
 
@@ -347,7 +372,8 @@ function killTimeoutOf(app: WorkerApp): number {
 	return app.drainTimeoutMs + (isNode(app) ? farewellMs : 0) + killMarginMs;
 }
 
-function resolveScript(app: WorkerApp): string | null {
+/** The file that a worker started now would run; null if there is none. */
+export function resolveScript(app: WorkerApp): string | null {
 	try {
 		return realpathSync(app.script);
 	} catch {

@@ -1,6 +1,6 @@
 import { messageOf } from '../errors.js';
 import { farewellMs } from './control.js';
-import { type Crew, isNode, slotOf } from './crew.js';
+import { type Crew, isNode, resolveScript, sharesPorts, slotOf } from './crew.js';
 import { type ReplacementOutcome, ReplacementRunner } from './replacement-runner.js';
 import type { WorkerApp } from './types.js';
 import type { Worker } from './worker.js';
@@ -51,15 +51,16 @@ export class Exchange {
 		this.runner = new ReplacementRunner({
 			crew: this.crew,
 			app,
-			plan: planFor(app, [...unproven.map((worker) => worker.id), ...fresh], olds),
+			plan: planFor(app, [...unproven.map((worker) => worker.id), ...fresh], olds, this.crew.parts.lbWaitMs),
 			slots: new Map(fresh.map((id, index) => [id, slotOf(olds[index]) ?? index])),
 			onProgress: request.onProgress ?? (() => undefined),
 			onApproved: (worker) => this.hooks.approved(worker),
 		});
 		try {
 			const outcome = await this.runner.run(request.deadlineMs);
-			if (!isNode(app) && outcome.outcome !== 'back') await this.putBack(previous, wanted);
-			return outcome;
+			if (sharesPorts(app) || outcome.outcome === 'back') return outcome;
+			await this.putBack(previous, wanted);
+			return previous.some(({ release }) => release === resolveScript(app)) ? overwritten(outcome) : outcome;
 		} finally {
 			this.runner = null;
 		}
@@ -101,21 +102,27 @@ export class Exchange {
 	}
 }
 
+/** There is nothing to go back to where a release was written over the one before. */
+function overwritten(outcome: ReplacementOutcome): ReplacementOutcome {
+	const text = 'the release before lay at the same path and was overwritten, so what was started again is this one';
+	return { ...outcome, reason: `${text}; ${outcome.reason ?? outcome.outcome}` };
+}
+
 /**
- * Node workers share their ports: the new ones come before the old ones go, up to the surge. Anything else has its port for
- * itself, so it is replaced in place, one instance at a time; with several instances one always serves.
+ * Where workers share their ports the new ones come before the old ones go, up to the surge. Anything else has its port
+ * for itself, so it is replaced in place, one instance at a time; with several instances one always serves.
  */
-function planFor(app: WorkerApp, news: string[], olds: readonly Worker[]) {
-	const node = isNode(app);
+function planFor(app: WorkerApp, news: string[], olds: readonly Worker[], lbWaitMs: number) {
+	const shared = sharesPorts(app);
 	return {
 		news,
 		olds: olds.map((worker) => worker.id),
-		order: node ? ('new_first' as const) : ('old_first' as const),
-		surge: node ? app.surge : 1,
+		order: shared ? ('new_first' as const) : ('old_first' as const),
+		surge: shared ? app.surge : 1,
 		soakMs: app.health.soakMs,
 		proofTimeoutMs: app.health.deadlineMs + app.health.soakMs,
 		settle: { requests: settleRequests, capMs: Math.min(settleCapMs, app.health.soakMs) },
-		drainTimeoutMs: app.drainTimeoutMs + (node ? farewellMs : 0),
+		drainTimeoutMs: app.drainTimeoutMs + (isNode(app) ? farewellMs : lbWaitMs),
 		goneTimeoutMs,
 	};
 }

@@ -71,6 +71,7 @@ function appOnRecord({ app, user, release, fork, drainTimeoutMs = drainTimeoutDe
 		health: { path: null, timeoutMs: 2_000, deadlineMs: 0, soakMs: 0, intervalMs: 5_000, failures: 1 },
 		gate: true,
 		ports: [],
+		reusePort: false,
 		drainTimeoutMs,
 		surge: 1,
 		maxMemory: null,

@@ -26,8 +26,9 @@ export function listLogFiles(logs: string, app: string): { path: string; worker:
 const tailBytesMax = 8_192;
 /** So many last lines of a worker's stderr stand in a reason. */
 const errorLinesMax = 20;
-/** Lines of a stack trace that lie in Node and PM2, below the app. */
-const innerFrame = /^\s+at .*(?:node:internal\/|node_modules\/(?:pm2|async)\/)/;
+/** Lines of a stack trace that lie in Node and PM2, below the app, and what PM2 itself adds. */
+const innerLine =
+	/^\s+at .*(?:node:internal\/|node_modules\/(?:pm2|async)\/)|^You have triggered an unhandledRejection, /;
 
 /** The last lines that a worker wrote to its stderr, oldest first, without what lies below the app in a stack; none if it wrote none or the file cannot be read. */
 export async function lastErrorLines(logs: string, id: string, lines: number): Promise<string[]> {
@@ -39,13 +40,14 @@ export async function lastErrorLines(logs: string, id: string, lines: number): P
 	}
 	return text
 		.split('\n')
-		.filter((line) => line.trim() !== '' && !innerFrame.test(line))
+		.filter((line) => line.trim() !== '' && !innerLine.test(line))
 		.slice(-lines);
 }
 
-/** The reason why a worker ended, and what it said itself about it. */
+/** The reason why a worker ended, and what it said itself about it: each line once, and none that the reason has already. */
 export async function explained(reason: string, logs: string, id: string): Promise<string> {
-	const lines = await lastErrorLines(logs, id, errorLinesMax);
+	const all = await lastErrorLines(logs, id, errorLinesMax);
+	const lines = [...new Set(all)].filter((line) => !reason.includes(line.trim()));
 	return lines.length === 0 ? reason : `${reason}; last lines of its stderr:\n${lines.join('\n')}`;
 }
 

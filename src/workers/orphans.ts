@@ -52,15 +52,36 @@ const isWhole = (orphan: Partial<Orphan>): orphan is Orphan =>
 /** What a control plane says when it wants an orphan of another user ended. */
 export interface OrphanSignal {
 	orphan: ProcessIdentity;
-	signal: NodeJS.Signals;
+	signal: 'SIGTERM' | 'SIGKILL';
+}
+
+/** What it asks when it may not see which sockets another user's process holds. */
+export interface SocketQuestion {
+	holder: ProcessIdentity;
+	inodes: readonly number[];
+}
+
+export function isOrphan(value: unknown): value is Orphan {
+	const { id, release } = fieldsOf(value);
+	return typeof id === 'string' && typeof release === 'string' && isIdentity(value);
 }
 
 export function isOrphanSignal(request: unknown): request is OrphanSignal {
-	const { orphan, signal } = (request ?? {}) as { orphan?: { pid?: unknown; started?: unknown }; signal?: unknown };
-	return (
-		Number.isSafeInteger(orphan?.pid) &&
-		Number(orphan?.pid) > 1 &&
-		Number.isSafeInteger(orphan?.started) &&
-		(signal === 'SIGTERM' || signal === 'SIGKILL')
-	);
+	const { orphan, signal } = fieldsOf(request);
+	return isIdentity(orphan) && (signal === 'SIGTERM' || signal === 'SIGKILL');
+}
+
+export function isSocketQuestion(request: unknown): request is SocketQuestion {
+	const { holder, inodes } = fieldsOf(request);
+	return isIdentity(holder) && Array.isArray(inodes) && inodes.every((inode) => Number.isSafeInteger(inode));
+}
+
+/** Process 1 is nobody's worker. */
+function isIdentity(value: unknown): value is ProcessIdentity {
+	const { pid, started } = fieldsOf(value);
+	return Number.isSafeInteger(pid) && Number(pid) > 1 && Number.isSafeInteger(started);
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+	return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }

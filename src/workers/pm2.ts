@@ -13,7 +13,14 @@ import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { RollcallError } from '../errors.js';
 import type { ProcessIdentity } from '../system/marked-processes.js';
-import { isOrphanSignal, type Orphan, type OrphanSignal } from './orphans.js';
+import {
+	isOrphan,
+	isOrphanSignal,
+	isSocketQuestion,
+	type Orphan,
+	type OrphanSignal,
+	type SocketQuestion,
+} from './orphans.js';
 import { describe, type Pm2Process, type Pm2Start, type RawProcess, readProcess } from './pm2-process.js';
 
 const require = createRequire(import.meta.url);
@@ -105,6 +112,13 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		const answer = await this.call('getReport', { orphans: true });
 		const { orphans } = (answer ?? {}) as { orphans?: unknown };
 		return Array.isArray(orphans) ? orphans.filter(isOrphan) : [];
+	}
+
+	/** Lets the host look whether a process of its user holds one of these sockets. */
+	async holdsSocket({ pid, started }: ProcessIdentity, inodes: readonly number[]): Promise<boolean> {
+		const question: SocketQuestion = { holder: { pid, started }, inodes };
+		const answer = await this.call('getReport', question);
+		return (answer as { holds?: unknown } | null)?.holds === true;
 	}
 
 	/** Lets the host, which runs as the workers' user, send the signal to an orphan and to all below it. */
@@ -238,6 +252,7 @@ export interface Pm2Host {
 /** What a host does besides what PM2 does. Both run in the host, as the workers' user. */
 export interface HostErrands {
 	orphans(): Orphan[];
+	holdsSocket(question: SocketQuestion): boolean;
 	/** Throws where the process may not be signalled. */
 	signalOrphan(request: OrphanSignal): void;
 }
@@ -306,8 +321,10 @@ export async function runPm2(home: string, errands: HostErrands): Promise<Pm2Hos
 function teach(god: RawGod, errands: HostErrands): void {
 	const { getReport, sendSignalToProcessId } = god;
 	god.getReport = (argument, callback) => {
-		if ((argument as { orphans?: unknown } | null)?.orphans !== true) return getReport(argument, callback);
-		callback(null, { orphans: errands.orphans() });
+		if (isSocketQuestion(argument)) callback(null, { holds: errands.holdsSocket(argument) });
+		else if ((argument as { orphans?: unknown } | null)?.orphans === true)
+			callback(null, { orphans: errands.orphans() });
+		else getReport(argument, callback);
 	};
 	god.sendSignalToProcessId = (argument, callback) => {
 		if (!isOrphanSignal(argument)) return sendSignalToProcessId(argument, callback);
@@ -346,12 +363,6 @@ function loadClient(home: string): RawClient {
 			else process.env[name] = value;
 		}
 	}
-}
-
-function isOrphan(value: unknown): value is Orphan {
-	const { id, pid, started, release } = (value ?? {}) as Record<string, unknown>;
-	const isIdentity = typeof id === 'string' && Number.isSafeInteger(pid) && Number.isSafeInteger(started);
-	return isIdentity && typeof release === 'string';
 }
 
 function endSocket(socket: RawSocket | undefined): void {

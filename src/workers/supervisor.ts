@@ -32,6 +32,7 @@ import type { Orphan } from './orphans.js';
 import type { Pm2Process } from './pm2-process.js';
 import { PortLink } from './port-link.js';
 import { SupervisorRecords, type WorkerRecord } from './records.js';
+import { type HoldsSocket, holdsSocketHere } from './shared-port.js';
 import type {
 	AppReadiness,
 	ProvenWorker,
@@ -55,6 +56,8 @@ export interface SupervisorOptions {
 	configFile: string;
 	logger: Logger;
 	clock?: Clock;
+	/** How long readiness is off before the only instance of a program that cannot run beside its successor is ended; default 0. */
+	lbWaitMs?: number;
 	/** Runs a worker host, in place of this program's own command. */
 	hostCommand?: readonly string[];
 }
@@ -185,7 +188,8 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 
 	private crewParts(host: HostLink): CrewParts {
 		const { records, clock, log, openLink } = this;
-		return { host, records, clock, log, openLink, changed: () => this.changed() };
+		const { lbWaitMs = 0 } = this.options;
+		return { host, records, clock, log, openLink, lbWaitMs, changed: () => this.changed() };
 	}
 
 	/** Apps that run but are wanted no more: to be replaced by nothing. */
@@ -198,8 +202,20 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private readonly openLink: OpenLink = async (app, identity, home) => {
 		if (isNode(app)) return NodeLink.open(home.sockets, identity, app.health, this.clock);
 		const port = this.supervisors.get(appOf(identity.id))?.crew.workers.get(identity.id)?.port ?? portOf(app, 0);
-		return new PortLink(identity, port, app.health, this.clock);
+		return new PortLink(identity, port, app.health, this.clock, app.reusePort ? this.holdsSocket(app.user) : null);
 	};
+
+	/** The kernel tells of another user's process to that user alone. */
+	private holdsSocket(user: string | null): HoldsSocket {
+		return async (identity, inodes) => {
+			try {
+				return await holdsSocketHere(identity, inodes);
+			} catch (error) {
+				if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+				return this.hostOf(user).client().holdsSocket(identity, inodes);
+			}
+		};
+	}
 
 	private hostOf(user: string | null): HostLink {
 		const known = this.hostLinks.get(user);

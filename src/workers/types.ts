@@ -147,6 +147,8 @@ export interface WorkerApp {
 	};
 	gate: boolean;
 	ports: number[];
+	/** A program that binds with SO_REUSEPORT: all its instances share the first port, and new ones start beside the old. */
+	reusePort: boolean;
 	drainTimeoutMs: number;
 	/** How many replacements may run beside the old workers at once, at least 1. */
 	surge: number;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { kill, lives, python, Supervised, until } from '../support/supervised.js';
 
@@ -37,6 +38,20 @@ describe('programs that are not Node', () => {
 			for (const port of [node.port, node.port + 1]) {
 				assert.match(await (await fetch(`http://127.0.0.1:${port}/`)).text(), /^one /);
 			}
+		} finally {
+			await node.end();
+		}
+	});
+
+	test('a release that was written over the one before leaves nothing to go back to, and the reason says so', async () => {
+		const node = await Supervised.start(python('one'), { interpreter: 'python3', instances: 1, health });
+		try {
+			writeFileSync(node.link, python('two', `raise SystemExit('no such module')`));
+			const result = await node.replace({ health: { ...health, deadlineMs: 2_000 } });
+			assert.equal(result.outcome, 'failed', result.reason ?? '');
+			assert.match(result.reason ?? '', /lay at the same path and was overwritten.*no such module/s);
+			writeFileSync(node.link, python('three'));
+			assert.equal((await node.replace({ health })).outcome, 'back');
 		} finally {
 			await node.end();
 		}

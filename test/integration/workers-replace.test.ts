@@ -66,6 +66,8 @@ describe('replacing workers', () => {
 			assert.equal(result.outcome, 'refused', result.reason ?? '');
 			assert.equal(result.oldGone, true, 'no process of the refused set lives');
 			assert.match(result.reason ?? '', says);
+			const lines = (result.reason ?? '').split('\n').map((line) => line.trim());
+			assert.equal(new Set(lines).size, lines.length, `a line stands there twice: ${result.reason}`);
 			assert.deepEqual(node.pids.sort(), before.sort());
 			assert.deepEqual({ lost: report.lost, failures: report.failures }, { lost: 0, failures: [] });
 		});

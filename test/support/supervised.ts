@@ -52,6 +52,7 @@ export class Supervised {
 	private constructor(
 		readonly port: number,
 		public app: WorkerApp,
+		private readonly options: { lbWaitMs?: number },
 	) {
 		this.app = {
 			...app,
@@ -62,10 +63,14 @@ export class Supervised {
 		this.supervisor = this.create();
 	}
 
-	static async start(program: string, settings: Partial<WorkerApp> = {}): Promise<Supervised> {
+	static async start(
+		program: string,
+		settings: Partial<WorkerApp> = {},
+		options: { lbWaitMs?: number } = {},
+	): Promise<Supervised> {
 		const port = await freePort();
 		const ports = settings.interpreter === undefined ? [] : [port];
-		const supervised = new Supervised(port, { ...plainApp, ports, ...settings });
+		const supervised = new Supervised(port, { ...plainApp, ports, ...settings }, options);
 		supervised.release(program);
 		await supervised.supervisor.start();
 		return supervised;
@@ -111,7 +116,7 @@ export class Supervised {
 	}
 
 	create(): Supervisor {
-		return createFor(this.app, this.folder);
+		return createFor(this.app, this.folder, [this.app], this.options);
 	}
 
 	/** As a control plane does whose configuration has no app any more. */
@@ -161,7 +166,12 @@ export class Supervised {
 	}
 }
 
-export function createFor(app: WorkerApp, folder: string, apps: readonly WorkerApp[] = [app]): Supervisor {
+export function createFor(
+	app: WorkerApp,
+	folder: string,
+	apps: readonly WorkerApp[] = [app],
+	options: { lbWaitMs?: number } = {},
+): Supervisor {
 	const workerDir = join(folder, 'w');
 	return createSupervisor({
 		apps,
@@ -171,6 +181,7 @@ export function createFor(app: WorkerApp, folder: string, apps: readonly WorkerA
 		configFile: '',
 		logger: createLogger(process.env['TEST_LOG'] === undefined ? 'silent' : 'debug'),
 		hostCommand: [process.execPath, hostEntry, workerDir],
+		...options,
 	});
 }
 
@@ -186,6 +197,7 @@ const plainApp: WorkerApp = {
 	health: { path: null, timeoutMs: 2_000, deadlineMs: 15_000, soakMs: 300, intervalMs: 300, failures: 3 },
 	gate: true,
 	ports: [],
+	reusePort: false,
 	drainTimeoutMs: 8_000,
 	surge: 2,
 	maxMemory: null,

@@ -98,7 +98,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 		['http_workers:', '  - name: web', '  -', 'cluster:', '  secret_file:', '  peers:', '    - {name: b}'],
 		[
 			'2:5: http_workers[0].script: expected a path, got nothing',
-			'3:4: http_workers[1]: expected a section with keys out of name, script, cwd, args, interpreter, user, instances, env, env_file, health, gate, ports, drain, surge, max_memory, crash_loop, got nothing (give it a value, or take the key out)',
+			'3:4: http_workers[1]: expected a section with keys out of name, script, cwd, args, interpreter, user, instances, env, env_file, health, gate, ports, reuse_port, drain, surge, max_memory, crash_loop, got nothing (give it a value, or take the key out)',
 			'4:1: cluster.listen: expected a section with keys out of host, port, got nothing',
 			'5:3: cluster.secret_file: expected a path, got nothing (give it a value, or take the key out)',
 			'7:7: cluster.peers[0].url: expected an address that begins with wss:// (or ws:// on loopback), got nothing',
@@ -150,6 +150,9 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'  - {name: c, script: c.py, interpreter: python3, health: {path: /}}',
 			'  - {name: d, script: d.py, interpreter: python3, instances: 3, ports: [8000, 65534]}',
 			'  - {name: e, script: e.py, interpreter: python3, ports: [8002]}',
+			'  - {name: f, script: f.py, interpreter: python3, instances: 9, ports: [8100, 8200], reuse_port: true}',
+			'  - {name: g, script: g.js, reuse_port: true}',
+			'  - {name: h, script: h.py, interpreter: python3, instances: 9, ports: [65535], reuse_port: true}',
 		],
 		[
 			'2:36: http_workers[0].ports: expected no ports, since an app of interpreter node shares whatever port it listens on, got 80 (ports are for fork mode)',
@@ -157,6 +160,8 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'4:66: http_workers[2].health.path: expected ports beside health.path, since a worker in fork mode is asked on its port, got none',
 			'5:79: http_workers[3].ports[1]: expected ports up to 65535 for all instances, got 65536',
 			'6:59: http_workers[4].ports[0]: expected ports that no other worker listens on, got 8002, also of app d',
+			'7:59: http_workers[5].ports: expected exactly one port with reuse_port, which all instances share, got 8100, 8200',
+			'8:30: http_workers[6].reuse_port: expected no reuse_port, since an app of interpreter node shares whatever port it listens on, got true (reuse_port is for fork mode)',
 		],
 	],
 	'socket paths that the kernel does not take': [
@@ -252,6 +257,7 @@ describe('configuration', () => {
 				health: { path: null, timeoutMs: 2000, deadlineMs: 30_000, soakMs: 1000, intervalMs: 5000, failures: 3 },
 				gate: true,
 				ports: [],
+				reusePort: false,
 				drainTimeoutMs: 30_000,
 				surge: 1,
 				maxMemory: null,
