@@ -5,10 +5,18 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Pm2Client } from '../../src/workers/pm2.js';
 import { startLoad } from '../support/load.js';
 import { kill, lives, programs, Supervised, until } from '../support/supervised.js';
 
 const hostEntry = fileURLToPath(new URL('../support/worker-host.js', import.meta.url));
+
+/** What a process and all its children that have ended took of the processor, in ms (proc(5): fields 14 to 17). */
+function processorMs(pid: number): number {
+	const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+	const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+	return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * 10, 0);
+}
 
 /** Runs one node for the test, and takes it away whatever happens. */
 async function withNode(
@@ -71,12 +79,20 @@ describe('supervising workers', () => {
 		});
 	});
 
-	test('a crash loop ends in failed, said in the rows and in readiness, and PM2 does not go on with it', async () => {
+	test('a crash loop ends in failed, said in the rows and in readiness, costs little, and PM2 does not go on with it', async (t) => {
 		// Intensity 3: the fourth crash within the period is one too many.
 		const program = `setTimeout(() => { console.error('no database'); process.exit(1); }, 50); ${programs.good}`;
 		const crashLoop = { intensity: 3, periodMs: 60_000 };
 		await withNode(program, { crashLoop, instances: 1 }, async (node) => {
+			const costBefore = processorMs(node.hostPid);
 			await until(() => node.supervisor.rows()[0]?.state === 'failed', 30_000, 'the worker to be given up');
+			// All that the loop may cost within its period, since after it nothing is started any more.
+			const cost = processorMs(node.hostPid) - costBefore;
+			const share = (100 * cost) / crashLoop.periodMs;
+			t.diagnostic(
+				`${cost} ms of processor time in a period of ${crashLoop.periodMs} ms: ${share.toFixed(1)} % of a core`,
+			);
+			assert.ok(share < 5, `${share} % of a core`);
 			const [row] = node.supervisor.rows();
 			assert.equal(row?.pid, null);
 			assert.equal(row?.restarts, 4);
@@ -124,13 +140,20 @@ describe('supervising workers', () => {
 		});
 	}
 
-	test('nothing of the control plane reaches a worker, and no secret lies in a file', async () => {
+	test('nothing of the control plane reaches a worker, and no secret lies in a file, a log or a list', async () => {
 		process.env['CANARY_SECRET'] = 'canary-of-the-daemon';
 		await withNode(programs.environment, { env: { APP_TOKEN: 'configured-token' } }, async (node) => {
 			const environment = await (await fetch(node.url)).text();
 			assert.equal(environment.includes('canary-of-the-daemon'), false);
 			assert.equal(environment.includes('configured-token'), true);
 			assert.equal(environment.includes('ROLLCALL'), false);
+			for (const pid of [node.hostPid, ...node.pids]) {
+				assert.equal(readFileSync(`/proc/${pid}/environ`, 'utf8').includes('canary-of-the-daemon'), false);
+			}
+			const client = await Pm2Client.connect(node.home);
+			const lists = JSON.stringify([node.supervisor.rows(), node.supervisor.readiness(), await client.list()]);
+			client.close();
+			assert.equal(/canary-of-the-daemon|configured-token/.test(lists), false);
 			for (const file of readdirSync(node.folder, { recursive: true, withFileTypes: true })) {
 				if (!file.isFile()) continue;
 				const text = readFileSync(join(file.parentPath, file.name), 'utf8');
