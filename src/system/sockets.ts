@@ -7,28 +7,37 @@ const open = '01';
 const listening = '0A';
 
 /**
- * Inode of the server's end of a connection on this host, told by both its ports; 0 while nobody has accepted it, null
- * when there is no such connection.
+ * Inodes of the server's ends of the connections to a port, by the client's port; 0 while nobody has accepted the
+ * connection. Of connections on this host a client's port names one.
  */
-export function serverInode(serverPort: number, clientPort: number): number | null {
-	return inodesOf(serverPort, `[0-9A-F]+:${hex(clientPort)} ${open}`)[0] ?? null;
+export function serverInodes(serverPort: number): Map<number, number> {
+	return new Map(rowsOf(serverPort, open).map(({ remotePort, inode }) => [remotePort, inode]));
 }
 
 /** Inodes of all sockets that listen on the port, over IPv4 and IPv6. */
 export function listenerInodes(port: number): number[] {
-	return inodesOf(port, `\\S+ ${listening}`);
+	return rowsOf(port, listening).map(({ inode }) => inode);
 }
 
-/** Whether the process, or one below it, holds one of these sockets. Throws EACCES for another user's process. */
-export function holdsSocket(root: ProcessIdentity, inodes: readonly number[]): boolean {
-	const names = new Set(inodes.map((inode) => `socket:[${inode}]`));
-	return treeOf(root).some((pid) => descriptorsOf(pid, pid === root.pid).some((name) => names.has(name)));
+/** Which of these sockets the process, or one below it, holds. Throws EACCES for another user's process. */
+export function heldSockets(root: ProcessIdentity, inodes: readonly number[]): number[] {
+	const names = new Set(treeOf(root).flatMap((pid) => descriptorsOf(pid, pid === root.pid)));
+	return inodes.filter((inode) => names.has(`socket:[${inode}]`));
 }
 
-function inodesOf(localPort: number, rest: string): number[] {
-	const row = new RegExp(`^ *\\d+: [0-9A-F]+:${hex(localPort)} ${rest} \\S+ \\S+ \\S+ +\\d+ +\\d+ (\\d+) `, 'gm');
+function rowsOf(localPort: number, state: string): { remotePort: number; inode: number }[] {
+	const port = localPort.toString(16).toUpperCase().padStart(4, '0');
+	const row = new RegExp(
+		`^ *\\d+: [0-9A-F]+:${port} [0-9A-F]+:([0-9A-F]{4}) ${state} \\S+ \\S+ \\S+ +\\d+ +\\d+ (\\d+) `,
+		'gm',
+	);
 	const tables = ['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readText(file) ?? '');
-	return tables.flatMap((table) => [...table.matchAll(row)].map(([, inode]) => Number(inode)));
+	return tables.flatMap((table) =>
+		[...table.matchAll(row)].map(([, remote = '', inode]) => ({
+			remotePort: Number.parseInt(remote, 16),
+			inode: Number(inode),
+		})),
+	);
 }
 
 function descriptorsOf(pid: number, isRoot: boolean): string[] {
@@ -49,5 +58,3 @@ function descriptorsOf(pid: number, isRoot: boolean): string[] {
 		}
 	});
 }
-
-const hex = (port: number): string => port.toString(16).toUpperCase().padStart(4, '0');

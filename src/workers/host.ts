@@ -4,7 +4,7 @@ import { loadConfig } from '../config/load.js';
 import { RollcallError } from '../errors.js';
 import { acquireLock } from '../lock.js';
 import { signalTree } from '../system/marked-processes.js';
-import { holdsSocket } from '../system/sockets.js';
+import { heldSockets } from '../system/sockets.js';
 import { createNotifier } from '../system/notify.js';
 import { hostEnvironment } from './environment.js';
 import { type HostHome, hostHome, isShared, makeHome } from './home.js';
@@ -55,7 +55,7 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	await installPreload(home);
 	const { runPm2 } = await import('./pm2.js');
 	const pm2 = await runPm2(home.path, {
-		holdsSocket: ({ holder, inodes }) => holdsSocket(holder, inodes),
+		heldSockets: ({ holder, inodes }) => heldSockets(holder, inodes),
 		orphans: () => findOrphans(home, process.pid),
 		signalOrphan: ({ orphan, signal }) => signalTree(orphan, signal),
 	});

@@ -114,11 +114,12 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		return Array.isArray(orphans) ? orphans.filter(isOrphan) : [];
 	}
 
-	/** Lets the host look whether a process of its user holds one of these sockets. */
-	async holdsSocket({ pid, started }: ProcessIdentity, inodes: readonly number[]): Promise<boolean> {
+	/** Lets the host look which of these sockets a process of its user holds. */
+	async heldSockets({ pid, started }: ProcessIdentity, inodes: readonly number[]): Promise<number[]> {
 		const question: SocketQuestion = { holder: { pid, started }, inodes };
 		const answer = await this.call('getReport', question);
-		return (answer as { holds?: unknown } | null)?.holds === true;
+		const { held } = (answer ?? {}) as { held?: unknown };
+		return Array.isArray(held) ? held.filter((one) => inodes.includes(one)) : [];
 	}
 
 	/** Lets the host, which runs as the workers' user, send the signal to an orphan and to all below it. */
@@ -252,7 +253,7 @@ export interface Pm2Host {
 /** What a host does besides what PM2 does. Both run in the host, as the workers' user. */
 export interface HostErrands {
 	orphans(): Orphan[];
-	holdsSocket(question: SocketQuestion): boolean;
+	heldSockets(question: SocketQuestion): number[];
 	/** Throws where the process may not be signalled. */
 	signalOrphan(request: OrphanSignal): void;
 }
@@ -321,7 +322,7 @@ export async function runPm2(home: string, errands: HostErrands): Promise<Pm2Hos
 function teach(god: RawGod, errands: HostErrands): void {
 	const { getReport, sendSignalToProcessId } = god;
 	god.getReport = (argument, callback) => {
-		if (isSocketQuestion(argument)) callback(null, { holds: errands.holdsSocket(argument) });
+		if (isSocketQuestion(argument)) callback(null, { held: errands.heldSockets(argument) });
 		else if ((argument as { orphans?: unknown } | null)?.orphans === true)
 			callback(null, { orphans: errands.orphans() });
 		else getReport(argument, callback);

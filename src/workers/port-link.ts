@@ -4,7 +4,7 @@ import net from 'node:net';
 import { isAlive } from '../system/process.js';
 import type { Clock } from './clock.js';
 import type { JoinResult, LinkEvents, LinkStatus, Probe, WorkerLink } from './link.js';
-import { type HoldsSocket, probeSharedPort } from './shared-port.js';
+import { type HeldSockets, probeSharedPort } from './shared-port.js';
 import type { WorkerApp, WorkerIdentity } from './types.js';
 
 const aliveCheckMs = 200;
@@ -22,8 +22,8 @@ export class PortLink extends EventEmitter<LinkEvents> implements WorkerLink {
 		private readonly port: number | null,
 		private readonly health: WorkerApp['health'],
 		private readonly clock: Clock,
-		/** Where others listen on the same port: how to tell which process accepted a connection. */
-		private readonly holds: HoldsSocket | null = null,
+		/** Where others listen on the same port: how to tell which sockets it holds. */
+		private readonly held: HeldSockets | null = null,
 	) {
 		super();
 		this.cancel = this.watch();
@@ -32,8 +32,8 @@ export class PortLink extends EventEmitter<LinkEvents> implements WorkerLink {
 	probe(): Promise<Probe> {
 		if (!isAlive(this.identity)) return Promise.resolve({ healthy: false, detail: 'its process is gone' });
 		if (this.port === null) return Promise.resolve({ healthy: true, detail: 'its process lives' });
-		const { identity, port, health, clock, holds } = this;
-		if (holds !== null) return probeSharedPort({ identity, port, health, clock, holds });
+		const { identity, port, health, clock, held } = this;
+		if (held !== null) return probeSharedPort({ identity, port, health, clock, held });
 		return this.health.path === null
 			? probePort(this.port, this.health.timeoutMs)
 			: probePath(this.port, this.health.path, this.health.timeoutMs);

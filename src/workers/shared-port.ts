@@ -1,29 +1,30 @@
 import http from 'node:http';
 import net from 'node:net';
 import { messageOf } from '../errors.js';
-import { holdsSocket, listenerInodes, serverInode } from '../system/sockets.js';
+import { heldSockets, listenerInodes, serverInodes } from '../system/sockets.js';
 import type { Clock } from './clock.js';
 import type { Probe } from './link.js';
 import type { WorkerApp, WorkerIdentity } from './types.js';
 
-/** Where several processes listen on one port the kernel spreads connections, so some tries reach another one. */
-const triesMax = 200;
-/** One that has not accepted by then may be another's, which is blocked. */
+/** Where several processes listen on one port the kernel spreads connections: so many are tried at once, so many times. */
+const triesAtOnce = 8;
+const roundsMax = 25;
+/** One that is not accepted by then may be with another process, which is blocked. */
 const acceptMs = 250;
-const acceptLookMs = 3;
+const acceptLookMs = 5;
 
-/** Whether a process holds one of these sockets: asked of the kernel, for another user's process by way of its host. */
-export type HoldsSocket = (identity: WorkerIdentity, inodes: readonly number[]) => Promise<boolean>;
+/** Which of these sockets a process holds: asked of the kernel, for another user's process by way of its host. */
+export type HeldSockets = (identity: WorkerIdentity, inodes: readonly number[]) => Promise<number[]>;
 
 /** Asks the kernel; throws EACCES for another user's process. */
-export const holdsSocketHere: HoldsSocket = async (identity, inodes) => holdsSocket(identity, inodes);
+export const heldSocketsHere: HeldSockets = async (identity, inodes) => heldSockets(identity, inodes);
 
 interface SharedPort {
 	identity: WorkerIdentity;
 	port: number;
 	health: WorkerApp['health'];
 	clock: Clock;
-	holds: HoldsSocket;
+	held: HeldSockets;
 }
 
 /**
@@ -32,7 +33,7 @@ interface SharedPort {
  */
 export async function probeSharedPort(shared: SharedPort): Promise<Probe> {
 	const { identity, port, health } = shared;
-	if (!(await shared.holds(identity, listenerInodes(port)))) {
+	if ((await shared.held(identity, listenerInodes(port))).length === 0) {
 		return { healthy: false, detail: `it does not listen on port ${port}` };
 	}
 	try {
@@ -50,26 +51,35 @@ export async function probeSharedPort(shared: SharedPort): Promise<Probe> {
 	}
 }
 
-async function ownConnection({ identity, port, health, clock, holds }: SharedPort): Promise<net.Socket | null> {
+async function ownConnection({ identity, port, health, clock, held }: SharedPort): Promise<net.Socket | null> {
 	const until = clock.now() + health.timeoutMs;
-	for (let tries = 0; tries < triesMax && clock.now() < until; tries += 1) {
-		const socket = await connect(port, health.timeoutMs);
-		const inode = await acceptedBy(socket, port, clock);
-		if (inode !== null && (await holds(identity, [inode]))) return socket;
-		socket.destroy();
+	for (let round = 0; round < roundsMax && clock.now() < until; round += 1) {
+		const sockets = await Promise.all(Array.from({ length: triesAtOnce }, () => connect(port, health.timeoutMs)));
+		const inodes = await acceptedInodes(sockets, port, clock);
+		const own = new Set(await held(identity, [...inodes.values()]));
+		const found = sockets.find((socket) => own.has(inodes.get(socket) ?? 0));
+		for (const socket of sockets) if (socket !== found) socket.destroy();
+		if (found) return found;
 	}
 	return null;
 }
 
-async function acceptedBy(socket: net.Socket, port: number, clock: Clock): Promise<number | null> {
+/** Of those that were accepted in time. */
+async function acceptedInodes(
+	sockets: readonly net.Socket[],
+	port: number,
+	clock: Clock,
+): Promise<Map<net.Socket, number>> {
 	const until = clock.now() + acceptMs;
-	do {
-		const inode = serverInode(port, socket.localPort ?? 0);
-		if (inode === null) return null;
-		if (inode > 0) return inode;
+	for (;;) {
+		const inodes = serverInodes(port);
+		const accepted = sockets.flatMap((socket) => {
+			const inode = inodes.get(socket.localPort ?? 0);
+			return inode ? [[socket, inode] as const] : [];
+		});
+		if (accepted.length === sockets.length || clock.now() >= until) return new Map(accepted);
 		await clock.sleep(acceptLookMs);
-	} while (clock.now() < until);
-	return null;
+	}
 }
 
 function connect(port: number, timeoutMs: number): Promise<net.Socket> {

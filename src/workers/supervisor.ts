@@ -32,7 +32,7 @@ import type { Orphan } from './orphans.js';
 import type { Pm2Process } from './pm2-process.js';
 import { PortLink } from './port-link.js';
 import { SupervisorRecords, type WorkerRecord } from './records.js';
-import { type HoldsSocket, holdsSocketHere } from './shared-port.js';
+import { type HeldSockets, heldSocketsHere } from './shared-port.js';
 import type {
 	AppReadiness,
 	ProvenWorker,
@@ -202,17 +202,17 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private readonly openLink: OpenLink = async (app, identity, home) => {
 		if (isNode(app)) return NodeLink.open(home.sockets, identity, app.health, this.clock);
 		const port = this.supervisors.get(appOf(identity.id))?.crew.workers.get(identity.id)?.port ?? portOf(app, 0);
-		return new PortLink(identity, port, app.health, this.clock, app.reusePort ? this.holdsSocket(app.user) : null);
+		return new PortLink(identity, port, app.health, this.clock, app.reusePort ? this.heldSockets(app.user) : null);
 	};
 
 	/** The kernel tells of another user's process to that user alone. */
-	private holdsSocket(user: string | null): HoldsSocket {
+	private heldSockets(user: string | null): HeldSockets {
 		return async (identity, inodes) => {
 			try {
-				return await holdsSocketHere(identity, inodes);
+				return await heldSocketsHere(identity, inodes);
 			} catch (error) {
 				if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
-				return this.hostOf(user).client().holdsSocket(identity, inodes);
+				return this.hostOf(user).client().heldSockets(identity, inodes);
 			}
 		};
 	}

@@ -62,7 +62,7 @@ test('a release that shares its port and answers badly is refused by its own ans
 	try {
 		const before = node.pids;
 		node.release(sharing('two').replace('send_response(200)', 'send_response(503)'), 'py');
-		const result = await node.replace({ health: { ...health, deadlineMs: 2_000 } });
+		const result = await node.replace({ health: { ...health, deadlineMs: 6_000 } });
 		assert.equal(result.outcome, 'refused', result.reason ?? '');
 		assert.match(result.reason ?? '', /answered 503/);
 		assert.deepEqual(node.pids.sort(), before.sort());

@@ -152,7 +152,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'  - {name: e, script: e.py, interpreter: python3, ports: [8002]}',
 			'  - {name: f, script: f.py, interpreter: python3, instances: 9, ports: [8100, 8200], reuse_port: true}',
 			'  - {name: g, script: g.js, reuse_port: true}',
-			'  - {name: h, script: h.py, interpreter: python3, instances: 9, ports: [65535], reuse_port: true}',
+			'  - {name: h, script: h.py, interpreter: python3, instances: 9, ports: [8300], reuse_port: true}',
 		],
 		[
 			'2:36: http_workers[0].ports: expected no ports, since an app of interpreter node shares whatever port it listens on, got 80 (ports are for fork mode)',
@@ -160,8 +160,8 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'4:66: http_workers[2].health.path: expected ports beside health.path, since a worker in fork mode is asked on its port, got none',
 			'5:79: http_workers[3].ports[1]: expected ports up to 65535 for all instances, got 65536',
 			'6:59: http_workers[4].ports[0]: expected ports that no other worker listens on, got 8002, also of app d',
-			'7:59: http_workers[5].ports: expected exactly one port with reuse_port, which all instances share, got 8100, 8200',
-			'8:30: http_workers[6].reuse_port: expected no reuse_port, since an app of interpreter node shares whatever port it listens on, got true (reuse_port is for fork mode)',
+			'7:72: http_workers[5].ports: expected exactly one port with reuse_port, which all instances share, got 8100, 8200',
+			'8:41: http_workers[6].reuse_port: expected no reuse_port, since an app of interpreter node shares whatever port it listens on, got true (reuse_port is for fork mode)',
 		],
 	],
 	'socket paths that the kernel does not take': [
