@@ -32,7 +32,7 @@ export class Leftovers {
 				.filter(({ app }) => app === name)
 				.map((record) => crew.adoptOrphan(record, appOnRecord(record)));
 			for (const { id, identity } of workers) {
-				parts.log.info({ event: 'worker_unknown', worker: id, pid: identity?.pid });
+				parts.log.info({ event: 'worker_unknown', worker: id, worker_pid: identity?.pid });
 			}
 			const done = Promise.all(workers.map((worker) => drainOne(crew, worker))).then(() => this.crews.delete(name));
 			this.crews.set(name, { crew, done });
