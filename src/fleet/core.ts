@@ -4,7 +4,7 @@ import { type CoreRequest, type CoreSettings, endedMax, protocolVersions } from 
 import type { NodeName, RolloutView } from '../rollout/types.js';
 import type { Clock } from './clock.js';
 import type { FleetConfig, Membership } from './membership.js';
-import type { Core } from './shell.js';
+import type { Core } from './ports.js';
 
 /** A fresh core for the configuration in force, as the shell holds it. */
 export function freshCore(config: FleetConfig, membership: Membership, clock: Clock): Core {

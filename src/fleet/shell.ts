@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
 import { messageOf, RollcallError } from '../errors.js';
-import type { Logger } from '../log.js';
 import { emptyDurable, entriesOf, foldEntry } from '../rollout/durable.js';
 import type {
 	CheckResult,
@@ -10,55 +9,12 @@ import type {
 	DurableEntry,
 	DurableState,
 	OperatorWord,
-	PeerMessage,
-	TimerName,
 } from '../rollout/protocol.js';
-import type {
-	NodeName,
-	Readiness,
-	RolloutId,
-	RolloutPlan,
-	RolloutView,
-	Snapshot,
-	StepResult,
-} from '../rollout/types.js';
-import type { Clock } from './clock.js';
-import type { RecordLog } from './records.js';
+import type { RolloutView, StepResult } from '../rollout/types.js';
+import { Asking } from './asking.js';
+import type { CheckRequest, Core, Happening, ShellPorts, StepRequest } from './ports.js';
 import { clipped } from './text.js';
-
-/** An event without its times: the shell stamps it when it comes in. */
-export type Happening = CoreEvent extends infer E ? (E extends CoreEvent ? Omit<E, 'now' | 'wall'> : never) : never;
-
-/** The decision core, started once from what was on disk. */
-export interface Core {
-	step(event: CoreEvent): readonly CoreEffect[];
-	view(id: RolloutId): RolloutView | undefined;
-	/** Newest first. */
-	views(limit: number): RolloutView[];
-	plan(request: CoreRequest): RolloutPlan;
-	coordinator(): NodeName | null;
-}
-
-export type StepRequest = Extract<CoreEffect, { kind: 'run_step' }>;
-export type CheckRequest = Extract<CoreEffect, { kind: 'check' }>;
-
-/** What the shell reaches the world by. */
-export interface ShellPorts {
-	createCore(): Core;
-	log: RecordLog;
-	/** New at every start of the daemon. */
-	process: string;
-	clock: Clock;
-	logger: Logger;
-	send(to: NodeName, message: PeerMessage): void;
-	readiness(): Readiness;
-	snapshot(): Snapshot;
-	check(request: CheckRequest): Promise<CheckResult>;
-	runStep(step: StepRequest, onProgress: (text: string) => void): Promise<StepResult>;
-	/** From now on the hello says these; links that were made before are to be made anew. */
-	booted(boot: number, instance: string): void;
-	newId(): string;
-}
+import { CoreTimers } from './timers.js';
 
 export interface ShellEvents {
 	changed: [RolloutView];
@@ -67,20 +23,11 @@ export interface ShellEvents {
 
 /** Events that wait while a sync is under way; beyond it the node is not keeping up, and messages are dropped. */
 export const eventsWaitingMax = 20_000;
-export const operatorsWaitingMax = 256;
-/** The core answers long before; this is for a core that was ended by a disk that hangs. */
-const answerMsMax = 20_000;
 /** A record file that could not be written is tried again after this. */
 export const restartAfterMs = 1_000;
 /** The log is rewritten to the entries of its fold when it has grown beyond both. */
 const rewriteBytesMin = 512 * 1024;
 const rewriteFactor = 4;
-
-interface Asking {
-	resolve(view: RolloutView | null): void;
-	reject(error: RollcallError): void;
-	cancel(): void;
-}
 
 interface RunningStep {
 	result: StepResult | null;
@@ -101,26 +48,38 @@ export class Shell extends EventEmitter<ShellEvents> {
 	#durable: DurableState = emptyDurable();
 	#rewrittenBytes = 0;
 	#waiting: Waiting[] = [];
+	/** An event is being worked on, or its store is on its way to the disk. */
 	#working = false;
+	/** Called once no event waits any more, or the core has ended. */
+	#onRest: (() => void) | null = null;
 	#closed = false;
 	#cancelRestart: (() => void) | null = null;
 	/** What ended the last core, for whoever asks while there is none. */
 	#endedBy = '';
-	readonly #timers = new Map<TimerName, { id: symbol; cancel(): void }>();
-	readonly #asking = new Map<string, Asking>();
+	readonly #timers: CoreTimers;
+	readonly #asking: Asking;
 	/** By rollout and attempt: what runs in this process, and the latest that ended. A core that was ended does not end a step. */
 	readonly #running = new Map<string, RunningStep>();
 
 	constructor(private readonly ports: ShellPorts) {
 		super();
+		this.#asking = new Asking(ports.clock);
+		this.#timers = new CoreTimers(ports.clock, (name, timer) => {
+			this.#enqueue({ event: this.#stamped({ kind: 'timer', name }), timer });
+		});
 	}
 
 	/** Starts the core from the entries read. Resolves once its first effects are carried out; rejects if they cannot be stored. */
-	async start(entries: readonly unknown[], forgotten: boolean): Promise<void> {
+	start(entries: readonly unknown[], forgotten: boolean): Promise<void> {
 		this.#durable = fold(entries);
 		if (forgotten) this.#durable.instance = null;
-		await this.#begin();
-		if (!this.#core) throw new RollcallError('unavailable', 'The record file cannot be written; see the log.');
+		return new Promise((resolve, reject) => {
+			this.#onRest = () => {
+				if (this.#core) resolve();
+				else reject(new RollcallError('unavailable', 'The record file cannot be written; see the log.'));
+			};
+			this.#begin();
+		});
 	}
 
 	/** Tells the core. Ignored while there is none. */
@@ -174,20 +133,14 @@ export class Shell extends EventEmitter<ShellEvents> {
 		this.#drop('the node stops');
 	}
 
-	async #begin(): Promise<void> {
+	#begin(): void {
 		this.#core = this.ports.createCore();
 		const durable = structuredClone(this.#durable);
+		const { process } = this.ports;
 		this.#waiting = [
-			{
-				event: this.#stamped({
-					kind: 'started',
-					durable,
-					process: this.ports.process,
-					readiness: this.ports.readiness(),
-				}),
-			},
+			{ event: this.#stamped({ kind: 'started', durable, process, readiness: this.ports.readiness() }) },
 		];
-		await this.#work();
+		this.#work();
 	}
 
 	#stamped(happening: Happening): CoreEvent {
@@ -196,48 +149,93 @@ export class Shell extends EventEmitter<ShellEvents> {
 
 	#enqueue(waiting: Waiting): void {
 		this.#waiting.push(waiting);
-		if (!this.#working) void this.#work();
+		this.#work();
 	}
 
-	async #work(): Promise<void> {
+	/** One event after the other; a store interrupts it, and takes it up again. */
+	#work(): void {
+		if (this.#working) return;
 		this.#working = true;
 		try {
 			for (let next = this.#waiting.shift(); next && this.#core && !this.#closed; next = this.#waiting.shift())
-				await this.#one(this.#core, next);
+				if (!this.#one(this.#core, next)) return;
 		} catch (error) {
 			this.#fail(error);
-		} finally {
-			this.#working = false;
 		}
+		this.#rest();
 	}
 
-	async #one(core: Core, { event, timer }: Waiting): Promise<void> {
-		if (event.kind === 'timer') {
-			if (this.#timers.get(event.name)?.id !== timer) return;
-			this.#timers.delete(event.name);
-		}
-		for (const effect of core.step(event)) {
-			if (effect.kind === 'store') await this.#store(effect.entries);
-			else this.#carryOut(effect);
-			if (this.#closed) return;
-		}
+	#rest(): void {
+		this.#working = false;
+		const onRest = this.#onRest;
+		this.#onRest = null;
+		onRest?.();
 	}
 
-	async #store(entries: readonly DurableEntry[]): Promise<void> {
+	/** False: a store is on its way to the disk, and what follows it waits. */
+	#one(core: Core, { event, timer }: Waiting): boolean {
+		if (event.kind === 'timer' && !this.#timers.take(event.name, timer)) return true;
+		return this.#carryOutAll(core.step(event)[Symbol.iterator]());
+	}
+
+	#carryOutAll(effects: Iterator<CoreEffect>): boolean {
+		for (let next = effects.next(); !next.done && !this.#closed; next = effects.next()) {
+			const effect = next.value;
+			if (effect.kind === 'store') {
+				this.#store(effect.entries, () => this.#goOn(effects));
+				return false;
+			}
+			this.#carryOut(effect);
+		}
+		return true;
+	}
+
+	/** The entries are on disk: what follows the store is done now, then what waited behind its event. */
+	#goOn(effects: Iterator<CoreEffect>): void {
+		try {
+			if (!this.#carryOutAll(effects)) return;
+		} catch (error) {
+			this.#ended(error);
+			return;
+		}
+		this.#working = false;
+		this.#work();
+	}
+
+	#store(entries: readonly DurableEntry[], then: () => void): void {
 		const { log } = this.ports;
 		const written = log.append(entries);
-		const copies = structuredClone(entries); // While the disk works: what follows the store waits for nothing else.
-		await written;
-		for (const entry of copies) foldEntry(this.#durable, entry);
-		const { bytes } = log.size();
-		if (bytes < rewriteBytesMin || bytes < rewriteFactor * this.#rewrittenBytes) return;
-		try {
-			await log.rewrite(entriesOf(this.#durable));
-		} catch (error) {
+		// Copied while the disk works: what follows the store waits for nothing else.
+		const copies = structuredClone(entries);
+		const stored = (): void => {
+			try {
+				for (const entry of copies) foldEntry(this.#durable, entry);
+				const { bytes } = log.size();
+				if (bytes < rewriteBytesMin || bytes < rewriteFactor * this.#rewrittenBytes) then();
+				else this.#rewrite(then);
+			} catch (error) {
+				this.#ended(error);
+			}
+		};
+		written.then(stored, (error) => this.#ended(error));
+	}
+
+	#rewrite(then: () => void): void {
+		const { log } = this.ports;
+		const done = (): void => {
+			this.#rewrittenBytes = log.size().bytes;
+			then();
+		};
+		log.rewrite(entriesOf(this.#durable)).then(done, (error) => {
 			// The long file serves as well; it is tried again when it has grown further.
 			this.ports.logger.warn({ event: 'records_not_rewritten', reason: messageOf(error) });
-		}
-		this.#rewrittenBytes = log.size().bytes;
+			done();
+		});
+	}
+
+	#ended(error: unknown): void {
+		this.#fail(error);
+		this.#rest();
 	}
 
 	#carryOut(effect: Exclude<CoreEffect, { kind: 'store' }>): void {
@@ -251,25 +249,23 @@ export class Shell extends EventEmitter<ShellEvents> {
 				break;
 			}
 			case 'check':
-				void this.#check(effect);
+				this.#check(effect);
 				break;
 			case 'run_step':
-				void this.#run(effect);
+				this.#run(effect);
 				break;
 			case 'set_timer':
-				this.#setTimer(effect.name, effect.at);
+				this.#timers.set(effect.name, effect.at);
 				break;
 			case 'clear_timer':
-				this.#clearTimer(effect.name);
+				this.#timers.clear(effect.name);
 				break;
 			case 'answer':
-				this.#answered(effect.token)?.resolve(effect.view);
+				this.#asking.answer(effect.token, effect.view);
 				break;
-			case 'refuse': {
-				const { code, message, extra } = effect.refusal;
-				this.#answered(effect.token)?.reject(new RollcallError(code, message, extra));
+			case 'refuse':
+				this.#asking.refuse(effect.token, effect.refusal);
 				break;
-			}
 			case 'changed':
 				this.#tellFollowers(effect.view);
 				break;
@@ -296,17 +292,16 @@ export class Shell extends EventEmitter<ShellEvents> {
 		}
 	}
 
-	async #check(request: CheckRequest): Promise<void> {
-		let result: CheckResult;
-		try {
-			result = await this.ports.check(request);
-		} catch (error) {
-			result = { fault: clipped(messageOf(error)), members: null, memberHash: null, configHash: null };
-		}
-		this.tell({ kind: 'checked', rollout: request.rollout, result });
+	#check(request: CheckRequest): void {
+		const tell = (result: CheckResult): void => this.tell({ kind: 'checked', rollout: request.rollout, result });
+		this.ports
+			.check(request)
+			.then(tell, (error) =>
+				tell({ fault: clipped(messageOf(error)), members: null, memberHash: null, configHash: null }),
+			);
 	}
 
-	async #run(step: StepRequest): Promise<void> {
+	#run(step: StepRequest): void {
 		const { attempt, before } = step;
 		const rollout = step.spec.id;
 		const key = `${rollout} ${attempt}`;
@@ -319,54 +314,23 @@ export class Shell extends EventEmitter<ShellEvents> {
 		for (const [other, { result }] of this.#running) if (result) this.#running.delete(other);
 		const running: RunningStep = { result: null };
 		this.#running.set(key, running);
-		try {
-			running.result = await this.ports.runStep(step, (text) =>
-				this.tell({ kind: 'progress', rollout, attempt, text: clipped(text) }),
-			);
-		} catch (error) {
+		const ended = (result: StepResult): void => {
+			running.result = result;
+			this.tell({ kind: 'step_ended', rollout, attempt, result });
+		};
+		const onProgress = (text: string): void => this.tell({ kind: 'progress', rollout, attempt, text: clipped(text) });
+		this.ports.runStep(step, onProgress).then(ended, (error) => {
 			const reason = clipped(messageOf(error));
 			this.ports.logger.error({ event: 'step_threw', rollout, attempt, reason });
 			const after = { ...this.ports.snapshot(), workers: [] };
-			running.result = { outcome: 'failed', before, after, wanted: 0, oldGone: false, cutOff: 0, reason };
-		}
-		this.tell({ kind: 'step_ended', rollout, attempt, result: running.result });
-	}
-
-	#setTimer(name: TimerName, at: number): void {
-		this.#clearTimer(name);
-		const id = Symbol(name);
-		const fire = (): void => {
-			// A timer of the platform may come a little early.
-			if (this.ports.clock.now() < at) this.#setTimer(name, at);
-			else this.#enqueue({ event: this.#stamped({ kind: 'timer', name }), timer: id });
-		};
-		this.#timers.set(name, { id, cancel: this.ports.clock.after(at - this.ports.clock.now(), fire) });
-	}
-
-	#clearTimer(name: TimerName): void {
-		this.#timers.get(name)?.cancel();
-		this.#timers.delete(name);
+			ended({ outcome: 'failed', before, after, wanted: 0, oldGone: false, cutOff: 0, reason });
+		});
 	}
 
 	#ask(make: (token: string) => Happening): Promise<RolloutView | null> {
 		if (!this.#core || this.#closed) return Promise.reject(new RollcallError('unavailable', this.whyNoCore));
-		if (this.#asking.size >= operatorsWaitingMax)
-			return Promise.reject(new RollcallError('unavailable', 'Too many requests wait for an answer; try again.'));
 		const token = this.ports.newId();
-		return new Promise((resolve, reject) => {
-			const cancel = this.ports.clock.after(answerMsMax, () =>
-				this.#answered(token)?.reject(new RollcallError('unavailable', 'No decision came in time; look at the state.')),
-			);
-			this.#asking.set(token, { resolve, reject, cancel });
-			this.tell(make(token));
-		});
-	}
-
-	#answered(token: string): Asking | undefined {
-		const asking = this.#asking.get(token);
-		this.#asking.delete(token);
-		asking?.cancel();
-		return asking;
+		return this.#asking.ask(token, () => this.tell(make(token)));
 	}
 
 	/** Nothing of this core follows: what it meant to do and could not store never happened. */
@@ -380,26 +344,27 @@ export class Shell extends EventEmitter<ShellEvents> {
 		this.#drop(error.message);
 		this.emit('failed', error);
 		if (this.#closed) return;
-		this.#cancelRestart = this.ports.clock.after(restartAfterMs, () => void this.#restart());
+		this.#cancelRestart = this.ports.clock.after(restartAfterMs, () => this.#restart());
 	}
 
-	async #restart(): Promise<void> {
+	#restart(): void {
 		this.#cancelRestart = null;
 		if (this.#closed) return;
-		try {
-			this.#durable = fold(await this.ports.log.reread());
-		} catch (error) {
-			this.#fail(error);
-			return;
-		}
-		await this.#begin();
+		this.ports.log.reread().then(
+			(entries) => {
+				if (this.#closed) return;
+				this.#durable = fold(entries);
+				this.#begin();
+			},
+			(error) => this.#fail(error),
+		);
 	}
 
 	#drop(why: string): void {
 		this.#core = null;
 		this.#waiting = [];
-		for (const name of [...this.#timers.keys()]) this.#clearTimer(name);
-		for (const token of [...this.#asking.keys()]) this.#answered(token)?.reject(new RollcallError('unavailable', why));
+		this.#timers.clearAll();
+		this.#asking.refuseAll(why);
 	}
 }
 

@@ -4,7 +4,7 @@ import type { Snapshot, StepResult } from '../rollout/types.js';
 import type { Clock } from './clock.js';
 import type { Links } from './links.js';
 import { type FleetConfig, type Membership, readMembership } from './membership.js';
-import type { CheckRequest, StepRequest } from './shell.js';
+import type { CheckRequest, StepRequest } from './ports.js';
 import { clipped } from './text.js';
 import type { LocalNode } from './types.js';
 

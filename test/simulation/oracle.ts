@@ -30,6 +30,10 @@ export class Oracle implements Watcher {
 		this.evidence.witnessed.delete(node.name);
 	}
 
+	threw(node: SimNode, error: Error): void {
+		this.evidence.fail('throws', `the core of ${node.name}: ${error.stack ?? error.message}`);
+	}
+
 	/** A node that lost its state folder has forgotten what its record said. */
 	forget(node: SimNode): void {
 		this.evidence.forgetful.add(node.name);

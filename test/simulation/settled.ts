@@ -8,6 +8,8 @@ import { lackingMajority } from './judge-quorums.js';
 export function unsettled(nodes: Iterable<SimNode>): string | null {
 	const all = [...nodes];
 	const alive = all.filter((node) => node.alive);
+	const coreless = alive.find((node) => node.core === null);
+	if (coreless) return `the disk of ${coreless.name} takes writes, and no core was started on it`;
 	if (isSplit(alive)) return null;
 	const members = alive[0]?.applied.members ?? [];
 	const voters = alive.filter(

@@ -46,7 +46,7 @@ class World {
 	readonly network: FakeNetwork;
 	readonly nodes = new Map<string, SimNode>();
 	readonly oracle: Oracle;
-	readonly #asked = new Map<string, { node: SimNode; process: string; at: number; limit: number }>();
+	readonly #asked = new Map<string, { node: SimNode; core: SimNode['core']; at: number; limit: number }>();
 	#trace = 0x811c9dc5;
 	#events = 0;
 	#tokens = 0;
@@ -102,6 +102,7 @@ class World {
 					this.oracle.stepped(one, event);
 				},
 				crashed: (one) => this.oracle.crashed(one),
+				threw: (one, error) => this.oracle.threw(one, error),
 			},
 		);
 		node.peerHello = (peer) => this.nodes.get(peer)?.hello() ?? null;
@@ -181,7 +182,7 @@ class World {
 
 	#unanswered(): Violation | null {
 		for (const [token, asked] of this.#asked) {
-			if (this.oracle.evidence.answers.has(token) || asked.node.process !== asked.process || !asked.node.alive) {
+			if (this.oracle.evidence.answers.has(token) || asked.node.core !== asked.core) {
 				this.#asked.delete(token);
 				continue;
 			}
@@ -221,7 +222,7 @@ class World {
 
 	#ask({ node: name, ask }: Extract<Action, { kind: 'ask' }>): void {
 		const node = this.nodes.get(name);
-		if (!node?.alive || node.paused) return;
+		if (!node?.core || node.paused) return;
 		const request: CoreRequest = { ...ask, app: null, user: 'admin' };
 		this.#tokens += 1;
 		const token = `ask-${this.#tokens}`;
@@ -231,7 +232,7 @@ class World {
 
 	#word(action: Extract<Action, { kind: 'pause-rollout' | 'abort-rollout' | 'resume-rollout' | 'admit' }>): void {
 		const node = this.nodes.get(action.node);
-		if (!node?.alive || node.paused || !node.core) return;
+		if (!node?.core || node.paused) return;
 		const rollout = node.core.durable.open.at(-1)?.spec.id ?? 'r1';
 		const user = 'admin';
 		const words: Record<typeof action.kind, () => OperatorWord> = {
@@ -251,7 +252,7 @@ class World {
 	}
 
 	#expect(token: string, node: SimNode, limit: number): void {
-		this.#asked.set(token, { node, process: node.process, at: this.time.now, limit });
+		this.#asked.set(token, { node, core: node.core, at: this.time.now, limit });
 	}
 
 	/** An operator writes a new file on every host; newcomers are started with it. */

@@ -1,10 +1,10 @@
 /** Workers and the steps that replace them, with the truth kept apart from what the step reports. */
-import type { CoreEffect } from '../../src/rollout/protocol.js';
+import type { StepRequest } from '../../src/fleet/ports.js';
 import type { Snapshot, StepResult } from '../../src/rollout/types.js';
 import type { ProvenWorker } from '../../src/workers/types.js';
 import type { SimNode } from './sim-node.js';
 
-export type StepRequest = Extract<CoreEffect, { kind: 'run_step' }>;
+type Running = StepRequest & { onEnd(result: StepResult): void };
 
 /** How a step goes. The last four say `back` and lie. */
 export type StepFate =
@@ -80,7 +80,9 @@ export class FakeExecutor {
 		this.workers = this.#fresh(this.wanted);
 	}
 
-	run(request: StepRequest): void {
+	/** `onEnd` is told what came of it, once or never. */
+	run(asked: StepRequest, onProgress: (text: string) => void, onEnd: (result: StepResult) => void): void {
+		const request: Running = { ...asked, onEnd };
 		this.#run += 1;
 		const run = this.#run;
 		const fate = this.fates.length > 1 ? (this.fates.shift() ?? 'good') : (this.fates[0] ?? 'good');
@@ -100,13 +102,13 @@ export class FakeExecutor {
 			then(ms, other);
 			return;
 		}
-		this.node.tell({ kind: 'progress', rollout: spec.id, attempt: request.attempt, text: 'new workers start' });
+		onProgress('new workers start');
 		then(ms / 2, () => this.#startNew(request));
 		then(ms, () => this.#finish(request, fate));
 	}
 
 	/** What happens instead of replacing the workers one by one; null: just that. */
-	#otherCourse(request: StepRequest, fate: StepFate): (() => void) | null {
+	#otherCourse(request: Running, fate: StepFate): (() => void) | null {
 		const { spec, recovered, before } = request;
 		if (spec.service === 'clustering_config') {
 			return () => {
@@ -137,12 +139,12 @@ export class FakeExecutor {
 	}
 
 	/** New before old, never a second surplus set: what a dead predecessor started is adopted. */
-	#startNew({ before }: StepRequest): void {
+	#startNew({ before }: Running): void {
 		const surplus = this.workers.filter((worker) => !isAmong(before, worker));
 		this.workers = [...this.workers, ...this.#fresh(Math.max(0, this.wanted - surplus.length))];
 	}
 
-	#finish(request: StepRequest, fate: StepFate): void {
+	#finish(request: Running, fate: StepFate): void {
 		const { before } = request;
 		const old = this.workers.filter((worker) => isAmong(before, worker));
 		const fresh = this.workers.filter((worker) => !isAmong(before, worker));
@@ -169,7 +171,7 @@ export class FakeExecutor {
 	}
 
 	#end(
-		request: StepRequest,
+		request: Running,
 		outcome: StepResult['outcome'],
 		back: boolean,
 		reason: string | null,
@@ -196,10 +198,10 @@ export class FakeExecutor {
 			cutOff: 0,
 			reason,
 		};
-		this.node.tell({ kind: 'step_ended', rollout: spec.id, attempt, result });
+		request.onEnd(result);
 	}
 
-	#renewLinks(request: StepRequest, ms: number, then: (delay: number, what: () => void) => void): void {
+	#renewLinks(request: Running, ms: number, then: (delay: number, what: () => void) => void): void {
 		if (!request.recovered) this.node.resetLinks();
 		const { before } = request;
 		const isNew = (): boolean =>

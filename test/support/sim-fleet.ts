@@ -73,6 +73,9 @@ export class SimFleet {
 			delivered: () => {},
 			stepped: () => {},
 			crashed: () => {},
+			threw: (_node, error) => {
+				throw error;
+			},
 		});
 		node.peerHello = (peer) => this.nodes.get(peer)?.hello() ?? null;
 		node.executor.onExit = () => {

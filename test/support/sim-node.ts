@@ -1,34 +1,43 @@
 /**
- * A node of the simulation: the real core inside a shell of virtual time. It follows the shell's duties to the letter:
- * effects in order, a store before what follows it, a failed store ends the core.
+ * A node of the simulation: the real core in the real shell, whose clock, disk, links, file and workers are made up. What
+ * lies between shell and links in fleet.ts (greeting, redialling, putting a file in force) is played here.
  */
-import { createCore, step } from '../../src/rollout/core.js';
+import type { RollcallError } from '../../src/errors.js';
+import type { Clock } from '../../src/fleet/clock.js';
+import type { Core, Happening } from '../../src/fleet/ports.js';
+import { Shell } from '../../src/fleet/shell.js';
+import { createLogger } from '../../src/log.js';
+import { coordinatorOf, createCore, getRollout, listRollouts, step } from '../../src/rollout/core.js';
+import { planOf } from '../../src/rollout/plan.js';
 import type {
+	CheckResult,
 	CoreEffect,
 	CoreEvent,
 	CoreSettings,
 	Hello,
 	Member,
 	PeerMessage,
-	TimerName,
 } from '../../src/rollout/protocol.js';
 import type { CoreState } from '../../src/rollout/state.js';
-import type { Readiness, Snapshot } from '../../src/rollout/types.js';
+import type { Readiness, Snapshot, StepResult } from '../../src/rollout/types.js';
 import { FakeDisk } from './fake-disk.js';
 import { FakeExecutor } from './fake-executor.js';
 import type { FakeNetwork } from './fake-network.js';
+import { Later } from './later.js';
 import type { Random } from './random.js';
-import type { Due, VirtualTime } from './virtual-time.js';
+import type { VirtualTime } from './virtual-time.js';
 
-/** Without its times: the node stamps what happens. */
-export type Happening = CoreEvent extends infer E ? (E extends CoreEvent ? Omit<E, 'now' | 'wall'> : never) : never;
+const logger = createLogger('silent');
 
 /** What watches a node from outside: before and after everything it does. */
 export interface Watcher {
 	effect(node: SimNode, effect: CoreEffect): void;
 	delivered(node: SimNode, from: string, message: PeerMessage): void;
 	stepped(node: SimNode, event: CoreEvent): void;
+	/** Its core has ended, by a kill or by its disk. */
 	crashed(node: SimNode): void;
+	/** The core threw, which it never may. */
+	threw(node: SimNode, error: RollcallError): void;
 }
 
 export interface SimNodeSettings {
@@ -47,7 +56,7 @@ export interface FakeConfig {
 }
 
 export class SimNode {
-	readonly disk = new FakeDisk();
+	readonly disk: FakeDisk;
 	readonly executor: FakeExecutor;
 	core: CoreState | null = null;
 	alive = false;
@@ -55,19 +64,19 @@ export class SimNode {
 	neverBack = false;
 	wallOffset = 1_700_000_000_000;
 	process = '';
-	/** When the event came in that is being worked on, on the own clock: a sync may have passed since. */
+	/** When the event came in that is being worked on, on the own clock: syncs may have passed since. */
 	eventNow = 0;
 	applied: FakeConfig;
 	file: FakeConfig;
 	/** Text of a fault in the file; null: it checks. */
 	fileFault: string | null = null;
 	availability: 'Available' | 'Unavailable' | null = null;
-	#inbox: Happening[] = [];
-	#syncing: { due: Due; rest: CoreEffect[] } | null = null;
+	#shell: Shell | null = null;
+	/** What would have happened to a process that is stopped; it happens when it goes on. */
+	#frozen: (() => void)[] = [];
 	#links = new Map<string, string>();
-	#timers = new Map<TimerName, Due>();
 	#starts = 0;
-	#working = false;
+	#hasBooted = false;
 
 	constructor(
 		readonly name: string,
@@ -80,9 +89,10 @@ export class SimNode {
 	) {
 		this.applied = config;
 		this.file = config;
+		this.disk = new FakeDisk((done) => this.#after(settings.syncMs * (0.5 + this.random.next()), done));
 		this.executor = new FakeExecutor(this);
 		network.join(name, {
-			reachable: () => this.alive && !this.paused,
+			reachable: () => this.alive && !this.paused && this.#hasBooted,
 			knows: (peer) => this.applied.members.some((member) => member.name === peer),
 			linkUp: (peer, id) => this.#linkUp(peer, id),
 			linkDown: (peer) => {
@@ -98,51 +108,110 @@ export class SimNode {
 		return this.settings.clockStart + this.time.now * this.settings.clockRate;
 	}
 
-	/** Starts the daemon, or a new core after a failed disk. */
+	/** Starts the daemon. */
 	start(): void {
 		if (this.alive || this.neverBack) return;
 		this.#starts += 1;
 		this.process = `${this.name}-p${this.#starts}`;
 		this.alive = true;
 		this.paused = false;
-		this.#begin();
+		this.#hasBooted = false;
+		this.#shell = this.#newShell();
+		// What it rejects with is told by `failed`, too, and at once.
+		this.#shell.start(this.disk.read(), false).catch(() => undefined);
 	}
 
-	#begin(): void {
-		const { members, memberHash } = this.applied;
-		this.core = createCore({ ...this.settings.core, self: this.name, members, memberHash });
-		this.#inbox = [];
-		this.tell({
-			kind: 'started',
-			durable: this.disk.read(),
-			process: this.process,
-			readiness: this.readiness(),
+	#newShell(): Shell {
+		const { process } = this;
+		let ids = 0;
+		const shell = new Shell({
+			createCore: () => this.#newCore(),
+			log: this.disk,
+			process,
+			clock: this.#clock,
+			logger,
+			send: (to, message) => this.network.send(this.name, to, message),
+			readiness: () => this.readiness(),
+			snapshot: () => this.snapshot(),
+			check: ({ service }) => this.#check(service),
+			runStep: (request, onProgress) => {
+				const result = new Later<StepResult>();
+				this.executor.run(
+					request,
+					(text) => this.#soon(() => onProgress(text)),
+					(facts) => this.#soon(() => result.succeed(facts)),
+				);
+				return result;
+			},
+			booted: () => this.#booted(),
+			newId: () => {
+				ids += 1;
+				return `${process}-${ids}`;
+			},
 		});
-		for (const { name } of members) if (name !== this.name) this.network.connect(this.name, name);
+		shell.on('failed', (error) => {
+			this.core = null;
+			this.watcher.crashed(this);
+			if (error.code === 'internal') this.watcher.threw(this, error);
+			if (!this.#hasBooted) this.#couldNotStart();
+		});
+		return shell;
+	}
+
+	#newCore(): Core {
+		const { members, memberHash } = this.applied;
+		const state = createCore({ ...this.settings.core, self: this.name, members, memberHash });
+		this.core = state;
+		const instant = () => ({ now: this.now(), wall: this.#clock.wall() });
+		return {
+			step: (event) => this.#step(state, event),
+			view: (id) => getRollout(state, id, instant()),
+			views: (limit) => listRollouts(state, limit, instant()),
+			plan: (request) => planOf(state, request, {}),
+			coordinator: () => coordinatorOf(state),
+		};
+	}
+
+	/** The watcher sees an effect when the shell comes to it; a store once it is on disk. */
+	*#step(state: CoreState, event: CoreEvent): Iterable<CoreEffect> {
+		this.eventNow = event.now;
+		if (event.kind === 'message') this.watcher.delivered(this, event.from, event.message);
+		const { effects } = step(state, event);
+		this.watcher.stepped(this, event);
+		for (const effect of effects) {
+			if (effect.kind !== 'store') this.watcher.effect(this, effect);
+			yield effect;
+			if (effect.kind === 'store') this.watcher.effect(this, effect);
+		}
+	}
+
+	/** A daemon that cannot store its boot ends, and its supervisor starts it again. */
+	#couldNotStart(): void {
+		this.kill();
+		this.time.after(1000, () => this.start());
+	}
+
+	/** After a core was started anew within this process, peers must hear of its boot, and it of its peers. */
+	#booted(): void {
+		if (this.#hasBooted) this.resetLinks();
+		else for (const { name } of this.applied.members) if (name !== this.name) this.network.connect(this.name, name);
+		this.#hasBooted = true;
 	}
 
 	/** SIGKILL of the control plane: workers live on. */
 	kill(): void {
 		if (!this.alive) return;
-		this.#endCore();
 		this.alive = false;
 		this.paused = false;
-		this.executor.daemonDied();
-		this.network.died(this.name);
-	}
-
-	#endCore(): void {
-		if (this.#syncing) {
-			this.#syncing.due.run = null;
-			this.disk.tear(this.random.next());
-			this.#syncing = null;
-		}
-		for (const due of this.#timers.values()) due.run = null;
-		this.#timers.clear();
+		this.#frozen = [];
+		this.#shell?.close();
+		this.#shell = null;
+		this.disk.tear(this.random.next());
 		this.core = null;
-		this.#inbox = [];
 		this.#links.clear();
 		this.watcher.crashed(this);
+		this.executor.daemonDied();
+		this.network.died(this.name);
 	}
 
 	pause(): void {
@@ -152,104 +221,36 @@ export class SimNode {
 	unpause(): void {
 		if (!this.paused) return;
 		this.paused = false;
-		this.#work();
+		const frozen = this.#frozen;
+		this.#frozen = [];
+		for (const happen of frozen) happen();
 	}
 
 	tell(happening: Happening): void {
-		if (!this.alive || !this.core) return;
-		this.#inbox.push(happening);
-		this.#work();
+		if (this.alive) this.#soon(() => this.#shell?.tell(happening));
 	}
 
-	/** One event after the other: what an effect brings about at once waits until all effects are carried out. */
-	#work(): void {
-		if (this.#working) return;
-		this.#working = true;
-		while (this.alive && !this.paused && !this.#syncing && this.core) {
-			const next = this.#inbox.shift();
-			if (!next) break;
-			this.eventNow = this.now();
-			const event = stamped(next, this.eventNow, Math.floor(this.wallOffset + this.time.now));
-			if (event.kind === 'message') this.watcher.delivered(this, event.from, event.message);
-			const { effects } = step(this.core, event);
-			this.watcher.stepped(this, event);
-			this.#carryOut(effects);
-		}
-		this.#working = false;
+	#soon(happen: () => void): void {
+		if (this.paused) this.#frozen.push(happen);
+		else happen();
 	}
 
-	#carryOut(effects: readonly CoreEffect[]): void {
-		for (let at = 0; at < effects.length; at += 1) {
-			const effect = effects[at];
-			if (!this.alive || !effect) return;
-			if (effect.kind === 'store') {
-				if (this.disk.full) {
-					this.#diskFailed();
-					return;
-				}
-				this.disk.begin(effect.entries);
-				const rest = effects.slice(at + 1);
-				const due = this.time.after(this.settings.syncMs * (0.5 + this.random.next()), () => {
-					this.#syncing = null;
-					this.disk.end();
-					this.watcher.effect(this, effect);
-					this.#working = true;
-					this.#carryOut(rest);
-					this.#working = false;
-					this.#work();
-				});
-				this.#syncing = { due, rest };
-				return;
-			}
-			this.watcher.effect(this, effect);
-			this.#one(effect);
-		}
-	}
-
-	/** The core is thrown away, as by a crash, and started anew from what is on disk, until the disk takes writes. */
-	#diskFailed(): void {
-		this.#endCore();
-		this.alive = false;
-		this.network.died(this.name);
-		this.executor.daemonDied();
-		const retry = (): void => {
-			if (this.alive || this.neverBack) return;
-			if (this.disk.full) this.time.after(1000, retry);
-			else this.start();
+	/** On the node's own clock; a process that is stopped learns of it when it goes on. */
+	#after(delay: number, happen: () => void): () => void {
+		let wanted = true;
+		const due = this.time.after(delay, () => this.#soon(() => wanted && happen()));
+		return () => {
+			wanted = false;
+			due.run = null;
 		};
-		this.time.after(1000, retry);
 	}
 
-	#one(effect: Exclude<CoreEffect, { kind: 'store' }>): void {
-		switch (effect.kind) {
-			case 'send':
-				this.network.send(this.name, effect.to, effect.message);
-				return;
-			case 'take_snapshot': {
-				const { rollout, attempt } = effect;
-				this.later(1, () => this.tell({ kind: 'snapshot', rollout, attempt, snapshot: this.snapshot() }));
-				return;
-			}
-			case 'check':
-				this.#check(effect.rollout, effect.service);
-				return;
-			case 'run_step':
-				this.executor.run(effect);
-				return;
-			case 'set_timer':
-				this.#setTimer(effect.name, effect.at);
-				return;
-			case 'clear_timer':
-				this.#clearTimer(effect.name);
-				return;
-			case 'answer':
-			case 'refuse':
-			case 'changed':
-			case 'note':
-			case 'booted':
-				return;
-		}
-	}
+	readonly #clock: Clock = {
+		now: () => this.now(),
+		wall: () => Math.floor(this.wallOffset + this.time.now),
+		after: (delay, call) => this.#after(Math.max(0, delay) / this.settings.clockRate + 0.001, call),
+		random: () => this.random.next(),
+	};
 
 	/** Runs after `delay` ms if this process still lives then. */
 	later(delay: number, run: () => void): void {
@@ -259,23 +260,7 @@ export class SimNode {
 		});
 	}
 
-	#setTimer(name: TimerName, at: number): void {
-		this.#clearTimer(name);
-		const delay = (at - this.now()) / this.settings.clockRate;
-		const due = this.time.after(delay + 0.001, () => {
-			this.#timers.delete(name);
-			this.tell({ kind: 'timer', name });
-		});
-		this.#timers.set(name, due);
-	}
-
-	#clearTimer(name: TimerName): void {
-		const due = this.#timers.get(name);
-		if (due) due.run = null;
-		this.#timers.delete(name);
-	}
-
-	#check(rollout: string, service: string | null): void {
+	#check(service: string | null): PromiseLike<CheckResult> {
 		const changing = service === 'clustering_config';
 		const { members, memberHash, configHash } = this.file;
 		const result = {
@@ -284,7 +269,9 @@ export class SimNode {
 			memberHash: changing && this.fileFault === null ? memberHash : null,
 			configHash: changing && this.fileFault === null ? configHash : null,
 		};
-		this.later(1 + this.random.next() * 20, () => this.tell({ kind: 'checked', rollout, result }));
+		const checked = new Later<CheckResult>();
+		this.#after(1 + this.random.next() * 20, () => checked.succeed(result));
+		return checked;
 	}
 
 	#linkUp(peer: string, id: string): void {
@@ -299,8 +286,8 @@ export class SimNode {
 	hello(): Hello {
 		return {
 			node: this.name,
-			boot: this.core?.durable.boot ?? this.disk.durable.boot,
-			instance: this.core?.durable.instance ?? this.process,
+			boot: this.#shell?.boot ?? 0,
+			instance: this.#shell?.instance ?? this.process,
 			process: this.process,
 			protocol: this.settings.core.protocol,
 			memberHash: this.applied.memberHash,
@@ -309,7 +296,7 @@ export class SimNode {
 
 	snapshot(): Snapshot {
 		return {
-			boot: this.core?.durable.boot ?? 0,
+			boot: this.#shell?.boot ?? 0,
 			workers: this.executor.workers.map(({ id, pid, started }) => ({ id, pid, started })),
 			links: [...this.#links].map(([node, id]) => ({ node, id })),
 			configHash: this.applied.configHash,
@@ -345,12 +332,4 @@ export class SimNode {
 	readinessChanged(): void {
 		this.tell({ kind: 'readiness', readiness: this.readiness() });
 	}
-}
-
-/** In place: nobody else holds what happened, and there are many of them. */
-function stamped(happening: Happening, now: number, wall: number): CoreEvent {
-	const event = happening as CoreEvent;
-	event.now = now;
-	event.wall = wall;
-	return event;
 }

@@ -1,0 +1,53 @@
+import { RollcallError } from '../errors.js';
+import type { Refusal } from '../rollout/protocol.js';
+import type { RolloutView } from '../rollout/types.js';
+import type { Clock } from './clock.js';
+
+export const operatorsWaitingMax = 256;
+/** The core answers long before; this is for a core that was ended by a disk that hangs. */
+const answerMsMax = 20_000;
+
+interface Waiting {
+	resolve(view: RolloutView | null): void;
+	reject(error: RollcallError): void;
+	cancel(): void;
+}
+
+/** Operators who asked and have not been answered, by token. */
+export class Asking {
+	readonly #waiting = new Map<string, Waiting>();
+
+	constructor(private readonly clock: Clock) {}
+
+	/** Resolves or rejects with the answer, or once none came in time; `tell` asks. */
+	ask(token: string, tell: () => void): Promise<RolloutView | null> {
+		if (this.#waiting.size >= operatorsWaitingMax)
+			return Promise.reject(new RollcallError('unavailable', 'Too many requests wait for an answer; try again.'));
+		return new Promise((resolve, reject) => {
+			const cancel = this.clock.after(answerMsMax, () =>
+				this.#taken(token)?.reject(new RollcallError('unavailable', 'No decision came in time; look at the state.')),
+			);
+			this.#waiting.set(token, { resolve, reject, cancel });
+			tell();
+		});
+	}
+
+	answer(token: string, view: RolloutView | null): void {
+		this.#taken(token)?.resolve(view);
+	}
+
+	refuse(token: string, { code, message, extra }: Refusal): void {
+		this.#taken(token)?.reject(new RollcallError(code, message, extra));
+	}
+
+	refuseAll(why: string): void {
+		for (const token of [...this.#waiting.keys()]) this.#taken(token)?.reject(new RollcallError('unavailable', why));
+	}
+
+	#taken(token: string): Waiting | undefined {
+		const waiting = this.#waiting.get(token);
+		this.#waiting.delete(token);
+		waiting?.cancel();
+		return waiting;
+	}
+}

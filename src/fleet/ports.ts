@@ -1,0 +1,65 @@
+/** What the shell reaches the world by, and the core that it runs. */
+import type { Logger } from '../log.js';
+import type {
+	CheckResult,
+	CoreEffect,
+	CoreEvent,
+	CoreRequest,
+	DurableEntry,
+	PeerMessage,
+} from '../rollout/protocol.js';
+import type {
+	NodeName,
+	Readiness,
+	RolloutId,
+	RolloutPlan,
+	RolloutView,
+	Snapshot,
+	StepResult,
+} from '../rollout/types.js';
+import type { Clock } from './clock.js';
+
+/** An event without its times: the shell stamps it when it comes in. */
+export type Happening = CoreEvent extends infer E ? (E extends CoreEvent ? Omit<E, 'now' | 'wall'> : never) : never;
+
+/** The decision core, started once from what was on disk. */
+export interface Core {
+	step(event: CoreEvent): Iterable<CoreEffect>;
+	view(id: RolloutId): RolloutView | undefined;
+	/** Newest first. */
+	views(limit: number): RolloutView[];
+	plan(request: CoreRequest): RolloutPlan;
+	coordinator(): NodeName | null;
+}
+
+export type StepRequest = Extract<CoreEffect, { kind: 'run_step' }>;
+export type CheckRequest = Extract<CoreEffect, { kind: 'check' }>;
+
+/** The record file, as records.ts has it. */
+export interface ShellLog {
+	append(entries: readonly DurableEntry[]): PromiseLike<void>;
+	rewrite(entries: readonly DurableEntry[]): PromiseLike<void>;
+	reread(): PromiseLike<readonly unknown[]>;
+	size(): { bytes: number };
+}
+
+/**
+ * The shell never awaits: it goes on within the call back of what it waited for, and does
+ * nothing in between, so whoever owns clock and ports owns every moment. The simulator runs it so, in virtual time.
+ */
+export interface ShellPorts {
+	createCore(): Core;
+	log: ShellLog;
+	/** New at every start of the daemon. */
+	process: string;
+	clock: Clock;
+	logger: Logger;
+	send(to: NodeName, message: PeerMessage): void;
+	readiness(): Readiness;
+	snapshot(): Snapshot;
+	check(request: CheckRequest): PromiseLike<CheckResult>;
+	runStep(step: StepRequest, onProgress: (text: string) => void): PromiseLike<StepResult>;
+	/** From now on the hello says these; links that were made before are to be made anew. */
+	booted(boot: number, instance: string): void;
+	newId(): string;
+}
