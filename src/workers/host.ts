@@ -62,11 +62,15 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	keepLastWords(home, pm2);
 	notifier.ready();
 	const rotation = setInterval(() => tendLogs(home, pm2, limits), logCheckMs);
+	// A host that is blocked or stopped does not feed: the service manager ends it then, and the workers serve on.
+	const { watchdogIntervalMs } = notifier;
+	const feeding = watchdogIntervalMs === null ? undefined : setInterval(() => notifier.watchdog(), watchdogIntervalMs);
 	try {
 		await ending;
 		notifier.stopping();
 		await endWorkers(pm2);
 	} finally {
+		clearInterval(feeding);
 		clearInterval(rotation);
 		lock.release();
 	}

@@ -23,9 +23,13 @@ export function findOrphans(home: Pick<HostHome, 'pids'>, hostPid: number | null
 		const description = environment['pm2_env'];
 		const orphan = { pid, started, ...(description === undefined ? forked(environment) : clustered(description)) };
 		// What an app itself has started inherits its variables, but runs something else.
-		return isWhole(orphan) && (!orphan.fork || command.includes(orphan.release)) ? [orphan] : [];
+		return isWhole(orphan) && (!orphan.fork || runs(command, orphan.release)) ? [orphan] : [];
 	});
 }
+
+/** By its path, or, where another Node is the interpreter, by way of PM2's container. */
+const runs = (command: readonly string[], script: string): boolean =>
+	command.some((word) => word === script || word.endsWith('/pm2/lib/ProcessContainerFork.js'));
 
 /** A cluster worker is told what it is in one variable, which it keeps from those that it starts. */
 function clustered(description: string): Partial<Orphan> {
