@@ -135,7 +135,8 @@ export class Shell extends EventEmitter<ShellEvents> {
 
 	#begin(): void {
 		this.#core = this.ports.createCore();
-		const durable = structuredClone(this.#durable);
+		// A fold of its own: the core changes it in place, while entries are replaced and never changed.
+		const durable = fold(entriesOf(this.#durable));
 		const { process } = this.ports;
 		this.#waiting = [
 			{ event: this.#stamped({ kind: 'started', durable, process, readiness: this.ports.readiness() }) },
@@ -204,12 +205,9 @@ export class Shell extends EventEmitter<ShellEvents> {
 
 	#store(entries: readonly DurableEntry[], then: () => void): void {
 		const { log } = this.ports;
-		const written = log.append(entries);
-		// Copied while the disk works: what follows the store waits for nothing else.
-		const copies = structuredClone(entries);
 		const stored = (): void => {
 			try {
-				for (const entry of copies) foldEntry(this.#durable, entry);
+				for (const entry of entries) foldEntry(this.#durable, entry);
 				const { bytes } = log.size();
 				if (bytes < rewriteBytesMin || bytes < rewriteFactor * this.#rewrittenBytes) then();
 				else this.#rewrite(then);
@@ -217,7 +215,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 				this.#ended(error);
 			}
 		};
-		written.then(stored, (error) => this.#ended(error));
+		log.append(entries).then(stored, (error) => this.#ended(error));
 	}
 
 	#rewrite(then: () => void): void {
