@@ -37,8 +37,8 @@ export interface Pm2Events {
 const callTimeoutMs = 10_000;
 const connectTimeoutMs = 3_000;
 const queuedCallsMax = 1_000;
-/** A removal lasts as long as the process takes to end; others need not wait for more of it than this. */
-const removalSlotMs = 20;
+/** A start or a removal lasts as long as the process takes to come or to end; others need not wait for more of it than this. */
+const turnMs = 5;
 
 type Callback = (error: Error | null, answer?: unknown) => void;
 
@@ -69,6 +69,8 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	private readonly told = new Map<number, string>();
 	/** Calls under way, to be refused when the host ends before it answers. */
 	private readonly pending = new Set<(error: Error) => void>();
+	/** A list that was asked for and not sent yet. */
+	private nextList: Promise<Pm2Process[]> | null = null;
 	private closed = false;
 
 	private constructor(
@@ -131,27 +133,21 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	/** Forks a process; resolves once PM2 forked it. Throws when PM2 could not. */
 	async start(start: Pm2Start): Promise<Pm2Process> {
 		try {
-			await this.call('prepare', describe(start));
+			await (await this.begin('prepare', describe(start), callTimeoutMs)).ended;
 		} catch (error) {
 			// It may have happened all the same: the list knows.
 			if (!(error instanceof RollcallError && error.code === 'timeout')) throw error;
 		}
-		const row = (await this.list()).find((one) => one.name === start.name);
+		const row = (await this.listTogether()).find((one) => one.name === start.name);
 		if (row) return row;
 		throw new RollcallError('unavailable', `PM2 did not start ${start.name}; see the host's log in the home folder.`);
 	}
 
 	/** Ends a process, if it lives, and forgets it. Resolves when PM2 says so; true if it is gone from its list. `onSent`: it is told. */
 	async remove(pmId: number, killTimeoutMs: number, onSent: () => void = () => undefined): Promise<boolean> {
-		const timeoutMs = killTimeoutMs + callTimeoutMs;
-		let ended: Promise<unknown> = Promise.resolve();
-		await this.enqueue(async () => {
-			ended = this.callNow('deleteProcessId', pmId, timeoutMs).catch(() => undefined);
-			onSent();
-			await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, removalSlotMs).unref())]);
-		});
-		await ended;
-		return !(await this.list()).some((row) => row.pmId === pmId);
+		const { ended } = await this.begin('deleteProcessId', pmId, killTimeoutMs + callTimeoutMs, onSent);
+		await ended.catch(() => undefined);
+		return !(await this.listTogether()).some((row) => row.pmId === pmId);
 	}
 
 	/** Sends a signal to the process. A process that is gone is no error. */
@@ -210,6 +206,34 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 
 	private call(method: string, argument: unknown, timeoutMs = callTimeoutMs): Promise<unknown> {
 		return this.enqueue(() => this.callNow(method, argument, timeoutMs));
+	}
+
+	/** Who asks while another's question has not been sent yet gets the answer to that: many starts end at once. */
+	private listTogether(): Promise<Pm2Process[]> {
+		this.nextList ??= this.enqueue(async () => {
+			// The queue can begin at once, while what it returns is not assigned yet.
+			await Promise.resolve();
+			this.nextList = null;
+			const answer = await this.callNow('getMonitorData', {}, callTimeoutMs);
+			return Array.isArray(answer) ? answer.map((row: RawProcess) => readProcess(row)) : [];
+		});
+		return this.nextList;
+	}
+
+	/** Sends a call in its turn; it may go on when its turn is over, and those after it are sent all the same. */
+	private begin(
+		method: string,
+		argument: unknown,
+		timeoutMs: number,
+		onSent: () => void = () => undefined,
+	): Promise<{ ended: Promise<unknown> }> {
+		return this.enqueue(async () => {
+			const ended = this.callNow(method, argument, timeoutMs);
+			onSent();
+			const turn = new Promise((resolve) => setTimeout(resolve, turnMs).unref());
+			await Promise.race([ended.catch(() => undefined), turn]);
+			return { ended };
+		});
 	}
 
 	private callNow(method: string, argument: unknown, timeoutMs: number): Promise<unknown> {

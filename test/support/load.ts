@@ -2,8 +2,16 @@ import http from 'node:http';
 import https from 'node:https';
 import { createHistogram } from 'node:perf_hooks';
 
-/** What a load came to. Latencies in ms; `longestGapMs` is the longest time between two answered requests. */
-export interface LoadReport {
+/** Of answered requests, in ms; `longestGapMs` is the longest time between two of them. */
+export interface Latencies {
+	p50: number;
+	p99: number;
+	max: number;
+	longestGapMs: number;
+}
+
+/** What a load came to. */
+export interface LoadReport extends Latencies {
 	sent: number;
 	ok: number;
 	lost: number;
@@ -11,10 +19,8 @@ export interface LoadReport {
 	fresh: { sent: number; lost: number };
 	/** Up to twenty different texts, each with how often it came. */
 	failures: string[];
-	p50: number;
-	p99: number;
-	max: number;
-	longestGapMs: number;
+	/** The first twenty one by one: when each was sent (ms since the epoch), and how long later it was lost. */
+	firstLosses: { sentAt: number; afterMs: number; text: string }[];
 	/** Longest time in which this process itself was held up; a connection can outlive its time in it. */
 	longestStallMs: number;
 	durationMs: number;
@@ -52,12 +58,23 @@ export interface Load {
 	answered(count: number, withinMs?: number): Promise<void>;
 	/** Resolves when `count` requests were sent. */
 	readonly finished: Promise<void>;
+	/** Latencies since the last call (or the beginning); what the report says of them begins anew here. */
+	lap(): Latencies;
 	/** Sends nothing more, waits for what is open. */
 	stop(): Promise<LoadReport>;
 }
 
+/** What is asked, and by what. */
+interface Target {
+	url: URL;
+	module: typeof http | typeof https;
+	keepAlive: http.Agent;
+	fresh: http.Agent;
+}
+
 const tickMs = 5;
 const failureTextsMax = 20;
+const firstLossesMax = 20;
 const openMaxDefault = 1_000;
 /** When the machine stalls, what could not be sent meanwhile is not made up for beyond this. */
 const burstMax = 20;
@@ -71,10 +88,11 @@ class LoadRun implements Load {
 	ok = 0;
 	lost = 0;
 	readonly finished: Promise<void>;
-	readonly #urls: URL[];
-	readonly #agents: { http: http.Agent; https: https.Agent };
+	readonly #targets: Target[];
+	readonly #agents: http.Agent[] = [];
 	readonly #histogram = createHistogram({ lowest: 1, highest: 120_000_000, figures: 3 });
 	readonly #failures = new Map<string, number>();
+	readonly #firstLosses: LoadReport['firstLosses'] = [];
 	readonly #kinds = { keepAlive: { sent: 0, lost: 0 }, fresh: { sent: 0, lost: 0 } };
 	readonly #waiters = new Set<() => void>();
 	readonly #startedAt = performance.now();
@@ -90,18 +108,30 @@ class LoadRun implements Load {
 	#finish: () => void = () => undefined;
 
 	constructor(private readonly options: LoadOptions) {
-		this.#urls = [options.urls].flat().map((url) => new URL(url));
-		// With a timeout, as Node's own default agent has one, the agent heeds the server's Keep-Alive header; without, it
-		// uses connections until the very moment the server closes them.
-		const settings = { keepAlive: true, maxSockets: options.keepAliveSockets ?? 32, timeout: 5_000 };
-		this.#agents = {
-			http: new http.Agent(settings),
-			https: new https.Agent({ ...settings, rejectUnauthorized: false }),
+		const agents = {
+			'http:': { module: http, ...this.#makeAgents((settings) => new http.Agent(settings)) },
+			'https:': {
+				module: https,
+				...this.#makeAgents((settings) => new https.Agent({ ...settings, rejectUnauthorized: false })),
+			},
 		};
+		this.#targets = [options.urls].flat().map((text) => {
+			const url = new URL(text);
+			return { url, ...agents[url.protocol === 'https:' ? 'https:' : 'http:'] };
+		});
 		this.finished = new Promise((resolve) => {
 			this.#finish = resolve;
 		});
 		this.#timer = setInterval(() => this.#tick(), tickMs);
+	}
+
+	#makeAgents(make: (settings: http.AgentOptions) => http.Agent): { keepAlive: http.Agent; fresh: http.Agent } {
+		// With a timeout, as Node's own default agent has one, the agent heeds the server's Keep-Alive header; without, it
+		// uses connections until the very moment the server closes them.
+		const keepAlive = make({ keepAlive: true, maxSockets: this.options.keepAliveSockets ?? 32, timeout: 5_000 });
+		const fresh = make({ keepAlive: false });
+		this.#agents.push(keepAlive, fresh);
+		return { keepAlive, fresh };
 	}
 
 	#tick(): void {
@@ -121,7 +151,8 @@ class LoadRun implements Load {
 	}
 
 	#send(): void {
-		const url = this.#urls[this.#sent++ % this.#urls.length] as URL;
+		const target = this.#targets[this.#sent++ % this.#targets.length] as Target;
+		const { url } = target;
 		this.#keepAliveCredit += this.options.keepAliveShare ?? 0.5;
 		const keepAlive = this.#keepAliveCredit >= 1;
 		if (keepAlive) this.#keepAliveCredit -= 1;
@@ -133,19 +164,21 @@ class LoadRun implements Load {
 			settled = true;
 			this.#open--;
 			if (failure === null) this.#answered(startedAt);
-			else this.#failed(kind, failure);
+			else this.#failed(kind, failure, startedAt);
 			for (const waiter of this.#waiters) waiter();
 		};
 		const startedAt = performance.now();
 		this.#open++;
-		const secure = url.protocol === 'https:';
-		const request = (secure ? https : http).get(
-			url,
+		const { protocol, hostname, port } = url;
+		const request = target.module.get(
 			{
-				...(this.options.socketPath === undefined ? {} : { socketPath: this.options.socketPath }),
-				agent: keepAlive ? (secure ? this.#agents.https : this.#agents.http) : false,
+				protocol,
+				hostname,
+				port,
+				path: url.pathname + url.search,
+				socketPath: this.options.socketPath,
+				agent: keepAlive ? target.keepAlive : target.fresh,
 				timeout: this.options.timeoutMs ?? 20_000,
-				...(secure ? { rejectUnauthorized: false } : {}),
 			},
 			(response) => {
 				let body = '';
@@ -175,9 +208,13 @@ class LoadRun implements Load {
 		this.#histogram.record(Math.max(1, Math.round((now - startedAt) * 1000)));
 	}
 
-	#failed(kind: { lost: number }, failure: string): void {
+	#failed(kind: { lost: number }, failure: string, startedAt: number): void {
 		this.lost++;
 		kind.lost++;
+		if (this.#firstLosses.length < firstLossesMax) {
+			const sentAt = Math.round(performance.timeOrigin + startedAt);
+			this.#firstLosses.push({ sentAt, afterMs: Math.round(performance.now() - startedAt), text: failure });
+		}
 		const known = this.#failures.get(failure);
 		if (known !== undefined || this.#failures.size < failureTextsMax) this.#failures.set(failure, (known ?? 0) + 1);
 	}
@@ -202,6 +239,21 @@ class LoadRun implements Load {
 		});
 	}
 
+	lap(): Latencies {
+		const ms = (micros: number): number => Math.round(micros / 10) / 100;
+		const any = this.#histogram.count > 0;
+		const lap = {
+			p50: any ? ms(this.#histogram.percentile(50)) : 0,
+			p99: any ? ms(this.#histogram.percentile(99)) : 0,
+			max: any ? ms(this.#histogram.max) : 0,
+			longestGapMs: Math.round(this.#longestGapMs),
+		};
+		this.#histogram.reset();
+		this.#longestGapMs = 0;
+		this.#lastAnswerAt = performance.now();
+		return lap;
+	}
+
 	async stop(): Promise<LoadReport> {
 		clearInterval(this.#timer);
 		this.#finish();
@@ -214,21 +266,17 @@ class LoadRun implements Load {
 			this.#waiters.add(check);
 			check();
 		});
-		this.#agents.http.destroy();
-		this.#agents.https.destroy();
-		const ms = (micros: number): number => Math.round(micros / 10) / 100;
+		for (const agent of this.#agents) agent.destroy();
 		return {
+			...this.lap(),
 			sent: this.#sent,
 			ok: this.ok,
 			lost: this.lost,
 			keepAlive: { ...this.#kinds.keepAlive },
 			fresh: { ...this.#kinds.fresh },
 			failures: [...this.#failures].map(([text, times]) => `${times} × ${text}`),
-			p50: this.ok ? ms(this.#histogram.percentile(50)) : 0,
-			p99: this.ok ? ms(this.#histogram.percentile(99)) : 0,
-			max: this.ok ? ms(this.#histogram.max) : 0,
+			firstLosses: this.#firstLosses,
 			longestStallMs: Math.round(this.#longestStallMs),
-			longestGapMs: Math.round(this.#longestGapMs),
 			durationMs: Math.round(performance.now() - this.#startedAt),
 		};
 	}
