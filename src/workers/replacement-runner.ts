@@ -35,6 +35,8 @@ export interface ReplacementOutcome {
 }
 
 const tickMs = 25;
+/** Between two looks at a worker of which something is expected at any moment. */
+const lookGapMs = 50;
 /** Between two probes of a worker of which nothing is expected at the moment. */
 const steadyGapMs = 250;
 /** How long a port is waited for that the old workers have just been told to leave. */
@@ -163,18 +165,24 @@ export class ReplacementRunner {
 	/** Asks a new worker again and again, from its start until the replacement is over. */
 	private async watch(worker: Worker): Promise<void> {
 		const soakGapMs = Math.min(steadyGapMs, Math.max(tickMs, this.parts.app.health.soakMs / 5));
+		const { clock } = this.crew.parts;
+		let probeAt = clock.now();
 		while (!this.isOver && this.crew.workers.get(worker.id) === worker) {
-			const { healthy, detail } = await worker.probe();
-			this.dispatch({ event: 'probed', id: worker.id, healthy, detail });
-			if (worker.joined) {
-				worker.healthy = healthy;
-				const status = await worker.status();
-				if (status) this.dispatch({ event: 'served', id: worker.id, requests: status.served });
+			if (clock.now() >= probeAt) {
+				const { healthy, detail } = await worker.probe();
+				this.dispatch({ event: 'probed', id: worker.id, healthy, detail });
+				if (worker.joined) worker.healthy = healthy;
+				probeAt = clock.now() + (worker.approved ? steadyGapMs : healthy ? soakGapMs : lookGapMs);
 			}
-			const settling = worker.joined && !worker.approved;
-			const gapMs = worker.approved ? steadyGapMs : healthy && !settling ? soakGapMs : 2 * tickMs;
-			await this.crew.parts.clock.sleep(gapMs);
+			if (worker.joined && !worker.approved) await this.countServed(worker);
+			await clock.sleep(Math.min(lookGapMs, Math.max(0, probeAt - clock.now())));
 		}
+	}
+
+	/** Costs the worker far less than a probe, which is a request of its own to it. */
+	private async countServed(worker: Worker): Promise<void> {
+		const status = await worker.status();
+		if (status) this.dispatch({ event: 'served', id: worker.id, requests: status.served });
 	}
 
 	/** An app that threw before it listened never will: no need to wait for the deadline. */
