@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http from 'node:http';
+import net from 'node:net';
 import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { freePort, Primary, type TestWorker, within } from '../support/primary.js';
 
 const connections = 200;
@@ -62,6 +65,31 @@ for (const policy of ['none', 'rr'] as const) {
 		assert.deepEqual(new Set(await askAll(agent, port, true)), new Set([String(sibling.pid)]));
 	});
 }
+
+test('a connection whose first request is late is waited for after the handover as before', async () => {
+	// Clients open connections ahead, and on a crowded network the first request comes seconds after its connection.
+	const primary = begin();
+	const port = await freePort();
+	const restMs = 100;
+	const start = async (): Promise<TestWorker> => {
+		const worker = await primary.start('http.cjs', { env: { PORT: String(port), KEEP_ALIVE_MS: String(restMs) } });
+		await worker.listening();
+		await worker.control.live();
+		return worker;
+	};
+	const old = await start();
+	const socket = net.connect(port, '127.0.0.1');
+	await once(socket, 'connect');
+	await old.until((status) => status.sockets === 1);
+	const sibling = await start();
+	await old.control.drain({ timeoutMs: 60_000, handOver: true });
+	await within('exit', old.exited);
+	// Longer than a used connection may rest, Node's own second on top included.
+	await delay(restMs + 2_000);
+	socket.write('GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n');
+	const parts = await within('answer', socket.setEncoding('latin1').toArray());
+	assert.match(parts.join(''), new RegExp(`^HTTP/1.1 200 [^]*\\b${sibling.pid}\\b`));
+});
 
 test('without a sibling of the same app idle connections are kept until the time is up', async () => {
 	const primary = begin();

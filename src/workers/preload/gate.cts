@@ -143,7 +143,7 @@ class Gate {
 	}
 
 	/** Serves a connection that a sibling gave away; false if there is no such listen. */
-	adopt(key: string, handle: TcpHandle, lingerMs: number): boolean {
+	adopt(key: string, handle: TcpHandle, lingerMs: number | null): boolean {
 		const listen = [...this.#held.values()].find((held) => held.key === key);
 		if (listen === undefined) return false;
 		listen.adopt(handle, lingerMs);

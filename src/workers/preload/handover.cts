@@ -16,7 +16,7 @@ type Send = (message: WorkerMessage, handle?: TcpHandle, options?: object, callb
 
 interface Adopters {
 	/** Serves a connection that came from elsewhere; false if nobody listens under that key. */
-	adopt(key: string, handle: TcpHandle, lingerMs: number): boolean;
+	adopt(key: string, handle: TcpHandle, lingerMs: number | null): boolean;
 	/** Something that the drain waited for is over. */
 	onMoved(): void;
 	release(visitor: Visitor): void;
@@ -84,7 +84,8 @@ class Handover {
 		const ticket = ++this.#lastTicket;
 		this.#tickets.add(ticket);
 		this.adopters.release(visitor);
-		const { listenKey: key, lingerMs } = visitor;
+		const { listenKey: key } = visitor;
+		const lingerMs = visitor.used ? visitor.lingerMs : null;
 		this.#tell({ rollcall: 'adopt', app: this.app, key, lingerMs, ticket }, handle, () => handle.close());
 		return true;
 	}
@@ -118,7 +119,7 @@ class Handover {
 		return true;
 	}
 
-	#adopt({ key, lingerMs }: { key: string; lingerMs: number }, handle: unknown): void {
+	#adopt({ key, lingerMs }: { key: string; lingerMs: number | null }, handle: unknown): void {
 		if (!handle) return;
 		const connection = handle as TcpHandle;
 		if (!this.adopters.adopt(key, connection, lingerMs)) connection.close();

@@ -91,7 +91,7 @@ class HeldListen {
 	}
 
 	/** Serves a connection that was accepted elsewhere and is at rest. */
-	adopt(handle: TcpHandle, lingerMs: number): void {
+	adopt(handle: TcpHandle, lingerMs: number | null): void {
 		const { server } = this;
 		const seen = server as unknown as ServerInternals;
 		const socket = new net.Socket({
@@ -103,9 +103,12 @@ class HeldListen {
 		seen._connections++;
 		Object.assign(socket, { server, _server: server });
 		const visitor = this.place.traffic.admit(socket, server, this.key);
+		server.emit('connection', socket);
+		// Of one that nobody has used yet the server itself knows how long it waits for the first request.
+		if (lingerMs === null) return;
+		visitor.used = true;
 		visitor.adopted = true;
 		visitor.lingerMs = lingerMs;
-		server.emit('connection', socket);
 		// The server sets this only after an answer of its own; without it the connection could stay for ever.
 		socket.setTimeout(lingerMs + keepAliveBufferMs);
 	}

@@ -5,14 +5,17 @@ export type WorkerMessage =
 	| { rollcall: 'joined'; app: string; keys: string[] }
 	/** Takes nothing any more. Answered by `siblings`. */
 	| { rollcall: 'leaving'; app: string }
-	/** With a connection, for a sibling that listens under the same key. Answered by `moved` or `returned`. */
-	| { rollcall: 'adopt'; app: string; key: string; lingerMs: number; ticket: number };
+	/**
+	 * With a connection, for a sibling that listens under the same key. Answered by `moved` or `returned`. `lingerMs` is
+	 * how long it may rest; null: its first request has not come yet.
+	 */
+	| { rollcall: 'adopt'; app: string; key: string; lingerMs: number | null; ticket: number };
 
 export type HostMessage =
 	/** Under which keys somebody could take a connection over. */
 	| { rollcall: 'siblings'; keys: string[] }
 	| { rollcall: 'moved'; ticket: number }
 	/** With the connection: nobody took it. */
-	| { rollcall: 'returned'; key: string; lingerMs: number; ticket: number }
+	| { rollcall: 'returned'; key: string; lingerMs: number | null; ticket: number }
 	/** With a connection of a leaving sibling. */
-	| { rollcall: 'adopted'; key: string; lingerMs: number };
+	| { rollcall: 'adopted'; key: string; lingerMs: number | null };

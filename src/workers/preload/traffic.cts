@@ -66,6 +66,7 @@ class Traffic {
 			upgraded: null,
 			session: null,
 			streams: 0,
+			used: false,
 			adopted: false,
 		};
 		this.visitors.set(socket, visitor);
@@ -201,6 +202,7 @@ class Traffic {
 		const visitor = this.visitorOf(socket);
 		if (visitor === undefined) return;
 		visitor.lingerMs = server.keepAliveTimeout || lingerDefaultMs;
+		visitor.used = true;
 		if (visitor.adopted) {
 			visitor.adopted = false;
 			socket.setTimeout(server.timeout ?? 0);

@@ -52,6 +52,8 @@ export interface Visitor {
 	upgraded: 'websocket' | 'other' | null;
 	session: http2.ServerHttp2Session | null;
 	streams: number;
-	/** Taken over from a sibling and not used yet. */
+	/** A request has come on it, here or at a sibling. */
+	used: boolean;
+	/** Taken over from a sibling, with the time that it may rest set from there. */
 	adopted: boolean;
 }
