@@ -24,7 +24,7 @@ const workers = Number(values.workers);
 const ratePerSecond = Number(values.rate);
 
 const slowMs = 300;
-const controlMs = 2_500;
+const controlMs = 1_500;
 const lookMs = 50;
 const connectionsMs = 2_000;
 /** A hanging request is lost after this; nothing here takes nearly as long. */
