@@ -70,7 +70,7 @@ export async function timeReplacements(counts: readonly number[], slowMs: number
 			const settlesMs = (count > 1 ? 2 : 1) * settleCapMs;
 			const atMostMs = ownMs + soakMs + settlesMs + slowMs + allowanceMs;
 			const parts = `soak ${soakMs} ms, canary and others up to ${settlesMs} ms, slowest request ${slowMs} ms, ${allowanceMs} ms`;
-			spans.push({ what: String(count), ownMs, parts, atMostMs, tookMs });
+			spans.push({ what: count === 1 ? '1 worker' : `${count} workers`, ownMs, parts, atMostMs, tookMs });
 		} finally {
 			await rollcall.end();
 		}

@@ -156,26 +156,25 @@ function spansTable(title: string, spans: readonly Span[]): string {
 	return [`| ${title} | own start | with | at most | took | kept |`, '|---|---|---|---|---|---|', ...lines].join('\n');
 }
 
-try {
-	for (const contender of contenders) await contender.start();
-	const rows = await compare();
-	const perSecond = await connections();
-	for (const contender of contenders) await contender.end();
-	const replacements = await timeReplacements([1, 4, 8], slowMs);
-	const starts = await timeStarts();
-	if (values.json) {
-		process.stdout.write(
-			`${JSON.stringify({ rounds, workers, ratePerSecond, rows, perSecond, replacements, starts }, null, 2)}\n`,
-		);
-	} else {
-		const rates = Object.entries(perSecond).map(([name, count]) => `${name} ${grouped(count)}`);
-		process.stdout.write(
-			`${workers} workers, ${ratePerSecond} requests/s, half over kept-alive and half over new connections, ` +
-				`no retries; ${rounds} rounds, medians.\n\n${comparison(rows)}\n\n` +
-				`New connections/s with nothing replaced: ${rates.join(', ')}.\n\n` +
-				`${spansTable('replaced, workers', replacements)}\n\n${spansTable('killed to serving', starts)}\n`,
-		);
+const measured = await (async () => {
+	try {
+		for (const contender of contenders) await contender.start();
+		return { rows: await compare(), perSecond: await connections() };
+	} finally {
+		await Promise.allSettled(contenders.map((contender) => contender.end()));
 	}
-} finally {
-	await Promise.allSettled(contenders.map((contender) => contender.end()));
+})();
+const replacements = await timeReplacements([1, 4, 8], slowMs);
+const starts = await timeStarts();
+if (values.json) {
+	const result = { rounds, workers, ratePerSecond, ...measured, replacements, starts };
+	process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+} else {
+	const rates = Object.entries(measured.perSecond).map(([name, count]) => `${name} ${grouped(count)}`);
+	process.stdout.write(
+		`${workers} workers, ${ratePerSecond} requests/s, half over kept-alive and half over new connections, ` +
+			`no retries; ${rounds} rounds, medians.\n\n${comparison(measured.rows)}\n\n` +
+			`New connections/s with nothing replaced: ${rates.join(', ')}.\n\n` +
+			`${spansTable('replaced', replacements)}\n\n${spansTable('killed to serving', starts)}\n`,
+	);
 }
