@@ -23,7 +23,7 @@ const soakMs = 1_000;
 const settleCapMs = 500;
 const allowanceMs = 500;
 const crashFactor = 1.5;
-const tries = 3;
+const tries = 2;
 
 /** So many started side by side, by nobody's hand but Node's. */
 async function ownStartMs(app: string, count: number): Promise<number> {
