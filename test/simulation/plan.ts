@@ -89,6 +89,7 @@ export function planOf(seed: number): Plan {
 	if (!calm) plan.actions.push(...faultsOf(random, plan));
 	if (!calm && changing && random.chance(0.6)) plan.actions.push(...changeStruck(random, plan));
 	if (!calm && !changing && count > 2 && random.chance(0.08)) plan.actions.push(...successorMissedIt(random, plan));
+	if (!calm && !changing && count === 4 && random.chance(0.2)) plan.actions.push(...heardByOneOnly(random, plan));
 	plan.actions.sort((a, b) => a.at - b.at);
 	return plan;
 }
@@ -181,6 +182,19 @@ function split(random: Random, all: readonly string[], at: number, ms: number): 
 	const one = all.filter(() => random.chance(0.5));
 	const other = all.filter((name) => !one.includes(name));
 	return one.flatMap((from) => other.map((to): Action => ({ at, kind: 'cut', from, to, both: true, ms })));
+}
+
+/** Of four nodes the coordinator hears one only, which the other two need for a majority. */
+function heardByOneOnly(random: Random, plan: Plan): Action[] {
+	const node = random.pick(plan.nodes);
+	const [, ...lost] = plan.nodes.filter((name) => name !== node);
+	const at = settledMs + 100;
+	plan.chaosMs = Math.max(plan.chaosMs, 16_000);
+	const ask: Ask = { ...askOf(random, plan.nodes.length, false), service: 'http_workers', type: 'restart_service' };
+	return [
+		{ at, kind: 'ask', node, ask: { ...ask, replicated: true } },
+		...lost.map((to): Action => ({ at: at + 100, kind: 'cut', from: node, to, both: true, ms: 12_000 })),
+	];
 }
 
 /** The node that will take over is cut off while an operator's word is stored, and the coordinator dies when it is back. */
