@@ -168,7 +168,7 @@ export async function listen(options: {
 		options.refused(remoteOf(socket), `its certificate names ${whom}, which is no member`);
 		socket.destroy();
 	});
-	secure?.on('tlsClientError', (error, socket) => options.refused(remoteOf(socket), tlsReason(error)));
+	secure?.on('tlsClientError', (error, socket) => options.refused(remoteOf(socket), tlsReason(error, socket)));
 	server.on('clientError', (_error, socket) => socket.destroy());
 	server.on('upgrade', (request, socket, head) => {
 		socket.on('error', () => socket.destroy());
@@ -193,8 +193,14 @@ export async function listen(options: {
 	};
 }
 
-/** OpenSSL's errors carry the reason alone, too; the whole text names addresses in memory and lines of its source. */
-function tlsReason(error: Error & { reason?: unknown }): string {
+/**
+ * Why a handshake came to nothing. A certificate that did not verify is cut off, which node:tls tells as a socket that hung
+ * up; its own code says more. OpenSSL's errors carry the reason alone, too: the whole text names addresses in memory and
+ * lines of its source.
+ */
+function tlsReason(error: Error & { reason?: unknown }, socket?: TLSSocket): string {
+	// Declared as an Error, it is the text of OpenSSL's code (CERT_HAS_EXPIRED), or null.
+	if (socket?.authorizationError) return `its certificate is not accepted: ${String(socket.authorizationError)}`;
 	return typeof error.reason === 'string' ? `TLS: ${error.reason}` : messageOf(error);
 }
 

@@ -10,6 +10,7 @@ import { connect, type ConnectionOptions, createServer, type TlsOptions, type TL
 import type { TlsMaterial } from '../../src/config/certificates.js';
 import type { Links } from '../../src/fleet/links.js';
 import type { Cluster } from '../../src/fleet/membership.js';
+import { listen } from '../../src/fleet/websocket.js';
 import { TestAuthority } from '../support/authority.js';
 import { makeLinks, testClusters, until } from '../support/links.js';
 import { waitFor } from '../support/nodes.js';
@@ -132,6 +133,31 @@ describe('links with certificates', () => {
 			assert.equal(answer, '', `${what}: got ${answer}`);
 		}
 		assert.match(await talk(alpha.port, betas), /101 Switching/);
+	});
+
+	it('why a certificate was turned away is told', async () => {
+		const told: string[] = [];
+		const listener = await listen({
+			host: '127.0.0.1',
+			port: 0,
+			tls: alphas,
+			connectionsMax: 8,
+			isMember: (name) => name === 'beta',
+			accepted: (channel) => channel.close('a test'),
+			refused: (_remote, reason) => told.push(reason),
+		});
+		opened.push(listener);
+		const expected: Record<string, RegExp> = {
+			expired: /certificate is not accepted: CERT_HAS_EXPIRED/,
+			'self-signed': /certificate is not accepted: DEPTH_ZERO_SELF_SIGNED_CERT/,
+			'of another authority': /certificate is not accepted: UNABLE_TO_/,
+			'of another node': /names delta, which is no member/,
+		};
+		for (const [what, reason] of Object.entries(expected)) {
+			await talk(listener.port, strangers[what] ?? {});
+			await waitFor(`a reason for one ${what}`, () => told.length > 0);
+			assert.match(told.pop() ?? '', reason, what);
+		}
 	});
 
 	it('whoever is dialed and is not exactly the node that was meant hears not one byte', async () => {
