@@ -16,9 +16,16 @@ import { runPlan } from './world.js';
 
 const blockSeeds = 50;
 const shownMax = 10;
+/** A long run says after each so many how far it is. */
+const progressSeeds = 10_000;
 
 const say = (text: string): void => {
 	process.stdout.write(`${text}\n`);
+};
+
+/** Progress, beside the result. */
+const told = (text: string): void => {
+	process.stderr.write(`${text}\n`);
 };
 
 async function main(): Promise<boolean> {
@@ -74,11 +81,20 @@ function tell(plan: Plan, mutations: readonly Rule[]): boolean {
 async function simulate(pool: Pool, from: number, seeds: number, mutations: readonly Rule[]): Promise<boolean> {
 	const began = performance.now();
 	const blocks = [];
+	let done = nothingDone;
 	for (let at = from; at < from + seeds; at += blockSeeds) {
 		const count = Math.min(blockSeeds, from + seeds - at);
-		blocks.push(pool.run({ from: at, count, mutations, stopAtFirst: false }));
+		const block = pool.run({ from: at, count, mutations, stopAtFirst: false });
+		blocks.push(
+			block.then((part) => {
+				const shown = Math.floor(done.seeds / progressSeeds);
+				done = add(done, part);
+				for (const { seed, violation } of part.violations) told(`seed ${seed} fails: ${violation?.message}`);
+				if (Math.floor(done.seeds / progressSeeds) > shown) told(`${done.seeds} of ${seeds} seeds done`);
+			}),
+		);
 	}
-	const done = (await Promise.all(blocks)).reduce(add, nothingDone);
+	await Promise.all(blocks);
 	const seconds = (performance.now() - began) / 1000;
 	for (const { seed, violation } of done.violations.slice(0, shownMax)) {
 		if (!violation) continue;
