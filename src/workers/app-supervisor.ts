@@ -27,6 +27,14 @@ const hostLossesMax = 2;
 const hostPatienceMs = 15_000;
 const hostLookMs = 25;
 
+/** A set of workers to be replaced; see {@link AppSupervisor.replace}. */
+interface SetWish {
+	app: WorkerApp;
+	before: readonly WorkerIdentity[] | null;
+	deadlineMs: number;
+	onProgress: (text: string) => void;
+}
+
 /**
  * Keeps one app's workers as wanted. Who decides what: PM2 alone starts a crashed worker again, be the control plane up or
  * not; this class alone starts, replaces, ends and gives up. So a worker that is to leave is stopped in PM2 first, and a
@@ -132,7 +140,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 			const old = before?.filter((one) => appOf(one.id) === app.name) ?? this.identities();
 			this.app = app;
 			try {
-				const outcome = await this.replaceDespiteLosses(app, before ? old : null, deadlineMs, onProgress);
+				const wish = { app, before: before ? old : null, deadlineMs, onProgress };
+				const outcome = await this.replaceDespiteLosses(wish);
 				// What was refused is not wanted any more: the old set is whole by its own measure.
 				if (outcome?.outcome === 'refused') this.app = previous;
 				return this.result(old, outcome);
@@ -160,32 +169,23 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	}
 
 	/** A host that dies in the middle takes the new workers' future along, not the wish: it is begun again with the next one. */
-	private async replaceDespiteLosses(
-		app: WorkerApp,
-		before: readonly WorkerIdentity[] | null,
-		deadlineMs: number,
-		onProgress: (text: string) => void,
-	): Promise<ReplacementOutcome | null> {
+	private async replaceDespiteLosses(wish: SetWish): Promise<ReplacementOutcome | null> {
+		const { app, onProgress } = wish;
 		const { clock } = this.crew.parts;
-		const until = clock.now() + deadlineMs;
-		let outcome = await this.replaceSet(app, before, deadlineMs, onProgress);
+		const until = clock.now() + wish.deadlineMs;
+		let outcome = await this.replaceSet(wish);
 		for (let losses = 1; outcome?.hostLost === true && losses <= hostLossesMax && !this.stopped; losses += 1) {
 			onProgress(`${app.name}: ${outcome.reason ?? 'the worker host ended'}; waiting for the next one`);
 			const patience = Math.min(until, clock.now() + hostPatienceMs);
 			while (this.away && !this.stopped && clock.now() < patience) await clock.sleep(hostLookMs);
 			if (this.away) break;
-			outcome = await this.replaceSet(app, null, Math.max(0, until - clock.now()), onProgress);
+			outcome = await this.replaceSet({ ...wish, before: null, deadlineMs: Math.max(0, until - clock.now()) });
 		}
 		return outcome;
 	}
 
 	/** null: there was nothing to do. */
-	private async replaceSet(
-		app: WorkerApp,
-		before: readonly WorkerIdentity[] | null,
-		deadlineMs: number,
-		onProgress: (text: string) => void,
-	): Promise<ReplacementOutcome | null> {
+	private async replaceSet({ app, before, deadlineMs, onProgress }: SetWish): Promise<ReplacementOutcome | null> {
 		const oldIds = before && new Set(before.map((one) => one.id));
 		const leaving = this.workers.filter((worker) => oldIds?.has(worker.id) ?? true);
 		if (before && leaving.length === 0 && this.readiness().healthy >= app.instances) return null;

@@ -1,11 +1,11 @@
-import { closeSync, fchmodSync, openSync, realpathSync, rmSync, writeSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { readForeignFile } from '../system/foreign-file.js';
 import { signalTree } from '../system/marked-processes.js';
 import { isAlive, readProcessStat } from '../system/process.js';
+import { isApproved, removeApproval, writeApproval } from './approval.js';
 import type { Clock } from './clock.js';
 import { approvalPath, farewellMs, type PreloadSettings, preloadVariable } from './control.js';
 import { plainEnvironmentOf } from './environment.js';
@@ -23,7 +23,6 @@ const reportIntervalMs = 1_000;
 /** A worker that is ended, not drained, gets so long to leave by itself. */
 const endGraceMs = 1_000;
 const goneCheckMs = 10;
-const approvalBytesMax = 8_192;
 /** PM2's own patience lies behind the drain's, so that it never cuts one short. */
 const killMarginMs = 2_000;
 /** An old worker that does not answer within this cannot drain either. */
@@ -96,7 +95,7 @@ export class Crew {
 			known ?? this.add(new Worker(row.name, app, row.script, host, this.portOnRecord(row.name, app), openLink, clock));
 		worker.pmId = row.pmId;
 		worker.restarts = Math.max(worker.restarts, row.restarts);
-		worker.approved = this.isApproved(row.name);
+		worker.approved = isApproved(approvalPath(host.home.sockets, row.name));
 		if (row.pid !== null) worker.attach(row.pid);
 		else if (row.status === 'waiting restart') worker.set('backoff', 'its process ended');
 		return worker;
@@ -287,14 +286,6 @@ export class Crew {
 		this.forget(worker);
 	}
 
-	private isApproved(id: string): boolean {
-		try {
-			return readForeignFile(approvalPath(this.parts.host.home.sockets, id), approvalBytesMax) !== '';
-		} catch {
-			return false;
-		}
-	}
-
 	private portOnRecord(id: string, app: WorkerApp): number | null {
 		if (isNode(app)) return null;
 		const record = this.parts.records.memory.workers.find((one) => one.id === id);
@@ -378,28 +369,5 @@ export function resolveScript(app: WorkerApp): string | null {
 		return realpathSync(app.script);
 	} catch {
 		return null;
-	}
-}
-
-/**
- * The folder may belong to another user, whose app could have put a link in the file's place: what is there is taken away,
- * and the file is made anew or not at all. The worker reads it as others do; the folder keeps everyone else out.
- */
-function writeApproval(path: string, release: string): void {
-	removeApproval(path);
-	const descriptor = openSync(path, 'wx', 0o644);
-	try {
-		fchmodSync(descriptor, 0o644);
-		writeSync(descriptor, `${release}\n`);
-	} finally {
-		closeSync(descriptor);
-	}
-}
-
-function removeApproval(path: string): void {
-	try {
-		rmSync(path, { force: true });
-	} catch {
-		// Another user's app has put a folder there. Without approval its worker waits for the control plane: its own loss.
 	}
 }

@@ -105,8 +105,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 
 	/** Everything PM2 holds now. */
 	async list(timeoutMs = callTimeoutMs): Promise<Pm2Process[]> {
-		const answer = await this.call('getMonitorData', {}, timeoutMs);
-		return Array.isArray(answer) ? answer.map((row: RawProcess) => readProcess(row)) : [];
+		return rowsOf(await this.call('getMonitorData', {}, timeoutMs));
 	}
 
 	/** Workers of an earlier host of this home that live on. A host that does not know the question knows none. */
@@ -214,8 +213,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 			// The queue can begin at once, while what it returns is not assigned yet.
 			await Promise.resolve();
 			this.nextList = null;
-			const answer = await this.callNow('getMonitorData', {}, callTimeoutMs);
-			return Array.isArray(answer) ? answer.map((row: RawProcess) => readProcess(row)) : [];
+			return rowsOf(await this.callNow('getMonitorData', {}, callTimeoutMs));
 		});
 		return this.nextList;
 	}
@@ -388,6 +386,10 @@ function loadClient(home: string): RawClient {
 			else process.env[name] = value;
 		}
 	}
+}
+
+function rowsOf(answer: unknown): Pm2Process[] {
+	return Array.isArray(answer) ? answer.map((row: RawProcess) => readProcess(row)) : [];
 }
 
 function endSocket(socket: RawSocket | undefined): void {
