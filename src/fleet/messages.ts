@@ -15,7 +15,16 @@ const count = counter;
 /** ms since 1970, or a duration; clocks may give fractions. */
 const milliseconds = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 
-const epoch = z.strictObject({ counter, node: z.union([nodeName, z.literal('')]) });
+/**
+ * One for each microsecond since 1970: a fleet makes a few in a second while it cannot agree, so it never comes near,
+ * however wrong a clock is. Without a bound a hostile member could take the last one that there is, and nobody could
+ * ever go beyond it; now whatever it takes lies below what the next moment allows.
+ */
+export const highestCounter = (wallMs: number): number => Math.trunc(wallMs) * 1_000;
+const reachable = counter.refine((value) => value <= highestCounter(Date.now()), {
+	error: 'an epoch is higher than any that a fleet can have reached by this clock',
+});
+const epoch = z.strictObject({ counter: reachable, node: z.union([nodeName, z.literal('')]) });
 const member = z.strictObject({ name: nodeName, zone: z.string().max(63).nullable() });
 const members = z.array(member).max(membersMax);
 const identity = z.strictObject({ id: token, pid: count, started: count });

@@ -52,7 +52,7 @@ export const handshakeCharactersMax = 32 * 1024;
 
 export type Parsed<T> = { ok: true; value: T } | { ok: false; reason: string };
 
-/** Parses one frame against a schema; the reason names the first path that does not fit, never the content. */
+/** Parses one frame against a schema; the reason names the first path that does not fit and the rule, never the content. */
 export function parseFrame<T>(schema: z.ZodType<T>, text: string): Parsed<T> {
 	let value: unknown;
 	try {
@@ -64,5 +64,6 @@ export function parseFrame<T>(schema: z.ZodType<T>, text: string): Parsed<T> {
 	if (checked.success) return { ok: true, value: checked.data };
 	const issue = checked.error.issues[0];
 	const path = issue?.path.map(String).join('.').slice(0, 60) || 'the message';
-	return { ok: false, reason: `a message does not fit the protocol: ${path}` };
+	const rule = issue?.code === 'custom' ? `: ${issue.message}` : '';
+	return { ok: false, reason: `a message does not fit the protocol: ${path}${rule}` };
 }

@@ -1,7 +1,8 @@
 /** What a member of the fleet can do at most that has a proper certificate and wants ill: SECURITY.md says it in words. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { peerMessage } from '../../src/fleet/messages.js';
+import { highestCounter, peerMessage } from '../../src/fleet/messages.js';
+import { parseFrame } from '../../src/fleet/wire.js';
 import type { PeerMessage } from '../../src/rollout/protocol.js';
 import type { RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import { SimFleet } from '../support/sim-fleet.js';
@@ -88,14 +89,44 @@ test('a hostile coordinator can restart nodes without regard to the budget, each
 	assert.deepEqual(begun.map(({ node }) => node).sort(), three);
 });
 
-test('under an epoch beyond which there is none a node still rolls itself', () => {
+/** The message with every counter of an epoch in it raised. */
+const raised = (message: PeerMessage, counter: number): string =>
+	JSON.stringify(message, (_key, value: unknown) =>
+		typeof value === 'object' && value !== null && 'counter' in value ? { ...value, counter } : value,
+	);
+
+test('an epoch that no fleet can have reached is refused, wherever it stands', () => {
+	const carrying = peerMessages.filter((message) => JSON.stringify(message).includes('"counter"'));
+	assert.ok(carrying.length > 12, `${carrying.length} kinds`);
+	for (const message of carrying) {
+		for (const counter of [Number.MAX_SAFE_INTEGER, highestCounter(Date.now() + 60_000)]) {
+			const parsed = parseFrame(peerMessage, raised(message, counter));
+			assert.match(parsed.ok ? 'taken' : parsed.reason, /counter: an epoch is higher than any/, message.kind);
+		}
+		assert.equal(parseFrame(peerMessage, raised(message, highestCounter(Date.now()))).ok, true, message.kind);
+	}
+});
+
+test('under the highest epoch that a hostile member can bring in, rollouts of the fleet go on', () => {
 	const fleet = fresh();
-	const top = { counter: Number.MAX_SAFE_INTEGER, node: 'gamma' };
-	hostile(fleet, { kind: 'heartbeat', epoch: top, number: 1, live: false });
-	fleet.run(10_000);
-	const own = fleet.ask('alpha', { replicated: false });
-	assert.equal(own.ok, true, JSON.stringify(own));
-	fleet.untilState('alpha', own.view?.id ?? '', 'completed');
+	const wallMs = Date.now();
+	const top: PeerMessage = {
+		kind: 'heartbeat',
+		epoch: { counter: highestCounter(wallMs), node: 'gamma' },
+		number: 1,
+		live: false,
+	};
+	hostile(fleet, top);
+	fleet.sent.length = 0;
+	const next = fleet.ask('alpha');
+	assert.equal(next.ok, true, JSON.stringify(next));
+	fleet.untilState('alpha', next.view?.id ?? '', 'completed');
+	assert.ok(fleet.sent.some(({ message }) => message.kind === 'prepare' && message.epoch.counter > top.epoch.counter));
+	for (const { message } of fleet.sent) {
+		// A moment later the clocks allow what the fleet made meanwhile.
+		const above = JSON.stringify(message).matchAll(/"counter":(\d+)/g);
+		for (const [, counter] of above) assert.ok(Number(counter) <= highestCounter(wallMs + 1), message.kind);
+	}
 });
 
 /** Every message that there is, and what it touches: a new one does not compile without a line here. */
