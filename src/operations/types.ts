@@ -16,8 +16,15 @@ export type Caller = {
 	| { by: 'nothing'; user: null; role: null }
 	/** The admin socket without an Authorization header: its file mode is the gate. */
 	| { by: 'socket'; user: 'socket'; role: 'super_user' }
-	| { by: 'basic' | 'operation_token' | 'refresh_token'; user: string; role: Role }
+	| { by: 'basic' | 'operation_token' | 'refresh_token'; user: string; role: Role; generation: string }
 );
+
+/** Who tokens are for: the user as it was when its credentials were checked. */
+export interface TokenOwner {
+	username: string;
+	/** New with every password and every deactivation. */
+	generation: string;
+}
 
 /** A user as `list_users` shows it; nothing secret. */
 export interface UserRow {
@@ -39,14 +46,15 @@ export interface Users {
 
 /** Checks a name and password as the Authorization header would be; throws unauthenticated, throttled, unavailable. */
 export interface Logins {
-	login(username: string, password: string, address: string): Promise<UserRow>;
+	login(username: string, password: string, address: string): Promise<UserRow & TokenOwner>;
 }
 
+/** Both reject with unauthenticated when the owner was dropped, deactivated or given a new password meanwhile. */
 export interface Tokens {
 	/** An operation token, good for a day. */
-	operation(username: string): Promise<string>;
+	operation(owner: TokenOwner): Promise<string>;
 	/** A refresh token, good for 30 days. */
-	refresh(username: string): Promise<string>;
+	refresh(owner: TokenOwner): Promise<string>;
 }
 
 export interface SystemInformation {

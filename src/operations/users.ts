@@ -1,7 +1,7 @@
 import { RollcallError } from '../errors.js';
 import { flag, optionalText, text } from './fields.js';
 import { operation } from './operation.js';
-import type { Role } from './types.js';
+import type { Role, TokenOwner } from './types.js';
 
 const roles: readonly Role[] = ['super_user', 'viewer'];
 const usernameLengthMax = 250;
@@ -106,10 +106,11 @@ export const userOperations = [
 		changes: true,
 		answer: { type: 'object', properties: { operation_token: token, refresh_token: token } },
 		async handler({ caller, node }, request) {
-			let owner = caller.by === 'basic' ? caller.user : null;
+			let owner: TokenOwner | null =
+				caller.by === 'basic' ? { username: caller.user, generation: caller.generation } : null;
 			if (request.username !== undefined || request.password !== undefined || owner === null) {
 				const login = requireBoth(request.username, request.password);
-				owner = (await node.logins.login(login.username, login.password, caller.address)).username;
+				owner = await node.logins.login(login.username, login.password, caller.address);
 			}
 			return { operation_token: await node.tokens.operation(owner), refresh_token: await node.tokens.refresh(owner) };
 		},
@@ -121,8 +122,9 @@ export const userOperations = [
 		summary: 'Answers a new operation token; needs the refresh token as Bearer.',
 		answer: { type: 'object', properties: { operation_token: token } },
 		async handler({ caller, node }) {
-			if (caller.user === null) throw new RollcallError('unauthenticated', 'Must login');
-			return { operation_token: await node.tokens.operation(caller.user) };
+			if (caller.by === 'nothing' || caller.by === 'socket') throw new RollcallError('unauthenticated', 'Must login');
+			const owner = { username: caller.user, generation: caller.generation };
+			return { operation_token: await node.tokens.operation(owner) };
 		},
 	}),
 ];

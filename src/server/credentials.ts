@@ -46,7 +46,7 @@ export class Credentials implements Logins {
 		}
 		const known = this.#recall(this.#memoryKey(address, authorization), address);
 		return known
-			? { transport, address, by: 'basic', user: known.username, role: known.role }
+			? { transport, address, by: 'basic', ...ofUser(known) }
 			: this.#examine(authorization, transport, address);
 	}
 
@@ -55,15 +55,27 @@ export class Credentials implements Logins {
 		switch (scheme.toLowerCase()) {
 			case 'basic': {
 				const user = await this.#basic(authorization, value, address);
-				return { transport, address, by: 'basic', user: user.username, role: user.role };
+				return { transport, address, by: 'basic', ...ofUser(user) };
 			}
 			case 'bearer': {
 				const { kind, user } = await this.#bearer(value, address);
-				return { transport, address, by: `${kind}_token`, user: user.username, role: user.role };
+				return { transport, address, by: `${kind}_token`, ...ofUser(user) };
 			}
 			default:
 				return { transport, address, by: 'nothing', user: null, role: null };
 		}
+	}
+
+	/**
+	 * The caller as the user is now. Headers come first and their body when the client likes, and whoever was dropped or
+	 * demoted in between must not act by what held before; throws unauthenticated.
+	 */
+	asOfNow(caller: Caller): Caller {
+		if (caller.by === 'nothing' || caller.by === 'socket') return caller;
+		const user = this.#users.find(caller.user);
+		if (!user?.active || user.generation !== caller.generation)
+			throw new RollcallError('unauthenticated', caller.by === 'basic' ? 'Login failed' : 'invalid token');
+		return user.role === caller.role ? caller : { ...caller, role: user.role };
 	}
 
 	async login(username: string, password: string, address: string): Promise<StoredUser> {
@@ -165,3 +177,5 @@ export class Credentials implements Logins {
 		return this.#hash.digest(`${address}\n${secret}`);
 	}
 }
+
+const ofUser = ({ username, role, generation }: StoredUser) => ({ user: username, role, generation });

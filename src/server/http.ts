@@ -155,7 +155,7 @@ function operate({ server, followers, caller, body, request, reply, done }: Aske
 	};
 	try {
 		const wantsLines = request.headers.accept?.includes(linesMediaType) ?? false;
-		const outcome = dispatch(server.node, { caller, body, follow: wantsLines });
+		const outcome = dispatch(server.node, { caller: server.logins.asOfNow(caller), body, follow: wantsLines });
 		if (outcome.kind === 'follow') {
 			sendLines(server, followers, outcome.follow, reply);
 			observe(200);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { RollcallError } from '../errors.js';
-import type { Tokens } from '../operations/types.js';
+import type { TokenOwner, Tokens } from '../operations/types.js';
 import { readSecretFile, writeSecretFile } from './secret-file.js';
 import type { StoredUser, UserStore } from './users.js';
 
@@ -44,12 +44,12 @@ export class TokenIssuer implements Tokens {
 		return new TokenIssuer(new Uint8Array(key), users, now);
 	}
 
-	operation(username: string): Promise<string> {
-		return this.#issue(username, 'operation');
+	operation(owner: TokenOwner): Promise<string> {
+		return this.#issue(owner, 'operation');
 	}
 
-	refresh(username: string): Promise<string> {
-		return this.#issue(username, 'refresh');
+	refresh(owner: TokenOwner): Promise<string> {
+		return this.#issue(owner, 'refresh');
 	}
 
 	/** Whose token it is; null if it is none of ours, has expired, or its user was dropped, deactivated or has a new password. */
@@ -72,12 +72,13 @@ export class TokenIssuer implements Tokens {
 		}
 	}
 
-	async #issue(username: string, kind: TokenKind): Promise<string> {
+	/** What was checked a moment ago may be void by now, and must not become a token of what took its place. */
+	async #issue({ username, generation }: TokenOwner, kind: TokenKind): Promise<string> {
 		const user = this.#users.find(username);
-		if (!user?.active) throw new RollcallError('unauthenticated', 'Login failed');
+		if (!user?.active || user.generation !== generation) throw new RollcallError('unauthenticated', 'Login failed');
 		const { SignJWT } = await loadJose();
 		const now = Math.floor(this.#now() / 1000);
-		return new SignJWT({ kind, generation: user.generation })
+		return new SignJWT({ kind, generation })
 			.setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
 			.setIssuer(issuer)
 			.setSubject(username)

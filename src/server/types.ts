@@ -22,7 +22,7 @@ export interface ServerOptions {
 	socketDescriptor?: number;
 	/** What operations work on. */
 	node: NodeServices;
-	logins: Pick<Credentials, 'identify'>;
+	logins: Pick<Credentials, 'identify' | 'asOfNow'>;
 	readiness(): ReadinessFacts;
 	/** Prometheus text. */
 	metrics(): Promise<string>;

@@ -21,11 +21,12 @@ import {
 import { type FuzzKind, mutate, seeded, shown } from './kind.js';
 
 const at = { transport: 'http', address: '127.0.0.1' } as const;
+const generation = 'as it was';
 const callers: readonly Caller[] = [
 	{ ...at, by: 'nothing', user: null, role: null },
-	{ ...at, by: 'basic', user: 'bob', role: 'viewer' },
-	{ ...at, by: 'refresh_token', user: 'bob', role: 'viewer' },
-	{ ...at, by: 'operation_token', user: 'admin', role: 'super_user' },
+	{ ...at, by: 'basic', user: 'bob', role: 'viewer', generation },
+	{ ...at, by: 'refresh_token', user: 'bob', role: 'viewer', generation },
+	{ ...at, by: 'operation_token', user: 'admin', role: 'super_user', generation },
 ];
 
 /** Everything that an operation can change. */
@@ -176,7 +177,9 @@ export const credentials: FuzzKind = {
 			});
 			await access.users.add({ ...namesOf(bob), role: 'viewer', active: true });
 			const good = [admin, bob].map((login) => authorizationOf(login) ?? '');
-			const tokens = [await access.tokens.operation('bob'), await access.tokens.refresh('bob')].map(
+			const owner = access.users.find('bob');
+			assert.ok(owner);
+			const tokens = [await access.tokens.operation(owner), await access.tokens.refresh(owner)].map(
 				(one) => `Bearer ${one}`,
 			);
 			const made = fc.sample(headers, { numRuns: Math.ceil(inputs / 4), seed });

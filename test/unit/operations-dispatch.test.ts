@@ -24,14 +24,15 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 const at = { transport: 'http', address: '127.0.0.1' } as const;
+const generation = 'as it was';
 const callers = {
 	nothing: { ...at, by: 'nothing', user: null, role: null },
 	socket: { transport: 'socket', address: 'socket', by: 'socket', user: 'socket', role: 'super_user' },
-	super_user: { ...at, by: 'basic', user: 'admin', role: 'super_user' },
-	viewer: { ...at, by: 'basic', user: 'admin', role: 'viewer' },
-	super_user_token: { ...at, by: 'operation_token', user: 'admin', role: 'super_user' },
-	viewer_token: { ...at, by: 'operation_token', user: 'admin', role: 'viewer' },
-	refresh_token: { ...at, by: 'refresh_token', user: 'admin', role: 'super_user' },
+	super_user: { ...at, by: 'basic', user: 'admin', role: 'super_user', generation },
+	viewer: { ...at, by: 'basic', user: 'admin', role: 'viewer', generation },
+	super_user_token: { ...at, by: 'operation_token', user: 'admin', role: 'super_user', generation },
+	viewer_token: { ...at, by: 'operation_token', user: 'admin', role: 'viewer', generation },
+	refresh_token: { ...at, by: 'refresh_token', user: 'admin', role: 'super_user', generation },
 } satisfies Record<string, Caller>;
 type CallerName = keyof typeof callers;
 
