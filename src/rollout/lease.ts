@@ -35,6 +35,7 @@ export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: Rollo
 	const above = compareEpochs(state.highest, state.durable.promised) > 0 ? state.highest : state.durable.promised;
 	const epoch: Epoch = { counter: above.counter + 1, node: state.settings.self };
 	state.lease = null;
+	state.tries += 1;
 	promise(turn, epoch);
 	state.lease = { kind: 'candidate', epoch, purpose, rollout, sentAt: turn.now, promises: {}, refusals: {} };
 	broadcast(turn, { kind: 'prepare', epoch, purpose, rollout, memberHashes: memberHashes(state) });
@@ -46,8 +47,12 @@ function mayVote(state: CoreState): boolean {
 	return state.durable.voting || !rule(state, 'stranger');
 }
 
-/** How long a candidate waits for promises before it tries again. */
-export const prepareLimitMs = (state: CoreState): number => state.settings.leaseMs / 3;
+/**
+ * How long a candidate waits for promises before it tries again: longer after each try, up to a lease. Two that ask at the
+ * same time, one of them with a slow disk, would otherwise void each other's asking in step and for ever.
+ */
+export const prepareLimitMs = (state: CoreState): number =>
+	(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.tries));
 
 export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'>): void {
 	const { state } = turn;
@@ -159,6 +164,7 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 		viewNumber: 0,
 	};
 	state.lease = lease;
+	state.tries = 0;
 	note(turn, 'lease_held', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, purpose: candidacy.purpose });
 	beginToDrive(turn, lease, candidacy);
 	heartbeat(turn, lease);

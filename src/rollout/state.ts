@@ -172,6 +172,8 @@ export interface CoreState {
 	/** The highest epoch seen anywhere, so that the next own one is above it. */
 	highest: Epoch;
 	lease: Candidacy | Lease | null;
+	/** Leases asked for since one was held here, or a coordinator was heard as live. */
+	tries: number;
 	execution: Execution | null;
 	/** A grant that waits until the running step of another rollout has ended. */
 	deferred: { rollout: RolloutId; epoch: Epoch; version: FlagsVersion; attempt: number } | null;
@@ -210,6 +212,7 @@ export function createState(settings: CoreSettings): CoreState {
 		leaseFrom: 0,
 		highest: zeroEpoch,
 		lease: null,
+		tries: 0,
 		execution: null,
 		deferred: null,
 		start: null,
