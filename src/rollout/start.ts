@@ -3,6 +3,7 @@ import { budgetOf, budgetUsed } from './budget.js';
 import { endRollout, takeUp } from './coordinator.js';
 import { storeEndings, tellEnded, toldEndings } from './follower.js';
 import { giveUpCandidacy, startPrepare } from './lease.js';
+import { isMajority } from './members.js';
 import { mayBegin, orderOf } from './pick.js';
 import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from './protocol.js';
 import { conflictWith, refuseStart, requestText, specOf, whoIsMissing, whyNoVote } from './request.js';
@@ -138,7 +139,17 @@ function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
 		answerRefused(turn, { code: 'unavailable', message: fault, extra: {} });
 		return;
 	}
-	if (firstStepInTheWay(turn, lease, start) === null) openRollout(turn, lease, start);
+	if (firstStepInTheWay(turn, lease, start) === null && isLed(turn, lease)) openRollout(turn, lease, start);
+}
+
+/**
+ * A majority is heard, and has stored what is to be superseded as it is known here. Otherwise another node may have taken
+ * over long since and drive on what would be ended here.
+ */
+function isLed({ state, now }: Turn, lease: Lease): boolean {
+	if (!isMajority(state, new Set(heardMembers(state, lease, now)))) return false;
+	const active = openOf(state, lease.rollout);
+	return !active || isConfirmed(state, lease, active);
 }
 
 /** What a file does not check for, or where the files disagree about the members. */
@@ -313,7 +324,8 @@ function whyTimedOut(turn: Turn, start: PendingStart, lease: Lease | null): stri
 	const silent = Object.keys(start.checks).filter((node) => !start.checks[node]);
 	if (silent.length > 0) return `${what}: ${silent.join(', ')} did not check its file in time; nothing was started`;
 	if (start.request.service === 'clustering_config') return `${what}: ${whoIsMissing(turn, start)}`;
-	return `${what}: ${firstStepInTheWay(turn, lease, start) ?? 'no time was left'}; nothing was started`;
+	const inTheWay = firstStepInTheWay(turn, lease, start);
+	return inTheWay === null ? `${what}: ${whoIsMissing(turn, start)}` : `${what}: ${inTheWay}; nothing was started`;
 }
 
 function endWithoutLease(turn: Turn, open: OpenRollout, reason: string): void {
