@@ -132,13 +132,20 @@ function watchExecution(turn: Turn, execution: Execution): void {
 	const { self } = state.settings;
 	for (const open of concerned) {
 		const own = open.spec.id === execution.rollout;
+		if (own && open.flags.aborting) {
+			end(turn, open, 'aborted', `aborted by ${open.flags.aborting.by}; ${mayStillLive(turn)}`);
+			continue;
+		}
 		change(turn, open, {
 			halted: own
-				? `${self} is not back within the deadline and may still be restarting: old and new workers may both live`
+				? `${self} is not back within the deadline; ${mayStillLive(turn)}`
 				: `rollout ${execution.rollout}, which runs on ${self} before it, is over its deadline; resume_rollout when it has ended`,
 		});
 	}
 }
+
+const mayStillLive = ({ state }: Turn): string =>
+	`${state.settings.self} may still be restarting: old and new workers may both live`;
 
 export function localStepBegun(turn: Turn, open: OpenRollout): void {
 	turn.state.localTimes[open.spec.id] = { started: turn.wall, back: null };
@@ -188,8 +195,10 @@ export function localWord(turn: Turn, open: OpenRollout, word: Exclude<OperatorW
 			change(turn, open, { paused: true });
 			return;
 		case 'abort':
-			if (runs) change(turn, open, { aborting: { by: word.user }, paused: false });
-			else end(turn, open, 'aborted', `aborted by ${word.user}`);
+			if (!runs) end(turn, open, 'aborted', `aborted by ${word.user}`);
+			else if (open.flags.halted === null) change(turn, open, { aborting: { by: word.user }, paused: false });
+			// Over its deadline: nobody knows whether that step ever ends.
+			else end(turn, open, 'aborted', `aborted by ${word.user}; ${mayStillLive(turn)}`);
 			return;
 		case 'resume':
 			if (word.skip.includes(state.settings.self) && !runs) {
