@@ -66,5 +66,10 @@ export function isLeavingItself(state: CoreState): boolean {
 /** The change that leaves this node out, and in which it has done its part; undefined: it votes. */
 export function leftBy(state: CoreState): OpenRollout | undefined {
 	const { self } = state.settings;
-	return openReplicated(state).find((open) => isLeaving(open, self) && recordOf(state, open.spec.id)?.state === 'back');
+	return openReplicated(state).find(
+		(open) =>
+			isLeaving(open, self) &&
+			// Its own record says so; or, should it have lost its state, what the others had stored of it.
+			(recordOf(state, open.spec.id)?.state === 'back' || open.flags.left.includes(self)),
+	);
 }

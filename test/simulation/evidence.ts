@@ -6,6 +6,7 @@ import { compareVersions } from '../../src/rollout/epoch.js';
 import type { FlagsVersion, Report, RolloutFlags } from '../../src/rollout/protocol.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/fake-executor.js';
+import { lackingMajority } from './majority.js';
 import type { SimNode } from '../support/sim-node.js';
 
 export class Violation extends Error {
@@ -44,6 +45,8 @@ export interface Known {
 	/** Every version of the flags that was stored anywhere, and the newest that a majority is known to have. */
 	history: { version: FlagsVersion; flags: RolloutFlags }[];
 	confirmed: FlagsVersion | null;
+	/** The first version that a majority had. */
+	opened: FlagsVersion | null;
 }
 
 export class Evidence {
@@ -106,6 +109,7 @@ export class Evidence {
 	}
 
 	confirm(known: Known, version: FlagsVersion): void {
+		known.opened ??= version;
 		if (!known.confirmed || compareVersions(version, known.confirmed) > 0) known.confirmed = version;
 	}
 
@@ -129,6 +133,27 @@ export class Evidence {
 		if (durable?.ended.some((one) => one.rollout === rollout)) return true;
 		const open = durable?.open.find((one) => one.spec.id === rollout);
 		return open !== undefined && compareVersions(open.flags.version, version) >= 0;
+	}
+
+	/** The newest version that a majority has on its disks now. */
+	stillConfirmed({ spec, history }: Known): FlagsVersion | null {
+		const has = (name: string, version: FlagsVersion): boolean => {
+			const durable = this.nodes.get(name)?.disk.durable;
+			if (durable?.ended.some((one) => one.rollout === spec.id)) return true;
+			const open = durable?.open.find((one) => one.spec.id === spec.id);
+			return open !== undefined && compareVersions(open.flags.version, version) >= 0;
+		};
+		const kept = history
+			.map((one) => one.version)
+			.filter((version) => lackingMajority(this.nodes, spec, (name) => has(name, version)) === null);
+		return kept.sort(compareVersions).at(-1) ?? null;
+	}
+
+	/** false: whoever had stored it lost its disk, and nobody is left to tell of it. */
+	isAnywhere(rollout: string): boolean {
+		const knows = ({ durable }: SimNode['disk']): boolean =>
+			durable.open.some((one) => one.spec.id === rollout) || durable.ended.some((one) => one.rollout === rollout);
+		return [...this.nodes.values()].some((node) => knows(node.disk));
 	}
 
 	isHalted(rollout: string): boolean {

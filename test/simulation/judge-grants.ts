@@ -4,7 +4,7 @@ import type { FlagsVersion, RolloutFlags } from '../../src/rollout/protocol.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/sim-node.js';
 import { type Evidence, isOutOnDisk, type Known, textOf, type Witnessed } from './evidence.js';
-import { lackingMajority } from './judge-quorums.js';
+import { hasLeft, lackingMajority } from './majority.js';
 
 export function judgeGrant(evidence: Evidence, node: SimNode, rollout: string, target: string, attempt: number): void {
 	const known = evidence.rollouts.get(rollout);
@@ -107,7 +107,7 @@ function checkOrder(
 	if (target !== node.name || evidence.isDown(node, seen, target) || evidence.out.has(target)) return;
 	if (isOutOnDisk(node)) return;
 	for (const { name } of known.spec.members) {
-		if (name === target || known.skipped.has(name)) continue;
+		if (name === target || known.skipped.has(name) || hasLeft(evidence.nodes, name, known.spec.id)) continue;
 		const records = seen.reports.get(name)?.report.records ?? evidence.nodes.get(name)?.disk.durable.records;
 		const record = records?.find((one) => one.rollout === known.spec.id);
 		const settled = record && record.state !== 'restarting' && (record.state === 'back' || record.attempt >= attempt);

@@ -4,7 +4,8 @@ import type { PeerMessage, RolloutFlags } from '../../src/rollout/protocol.js';
 import type { RolloutView } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/sim-node.js';
 import { type Evidence, textOf } from './evidence.js';
-import { concerns, lackingMajority } from './judge-quorums.js';
+import { concerns } from './judge-quorums.js';
+import { lackingMajority } from './majority.js';
 
 /** An operator's word and an answered request are on the disks of a majority. */
 export function judgeAnswer(evidence: Evidence, node: SimNode, view: RolloutView | null): void {
@@ -26,12 +27,13 @@ export function judgeLease(evidence: Evidence, node: SimNode): void {
 	for (const [id, known] of evidence.rollouts) {
 		if (!known.confirmed || known.ended || !concerns(known.spec, node.name)) continue;
 		const open = core.durable.open.find((one) => one.spec.id === id);
+		const { confirmed, opened } = known;
+		// One that was deposed without knowing it yet cannot know what was begun, or said, since.
+		if (opened?.epoch && compareEpochs(opened.epoch, epoch) > 0) continue;
 		if (!open && !core.durable.ended.some((one) => one.rollout === id))
 			evidence.fail('I10', `${node.name} holds the lease and does not know ${id}`);
-		const { confirmed } = known;
-		// One that was deposed without knowing it yet cannot know what was said since.
-		if (confirmed?.epoch && compareEpochs(confirmed.epoch, epoch) > 0) continue;
-		if (!open || !confirmed || compareVersions(open.flags.version, { epoch, n: 0 }) !== 0) continue;
+		if (confirmed.epoch && compareEpochs(confirmed.epoch, epoch) > 0) continue;
+		if (!open || compareVersions(open.flags.version, { epoch, n: 0 }) !== 0) continue;
 		const could = known.history.filter((one) => compareVersions(one.version, confirmed) >= 0);
 		if (!could.some((one) => saysTheSame(one.flags, open.flags)))
 			evidence.fail('I10', `${node.name} holds the lease and does not know what was last said about ${id}`);

@@ -5,37 +5,7 @@
 import type { Epoch, RolloutSpec } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/sim-node.js';
 import { type Evidence, textOf } from './evidence.js';
-
-type Nodes = ReadonlyMap<string, SimNode>;
-type Has = (name: string) => boolean;
-
-/** Who is too few to be a majority for this rollout; null: they are one. */
-export function lackingMajority(nodes: Nodes, spec: RolloutSpec, has: Has): string | null {
-	return (
-		groupsOf(nodes, spec)
-			.map((group) => tooFew(group, has))
-			.find((text) => text !== null) ?? null
-	);
-}
-
-/** An old member that has done its part in leaving votes no more, by its own durable record. */
-function groupsOf(nodes: Nodes, { id, members, membersNext }: RolloutSpec): string[][] {
-	const before = members.map((one) => one.name);
-	if (!membersNext) return [before];
-	const after = membersNext.map((one) => one.name);
-	return [before.filter((name) => after.includes(name) || !isBack(nodes, name, id)), after];
-}
-
-function isBack(nodes: Nodes, name: string, rollout: string): boolean {
-	const records = nodes.get(name)?.disk.durable.records;
-	return records?.find((one) => one.rollout === rollout)?.state === 'back';
-}
-
-function tooFew(group: readonly string[], has: Has): string | null {
-	const holders = group.filter(has);
-	if (holders.length * 2 > group.length) return null;
-	return `only ${holders.join(', ') || 'none'} of ${group.join(', ')}`;
-}
+import { hasLeft, lackingMajority, tooFew } from './majority.js';
 
 /** I10: who votes has on its disk what a majority counts it for. */
 export function judgeVoter(evidence: Evidence, name: string): void {
@@ -49,7 +19,7 @@ export function judgePromise(evidence: Evidence, { name, disk }: SimNode, epoch:
 	if (unmet.length > 0) evidence.fail('I13', `${name} votes before it has met ${unmet.join(', ')}`);
 	judgeVoter(evidence, name);
 	const left = disk.durable.open.find(
-		({ spec }) => spec.membersNext?.every((one) => one.name !== name) && isBack(evidence.nodes, name, spec.id),
+		({ spec }) => spec.membersNext?.every((one) => one.name !== name) && hasLeft(evidence.nodes, name, spec.id),
 	);
 	if (left) evidence.fail('quorum', `${name} votes although it has left by ${left.spec.id}`);
 	const voters = evidence.promised.get(textOf(epoch)) ?? new Set();

@@ -40,6 +40,14 @@ export class Oracle implements Watcher {
 		this.evidence.out.delete(node.name);
 		for (const key of [...this.evidence.begun]) if (key.startsWith(`${node.name} `)) this.evidence.begun.delete(key);
 		for (const key of [...this.evidence.back]) if (key.startsWith(`${node.name} `)) this.evidence.back.delete(key);
+		for (const [id, known] of this.evidence.rollouts) if (!this.evidence.isAnywhere(id)) known.ended = true;
+	}
+
+	/** The copy is so recent that nobody can tell; what it has forgotten is on whoever put it there. */
+	putBack(name: string): void {
+		this.evidence.vouched.add(name);
+		this.evidence.unmet.delete(name);
+		for (const known of this.evidence.rollouts.values()) known.confirmed = this.evidence.stillConfirmed(known);
 	}
 
 	truth(node: SimNode, truth: Truth): void {
@@ -114,7 +122,8 @@ export class Oracle implements Watcher {
 	#openStored(node: SimNode, spec: RolloutSpec, flags: RolloutFlags): void {
 		if (isDriven(spec) && !this.evidence.rollouts.has(spec.id)) {
 			const skipped = new Set<string>();
-			const fresh = { spec, accepted: false, begun: false, skipped, ended: false, history: [], confirmed: null };
+			const seen = { accepted: false, begun: false, ended: false, confirmed: null, opened: null };
+			const fresh = { spec, skipped, history: [], ...seen };
 			this.evidence.rollouts.set(spec.id, fresh);
 		}
 		this.#flagsStored(node, spec.id, flags);

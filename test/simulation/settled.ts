@@ -2,7 +2,7 @@
 import { getRollout } from '../../src/rollout/core.js';
 import { isDriven } from '../../src/rollout/turn.js';
 import type { SimNode } from '../support/sim-node.js';
-import { lackingMajority } from './judge-quorums.js';
+import { lackingMajority } from './majority.js';
 
 /** What is not as it should be in the end; null: all is well. */
 export function unsettled(nodes: Iterable<SimNode>): string | null {

@@ -127,10 +127,10 @@ function kill(stage: Stage, node: SimNode, backAfter: number | null, cold: boole
 function putBack(stage: Stage, node: SimNode): void {
 	const wasOut = stage.oracle.evidence.out.has(node.name);
 	node.kill();
-	const { boot } = node.disk.durable;
-	if (node.disk.putBack()) stage.oracle.forget(node);
+	const copy = node.disk.putBack();
+	if (copy !== 'nothing') stage.oracle.forget(node);
 	// A copy from before the last start is noticed by its boot; a later one looks like a start, and an operator answers for it.
-	if (node.disk.durable.boot === boot) stage.oracle.evidence.vouched.add(node.name);
+	if (copy === 'recent') stage.oracle.putBack(node.name);
 	if (wasOut) stage.oracle.evidence.out.delete(node.name);
 	stage.time.after(500, () => node.start());
 }

@@ -187,7 +187,9 @@ export class FakeExecutor {
 			joined,
 		}));
 		const oldGone = fate !== 'old-remains';
-		const whole = this.healthy() === this.wanted && this.workers.length === this.wanted;
+		// What is refused leaves the set before as it was, which may hold more than are wanted.
+		const isAsMany = outcome === 'refused' || this.workers.length === this.wanted;
+		const whole = this.healthy() === this.wanted && isAsMany;
 		this.onTruth({ rollout: spec.id, attempt, back, whole });
 		const result: StepResult = {
 			outcome,
