@@ -16,7 +16,7 @@ export interface AccessOptions {
 	stateDir: string;
 	/** The values of ROLLCALL_ADMIN_USERNAME and ROLLCALL_ADMIN_PASSWORD. */
 	admin: { username: string | undefined; password: string | undefined };
-	/** ms since 1970; only tests give one. */
+	/** ms since 1970, by which tokens end; only tests give one. */
 	now?: () => number;
 	cost?: PasswordCost;
 }
@@ -24,11 +24,13 @@ export interface AccessOptions {
 /** Opens users and keys; makes the first super_user if there is no user and both parts of one are given. */
 export async function openAccess(options: AccessOptions): Promise<Access> {
 	const now = options.now ?? Date.now;
+	// A clock that is set back must not keep anybody out for longer, nor one that is set forward let guesses in sooner.
+	const elapsed = options.now ?? (() => performance.now());
 	const passwords = new Passwords(options.cost ?? defaultCost);
 	const users = await UserStore.open(options.stateDir, passwords);
 	const tokens = await TokenIssuer.open(options.stateDir, users, now);
 	await addFirstUser(users, options.admin);
-	return { users, tokens, logins: new Credentials({ users, passwords, tokens, now }) };
+	return { users, tokens, logins: new Credentials({ users, passwords, tokens, now: elapsed }) };
 }
 
 async function addFirstUser(users: UserStore, { username, password }: AccessOptions['admin']): Promise<void> {

@@ -29,6 +29,7 @@ export class Credentials implements Logins {
 	/** Equal credentials that come at once are checked once. */
 	readonly #checking = new Map<string, Promise<Verdict>>();
 
+	/** @param parts.now ms on a clock that only goes forward */
 	constructor(parts: { users: UserStore; passwords: Passwords; tokens: TokenIssuer; now: () => number }) {
 		this.#users = parts.users;
 		this.#passwords = parts.passwords;
@@ -79,7 +80,8 @@ export class Credentials implements Logins {
 	}
 
 	async login(username: string, password: string, address: string): Promise<StoredUser> {
-		const memory = this.#memoryKey(address, JSON.stringify([username, password]));
+		// No header spells it so: a line cannot hold a line's end.
+		const memory = this.#memoryKey(address, `\n${JSON.stringify([username, password])}`);
 		return this.#recall(memory, address) ?? (await this.#check({ username, password, address, memory }));
 	}
 

@@ -3,6 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { RollcallError } from '../../src/errors.js';
+import { openAccess } from '../../src/server/access.js';
 import { Credentials } from '../../src/server/credentials.js';
 import { Passwords } from '../../src/server/passwords.js';
 import { TokenIssuer } from '../../src/server/tokens.js';
@@ -33,7 +35,7 @@ async function open(context: TestContext) {
 	const logins = new Credentials({ users, passwords, tokens, now: () => clock.now });
 	const ask = async (pair: string) =>
 		logins.identify(`Basic ${Buffer.from(pair).toString('base64')}`, 'http', '127.0.0.1');
-	return { clock, passwords, users, ask };
+	return { clock, passwords, users, ask, logins };
 }
 
 test('thousands of requests with the same good credentials are one hash, until five minutes are over', async (context) => {
@@ -68,5 +70,30 @@ test('a name that nobody has is hashed like one that is known, and what failed i
 		const before = passwords.checks;
 		await assert.rejects(ask(pair), /Login failed/);
 		assert.equal(passwords.checks, before + 1, pair);
+	}
+});
+
+test('a header that spells what a login in a body is remembered by is no login', async (context) => {
+	const { logins } = await open(context);
+	const login = ['carol', 'good-password-1'] as const;
+	await logins.login(...login, '127.0.0.1');
+	assert.equal((await logins.identify(JSON.stringify(login), 'http', '127.0.0.1')).by, 'nothing');
+});
+
+test('setting the clock neither opens what is slowed down nor makes it last longer', async (context) => {
+	const folder = await mkdtemp(join(tmpdir(), 'rc-cred-'));
+	context.after(() => rm(folder, { recursive: true, force: true }));
+	let wall = 1_700_000_000_000;
+	context.mock.method(Date, 'now', () => wall);
+	const admin = { username: 'admin', password: 'good-password-0' };
+	const { logins } = await openAccess({ stateDir: folder, admin, cost: { log2n: 1, r: 1, p: 1 } });
+	const guess = () => logins.login('admin', 'wrong', '127.0.0.1');
+	for (let failure = 0; failure < 10; failure++) await assert.rejects(guess(), { code: 'unauthenticated' });
+	for (wall of [1_700_000_000_000, 1_800_000_000_000, 1_000_000_000_000]) {
+		await assert.rejects(guess(), (error: RollcallError) => {
+			assert.equal(error.code, 'throttled');
+			const seconds = Number(error.extra['retryAfterSeconds']);
+			return seconds > 0 && seconds <= 60;
+		});
 	}
 });
