@@ -215,31 +215,38 @@ describe('two real nodes with a canary for every secret there is', () => {
 		assert.match(alpha.log(), /login_refused/);
 	});
 
-	test('a renewed certificate of HTTP is taken up by clustering_config, and what is open goes on', async () => {
-		const [old, files] = [certificateOf(alpha), join(alpha.folder, 'tls')];
+	test('a renewed certificate of HTTP is taken up by clustering_config and by SIGHUP, and what is open goes on', async () => {
+		const trusted = [certificateOf(alpha)];
 		const open = async () => {
-			const socket = connect({
-				host: '127.0.0.1',
-				port: alpha.ports.operations,
-				servername: 'localhost',
-				ca: [old, certificateOf(alpha)],
-			});
+			const at = { host: '127.0.0.1', port: alpha.ports.operations, servername: 'localhost', ca: trusted };
+			const socket = connect(at);
 			await once(socket, 'secureConnect');
 			return socket;
 		};
-		const kept = await open();
-		const before = kept.getPeerCertificate().serialNumber;
-		makeCertificate(files);
-		const { json } = await alpha.call('restart_service', { service: 'clustering_config' });
-		assert.equal((await alpha.rollout(String(json['job_id']))).state, 'completed');
-		await waitFor('the new certificate', async () => {
+		const serial = async () => {
 			const socket = await open();
 			const { serialNumber } = socket.getPeerCertificate();
 			socket.destroy();
-			return serialNumber !== before;
-		});
-		kept.write('GET /livez HTTP/1.1\r\nHost: alpha\r\n\r\n');
-		assert.match(String((await once(kept, 'data'))[0]), /^HTTP\/1.1 200 /);
+			return serialNumber;
+		};
+		const takeUps: (() => Promise<unknown>)[] = [
+			async () => {
+				const { json } = await alpha.call('restart_service', { service: 'clustering_config' });
+				assert.equal((await alpha.rollout(String(json['job_id']))).state, 'completed');
+			},
+			async () => alpha.child?.kill('SIGHUP'),
+		];
+		const kept = await open();
+		for (const takeUp of takeUps) {
+			const before = await serial();
+			makeCertificate(join(alpha.folder, 'tls'));
+			trusted.push(certificateOf(alpha));
+			assert.equal(await serial(), before, 'nothing is taken up unasked');
+			await takeUp();
+			await waitFor('the new certificate', async () => (await serial()) !== before);
+			kept.write('GET /livez HTTP/1.1\r\nHost: alpha\r\n\r\n');
+			assert.match(String((await once(kept, 'data'))[0]), /^HTTP\/1.1 200 /);
+		}
 		kept.destroy();
 	});
 
