@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { closeSync, constants, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { RollcallError } from './errors.js';
+import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { messageOf, RollcallError } from './errors.js';
 import { readForeignFile } from './system/foreign-file.js';
 import { isAlive, readProcessStat } from './system/process.js';
 
@@ -33,7 +33,7 @@ export async function acquireLock(
 	details: Record<string, unknown> = {},
 	waitMs = 0,
 ): Promise<ProcessLock> {
-	const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+	const descriptor = openLock(path);
 	try {
 		if (!(await flock(descriptor, waitMs))) {
 			const holder = readHolder(path);
@@ -52,6 +52,22 @@ export async function acquireLock(
 	}
 	return { release: () => closeSync(descriptor) };
 }
+
+/** What somebody put there while the folder was open to others is no lock, and what a link points at is not written to. */
+function openLock(path: string): number {
+	let descriptor: number;
+	try {
+		descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+	} catch (cause) {
+		throw notALock(path, messageOf(cause), cause);
+	}
+	if (fstatSync(descriptor).isFile()) return descriptor;
+	closeSync(descriptor);
+	throw notALock(path, 'it is something else');
+}
+
+const notALock = (path: string, why: string, cause?: unknown): RollcallError =>
+	new RollcallError('configuration', `${path} must be a plain file of this user: ${why}. Remove it.`, {}, { cause });
 
 /** Who holds the lock now; null if nobody does (or there is no such file). */
 export async function findHolder(path: string): Promise<LockHolder | null> {

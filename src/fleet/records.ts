@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import writeFileAtomic from 'write-file-atomic';
@@ -242,7 +242,10 @@ function parseLine(bytes: Buffer, offset: number): { entries: unknown[]; end: nu
 }
 
 async function load(file: string): Promise<{ entries: unknown[]; goodBytes: number; damage: RecordDamage | null }> {
-	const known = await stat(file).catch(() => null);
+	const known = await lstat(file).catch((error: NodeJS.ErrnoException) => {
+		if (error.code === 'ENOENT') return null;
+		throw new RollcallError('unavailable', `The record file ${file} cannot be read: ${error.message}`);
+	});
 	if (!known) return { entries: [], goodBytes: 0, damage: null };
 	if (!known.isFile() || known.size > fileBytesMax)
 		throw new RollcallError(

@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
+import { readForeignFile } from '../system/foreign-file.js';
 import { readBootId } from '../system/kernel.js';
 import type { WorkerIdentity } from './types.js';
 
@@ -26,6 +27,9 @@ export interface WorkerRecord extends WorkerIdentity {
 	/** How long it may finish what is open, should its app not be wanted any more. Not on records of earlier versions. */
 	drainTimeoutMs?: number;
 }
+
+/** Far above what thousands of workers take; what is longer is no file of ours. */
+const bytesMax = 16 * 1024 * 1024;
 
 /** One JSON file, replaced as a whole; writes in quick succession become one. */
 export class SupervisorRecords {
@@ -77,7 +81,8 @@ function read(file: string, boot: string | null): { memory: SupervisorMemory; da
 	const empty: SupervisorMemory = { lastNumber: {}, workers: [], replacing: {} };
 	let text: string;
 	try {
-		text = readFileSync(file, 'utf8');
+		// A link or a pipe that was put there while the folder was open to others would be followed, or waited on for ever.
+		text = readForeignFile(file, bytesMax);
 	} catch (error) {
 		const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
 		return { memory: empty, damage: missing ? null : String(error) };
@@ -90,7 +95,8 @@ function read(file: string, boot: string | null): { memory: SupervisorMemory; da
 		// A process id and a start time, counted from the boot, can be another process's after the next one.
 		if ((rest.boot ?? boot) !== boot) return { memory: { ...empty, lastNumber }, damage: null };
 		return { memory: { lastNumber, workers, replacing }, damage: null };
-	} catch (error) {
-		return { memory: empty, damage: `${file} is no JSON: ${String(error)}` };
+	} catch {
+		// The parser's own message would quote the file.
+		return { memory: empty, damage: `${file} is no JSON` };
 	}
 }
