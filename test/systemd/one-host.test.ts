@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
+import type { TlsMaterial } from '../../src/config/certificates.js';
 import { installShape } from '../../src/cli/shapes.js';
+import { TestAuthority } from '../support/authority.js';
+import { plantSecrets, searchHost } from '../support/host-canaries.js';
 import { type Host, repository, TestHosts } from '../support/hosts.js';
 import {
 	installOn,
@@ -19,6 +23,7 @@ const configuration = `
 node: {name: alpha}
 operations_api:
   socket: {group: rollcall}
+  http: {host: 10.88.1.1, port: 9925, tls: {cert: /etc/rollcall/tls/cert.pem, key: /etc/rollcall/tls/key.pem}}
 http_workers:
   - name: web
     script: ./server.js
@@ -40,8 +45,12 @@ const defaultHost = 'rollcall-workers@rollcall-app.service';
 
 let hosts: TestHosts;
 let host: Host;
+let tls: TlsMaterial;
 
 before(async () => {
+	const folder = await mkdtemp(join(tmpdir(), 'rc-ca-'));
+	tls = (await (await TestAuthority.make(folder)).issue('alpha')).material;
+	await rm(folder, { recursive: true });
 	hosts = await TestHosts.create('rcone', '10.88.1');
 	host = await hosts.up('alpha', 1);
 });
@@ -74,7 +83,9 @@ test('a dry run of install says what it would do and does nothing', async () => 
 
 test('install puts it on the host, started and ready; a second time changes nothing', async () => {
 	await host.write('/srv/hostile/server.cjs', await readFile(hostileApp, 'utf8'));
-	await installOn(host, configuration);
+	await host.write('/etc/hosts', `127.0.0.1 localhost\n${host.address} alpha\n`);
+	const files = Object.entries(tls).map(([name, text]): [string, string] => [`/etc/rollcall/tls/${name}.pem`, text]);
+	await installOn(host, configuration, Object.fromEntries(files));
 	assert.equal(await isActive(host, daemon), true);
 	await servingOn(host, 2);
 	assert.match(await host.run('rollcall', 'status'), /^alpha is ready/);
@@ -378,6 +389,17 @@ test('stop ends everything also in the very moment after a crash', async () => {
 	assert.equal(await processesOf(host), '');
 	await host.run('systemctl', 'start', daemon);
 	await servingOn(host, 2);
+});
+
+test('no secret stands in the journal, in an argument, in an environment, or in a file but those that are meant to hold it', async (t) => {
+	const canaries = await plantSecrets(host, tls);
+	const ofWeb = (await servingOn(host, 2)).map((pid) => `/proc/${pid}/environ`);
+	const { control, environments = [], ...found } = await searchHost(host, [...canaries, 'known to web alone']);
+	assert.equal(control?.length, 1, 'what was written into the journal to be found is found');
+	assert.deepEqual(environments.sort(), ofWeb.sort(), 'only the app has what was configured for it');
+	const secretFiles = ['/etc/rollcall/rollcall.yaml', '/etc/rollcall/tls/key.pem', '/var/lib/rollcall/users.json'];
+	assert.deepEqual(found, { journal: [], arguments: [], 'files of Rollcall': secretFiles, 'files for everyone': [] });
+	t.diagnostic(`${canaries.length} secrets looked for in the whole journal, /proc and the files of Rollcall`);
 });
 
 test('after a power cut and a boot it serves again without anybody doing anything', async (t) => {
