@@ -2,6 +2,7 @@ import { RollcallError } from '../errors.js';
 import { flag, optionalText, text } from './fields.js';
 import { operation } from './operation.js';
 import type { Role, TokenOwner } from './types.js';
+import { isUsername, usernameRule } from './usernames.js';
 
 const roles: readonly Role[] = ['super_user', 'viewer'];
 const usernameLengthMax = 250;
@@ -11,14 +12,10 @@ const messageSchema = { type: 'object', properties: { message: { type: 'string' 
 const token = { type: 'string', description: 'A JSON Web Token, to be sent as Bearer.' };
 const username = text({ summary: 'Whose.', lengthMax: usernameLengthMax });
 
-/** Basic credentials end the name at the first colon, and control characters make two names look alike. */
 const newUsername = text({
-	summary: 'The name; no colon, no control characters.',
+	summary: 'The name; no colon, no control or invisible characters, no space at its ends.',
 	lengthMax: usernameLengthMax,
-	rule: (value) =>
-		typeof value === 'string' && /[:\p{Cc}]/u.test(value)
-			? "'username' must not contain a colon or control characters"
-			: null,
+	rule: (value) => (typeof value === 'string' && !isUsername(value) ? `'username' ${usernameRule}` : null),
 });
 
 export const userOperations = [

@@ -1,4 +1,5 @@
 import { RollcallError } from '../errors.js';
+import { isUsername, usernameRule } from '../operations/usernames.js';
 import { Credentials } from './credentials.js';
 import { defaultCost, type PasswordCost, Passwords } from './passwords.js';
 import { TokenIssuer } from './tokens.js';
@@ -41,8 +42,6 @@ async function addFirstUser(users: UserStore, { username, password }: AccessOpti
 			`${username ? 'ROLLCALL_ADMIN_PASSWORD' : 'ROLLCALL_ADMIN_USERNAME'} is missing: set both or neither.`,
 		);
 	}
-	if (/[:\p{Cc}]/u.test(username)) {
-		throw new RollcallError('configuration', 'ROLLCALL_ADMIN_USERNAME must not contain a colon or control characters.');
-	}
+	if (!isUsername(username)) throw new RollcallError('configuration', `ROLLCALL_ADMIN_USERNAME ${usernameRule}.`);
 	if (users.size === 0) await users.add({ username, password, role: 'super_user', active: true });
 }

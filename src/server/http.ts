@@ -10,6 +10,7 @@ import { readBody } from './body.js';
 import { browserCheck } from './browser.js';
 import { type HttpCertificate, tlsVersionMin } from './certificate.js';
 import { followAsLines, linesMediaType } from './follow.js';
+import { repeatedHeader } from './headers.js';
 import { parseJson } from './json.js';
 import type { Limits } from './limits.js';
 import { judgeReadiness } from './readiness.js';
@@ -233,10 +234,13 @@ function createListener(
 	app.server.maxHeadersCount = limits.headersMax * 2;
 	const browserFault = browserCheck({ rebindable: kind.rebindable, host: kind.host });
 	app.addHook('onRequest', (request, reply, done) => {
+		const { rawHeaders } = request.raw;
 		const fault = browserFault(request.headers);
-		if (request.raw.rawHeaders.length > limits.headersMax * 2) {
+		const repeated = repeatedHeader(rawHeaders);
+		if (rawHeaders.length > limits.headersMax * 2) {
 			sendText(reply, 431, errorBody(`More than ${limits.headersMax} headers.`));
-		} else if (fault !== null) sendText(reply, 403, errorBody(fault));
+		} else if (repeated !== null) sendText(reply, 400, errorBody(`The header ${repeated} stands twice.`));
+		else if (fault !== null) sendText(reply, 403, errorBody(fault));
 		// Before the body is looked at: what is not there answers 404 whatever came with it.
 		else if (request.is404) notFound(reply);
 		else examine(request, reply, done);

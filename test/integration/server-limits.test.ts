@@ -329,6 +329,19 @@ describe('how long a connection may take', () => {
 		});
 	}
 
+	test('a header by which a request is judged may stand once', async () => {
+		const body = JSON.stringify(json);
+		const lines = ['Host: localhost', authorization, 'Content-Type: application/json', 'Connection: close'];
+		const ask = async (...more: string[]): Promise<string> => {
+			const client = await raw('http');
+			client.write(`${head(['POST / HTTP/1.1', ...lines, ...more, `Content-Length: ${body.length}`])}${body}`);
+			return (await client.ended()).received;
+		};
+		assert.match(await ask('X-Twice: 1', 'X-Twice: 2'), /^HTTP\/1\.1 200 /);
+		for (const more of ['host: evil.example', 'AUTHORIZATION: Basic eDp5', 'Content-type: text/plain'])
+			assert.match(await ask(more), /^HTTP\/1\.1 400 [\s\S]*The header (host|AUTHORIZATION|Content-type) stands twice/);
+	});
+
 	test('connections beyond the cap are dropped, and the socket keeps its own however many TCP has', async () => {
 		const held = await Promise.all(Array.from({ length: 4 }, () => raw('http')));
 		const dropped = await raw('http');

@@ -91,8 +91,15 @@ const faulty: [string, Record<string, unknown>, string][] = [
 	[
 		'add_user',
 		{ username: 'a:b', password: 'p', role: 'viewer' },
-		"'username' must not contain a colon or control characters",
+		"'username' must not contain a colon, control or invisible characters, nor begin or end with a space",
 	],
+	...['admin\u200b', 'admin\u202e', ' admin', 'admin\u00a0', '\ud800', 'a\nb'].map(
+		(username): [string, Record<string, unknown>, string] => [
+			'add_user',
+			{ username, password: 'p', role: 'viewer' },
+			"'username' must not contain a colon, control or invisible characters, nor begin or end with a space",
+		],
+	),
 	[
 		'add_user',
 		{ username: 'a', password: '', role: 'root', active: 1 },
@@ -126,6 +133,7 @@ const sound: [string, Record<string, unknown>][] = [
 	['system_information', { attributes: [...systemAttributes, 'time'] }],
 	['resume_rollout', { id: 'x', skip: [] }],
 	['alter_user', { username: 'a:b' }],
+	['add_user', { username: 'Jörg von Z.@例え', password: 'p', role: 'viewer' }],
 ];
 
 test('what the contract allows has no fault', () => {
