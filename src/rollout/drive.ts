@@ -253,7 +253,8 @@ export function plannedOrder(
 	budget: Budget,
 ): NodeName[] {
 	const members = open.spec.members.filter((member) => targets.some((one) => one.node === member.name));
-	const unhealthy = new Set([...budget.used.keys()].filter((name) => budget.heard.has(name)));
+	const isFirst = (name: NodeName): boolean => budget.heard.has(name) && rule(turn.state, 'unhealthy-first');
+	const unhealthy = new Set([...budget.used.keys()].filter(isFirst));
 	const last = rule(turn.state, 'coordinator-last') ? turn.state.settings.self : null;
 	return orderOf(members, unhealthy, last);
 }

@@ -52,7 +52,7 @@ function mayVote(state: CoreState): boolean {
  * same time, one of them with a slow disk, would otherwise void each other's asking in step and for ever.
  */
 export const prepareLimitMs = (state: CoreState): number =>
-	(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.tries));
+	(state.settings.leaseMs / 3) * (rule(state, 'patience') ? Math.min(3, Math.max(1, state.tries)) : 1);
 
 export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'>): void {
 	const { state } = turn;
@@ -85,7 +85,7 @@ function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>):
 	const gone = leftBy(state);
 	if (gone && rule(state, 'leaver-votes-not')) return { kind: 'left', rollout: gone.spec.id };
 	const own = memberHashes(state);
-	if (!message.memberHashes.some((hash) => own.includes(hash)))
+	if (!message.memberHashes.some((hash) => own.includes(hash)) && rule(state, 'member-hash'))
 		return { kind: 'members', memberHash: state.memberHash };
 	if (message.purpose === 'start' && rule(state, 'conflict')) {
 		const running = runningReplicated(state);

@@ -92,7 +92,13 @@ export type Rule =
 	| 'exempt-budget' // the exemption for an unhealthy target never lets more than B be out
 	| 'unlive-steps-down' // a coordinator that does not hear a majority lets its lease run out
 	| 'joint' // a change of members needs a majority of both
-	| 'leaver-votes-not'; // a node that has left by a change of members votes for nobody
+	| 'leaver-votes-not' // a node that has left by a change of members votes for nobody
+	| 'member-hash' // nodes of another fleet, by the hash of its members, neither promise nor count
+	| 'version' // no word is exchanged without a version of the protocol in common
+	| 'half-way' // a change of members that halted half-way is superseded by another one only
+	| 'led' // a rollout is superseded only by who hears a majority that has stored how it stands
+	| 'unhealthy-first' // targets whose workers are unhealthy go before the others
+	| 'patience'; // a candidate waits longer for promises after each try in vain
 
 // ---------------------------------------------------------------------------------------------------------------
 // On disk

@@ -90,7 +90,8 @@ export function startHeld(turn: Turn, lease: Lease): void {
 /** What runs, or is paused; and a change of members that halted half-way, to all but another one. */
 function isInTheWay(state: CoreState, active: OpenRollout, start: PendingStart): boolean {
 	if (!rule(state, 'conflict')) return false;
-	const halfWay = active.spec.service === 'clustering_config' && start.request.service !== 'clustering_config';
+	const isChange = active.spec.service === 'clustering_config' && start.request.service !== 'clustering_config';
+	const halfWay = isChange && rule(state, 'half-way');
 	return active.flags.halted === null || halfWay;
 }
 
@@ -147,6 +148,7 @@ function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
  * over long since and drive on what would be ended here.
  */
 function isLed({ state, now }: Turn, lease: Lease): boolean {
+	if (!rule(state, 'led')) return true;
 	if (!isMajority(state, new Set(heardMembers(state, lease, now)))) return false;
 	const active = openOf(state, lease.rollout);
 	return !active || isConfirmed(state, lease, active);

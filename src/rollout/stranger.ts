@@ -29,7 +29,7 @@ export function onLinkUp(turn: Turn, hello: Hello): void {
 function whyRefused(state: CoreState, hello: Hello): string | null {
 	const own = state.settings.protocol;
 	const theirs = hello.protocol;
-	if (theirs.max >= own.min && own.max >= theirs.min) return null;
+	if ((theirs.max >= own.min && own.max >= theirs.min) || !rule(state, 'version')) return null;
 	return `speaks protocol ${theirs.min} to ${theirs.max}, this node ${own.min} to ${own.max}; upgrade the older one`;
 }
 

@@ -37,7 +37,7 @@ function isForgotten(state: CoreState, entry: DurableEntry): boolean {
 }
 
 export function send(turn: Turn, to: NodeName, message: PeerMessage): void {
-	if (turn.state.links[to]) turn.effects.push({ kind: 'send', to, message });
+	if (turn.state.links[to]?.refused === null) turn.effects.push({ kind: 'send', to, message });
 }
 
 /** To every peer that takes part. */

@@ -69,6 +69,8 @@ export class Evidence {
 	/** Who promised an epoch, and the epochs whose lease was held. */
 	readonly promised = new Map<string, Set<string>>();
 	readonly leases = new Set<string>();
+	/** Hashes of the members, as whoever asked for an epoch said them. */
+	readonly prepared = new Map<string, readonly string[]>();
 	readonly unmet = new Map<string, Set<string>>();
 	readonly counted = new Map<string, { boot: number; sequence: number; report: Report }>();
 

@@ -1,5 +1,5 @@
 /** Judges what a coordinator grants and what a node begins: I1 to I4, I6, I7, the order, and that it was stored first. */
-import { compareEpochs } from '../../src/rollout/epoch.js';
+import { compareEpochs, compareVersions } from '../../src/rollout/epoch.js';
 import type { FlagsVersion, RolloutFlags } from '../../src/rollout/protocol.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/sim-node.js';
@@ -21,6 +21,8 @@ export function judgeGrant(evidence: Evidence, node: SimNode, rollout: string, t
 	if (known.spec.type === 'restart' && target === node.name)
 		evidence.fail('hand-over', `${node.name} restarts itself while it holds the lease`);
 	checkOrder(evidence, node, seen, known, target, flags.attempt);
+	if (known.spec.service !== 'clustering_config')
+		checkUnhealthyFirst(evidence, node, seen, known, target, flags.version);
 	checkStored(evidence, known, flags.version);
 	evidence.confirm(known, flags.version);
 	seen.grants.set(target, { rollout, attempt, version: flags.version, at: node.eventNow });
@@ -114,6 +116,33 @@ function checkOrder(
 		const overdue = seen.grants.has(name) || record?.state === 'restarting';
 		if (!settled && !overdue) evidence.fail('order', `coordinator ${target} goes before ${name} in ${known.spec.id}`);
 	}
+}
+
+/** Whoever is down already is mended before a healthy one is taken out; the coordinator's own restart is handed over first. */
+function checkUnhealthyFirst(
+	evidence: Evidence,
+	node: SimNode,
+	seen: Witnessed,
+	known: Known,
+	target: string,
+	version: FlagsVersion,
+): void {
+	if (evidence.isDown(node, seen, target) || isOutOf(evidence, node, seen, target)) return;
+	for (const { name } of known.spec.members) {
+		if (name === target || name === node.name || known.skipped.has(name) || seen.grants.has(name)) continue;
+		if (!evidence.isHeard(node, seen, name) || !evidence.isDown(node, seen, name)) continue;
+		const report = seen.reports.get(name)?.report;
+		const isPending = report?.records.every((one) => one.rollout !== known.spec.id);
+		const stored = report?.have.find((one) => one.rollout === known.spec.id)?.version;
+		const isAble = stored !== undefined && compareVersions(stored, version) === 0 && report?.out.length === 0;
+		if (isPending && isAble)
+			evidence.fail('order', `${node.name} grants ${target} in ${known.spec.id} before ${name}, which is unhealthy`);
+	}
+}
+
+function isOutOf(evidence: Evidence, node: SimNode, seen: Witnessed, name: string): boolean {
+	const isOwn = name === node.name;
+	return evidence.out.has(name) || (isOwn ? isOutOnDisk(node) : (seen.reports.get(name)?.report.out.length ?? 0) > 0);
 }
 
 /** What a successor has to find: the rollout is on the disks of a majority before any of its steps. */

@@ -13,8 +13,27 @@ export function judgeVoter(evidence: Evidence, name: string): void {
 	if (forgotten !== null) evidence.fail('I10', `${name} votes and has forgotten what it had stored of ${forgotten}`);
 }
 
+/** Nothing is said to a peer that has no version of the protocol in common. */
+export function judgeVersion(evidence: Evidence, node: SimNode, to: string): void {
+	const own = node.settings.core.protocol;
+	const theirs = evidence.nodes.get(to)?.settings.core.protocol;
+	if (theirs && (theirs.max < own.min || own.max < theirs.min))
+		evidence.fail('version', `${node.name} speaks to ${to}, which has no version in common with it`);
+}
+
+/** Who asked for the epoch knows the same members, before or after a change that is open here. */
+function judgeMembers(evidence: Evidence, { name, applied, disk }: SimNode, epoch: string): void {
+	const changing = disk.durable.open.flatMap(({ spec }) => [spec.memberHash, spec.memberHashNext]);
+	const own = [applied.memberHash, ...changing];
+	const asked = evidence.prepared.get(epoch);
+	if (asked && !asked.some((hash) => own.includes(hash)))
+		evidence.fail('members', `${name} promises ${epoch}, which was asked for by a fleet of ${asked.join(' or ')}`);
+}
+
 /** A promise goes out: not from one that has not met all others yet, nor from one that has left. */
-export function judgePromise(evidence: Evidence, { name, disk }: SimNode, epoch: Epoch): void {
+export function judgePromise(evidence: Evidence, node: SimNode, epoch: Epoch): void {
+	const { name, disk } = node;
+	judgeMembers(evidence, node, textOf(epoch));
 	const unmet = [...(evidence.unmet.get(name) ?? [])];
 	if (unmet.length > 0) evidence.fail('I13', `${name} votes before it has met ${unmet.join(', ')}`);
 	judgeVoter(evidence, name);

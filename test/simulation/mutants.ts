@@ -39,4 +39,10 @@ export const mutants: Readonly<Record<Rule, readonly string[]>> = {
 	'unlive-steps-down': ['I11'],
 	joint: ['quorum'],
 	'leaver-votes-not': ['quorum'],
+	'member-hash': ['members'],
+	version: ['version'],
+	'half-way': ['half-way'],
+	led: ['conflict'],
+	'unhealthy-first': ['order'],
+	patience: ['I11'],
 };

@@ -8,10 +8,10 @@ import { isDriven } from '../../src/rollout/turn.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/fake-executor.js';
 import type { SimNode, Watcher } from '../support/sim-node.js';
-import { Evidence, textOf, type Violation, type Witnessed } from './evidence.js';
+import { Evidence, type Known, textOf, type Violation, type Witnessed } from './evidence.js';
 import { judgeGrant, judgeStepBegun } from './judge-grants.js';
 import { judgeAnswer, judgeLease, judgeReport } from './judge-leases.js';
-import { judgePromise, judgeQuorum, judgeVoter } from './judge-quorums.js';
+import { judgePromise, judgeQuorum, judgeVersion, judgeVoter } from './judge-quorums.js';
 
 export class Oracle implements Watcher {
 	readonly evidence: Evidence;
@@ -161,6 +161,7 @@ export class Oracle implements Watcher {
 		const superseded = view.state === 'aborted' && view.reason?.startsWith('superseded');
 		if (superseded && known.accepted && !known.ended && !this.evidence.everHalted(known))
 			this.evidence.fail('conflict', `${rollout} was superseded while it was running`);
+		if (superseded) this.#halfWay(known, view.reason ?? '');
 		const again = known.ended;
 		known.ended = true;
 		if (again) return;
@@ -176,7 +177,15 @@ export class Oracle implements Watcher {
 		}
 	}
 
+	/** A change of members that some have applied is taken further by another change, by nothing else. */
+	#halfWay({ spec }: Known, reason: string): void {
+		const next = [...this.evidence.rollouts.values()].find((one) => reason.endsWith(` ${one.spec.id}`));
+		if (spec.service === 'clustering_config' && next && next.spec.service !== 'clustering_config')
+			this.evidence.fail('half-way', `${spec.id}, a change of members, was ${reason}`);
+	}
+
 	#sent(node: SimNode, to: string, message: PeerMessage): void {
+		judgeVersion(this.evidence, node, to);
 		switch (message.kind) {
 			case 'promise':
 			case 'report':
@@ -191,6 +200,7 @@ export class Oracle implements Watcher {
 				this.#witness(node, message.epoch).sent.set(message.number, node.eventNow);
 				return;
 			case 'prepare':
+				this.evidence.prepared.set(textOf(message.epoch), message.memberHashes);
 				this.#witness(node, message.epoch).sent.set(0, node.eventNow);
 				return;
 			case 'answer':

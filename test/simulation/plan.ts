@@ -2,6 +2,7 @@
 import type { NetworkSettings } from '../support/fake-network.js';
 import type { StepFate } from '../support/fake-executor.js';
 import { Random } from '../support/random.js';
+import { scenariosOf } from './scenarios.js';
 
 export type Ask = {
 	type: 'restart' | 'restart_service';
@@ -87,9 +88,7 @@ export function planOf(seed: number): Plan {
 	if (!calm && random.chance(0.02)) plan.protocols[random.pick(nodes)] = { min: 2, max: 3 };
 	plan.actions.push(...operatorsOf(random, plan, changing));
 	if (!calm) plan.actions.push(...faultsOf(random, plan));
-	if (!calm && changing && random.chance(0.6)) plan.actions.push(...changeStruck(random, plan));
-	if (!calm && !changing && count > 2 && random.chance(0.08)) plan.actions.push(...successorMissedIt(random, plan));
-	if (!calm && !changing && count === 4 && random.chance(0.2)) plan.actions.push(...heardByOneOnly(random, plan));
+	if (!calm) plan.actions.push(...scenariosOf(random, plan, changing));
 	plan.actions.sort((a, b) => a.at - b.at);
 	return plan;
 }
@@ -98,7 +97,8 @@ function record<T>(keys: readonly string[], value: () => T): Record<string, T> {
 	return Object.fromEntries(keys.map((key) => [key, value()]));
 }
 
-const settledMs = 1500;
+/** When a fleet has found together and is asked for something. */
+export const settledMs = 1500;
 
 function operatorsOf(random: Random, plan: Plan, changing: boolean): Action[] {
 	const actions: Action[] = [];
@@ -128,7 +128,7 @@ function operatorsOf(random: Random, plan: Plan, changing: boolean): Action[] {
 }
 
 /** What an operator says to a rollout; most pauses end. */
-function wordOf(random: Random, nodes: readonly string[], at: number): Action[] {
+export function wordOf(random: Random, nodes: readonly string[], at: number): Action[] {
 	const node = random.pick(nodes);
 	const kind = random.weighted({ 'pause-rollout': 3, 'resume-rollout': 5, 'abort-rollout': 1 });
 	if (kind === 'resume-rollout') return [{ at, kind, node, skip: random.chance(0.4) ? random.pick(nodes) : null }];
@@ -140,7 +140,7 @@ function wordOf(random: Random, nodes: readonly string[], at: number): Action[] 
 	];
 }
 
-function askOf(random: Random, count: number, changing: boolean): Ask {
+export function askOf(random: Random, count: number, changing: boolean): Ask {
 	const what = changing
 		? 'clustering_config'
 		: random.weighted({ http_workers: 60, restart: 20, clustering: 8, clustering_config: 4 });
@@ -160,56 +160,6 @@ function fileOf(random: Random, plan: Plan): Action {
 	const leaving = kind === 'grow' ? 0 : nodes.length > 3 && random.chance(0.4) ? 2 : 1;
 	const members = [...nodes.slice(0, nodes.length - leaving), ...(kind === 'shrink' ? [] : newcomers)];
 	return { at: settledMs - 200, kind: 'file', fault: random.chance(0.1), members };
-}
-
-/** In the middle of a change of members a node dies or is cut off, or the fleet falls apart into two. */
-function changeStruck(random: Random, plan: Plan): Action[] {
-	const { nodes } = plan;
-	const actions: Action[] = [];
-	for (let i = random.between(1, 2); i > 0; i -= 1) {
-		const at = random.between(settledMs + 200, settledMs + 3500);
-		const ms = random.between(1000, 6000);
-		const node = random.pick(nodes);
-		const kind = random.weighted({ kill: 4, isolate: 2, split: 4 });
-		if (kind === 'kill') actions.push({ at, kind, node, backAfter: ms, cold: false });
-		if (kind === 'isolate') actions.push({ at, kind, node, ms });
-		if (kind === 'split') actions.push(...split(random, [...nodes, ...plan.newcomers], at, ms));
-	}
-	return actions;
-}
-
-function split(random: Random, all: readonly string[], at: number, ms: number): Action[] {
-	const one = all.filter(() => random.chance(0.5));
-	const other = all.filter((name) => !one.includes(name));
-	return one.flatMap((from) => other.map((to): Action => ({ at, kind: 'cut', from, to, both: true, ms })));
-}
-
-/** Of four nodes the coordinator hears one only, which the other two need for a majority. */
-function heardByOneOnly(random: Random, plan: Plan): Action[] {
-	const node = random.pick(plan.nodes);
-	const [, ...lost] = plan.nodes.filter((name) => name !== node);
-	const at = settledMs + 100;
-	plan.chaosMs = Math.max(plan.chaosMs, 16_000);
-	const ask: Ask = { ...askOf(random, plan.nodes.length, false), service: 'http_workers', type: 'restart_service' };
-	return [
-		{ at, kind: 'ask', node, ask: { ...ask, replicated: true } },
-		...lost.map((to): Action => ({ at: at + 100, kind: 'cut', from: node, to, both: true, ms: 12_000 })),
-	];
-}
-
-/** The node that will take over is cut off while an operator's word is stored, and the coordinator dies when it is back. */
-function successorMissedIt(random: Random, plan: Plan): Action[] {
-	const [successor = '', ...others] = plan.nodes;
-	const node = random.pick(others);
-	const at = random.between(settledMs, plan.chaosMs - 3000);
-	const ask: Ask = { ...askOf(random, plan.nodes.length, false), service: 'http_workers', type: 'restart_service' };
-	const said = at + random.between(60, 700);
-	return [
-		{ at, kind: 'ask', node, ask: { ...ask, replicated: true } },
-		{ at: at + random.between(20, 60), kind: 'cut', from: node, to: successor, both: random.chance(0.5), ms: 1500 },
-		...wordOf(random, [node], said),
-		{ at: said + random.between(30, 600), kind: 'kill', node, backAfter: random.between(2000, 8000), cold: false },
-	];
 }
 
 function faultsOf(random: Random, plan: Plan): Action[] {

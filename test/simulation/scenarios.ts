@@ -1,0 +1,119 @@
+/** Days that bring together what chance alone seldom does: each makes the absence of some rule show. */
+import type { Random } from '../support/random.js';
+import { type Action, type Ask, askOf, type Plan, settledMs, wordOf } from './plan.js';
+
+const roll: Ask = {
+	type: 'restart_service',
+	service: 'http_workers',
+	replicated: true,
+	maxUnavailable: 1,
+	onFailure: 'halt',
+};
+
+function workersOf(random: Random, plan: Plan): Ask {
+	const { maxUnavailable, onFailure } = askOf(random, plan.nodes.length, false);
+	return { ...roll, maxUnavailable, onFailure };
+}
+
+export function scenariosOf(random: Random, plan: Plan, changing: boolean): Action[] {
+	const count = plan.nodes.length;
+	const actions: Action[] = [];
+	if (changing) {
+		if (random.chance(0.6)) actions.push(...changeStruck(random, plan));
+	} else if (count > 2) {
+		if (random.chance(0.08)) actions.push(...successorMissedIt(random, plan));
+		if (count === 4 && random.chance(0.2)) actions.push(...heardByOneOnly(random, plan));
+		if (random.chance(0.04)) actions.push(...deafAndAsked(random, plan));
+	}
+	if (count === 2 && random.chance(0.2)) actions.push(...askingInStep(random, plan));
+	return actions;
+}
+
+/** In the middle of a change of members a node dies or is cut off, or the fleet falls apart into two. */
+function changeStruck(random: Random, plan: Plan): Action[] {
+	const { nodes } = plan;
+	const actions: Action[] = [];
+	for (let i = random.between(1, 2); i > 0; i -= 1) {
+		const at = random.between(settledMs + 200, settledMs + 3500);
+		const ms = random.between(1000, 6000);
+		const node = random.pick(nodes);
+		const kind = random.weighted({ kill: 4, isolate: 2, split: 4 });
+		if (kind === 'kill') actions.push({ at, kind, node, backAfter: ms, cold: false });
+		if (kind === 'isolate') actions.push({ at, kind, node, ms });
+		if (kind === 'split') actions.push(...split(random, [...nodes, ...plan.newcomers], at, ms));
+	}
+	return actions;
+}
+
+function split(random: Random, all: readonly string[], at: number, ms: number): Action[] {
+	const one = all.filter(() => random.chance(0.5));
+	const other = all.filter((name) => !one.includes(name));
+	return one.flatMap((from) => other.map((to): Action => ({ at, kind: 'cut', from, to, both: true, ms })));
+}
+
+/** Of four nodes the coordinator hears one only, which the other two need for a majority. */
+function heardByOneOnly(random: Random, plan: Plan): Action[] {
+	const node = random.pick(plan.nodes);
+	const [, ...lost] = plan.nodes.filter((name) => name !== node);
+	const at = settledMs + 100;
+	plan.chaosMs = Math.max(plan.chaosMs, 16_000);
+	const ask = workersOf(random, plan);
+	return [
+		{ at, kind: 'ask', node, ask },
+		...lost.map((to): Action => ({ at: at + 100, kind: 'cut', from: node, to, both: true, ms: 12_000 })),
+	];
+}
+
+/** The node that will take over is cut off while an operator's word is stored, and the coordinator dies when it is back. */
+function successorMissedIt(random: Random, plan: Plan): Action[] {
+	const [successor = '', ...others] = plan.nodes;
+	const node = random.pick(others);
+	const at = random.between(settledMs, plan.chaosMs - 3000);
+	const ask = workersOf(random, plan);
+	const said = at + random.between(60, 700);
+	return [
+		{ at, kind: 'ask', node, ask },
+		{ at: at + random.between(20, 60), kind: 'cut', from: node, to: successor, both: random.chance(0.5), ms: 1500 },
+		...wordOf(random, [node], said),
+		{ at: said + random.between(30, 600), kind: 'kill', node, backAfter: random.between(2000, 8000), cold: false },
+	];
+}
+
+/** A coordinator hears nobody any more, its halted rollout is taken over and resumed; then it is asked for another one. */
+function deafAndAsked(random: Random, plan: Plan): Action[] {
+	const node = random.pick(plan.nodes);
+	const other = random.pick(plan.nodes.filter((name) => name !== node));
+	const at = random.between(settledMs, settledMs + 1000);
+	plan.chaosMs = Math.max(plan.chaosMs, 16_000);
+	const deafAt = at + random.between(2500, 4500);
+	return [
+		{ at: 0, kind: 'fate', node, fates: ['refused', 'good'], stepMs: random.between(50, 400) },
+		{ at, kind: 'ask', node, ask: roll },
+		{ at: deafAt, kind: 'deafen', node, ms: 9000 },
+		{ at: deafAt + random.between(0, 300), kind: 'resume-rollout', node: other, skip: null },
+		{ at: deafAt + random.between(1500, 3500), kind: 'unhealthy', node, ms: 6000 },
+		{ at: deafAt + random.between(3500, 7000), kind: 'ask', node, ask: roll },
+	];
+}
+
+/** Of two nodes one syncs slowly, and both begin to take over at the same time. */
+function askingInStep(random: Random, plan: Plan): Action[] {
+	const [slow = '', quick = ''] = plan.nodes;
+	plan.syncMs[slow] = random.between(380, 400);
+	const rates = plan.nodes.map((name) => plan.clockRate[name] ?? 1).sort((a, b) => b - a);
+	for (const [at, name] of [slow, quick].entries()) plan.clockRate[name] = rates[at] ?? 1;
+	const at = random.between(settledMs, settledMs + 500);
+	const killedAt = at + random.between(700, 1500);
+	const backAt = killedAt + random.between(2000, 8000);
+	return [
+		{ at, kind: 'ask', node: quick, ask: roll },
+		{ at: killedAt, kind: 'kill', node: quick, backAfter: backAt - killedAt, cold: false },
+		{
+			at: backAt + random.between(0, 1500),
+			kind: 'kill',
+			node: slow,
+			backAfter: random.between(500, 2000),
+			cold: false,
+		},
+	];
+}
