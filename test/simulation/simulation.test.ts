@@ -23,6 +23,11 @@ test('the same seed gives the same trace, twice', () => {
 	for (const seed of [3, 17, 42, 99, 123]) assert.deepEqual(runPlan(planOf(seed)), runPlan(planOf(seed)));
 });
 
+test('what nodes say and store is the same when nothing of it is shared in memory', () => {
+	for (let seed = 1; seed <= 60; seed += 1)
+		assert.deepEqual(runPlan(planOf(seed), { copies: true }), runPlan(planOf(seed)), `seed ${seed}`);
+});
+
 test('every invariant holds on every event, and every rollout ends or halts', () => {
 	let [grants, takeovers, completed, halted] = [0, 0, 0, 0];
 	for (let seed = 1; seed <= seeds; seed += 1) {

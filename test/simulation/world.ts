@@ -30,6 +30,8 @@ export interface WorldOptions {
 	mutations?: readonly Rule[];
 	/** Called with every event and effect, for people. */
 	log?: (line: string) => void;
+	/** Nothing that one node says or stores is shared with another one, or with its disk. */
+	copies?: boolean;
 }
 
 /** Longest a mended fleet may take until everything has ended or halted. */
@@ -87,6 +89,7 @@ class World {
 				syncMs: plan.syncMs[name] ?? 5,
 				clockRate: plan.clockRate[name] ?? 1,
 				clockStart: 1000 * (this.nodes.size + 1),
+				copies: this.options.copies ?? false,
 			},
 			this.time,
 			new Random(plan.seed ^ hashOf(name)),

@@ -46,6 +46,8 @@ export interface SimNodeSettings {
 	/** Rate and start of the own monotonic clock, and how far the wall clock is off. */
 	clockRate: number;
 	clockStart: number;
+	/** What it says and stores is copied, as on a real wire and disk; slower. */
+	copies?: boolean;
 }
 
 /** What the node's configuration file says about the fleet. */
@@ -180,9 +182,13 @@ export class SimNode {
 		this.watcher.stepped(this, event);
 		for (const effect of effects) {
 			if (effect.kind !== 'store') this.watcher.effect(this, effect);
-			yield effect;
+			yield this.#own(effect);
 			if (effect.kind === 'store') this.watcher.effect(this, effect);
 		}
+	}
+
+	#own<T>(value: T): T {
+		return this.settings.copies ? structuredClone(value) : value;
 	}
 
 	/** A daemon that cannot store its boot ends, and its supervisor starts it again. */
