@@ -1,11 +1,12 @@
 import { constants } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Server } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { type PeerCertificate, TLSSocket } from 'node:tls';
 import { type ClientOptions, WebSocket, WebSocketServer, type ServerOptions } from 'ws';
 import { nameInCertificate, type TlsMaterial } from '../config/certificates.js';
 import { messageOf, RollcallError } from '../errors.js';
+import { Shares } from './shares.js';
 
 /** The one file that knows ws. What it hands out is a {@link Channel}: text frames, in order, both ways. */
 export interface Channel {
@@ -42,6 +43,10 @@ export const messageBytesMax = 4 * 1024 * 1024;
 export const bufferedBytesMax = 16 * 1024 * 1024;
 export const fragmentsMax = 64;
 export const handshakeMs = 5_000;
+/** Connections of all strangers together, beyond what one address may have. */
+const strangersMax = 1_024;
+/** Connections of one certificate's name: a link, the one that takes its place, and some that are just ending. */
+export const channelsOfOneMax = 16;
 const closeLingerMs = 1_000;
 const reasonBytesMax = 120;
 /** Application close code: the reason says the rest. */
@@ -138,6 +143,7 @@ export async function listen(options: {
 	host: string;
 	port: number;
 	tls: TlsMaterial | null;
+	/** Connections of one address: no address can keep the others out. */
 	connectionsMax: number;
 	isMember: (name: string) => boolean;
 	accepted: (channel: Channel) => void;
@@ -158,11 +164,13 @@ export async function listen(options: {
 			)
 		: null;
 	const server = secure ?? createServer(timeouts, turnAway);
-	server.maxConnections = options.connectionsMax;
+	server.maxConnections = options.connectionsMax + strangersMax;
+	shareByAddress(server, options);
+	const ofName = new Shares(channelsOfOneMax);
 	server.maxHeadersCount = 32;
 	const sockets = new WebSocketServer({ ...limits, noServer: true, clientTracking: false });
 	secure?.on('secureConnection', (socket) => {
-		const name = nameInCertificate(socket.getPeerCertificate());
+		const name = certifiedName(socket);
 		if (name !== null && options.isMember(name)) return;
 		const whom = name ?? 'not exactly one node';
 		options.refused(remoteOf(socket), `its certificate names ${whom}, which is no member`);
@@ -172,14 +180,20 @@ export async function listen(options: {
 	server.on('clientError', (_error, socket) => socket.destroy());
 	server.on('upgrade', (request, socket, head) => {
 		socket.on('error', () => socket.destroy());
+		// Turned away already for its certificate, which is gone with it; what it had sent is read all the same.
+		if (socket.destroyed) return;
 		if (request.headers.origin !== undefined) {
 			options.refused(remoteOf(request.socket), 'it has an Origin header: browsers have no business here');
 			socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 			return;
 		}
+		const certified = certifiedName(request.socket);
+		if (certified !== null && !ofName.take(certified, socket)) {
+			options.refused(remoteOf(request.socket), `${certified} has ${channelsOfOneMax} connections open`);
+			socket.destroy();
+			return;
+		}
 		sockets.handleUpgrade(request, socket, head, (peer) => {
-			const certified =
-				request.socket instanceof TLSSocket ? nameInCertificate(request.socket.getPeerCertificate()) : null;
 			options.accepted(new WebSocketChannel(peer, remoteOf(request.socket), certified));
 		});
 	});
@@ -192,6 +206,22 @@ export async function listen(options: {
 		close: () => server.close(),
 	};
 }
+
+function shareByAddress(
+	server: Server,
+	{ connectionsMax, refused }: { connectionsMax: number; refused: (remote: string, reason: string) => void },
+): void {
+	const shares = new Shares(connectionsMax);
+	server.on('connection', (socket: Socket) => {
+		if (shares.take(socket.remoteAddress ?? 'unknown', socket)) return;
+		refused(remoteOf(socket), `its address has ${connectionsMax} connections open`);
+		socket.destroy();
+	});
+}
+
+/** null without TLS, and once the socket is closed. */
+const certifiedName = (socket: Socket): string | null =>
+	socket instanceof TLSSocket && !socket.destroyed ? nameInCertificate(socket.getPeerCertificate()) : null;
 
 /**
  * Why a handshake came to nothing. A certificate that did not verify is cut off, which node:tls tells as a socket that hung

@@ -10,7 +10,7 @@ import { connect, type ConnectionOptions, createServer, type TlsOptions, type TL
 import type { TlsMaterial } from '../../src/config/certificates.js';
 import type { Links } from '../../src/fleet/links.js';
 import type { Cluster } from '../../src/fleet/membership.js';
-import { listen } from '../../src/fleet/websocket.js';
+import { channelsOfOneMax, listen } from '../../src/fleet/websocket.js';
 import { TestAuthority } from '../support/authority.js';
 import { makeLinks, testClusters, until } from '../support/links.js';
 import { waitFor } from '../support/nodes.js';
@@ -187,6 +187,22 @@ describe('links with certificates', () => {
 		}
 	});
 
+	it('a member that opens ever more connections keeps no other member out', async () => {
+		const clusters = await secured({ alpha: alphas, beta: betas, delta: (await authority.issue('delta')).material });
+		const alpha = await start('alpha', clusters.get('alpha'));
+		const held: TLSSocket[] = [];
+		const answers = [];
+		for (let count = 0; count <= channelsOfOneMax; count++) {
+			const { socket, heard } = await upgrade(alpha.port, betas);
+			held.push(socket);
+			answers.push(heard.slice(0, 12));
+		}
+		assert.deepEqual(answers, [...Array(channelsOfOneMax).fill('HTTP/1.1 101'), '']);
+		await start('delta', clusters.get('delta'));
+		await until(alpha, ['up'], () => alpha.live().some(({ node }) => node === 'delta'), 'the link to delta');
+		for (const socket of held) socket.destroy();
+	});
+
 	it('a member with a proper certificate cannot speak in the name of another', async () => {
 		const clusters = await secured({ alpha: alphas, beta: betas, gamma: betas });
 		const alpha = await start('alpha', clusters.get('alpha'));
@@ -202,18 +218,23 @@ const fingerprintOf = ({ cert }: TlsMaterial): string => new X509Certificate(cer
 
 /** What a stranger hears when it asks for an upgrade; nothing when it is cut off. */
 async function talk(port: number, material: ConnectionOptions): Promise<string> {
+	const { socket, heard } = await upgrade(port, material);
+	if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve).resume().end());
+	return heard;
+}
+
+/** A connection that has asked for an upgrade, and the first that it heard; it stays open if it was let in. */
+async function upgrade(port: number, material: ConnectionOptions): Promise<{ socket: TLSSocket; heard: string }> {
 	const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ...material });
 	socket.on('error', () => undefined);
-	let heard = '';
-	socket.on('data', (data) => {
-		heard += data.toString('latin1');
-		socket.end();
-	});
 	socket.write(
 		'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
 	);
-	await new Promise((resolve) => socket.once('close', resolve));
-	return heard;
+	const heard = await new Promise<string>((resolve) => {
+		socket.once('data', (data: Buffer) => resolve(data.toString('latin1')));
+		socket.once('close', () => resolve(''));
+	});
+	return { socket, heard };
 }
 
 /** What the listener shows to a member. */
