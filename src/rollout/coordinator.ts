@@ -95,16 +95,8 @@ export function endRollout(
 	result: 'completed' | 'aborted',
 	reason: string | null,
 ): void {
-	const { state, wall } = turn;
-	const view: RolloutView = {
-		...(viewOf(state, open.spec.id, turn) as RolloutView),
-		state: result,
-		reason,
-		waiting_for: null,
-		ended_at: wall,
-	};
-	for (const node of view.nodes) if (node.state === 'pending') node.state = 'skipped';
-	storeEndings(turn, [{ rollout: open.spec.id, epoch: lease.epoch, view }]);
+	const { state } = turn;
+	const view = viewOf(state, open.spec.id, turn) as RolloutView;
 	if (lease.rollout === open.spec.id) {
 		lease.rollout = null;
 		for (const node of Object.keys(lease.grants)) lease.stale[node] = open.spec.id;
@@ -113,10 +105,24 @@ export function endRollout(
 		lease.overdue = {};
 		lease.handover = null;
 	}
-	lease.spreading.push(open.spec.id);
+	endAs(turn, lease, view, result, reason);
+}
+
+/** Keeps and tells how a rollout ended; also one that was never opened, so that nobody can take it up. */
+export function endAs(
+	turn: Turn,
+	lease: Lease,
+	last: RolloutView,
+	result: 'completed' | 'aborted',
+	reason: string | null,
+): void {
+	const nodes = last.nodes.map((node) => (node.state === 'pending' ? { ...node, state: 'skipped' as const } : node));
+	const view: RolloutView = { ...last, nodes, state: result, reason, waiting_for: null, ended_at: turn.wall };
+	storeEndings(turn, [{ rollout: last.id, epoch: lease.epoch, view }]);
+	lease.spreading.push(last.id);
 	lease.spreadSince = turn.now;
-	note(turn, 'rollout_ended', { rollout: open.spec.id, state: result, reason });
-	tellStore(turn, lease, peersOf(state));
+	note(turn, 'rollout_ended', { rollout: last.id, state: result, reason });
+	tellStore(turn, lease, peersOf(turn.state));
 }
 
 function tellStore(turn: Turn, lease: Lease, peers: readonly NodeName[]): void {

@@ -1,6 +1,7 @@
 /** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
 import { budgetOf, budgetUsed } from './budget.js';
-import { endRollout, takeUp } from './coordinator.js';
+import { endAs, endRollout, takeUp } from './coordinator.js';
+import { textOfEpoch } from './epoch.js';
 import { storeEndings, tellEnded, toldEndings } from './follower.js';
 import { giveUpCandidacy, startPrepare } from './lease.js';
 import { isMajority } from './members.js';
@@ -11,7 +12,7 @@ import type { CoreState, Lease, PendingStart } from './state.js';
 import { heardMembers, isConfirmed, knows } from './survey.js';
 import { arm, broadcast, hasEnded, heldLease, openOf, rule, send, type Turn } from './turn.js';
 import type { NodeName, RolloutId } from './types.js';
-import { viewOf } from './view.js';
+import { emptyView, viewOf } from './view.js';
 
 /** The answer is given within two seconds; some of them are left for the way to whoever asked. */
 export const startLimitMs = 1900;
@@ -131,9 +132,8 @@ function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
 	const fault = faultOf(state, start);
 	if (service === 'clustering_config') {
 		if (heard.length < state.members.length) return;
-		openRollout(turn, lease, start);
-		const open = openOf(state, start.id);
-		if (fault && open) endWithFault(turn, lease, start, open, fault);
+		if (fault) endWithFault(turn, lease, start, fault);
+		else if (isLed(turn, lease)) openRollout(turn, lease, start);
 		return;
 	}
 	if (fault) {
@@ -179,9 +179,13 @@ export function faultOf(state: CoreState, start: Pick<PendingStart, 'checks' | '
 const isWithout = (check: CheckResult | null | undefined, node: NodeName): boolean =>
 	check?.members?.every((member) => member.name !== node) ?? false;
 
-/** The job exists and shows what is wrong; nothing was applied. */
-function endWithFault(turn: Turn, lease: Lease, start: PendingStart, open: OpenRollout, fault: string): void {
-	endRollout(turn, lease, open, 'aborted', fault);
+/**
+ * The job exists and shows what is wrong; nothing was applied. It is never open, not for a moment: a crash before its
+ * end is stored would leave it to a successor, who would drive it.
+ */
+function endWithFault(turn: Turn, lease: Lease, start: PendingStart, fault: string): void {
+	const view = { ...emptyView(specOf(turn.state, start), turn.state.settings.self), epoch: textOfEpoch(lease.epoch) };
+	endAs(turn, lease, view, 'aborted', fault);
 	turn.effects.push({ kind: 'answer', token: start.token, view: viewOf(turn.state, start.id, turn) ?? null });
 	turn.state.start = null;
 }
