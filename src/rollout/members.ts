@@ -58,9 +58,16 @@ export function isLeaving({ spec }: Pick<OpenRollout, 'spec'>, node: NodeName): 
 	return spec.membersNext?.every((one) => one.name !== node) ?? false;
 }
 
-/** A node that an open change of members leaves out never coordinates it. */
-export function isLeavingItself(state: CoreState): boolean {
-	return openReplicated(state).some((open) => isLeaving(open, state.settings.self));
+/**
+ * A node that an open change of members takes out, or in, never coordinates it: with those that have applied it, or have
+ * not yet, it is not linked.
+ */
+export function isChangingItself(state: CoreState): boolean {
+	const { self } = state.settings;
+	const isIn = (members: readonly { name: NodeName }[]): boolean => members.some((one) => one.name === self);
+	return openReplicated(state).some(
+		({ spec }) => spec.membersNext !== null && !(isIn(spec.members) && isIn(spec.membersNext)),
+	);
 }
 
 /** The change that leaves this node out, and in which it has done its part; undefined: it votes. */

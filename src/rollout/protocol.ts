@@ -93,6 +93,7 @@ export type Rule =
 	| 'unlive-steps-down' // a coordinator that does not hear a majority lets its lease run out
 	| 'joint' // a change of members needs a majority of both
 	| 'leaver-votes-not' // a node that has left by a change of members votes for nobody
+	| 'stayers-drive' // a change of members is coordinated by nodes that are members before and after it
 	| 'member-hash' // nodes of another fleet, by the hash of its members, neither promise nor count
 	| 'version' // no word is exchanged without a version of the protocol in common
 	| 'half-way' // a change of members that halted half-way is superseded by another one only

@@ -14,26 +14,32 @@ export function judgeGrant(evidence: Evidence, node: SimNode, rollout: string, t
 		evidence.fail('I10', `${node.name} grants in ${rollout}, which nobody stored`);
 		return;
 	}
-	if (known.spec.service !== 'clustering_config') checkBudget(evidence, node, seen, known, target);
-	if (known.spec.service !== 'clustering_config') checkBackReady(evidence, node, seen, known);
-	checkFailures(evidence, node, seen, known, flags.attempt);
+	if (known.spec.service !== 'clustering_config') checkBudget(evidence, node, seen, known, flags, target);
+	if (known.spec.service !== 'clustering_config') checkBackReady(evidence, node, seen, known, flags);
+	checkFailures(evidence, node, seen, known, flags);
 	checkWords(evidence, node, seen, known, flags, target);
 	if (known.spec.type === 'restart' && target === node.name)
 		evidence.fail('hand-over', `${node.name} restarts itself while it holds the lease`);
-	checkOrder(evidence, node, seen, known, target, flags.attempt);
-	if (known.spec.service !== 'clustering_config')
-		checkUnhealthyFirst(evidence, node, seen, known, target, flags.version);
+	checkOrder(evidence, node, seen, known, flags, target);
+	if (known.spec.service !== 'clustering_config') checkUnhealthyFirst(evidence, node, seen, known, flags, target);
 	checkStored(evidence, known, flags.version);
 	evidence.confirm(known, flags.version);
 	seen.grants.set(target, { rollout, attempt, version: flags.version, at: node.eventNow });
 }
 
 /** I2: who is down, not heard, or out, with the target. */
-function checkBudget(evidence: Evidence, node: SimNode, seen: Witnessed, known: Known, target: string): void {
+function checkBudget(
+	evidence: Evidence,
+	node: SimNode,
+	seen: Witnessed,
+	known: Known,
+	{ skipped }: RolloutFlags,
+	target: string,
+): void {
 	const used: string[] = [];
 	const outs: string[] = [];
 	for (const { name } of known.spec.members) {
-		if (known.skipped.has(name)) continue;
+		if (skipped.includes(name)) continue;
 		const own = name === node.name;
 		const restarting = own ? isOutOnDisk(node) : (seen.reports.get(name)?.report.out.length ?? 0) > 0;
 		const isOut = seen.grants.has(name) || restarting || evidence.out.has(name);
@@ -51,9 +57,15 @@ function checkBudget(evidence: Evidence, node: SimNode, seen: Witnessed, known: 
 }
 
 /** I6 */
-function checkBackReady(evidence: Evidence, node: SimNode, seen: Witnessed, known: Known): void {
+function checkBackReady(
+	evidence: Evidence,
+	node: SimNode,
+	seen: Witnessed,
+	known: Known,
+	{ skipped }: RolloutFlags,
+): void {
 	for (const { name } of known.spec.members) {
-		if (known.skipped.has(name)) continue;
+		if (skipped.includes(name)) continue;
 		const records = name === node.name ? node.disk.durable.records : seen.reports.get(name)?.report.records;
 		if (records?.find((one) => one.rollout === known.spec.id)?.state !== 'back') continue;
 		if (evidence.isDown(node, seen, name) || !evidence.isHeard(node, seen, name))
@@ -62,17 +74,23 @@ function checkBackReady(evidence: Evidence, node: SimNode, seen: Witnessed, know
 }
 
 /** I7 */
-function checkFailures(evidence: Evidence, node: SimNode, seen: Witnessed, known: Known, attempt: number): void {
+function checkFailures(
+	evidence: Evidence,
+	node: SimNode,
+	seen: Witnessed,
+	known: Known,
+	{ skipped, attempt }: RolloutFlags,
+): void {
 	if (known.spec.onFailure === 'continue') return;
 	for (const { name } of known.spec.members) {
-		if (known.skipped.has(name)) continue;
+		if (skipped.includes(name)) continue;
 		const records = name === node.name ? node.disk.durable.records : seen.reports.get(name)?.report.records;
 		const record = records?.find((one) => one.rollout === known.spec.id);
 		if (record && (record.state === 'failed' || record.state === 'refused') && record.attempt >= attempt)
 			evidence.fail('I7', `${node.name} goes on in ${known.spec.id} although ${name} ${record.state}`);
 	}
 	for (const [name, grant] of seen.grants) {
-		if (grant.rollout !== known.spec.id || known.skipped.has(name) || grant.attempt < attempt) continue;
+		if (grant.rollout !== known.spec.id || skipped.includes(name) || grant.attempt < attempt) continue;
 		if (node.eventNow - grant.at > known.spec.deadlineMs + 1)
 			evidence.fail('I7', `${node.name} goes on in ${known.spec.id} although ${name} is over its deadline`);
 	}
@@ -103,13 +121,13 @@ function checkOrder(
 	node: SimNode,
 	seen: Witnessed,
 	known: Known,
+	{ skipped, attempt }: RolloutFlags,
 	target: string,
-	attempt: number,
 ): void {
 	if (target !== node.name || evidence.isDown(node, seen, target) || evidence.out.has(target)) return;
 	if (isOutOnDisk(node)) return;
 	for (const { name } of known.spec.members) {
-		if (name === target || known.skipped.has(name) || hasLeft(evidence.nodes, name, known.spec.id)) continue;
+		if (name === target || skipped.includes(name) || hasLeft(evidence.nodes, name, known.spec.id)) continue;
 		const records = seen.reports.get(name)?.report.records ?? evidence.nodes.get(name)?.disk.durable.records;
 		const record = records?.find((one) => one.rollout === known.spec.id);
 		const settled = record && record.state !== 'restarting' && (record.state === 'back' || record.attempt >= attempt);
@@ -124,12 +142,12 @@ function checkUnhealthyFirst(
 	node: SimNode,
 	seen: Witnessed,
 	known: Known,
+	{ skipped, version }: RolloutFlags,
 	target: string,
-	version: FlagsVersion,
 ): void {
 	if (evidence.isDown(node, seen, target) || isOutOf(evidence, node, seen, target)) return;
 	for (const { name } of known.spec.members) {
-		if (name === target || name === node.name || known.skipped.has(name) || seen.grants.has(name)) continue;
+		if (name === target || name === node.name || skipped.includes(name) || seen.grants.has(name)) continue;
 		if (!evidence.isHeard(node, seen, name) || !evidence.isDown(node, seen, name)) continue;
 		const report = seen.reports.get(name)?.report;
 		const isPending = report?.records.every((one) => one.rollout !== known.spec.id);
