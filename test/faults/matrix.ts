@@ -4,7 +4,7 @@
  *   npm run faults -- --one-each    one fault a phase
  *   npm run faults -- --phase proving --fault SIGKILL     those whose names hold these words
  */
-import { parseArgs } from 'node:util';
+import { readFlags, run, WrongFlag } from '../support/flags.js';
 import { type Fault, faults } from './faults.js';
 import { FaultFleet } from './fleet.js';
 import { type Phase, phases } from './phases.js';
@@ -32,16 +32,26 @@ interface Cell {
 }
 
 function chosen(): Cell[] {
-	const { values } = parseArgs({
-		options: { 'one-each': { type: 'boolean' }, phase: { type: 'string' }, fault: { type: 'string' } },
+	const values = readFlags({
+		'one-each': { type: 'boolean' },
+		phase: { type: 'string' },
+		fault: { type: 'string' },
 	});
+	mustName('phase', values.phase, phases);
+	mustName('fault', values.fault, faults);
 	const isChosen = ({ phase, fault }: Cell): boolean => {
 		if (values['one-each'] && !fault.name.includes(oneEach[phase.name] ?? 'none')) return false;
 		return phase.name.includes(values.phase ?? '') && fault.name.includes(values.fault ?? '');
 	};
 	const all = phases.flatMap((phase) => faults.map((fault) => ({ phase, fault }))).filter(isChosen);
+	if (all.length === 0) throw new WrongFlag('--phase and --fault leave no scenario of those with --one-each');
 	// Those that need other clocks come last: they need a fleet that was started with such.
 	return [...all.filter(({ fault }) => !fault.needsClocks), ...all.filter(({ fault }) => fault.needsClocks)];
+}
+
+function mustName(flag: string, words: string | undefined, all: readonly { name: string }[]): void {
+	if (words === undefined || all.some(({ name }) => name.includes(words))) return;
+	throw new WrongFlag(`no ${flag} holds '${words}'; they are ${all.map(({ name }) => name).join(', ')}`);
 }
 
 const write = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -51,15 +61,14 @@ const row = ({ phase, fault, broken, text, durationMs }: Outcome): string => {
 	return `${phase.padEnd(23)} | ${fault.padEnd(46)} | ${verdict.padEnd(6)} | ${seconds.padStart(5)} s | ${[text, ...broken].join(' !! ')}`;
 };
 
-async function main(): Promise<void> {
+async function main(): Promise<number> {
+	const cells = chosen();
 	if (process.getuid?.() !== 0) {
 		process.stderr.write(
 			'faults: needs root, for networks, disks and signals of its own; run it as root. Nothing was run.\n',
 		);
-		process.exitCode = 1;
-		return;
+		return 1;
 	}
-	const cells = chosen();
 	const outcomes: Outcome[] = [];
 	let notRun = 0;
 	let fleet: FaultFleet | null = null;
@@ -100,7 +109,7 @@ async function main(): Promise<void> {
 	const broken = outcomes.filter((outcome) => outcome.broken.length > 0);
 	write(`${outcomes.length - broken.length} held, ${broken.length} broken, ${notRun} not run`);
 	if (interrupted) write(`interrupted: ${cells.length - outcomes.length - notRun} scenarios are missing`);
-	if (interrupted || broken.length > 0 || outcomes.length === 0) process.exitCode = 1;
+	return interrupted || broken.length > 0 || outcomes.length === 0 ? 1 : 0;
 }
 
-await main();
+await run('faults', main);

@@ -1,13 +1,13 @@
 /**
- * `npm run simulate -- [--seeds N] [--seed S] [--threads T] [--mutants [RULE,…]] [--log]`
+ * `npm run simulate -- [--seeds N] [--seed S] [--threads T] [--mutants] [--rule RULE,…] [--log]`
  *
  * Runs N seeds from S on. A failing seed is printed with its plan made small, as regressions.json keeps it.
  * --replay FILE runs such lines again. With --mutants each rule is switched off in turn until an invariant notices. With --log one seed is told in full.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import type { Rule } from '../../src/rollout/protocol.js';
+import { readCount, readFlags, run, WrongFlag } from '../support/flags.js';
 import { mutants } from './mutants.js';
 import { type Plan, planOf } from './plan.js';
 import { add, type Done, nothingDone, Pool } from './pool.js';
@@ -29,23 +29,22 @@ const told = (text: string): void => {
 };
 
 async function main(): Promise<boolean> {
-	const { values } = parseArgs({
-		options: {
-			seeds: { type: 'string', default: '2000' },
-			seed: { type: 'string', default: '1' },
-			threads: { type: 'string', default: String(Math.min(4, availableParallelism())) },
-			mutants: { type: 'boolean', default: false },
-			rule: { type: 'string', default: '' },
-			log: { type: 'boolean', default: false },
-			replay: { type: 'string', default: '' },
-		},
+	const values = readFlags({
+		seeds: { type: 'string', default: '2000' },
+		seed: { type: 'string', default: '1' },
+		threads: { type: 'string', default: String(Math.min(4, availableParallelism())) },
+		mutants: { type: 'boolean', default: false },
+		rule: { type: 'string', default: '' },
+		log: { type: 'boolean', default: false },
+		replay: { type: 'string', default: '' },
 	});
-	const from = Number(values.seed);
-	const seeds = Number(values.seeds);
-	const rules = values.rule === '' ? [] : (values.rule.split(',') as Rule[]);
+	const from = readCount('seed', values.seed, 0);
+	const seeds = readCount('seeds', values.seeds, 1);
+	const threads = readCount('threads', values.threads, 1, 256);
+	const rules = rulesOf(values.rule);
 	if (values.replay !== '') return replay(values.replay, values.log);
 	if (values.log) return tell(planOf(from), rules);
-	const pool = new Pool(Number(values.threads));
+	const pool = new Pool(threads);
 	try {
 		if (!values.mutants) return await simulate(pool, from, seeds, rules);
 		return await table(pool, from, seeds, rules.length > 0 ? rules : (Object.keys(mutants) as Rule[]));
@@ -54,9 +53,17 @@ async function main(): Promise<boolean> {
 	}
 }
 
+function rulesOf(names: string): Rule[] {
+	const known = Object.keys(mutants);
+	const rules = names === '' ? [] : names.split(',');
+	const unknown = rules.find((name) => !known.includes(name));
+	if (unknown !== undefined) throw new WrongFlag(`--rule knows no '${unknown}'; the rules are ${known.join(', ')}`);
+	return rules as Rule[];
+}
+
 /** A file with one kept failure a line, as this prints them. */
 function replay(file: string, log: boolean): boolean {
-	const lines = readFileSync(file, 'utf8')
+	const lines = textOf(file)
 		.split('\n')
 		.filter((line) => line.includes('"plan"'));
 	let good = true;
@@ -70,6 +77,14 @@ function replay(file: string, log: boolean): boolean {
 		}
 	}
 	return good;
+}
+
+function textOf(file: string): string {
+	try {
+		return readFileSync(file, 'utf8');
+	} catch (error) {
+		throw new WrongFlag(`--replay cannot read it: ${error instanceof Error ? error.message : String(error)}`);
+	}
 }
 
 function tell(plan: Plan, mutations: readonly Rule[]): boolean {
@@ -147,4 +162,4 @@ async function hunt(
 	return { rule, invariant: other, seeds: ran };
 }
 
-process.exitCode = (await main()) ? 0 : 1;
+await run('simulate', async () => ((await main()) ? 0 : 1));
