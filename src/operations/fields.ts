@@ -108,12 +108,13 @@ export function countOrPercent(summary: string): Field<number | string, false> {
 		schema: {
 			oneOf: [
 				{ type: 'integer', minimum: 1 },
-				{ type: 'string', pattern: '^(100|[1-9]?[0-9])%$' },
+				{ type: 'string', pattern: '^(100|[1-9][0-9]?)%$' },
 			],
 		},
 		faults(name, value) {
-			if (typeof value === 'string' && /^(100|[1-9]?[0-9])%$/.test(value)) return [];
-			return typeof value === 'number' ? countFaults(name, value, 1, Number.MAX_SAFE_INTEGER) : [notANumber(name)];
+			if (typeof value === 'string' && /^(100|[1-9][0-9]?)%$/.test(value)) return [];
+			if (typeof value === 'number') return countFaults(name, value, 1, Number.MAX_SAFE_INTEGER);
+			return [`${notANumber(name)}, or a text of per cent from 1% to 100%`];
 		},
 	};
 }

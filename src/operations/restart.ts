@@ -5,6 +5,7 @@ import { operation, userOf } from './operation.js';
 
 const restartMessage = 'Restarting HarperDB. This may take up to 60 seconds.';
 const services: readonly Service[] = ['http_workers', 'clustering_config', 'clustering'];
+const appLengthMax = 128;
 const replicated = flag('Every node of the fleet, one after the other; otherwise this node alone.');
 
 export const restartOperations = [
@@ -37,6 +38,8 @@ export const restartOperations = [
 			replicated,
 			app: optionalText({
 				summary: 'One app of http_workers alone.',
+				// Peers cut a link over which a longer one comes.
+				lengthMax: appLengthMax,
 				rule: (_, { service }) =>
 					service === 'clustering' || service === 'clustering_config'
 						? `'app' is not allowed with service '${service}'`

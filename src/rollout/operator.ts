@@ -7,7 +7,7 @@ import type { CoreEvent, OpenRollout, OperatorAnswer, OperatorWord, PeerMessage,
 import type { CoreState, Lease, PendingWord } from './state.js';
 import { isConfirmed } from './survey.js';
 import { heldLease, isDriven, openOf, rule, send, type Turn } from './turn.js';
-import type { NodeName } from './types.js';
+import type { NodeName, RolloutSpec } from './types.js';
 import { viewOf } from './view.js';
 
 /** Longest that a word waits for a coordinator, beyond a lease. */
@@ -32,9 +32,10 @@ type Asked = Pick<PendingWord, 'token' | 'word' | 'from'>;
 
 function takeWord(turn: Turn, asked: Asked): void {
 	const { state, now } = turn;
-	const { word } = asked;
+	const word = tidy(asked.word);
 	const pending: PendingWord = {
 		...asked,
+		word,
 		until: now + state.settings.leaseMs + wordLimitMs,
 		sentTo: null,
 		applied: null,
@@ -49,6 +50,12 @@ function takeWord(turn: Turn, asked: Asked): void {
 		return;
 	}
 	const open = openOf(state, word.rollout);
+	// Before it goes anywhere: a peer cuts the link over which a name comes that can be no node's.
+	const unfit = open && word.kind === 'resume' ? foreignSkip(open.spec, word.skip) : null;
+	if (unfit) {
+		answer(turn, pending, unfit);
+		return;
+	}
 	if (open && !isDriven(open.spec)) {
 		localWord(turn, open, word);
 		answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
@@ -59,6 +66,11 @@ function takeWord(turn: Turn, asked: Asked): void {
 		return;
 	}
 	state.words.push(pending);
+}
+
+/** A node named twice is one; so a list that fits no message becomes one that does. */
+function tidy(word: OperatorWord): OperatorWord {
+	return word.kind === 'resume' ? { ...word, skip: [...new Set(word.skip)] } : word;
 }
 
 const refused = (code: Refusal['code'], message: string, extra: Record<string, string> = {}): OperatorAnswer => ({
@@ -177,27 +189,29 @@ function applyWord(
 			if (!flags.aborting) changeFlags(turn, lease, open, { aborting: { by: word.user }, paused: false });
 			return null;
 		case 'resume':
-			return resume(turn, lease, open, word.skip);
+			resume(turn, lease, open, word.skip);
+			return null;
 	}
 }
 
-/** What is left is tried again under a higher attempt; whoever still runs gets its deadline anew. */
-function resume(turn: Turn, lease: Lease, open: OpenRollout, skip: readonly NodeName[]): OperatorAnswer | null {
-	const { flags, spec } = open;
+function foreignSkip(spec: RolloutSpec, skip: readonly NodeName[]): OperatorAnswer | null {
 	const foreign = skip.find((name) => !spec.members.some((member) => member.name === name));
-	if (foreign !== undefined) {
-		const names = spec.members.map((member) => member.name).join(', ');
-		return refused('invalid', `'skip' names ${foreign}, which is no target of the rollout; its targets are ${names}`);
-	}
+	if (foreign === undefined) return null;
+	const names = spec.members.map((member) => member.name).join(', ');
+	return refused('invalid', `'skip' names ${foreign}, which is no target of the rollout; its targets are ${names}`);
+}
+
+/** What is left is tried again under a higher attempt; whoever still runs gets its deadline anew. */
+function resume(turn: Turn, lease: Lease, open: OpenRollout, skip: readonly NodeName[]): void {
+	const { flags, spec } = open;
 	const skipped = [...new Set([...flags.skipped, ...skip])].sort();
 	const stopped = flags.halted !== null || flags.paused;
-	if (!stopped && skipped.length === flags.skipped.length) return null;
+	if (!stopped && skipped.length === flags.skipped.length) return;
 	for (const deadline of Object.values(lease.deadlines)) deadline.at = turn.now + spec.deadlineMs;
 	lease.overdue = {};
 	lease.idleSince = null;
 	const attempt = flags.halted === null ? flags.attempt : flags.attempt + 1;
 	changeFlags(turn, lease, open, { paused: false, halted: null, attempt, skipped });
-	return null;
 }
 
 /** To the coordinator that this node follows; again when another one is there. */

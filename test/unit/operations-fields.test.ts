@@ -52,8 +52,16 @@ const faulty: [string, Record<string, unknown>, string][] = [
 	['restart_service', { service: 'http_workers', app: '' }, "'app' is not allowed to be empty"],
 	['restart_service', { service: 'http_workers', app: 7 }, "'app' must be a string"],
 	['restart_service', { service: 'http_workers', dry_run: 'true' }, "'dry_run' must be a boolean"],
-	['restart_service', { service: 'http_workers', max_unavailable: 'many' }, "'max_unavailable' must be a number"],
-	['restart_service', { service: 'http_workers', max_unavailable: '101%' }, "'max_unavailable' must be a number"],
+	...['many', '0%', '101%', '2', ''].map((max_unavailable): [string, Record<string, unknown>, string] => [
+		'restart_service',
+		{ service: 'http_workers', max_unavailable },
+		"'max_unavailable' must be a number, or a text of per cent from 1% to 100%",
+	]),
+	[
+		'restart_service',
+		{ service: 'http_workers', app: 'a'.repeat(129) },
+		"'app' length must be less than or equal to 128 characters long",
+	],
 	[
 		'restart_service',
 		{ service: 'http_workers', max_unavailable: 0 },

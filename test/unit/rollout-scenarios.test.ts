@@ -59,6 +59,24 @@ test('a refused release halts with the node and its reason; skip lets the rest g
 	]);
 });
 
+test('skip of a name that is no target is refused where it is asked, and no peer hears of it', () => {
+	const fleet = new SimFleet(['alpha', 'beta', 'gamma']).settled();
+	const id = fleet.begin('alpha');
+	assert.ok(fleet.answer(id).ok);
+	for (const name of ['Beta', 'zeta', '__proto__', 'b'.repeat(5000)]) {
+		const { ok, refusal } = fleet.say('beta', { kind: 'resume', rollout: id, skip: [name], user: 'admin' });
+		assert.equal(ok, false);
+		assert.equal(refusal?.code, 'invalid');
+	}
+	assert.deepEqual(
+		fleet.sent.filter(({ message }) => message.kind === 'forward'),
+		[],
+	);
+	fleet.say('beta', { kind: 'resume', rollout: id, skip: Array(2000).fill('gamma'), user: 'admin' });
+	const words = fleet.sent.flatMap(({ message }) => (message.kind === 'forward' ? [message.word] : []));
+	assert.deepEqual(words, [{ kind: 'resume', rollout: id, skip: ['gamma'], user: 'admin' }]);
+});
+
 test('resume tries what is left again under a higher attempt', () => {
 	const fleet = fresh();
 	fleet.node('gamma').executor.fates = ['failed', 'good'];
