@@ -10,7 +10,7 @@ import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from '.
 import { conflictWith, refuseStart, requestText, specOf, whoIsMissing, whyNoVote } from './request.js';
 import type { CoreState, Lease, PendingStart } from './state.js';
 import { heardMembers, isConfirmed, knows } from './survey.js';
-import { arm, broadcast, hasEnded, heldLease, openOf, rule, send, type Turn } from './turn.js';
+import { arm, broadcast, hasEnded, heldLease, openOf, rule, runningReplicated, send, type Turn } from './turn.js';
 import type { NodeName, RolloutId } from './types.js';
 import { emptyView, viewOf } from './view.js';
 
@@ -56,6 +56,12 @@ export function tryStart(turn: Turn, start: PendingStart): void {
 		return;
 	}
 	if (state.lease?.kind === 'candidate' && state.lease.purpose === 'start') return;
+	const running = runningReplicated(state);
+	if (running && running.spec.id !== start.id && rule(state, 'conflict')) {
+		// It came while this one waited for its turn; asking for the lease would only cost its coordinator the own one.
+		answerRefused(turn, conflictWith(running, state));
+		return;
+	}
 	start.tries += 1;
 	start.refusals = {};
 	startPrepare(turn, 'start', start.id);

@@ -202,6 +202,21 @@ test('of two operators at once exactly one is answered 200', () => {
 	assert.deepEqual(fleet.begun.map((one) => one.node).sort(), three);
 });
 
+test('of two operators at once the one who is refused does not cost the other the lease', () => {
+	const fleet = new SimFleet(['alpha', 'beta', 'gamma', 'delta']).settled();
+	const tokens = [fleet.begin('beta'), fleet.begin('gamma')];
+	const answers = tokens.map((token) => fleet.answer(token));
+	assert.deepEqual(
+		answers.map((one) => one.refusal?.code ?? 'started'),
+		['conflict', 'started'],
+	);
+	fleet.run(fleetLeaseMs);
+	assert.deepEqual(
+		fleet.notes.filter(({ event }) => event === 'lease_lost' || event === 'takeover'),
+		[],
+	);
+});
+
 test('a halted rollout is superseded by a new one', () => {
 	const fleet = fresh();
 	fleet.node('beta').executor.fates = ['refused', 'good'];
