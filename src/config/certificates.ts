@@ -12,7 +12,8 @@ export interface TlsMaterial {
 }
 
 /** What a node's name may look like, in the configuration as in a certificate. */
-export const nodeNamePattern = /^[a-z0-9-]{1,63}$/;
+/** Not the one name of this kind that every JavaScript object has a property of already. */
+export const nodeNamePattern = /^(?!constructor$)[a-z0-9-]{1,63}$/;
 
 /** The node that a certificate speaks for: its common name and its subject alternative names must hold one name in all. */
 export function nameInCertificate(certificate: Partial<PeerCertificate>): string | null {

@@ -26,10 +26,13 @@ export const instancesMax = 256;
 const port = whole(1, 65_535);
 const listenPort = whole(0, 65_535);
 const host = matching(/^[A-Za-z0-9.:_-]{1,253}$/, 'a host name or an address');
-const nodeName = matching(nodeNamePattern, 'a name of 1 to 63 characters out of a-z, 0-9 and -');
+const nodeName = matching(nodeNamePattern, 'a name of 1 to 63 characters out of a-z, 0-9 and -, and not constructor');
 const zone = matching(/^[A-Za-z0-9._-]{1,63}$/, 'a name of 1 to 63 letters, digits, dots, dashes and underscores');
 // The name is part of the path of each worker's private socket, which the kernel bounds at 107 bytes.
-const appName = matching(/^[a-z0-9-]{1,31}$/, 'a name of 1 to 31 characters out of a-z, 0-9 and -');
+const appName = matching(
+	/^(?!constructor$)[a-z0-9-]{1,31}$/,
+	'a name of 1 to 31 characters out of a-z, 0-9 and -, and not constructor',
+);
 // The folder self in worker_dir is that of the daemon's own user.
 const userName = matching(/^(?!self$)[a-z_][a-z0-9_-]{0,30}$/, 'the name of a system user or group');
 const environmentName = matching(

@@ -11,6 +11,7 @@ import { freshCore } from './core.js';
 import type { Introduction } from './link.js';
 import { Links } from './links.js';
 import { type FleetConfig, type Membership, readMembership } from './membership.js';
+import { incoherence } from './coherence.js';
 import { peerMessage } from './messages.js';
 import { openRecordLog, type RecordLog, type Sync } from './records.js';
 import { Shell } from './shell.js';
@@ -237,10 +238,11 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		});
 		this.#links.on('frame', ({ node, link, text }) => {
 			const parsed = parseFrame(peerMessage, text);
-			if (parsed.ok) this.#received(node, parsed.value);
+			const fault = parsed.ok ? incoherence(node, parsed.value) : parsed.reason;
+			if (parsed.ok && fault === null) this.#received(node, parsed.value);
 			else {
-				logger.warn({ event: 'peer_message_refused', peer: node, reason: parsed.reason });
-				this.#links.closeLink(node, link, parsed.reason);
+				logger.warn({ event: 'peer_message_refused', peer: node, reason: fault });
+				this.#links.closeLink(node, link, fault ?? '');
 			}
 		});
 	}

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nodeNamePattern } from '../config/certificates.js';
 
 /**
  * Every message on a link, checked against its schema before anything looks at it; what does not fit closes the link.
@@ -8,10 +9,13 @@ import { z } from 'zod';
 /** A fleet's largest size, far above what a full mesh is good for. */
 export const membersMax = 1_000;
 
-export const nodeName = z.string().regex(/^[a-z0-9-]{1,63}$/);
+export const nodeName = z.string().regex(nodeNamePattern);
 export const counter = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
-/** An id that somebody made: a uuid, or in tests a short word. */
-export const token = z.string().regex(/^[A-Za-z0-9_.:@-]{1,128}$/);
+/** An id that somebody made: a uuid, or in tests a short word; never the name of what every object has. */
+export const token = z
+	.string()
+	.regex(/^[A-Za-z0-9_.:@-]{1,128}$/)
+	.refine((value) => !(value in Object.prototype), { error: 'an id is a name that every object has' });
 const nonce = z.string().regex(/^[0-9a-f]{64}$/);
 const proof = z.string().regex(/^[0-9a-f]{64}$/);
 export const hash = z.string().regex(/^[0-9a-f]{1,128}$/);

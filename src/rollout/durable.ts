@@ -84,8 +84,26 @@ function foldEnding(state: DurableState, ending: Ending): void {
 		return;
 	}
 	state.ended.push(ending);
-	if (state.ended.length > endedMax) state.ended.splice(0, state.ended.length - endedMax);
+	state.ended.splice(0, state.ended.length - keptOf(state.ended));
 	forgetOldRecords(state);
+}
+
+/** The endings of a hundred rollouts of a hundred nodes are far shorter; what a peer makes up must not fill the disk. */
+const endedCharactersMax = 12 * 1024 * 1024;
+const charactersOf = new WeakMap<Ending, number>();
+
+/** How many of the newest endings are kept. */
+function keptOf(ended: readonly Ending[]): number {
+	let characters = 0;
+	let kept = 0;
+	for (const ending of ended.slice(-endedMax).reverse()) {
+		const own = charactersOf.get(ending) ?? JSON.stringify(ending).length;
+		charactersOf.set(ending, own);
+		characters += own;
+		if (kept > 0 && characters > endedCharactersMax) break;
+		kept += 1;
+	}
+	return kept;
 }
 
 /** Records go with their rollouts, but a node that is out stays known as out. */

@@ -3,7 +3,7 @@ import { compareEpochs, compareVersions, sameEpoch } from './epoch.js';
 import { loseLease, startPrepare } from './lease.js';
 import type { DurableEntry, Ending, OpenRollout, PeerMessage } from './protocol.js';
 import { reportToCoordinator } from './report.js';
-import { hasEnded, heldLease, openOf, rule, send, store, type Turn } from './turn.js';
+import { hasEnded, heldLease, openOf, openReplicated, rule, send, store, type Turn } from './turn.js';
 import type { CoreState } from './state.js';
 import type { Epoch, NodeName, RolloutId, RolloutView } from './types.js';
 
@@ -50,6 +50,9 @@ export function onStore(turn: Turn, from: NodeName, message: Message<'store'>): 
 	reportToCoordinator(turn);
 }
 
+/** An honest fleet has one or two open at a time, some more while nodes are away; a hostile member must not fill the disk. */
+const openMax = 32;
+
 /** Keeps what is newer of these rollouts, unless they have ended. */
 export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRollout[]): void {
 	const { state } = turn;
@@ -60,8 +63,9 @@ export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRol
 			continue;
 		}
 		const known = openOf(state, spec.id);
-		if (!known) entries.push({ kind: 'open', spec, flags });
-		else if (compareVersions(flags.version, known.flags.version) > 0)
+		if (!known) {
+			if (openReplicated(state).length + entries.length < openMax) entries.push({ kind: 'open', spec, flags });
+		} else if (compareVersions(flags.version, known.flags.version) > 0)
 			entries.push({ kind: 'flags', rollout: spec.id, flags });
 	}
 	if (entries.length > 0) store(turn, ...entries);
@@ -94,8 +98,9 @@ export function storeEndings(turn: Turn, endings: readonly Ending[]): void {
 	}
 }
 
+/** Of a rollout that this node does not know nobody asks, and views of such would pile up. */
 export function onView(turn: Turn, message: Message<'view'>): void {
-	keepView(turn, message.epoch, message.number, message.view);
+	if (openOf(turn.state, message.view.id)) keepView(turn, message.epoch, message.number, message.view);
 }
 
 export function keepView(turn: Turn, epoch: Epoch, number: number, view: RolloutView): void {

@@ -50,7 +50,7 @@ const refusals: Record<string, [text: string, lines: string[]]> = {
 			'3:18: cluster.listen.host: expected a host name or an address, got "a b"',
 			'3:31: cluster.listen.port: expected a whole number from 1 to 65535, got 0',
 			'5:26: cluster.peers[0].url: expected an address that begins with wss:// (or ws:// on loopback), got a text',
-			'5:46: cluster.peers[1].name: expected a name of 1 to 63 characters out of a-z, 0-9 and -, got "B"',
+			'5:46: cluster.peers[1].name: expected a name of 1 to 63 characters out of a-z, 0-9 and -, and not constructor, got "B"',
 			'5:54: cluster.peers[1].url: expected an address that begins with wss:// (or ws:// on loopback), got a text',
 		],
 	],

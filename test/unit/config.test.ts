@@ -26,9 +26,9 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 	'names that are none': [
 		['node: {name: Alpha, zone: a b}', 'http_workers:', `  - {name: ${'w'.repeat(32)}, script: s.js, user: Web}`],
 		[
-			'1:14: node.name: expected a name of 1 to 63 characters out of a-z, 0-9 and -, got "Alpha"',
+			'1:14: node.name: expected a name of 1 to 63 characters out of a-z, 0-9 and -, and not constructor, got "Alpha"',
 			'1:27: node.zone: expected a name of 1 to 63 letters, digits, dots, dashes and underscores, got "a b"',
-			`3:12: http_workers[0].name: expected a name of 1 to 31 characters out of a-z, 0-9 and -, got "${'w'.repeat(32)}"`,
+			`3:12: http_workers[0].name: expected a name of 1 to 31 characters out of a-z, 0-9 and -, and not constructor, got "${'w'.repeat(32)}"`,
 			'3:66: http_workers[0].user: expected the name of a system user or group, got "Web"',
 		],
 	],
@@ -83,7 +83,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'  - {name: a, script: s.js, env: {PORT: 80}}',
 		],
 		[
-			'1:14: node.name: expected a name of 1 to 63 characters out of a-z, 0-9 and -, got 42 (put it in quotes)',
+			'1:14: node.name: expected a name of 1 to 63 characters out of a-z, 0-9 and -, and not constructor, got 42 (put it in quotes)',
 			'2:33: operations_api.socket.mode: expected a file mode in quotes that keeps others out, such as "0660" or "0600", got 660 (put it in quotes)',
 			'4:41: http_workers[0].env.PORT: expected a text, got a number (put it in quotes)',
 		],

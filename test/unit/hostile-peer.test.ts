@@ -1,8 +1,11 @@
 /** What a member of the fleet can do at most that has a proper certificate and wants ill: SECURITY.md says it in words. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { incoherence } from '../../src/fleet/coherence.js';
 import { highestCounter, peerMessage } from '../../src/fleet/messages.js';
 import { parseFrame } from '../../src/fleet/wire.js';
+import { fileBytesMax } from '../../src/fleet/records.js';
+import { entriesOf } from '../../src/rollout/durable.js';
 import type { PeerMessage } from '../../src/rollout/protocol.js';
 import type { RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import { SimFleet } from '../support/sim-fleet.js';
@@ -127,6 +130,106 @@ test('under the highest epoch that a hostile member can bring in, rollouts of th
 		const above = JSON.stringify(message).matchAll(/"counter":(\d+)/g);
 		for (const [, counter] of above) assert.ok(Number(counter) <= highestCounter(wallMs + 1), message.kind);
 	}
+});
+
+test('a coordinator speaks under its own epoch alone, and tells no rollout under a lower epoch than that has', () => {
+	const fleet = fresh();
+	const id = fleet.ask('alpha').view?.id ?? '';
+	const spec = specOf(fleet, id);
+	const view = fleet.view('beta', id);
+	assert.ok(view);
+	const rest = { attempt: 1, skipped: [], left: [], paused: false, aborting: null, halted: null };
+	const flags = { ...rest, version: { epoch: { counter: 1_001, node: 'gamma' }, n: 1 } };
+	const report = peerMessages.find((one) => one.kind === 'promise')?.report;
+	assert.ok(report);
+	const newer = [{ spec, flags }];
+	const own = { ...rest, version: { epoch: forgedBy, n: 1 } };
+	const greeting = peerMessages.find((one) => one.kind === 'greeting');
+	assert.ok(greeting);
+	const said: [PeerMessage, string, RegExp | null][] = [
+		[{ kind: 'heartbeat', epoch: forgedBy, number: 1, live: true }, 'gamma', null],
+		[{ kind: 'heartbeat', epoch: forgedBy, number: 1, live: true }, 'beta', /coordinator of an epoch of gamma/],
+		[{ kind: 'view', epoch: forgedBy, number: 1, view }, 'beta', /coordinator of an epoch of gamma/],
+		[{ kind: 'store', epoch: forgedBy, open: [{ spec, flags: own }], ended: [] }, 'gamma', null],
+		[{ kind: 'store', epoch: forgedBy, open: newer, ended: [] }, 'gamma', /lower epoch than its own/],
+		[{ kind: 'promise', epoch: forgedBy, report, open: newer, ended: [] }, 'beta', /lower epoch than its own/],
+		[{ ...greeting, promised: forgedBy, catchUp: { open: newer, ended: [] } }, 'beta', /lower epoch than its own/],
+		[{ kind: 'ended', endings: [{ rollout: 'another', epoch: forgedBy, view }] }, 'gamma', /shows another rollout/],
+	];
+	for (const [message, from, fault] of said) {
+		if (fault === null) assert.equal(incoherence(from, message), null, message.kind);
+		else assert.match(incoherence(from, message) ?? '', fault, message.kind);
+	}
+});
+
+test('no id and no node has a name that every object has: such a word would end the core, at every start anew', () => {
+	for (const name of Object.getOwnPropertyNames(Object.prototype)) {
+		for (const message of peerMessages) {
+			const renamed = JSON.stringify(message).replace(/"(r1|t1)"/g, JSON.stringify(name));
+			if (renamed === JSON.stringify(message)) continue;
+			assert.equal(parseFrame(peerMessage, renamed).ok, false, `${message.kind} ${name}`);
+		}
+	}
+	for (const message of peerMessages.filter((one) => 'epoch' in one)) {
+		const renamed = { ...message, epoch: { counter: 1, node: 'constructor' } };
+		assert.equal(peerMessage.safeParse(renamed).success, false, message.kind);
+	}
+});
+
+test('rollouts that a hostile coordinator invents without end are not kept without end, and give way to a new one', () => {
+	const fleet = fresh();
+	const id = fleet.ask('alpha').view?.id ?? '';
+	const spec = specOf(fleet, id);
+	const view = fleet.view('beta', id);
+	assert.ok(view);
+	fleet.untilState('alpha', id, 'completed');
+	const version = { epoch: forgedBy, n: 1 };
+	const flags = { version, attempt: 1, skipped: [], left: [], paused: false, aborting: null, halted: 'forged' };
+	const invented = Array.from({ length: 200 }, (_, number) => ({ spec: { ...spec, id: `forged-${number}` }, flags }));
+	hostile(fleet, { kind: 'store', epoch: forgedBy, open: invented, ended: [] });
+	for (let number = 0; number < 200; number++)
+		hostile(fleet, { kind: 'view', epoch: forgedBy, number: 1, view: { ...view, id: `unknown-${number}` } });
+	const kept = fleet.node('beta').core;
+	assert.ok(kept && kept.durable.open.length < 40, `${kept?.durable.open.length} rollouts are kept`);
+	assert.ok(Object.keys(kept.views).length < 40, `${Object.keys(kept.views).length} views are kept`);
+	fleet.run(60_000);
+	const next = fleet.ask('beta');
+	assert.equal(next.ok, true, JSON.stringify(next));
+	fleet.untilState('alpha', next.view?.id ?? '', 'completed');
+});
+
+test('under a forged change of members that nobody can end a node still rolls itself', () => {
+	const fleet = fresh();
+	const id = fleet.ask('alpha').view?.id ?? '';
+	const spec = { ...specOf(fleet, id), id: 'forged', service: 'clustering_config' as const };
+	fleet.untilState('alpha', id, 'completed');
+	const next = { membersNext: [{ name: 'nobody', zone: null }], memberHashNext: 'nobody' };
+	const version = { epoch: forgedBy, n: 1 };
+	const flags = { version, attempt: 1, skipped: [], left: [], paused: false, aborting: null, halted: 'forged' };
+	hostile(fleet, { kind: 'store', epoch: forgedBy, open: [{ spec: { ...spec, ...next }, flags }], ended: [] });
+	fleet.run(60_000);
+	assert.equal(fleet.ask('beta').ok, false);
+	const own = fleet.ask('alpha', { replicated: false });
+	assert.equal(own.ok, true, JSON.stringify(own));
+	fleet.untilState('alpha', own.view?.id ?? '', 'completed');
+});
+
+test('endings that a hostile member makes long do not outgrow the file that they are kept in', () => {
+	const fleet = fresh();
+	const id = fleet.ask('alpha').view?.id ?? '';
+	const view = completed(fleet.untilState('alpha', id, 'completed'));
+	const reason = 'x'.repeat(1024 * 1024);
+	for (let number = 0; number < 60; number++) {
+		const rollout = `forged-${number}`;
+		hostile(fleet, { kind: 'ended', endings: [{ rollout, epoch: forgedBy, view: { ...view, id: rollout, reason } }] });
+	}
+	const { durable } = fleet.node('beta').core ?? {};
+	assert.ok(durable);
+	assert.ok(JSON.stringify(entriesOf(durable)).length < fileBytesMax / 4);
+	assert.ok(
+		durable.ended.some(({ rollout }) => rollout === 'forged-59'),
+		'the newest are kept',
+	);
 });
 
 /** Every message that there is, and what it touches: a new one does not compile without a line here. */
