@@ -39,7 +39,7 @@ export const mutants: Readonly<Record<Rule, readonly string[]>> = {
 	'unlive-steps-down': ['I11'],
 	joint: ['quorum'],
 	'leaver-votes-not': ['quorum'],
-	'stayers-drive': ['I11'],
+	'stayers-drive': ['stayers'],
 	'member-hash': ['members'],
 	version: ['version'],
 	'half-way': ['half-way'],
