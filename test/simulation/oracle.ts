@@ -2,6 +2,7 @@
  * The invariants, judged from outside: from what is on the disks, from what messages were delivered, and from what the
  * executors really did. Nothing here asks the core what it believes, save where the belief itself is the question.
  */
+import { incoherence } from '../../src/fleet/coherence.js';
 import { compareEpochs, compareVersions } from '../../src/rollout/epoch.js';
 import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage, RolloutFlags } from '../../src/rollout/protocol.js';
 import { isDriven } from '../../src/rollout/turn.js';
@@ -186,6 +187,8 @@ export class Oracle implements Watcher {
 
 	#sent(node: SimNode, to: string, message: PeerMessage): void {
 		judgeVersion(this.evidence, node, to);
+		const wrong = incoherence(node.name, message);
+		if (wrong !== null) this.evidence.fail('wire', `${node.name} would be turned away by ${to}: ${wrong}`);
 		switch (message.kind) {
 			case 'promise':
 			case 'report':
