@@ -90,7 +90,35 @@ describe('what cannot be done is refused with a clear error, and nothing is half
 		for (const row of json.table_size) assert.ok(row.record_count > 0 && row.table_size > 0, JSON.stringify(row));
 	});
 
-	test('restart of this node: the boot grows, every worker is new, and the job completes', async () => {
+	test('without a cluster both services of it have nothing to do and complete, replicated too', async () => {
+		for (const service of ['clustering', 'clustering_config']) {
+			for (const replicated of [false, true]) {
+				const { status, json } = await node.call('restart_service', { service, replicated });
+				assert.equal(status, 200, JSON.stringify(json));
+				const view = await node.rollout(String(json['job_id']));
+				assert.deepEqual([view.state, view.reason], ['completed', null], `${service} ${replicated}`);
+				const { json: jobs } = await node.call<{ status: string; result?: { replicated: { node: string }[] } }[]>(
+					'get_job',
+					{ id: view.id },
+				);
+				const nodes = jobs[0]?.result?.replicated.map((row) => row.node);
+				assert.deepEqual([jobs[0]?.status, nodes], ['COMPLETE', replicated ? ['alpha'] : undefined]);
+			}
+		}
+	});
+
+	test('a rollout or node that is not there is named, by every operation that takes one', async () => {
+		for (const name of ['get_rollout', 'pause_rollout', 'resume_rollout', 'abort_rollout']) {
+			const { status, json } = await node.call(name, { id: 'nope' });
+			assert.deepEqual([status, json], [404, { error: "Rollout 'nope' not found" }], name);
+		}
+		const { status, json } = await node.call('admit_node', { node: 'nobody' });
+		assert.equal(status, 404, JSON.stringify(json));
+		assert.match(String(json['error']), /nobody/);
+	});
+
+	test('restart of this node: the boot grows, every worker is new, its statuses are gone, and the job completes', async () => {
+		assert.equal((await node.call('set_status', { status: 'before the restart' })).status, 200);
 		const before = (await node.workers()).map((row) => row.pid);
 		const boot = (await node.call('cluster_status')).json['boot'];
 		const { status, json } = await node.call('restart');
@@ -106,6 +134,7 @@ describe('what cannot be done is refused with a clear error, and nothing is half
 		for (const row of after) assert.ok(!before.includes(row.pid));
 		const { json: rollouts } = await node.call<{ type: string; state: string }[]>('list_rollouts');
 		assert.deepEqual([rollouts[0]?.type, rollouts[0]?.state], ['restart', 'completed']);
+		assert.deepEqual((await node.call('get_status')).json, []);
 	});
 
 	test('stop finds the worker host although the daemon is dead, and leaves no process', async () => {

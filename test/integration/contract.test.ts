@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { operations } from '../../src/operations/table.js';
+import { accessOf, type CallerName, doors } from '../support/doors.js';
 import { assertMatches } from '../support/matcher.js';
-import { type Login, type Over, startTestServer, type TestServer } from '../support/operations-server.js';
+import { admin, bob, type Login, type Over, startTestServer, type TestServer } from '../support/operations-server.js';
 
 interface Case {
 	name: string;
@@ -48,5 +50,45 @@ test('both transports answer the same bytes', async (context) => {
 			{ ...socket, headers: { ...socket?.headers, date: '' } },
 			name,
 		);
+	}
+});
+
+/** How each caller shows who it is. */
+async function loginsOn(server: TestServer): Promise<Record<CallerName, Login>> {
+	const bearersOf = async (login: Login): Promise<{ operation: Login; refresh: Login }> => {
+		const json = { operation: 'create_authentication_tokens' };
+		const { body } = await server.ask('http', { login, json });
+		const tokens = JSON.parse(body) as { operation_token: string; refresh_token: string };
+		return { operation: { bearer: tokens.operation_token }, refresh: { bearer: tokens.refresh_token } };
+	};
+	const [ofAdmin, ofBob] = [await bearersOf(admin), await bearersOf(bob)];
+	return {
+		nothing: null,
+		socket: null,
+		super_user: admin,
+		viewer: bob,
+		super_user_token: ofAdmin.operation,
+		viewer_token: ofBob.operation,
+		refresh_token: ofAdmin.refresh,
+	};
+}
+
+/** Without credentials a caller is the socket's or nobody, by where it comes from. */
+const oversOf = (who: CallerName): readonly Over[] =>
+	who === 'socket' ? ['socket'] : who === 'nothing' ? ['http'] : overs;
+
+test('over both transports every operation lets in exactly the callers that the contract names', async (context) => {
+	const server = await startTestServer();
+	context.after(() => server.close());
+	const logins = Object.entries(await loginsOn(server)) as [CallerName, Login][];
+	for (const { name } of operations) {
+		const door = doors[accessOf[name] ?? 'super_user'];
+		for (const [who, login] of logins) {
+			for (const over of oversOf(who)) {
+				// Nothing is done: a field that no operation has is found only behind the door.
+				const { status, body } = await server.ask(over, { login, json: { operation: name, no_such_field: 1 } });
+				assert.equal(status === 400 ? 'in' : status, door[who], `${who} asks ${name} over ${over}: ${body}`);
+			}
+		}
 	}
 });

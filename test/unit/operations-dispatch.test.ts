@@ -7,8 +7,9 @@ import { RollcallError } from '../../src/errors.js';
 import { camelCase, dispatch } from '../../src/operations/dispatch.js';
 import { jobOf } from '../../src/operations/jobs.js';
 import { operations } from '../../src/operations/table.js';
-import type { Access as RowAccess, Caller } from '../../src/operations/types.js';
+import type { Caller } from '../../src/operations/types.js';
 import { type Access, openAccess } from '../../src/server/access.js';
+import { accessOf, type CallerName, doors } from '../support/doors.js';
 import { type FakeServices, fakeServices } from '../support/fake-services.js';
 import { cheapCost } from '../support/operations-server.js';
 
@@ -33,8 +34,7 @@ const callers = {
 	super_user_token: { ...at, by: 'operation_token', user: 'admin', role: 'super_user', generation },
 	viewer_token: { ...at, by: 'operation_token', user: 'admin', role: 'viewer', generation },
 	refresh_token: { ...at, by: 'refresh_token', user: 'admin', role: 'super_user', generation },
-} satisfies Record<string, Caller>;
-type CallerName = keyof typeof callers;
+} satisfies Record<CallerName, Caller>;
 
 /** The refusal of a request: its status and answer; null when it was handled. */
 async function refusal(
@@ -51,71 +51,6 @@ async function refusal(
 		return { status: thrown.httpStatus, error: thrown.message, extra: thrown.extra };
 	}
 }
-
-/** What each operation needs, written down apart from the table: a new row without a line here fails. */
-const accessOf: Record<string, RowAccess> = {
-	restart: 'super_user',
-	restart_service: 'super_user',
-	system_information: 'super_user',
-	set_status: 'super_user',
-	get_status: 'super_user',
-	clear_status: 'super_user',
-	get_job: 'super_user',
-	get_rollout: 'viewer',
-	list_rollouts: 'viewer',
-	pause_rollout: 'super_user',
-	resume_rollout: 'super_user',
-	abort_rollout: 'super_user',
-	admit_node: 'super_user',
-	cluster_status: 'viewer',
-	list_workers: 'viewer',
-	add_user: 'super_user',
-	alter_user: 'super_user',
-	drop_user: 'super_user',
-	list_users: 'super_user',
-	create_authentication_tokens: 'anyone',
-	refresh_operation_token: 'refresh_token',
-};
-
-/** Who comes through the door, by what the operation needs; everyone else gets the status. */
-const doors: Record<RowAccess, Record<CallerName, 'in' | 401 | 403>> = {
-	super_user: {
-		nothing: 401,
-		socket: 'in',
-		super_user: 'in',
-		viewer: 403,
-		super_user_token: 'in',
-		viewer_token: 403,
-		refresh_token: 401,
-	},
-	viewer: {
-		nothing: 401,
-		socket: 'in',
-		super_user: 'in',
-		viewer: 'in',
-		super_user_token: 'in',
-		viewer_token: 'in',
-		refresh_token: 401,
-	},
-	anyone: {
-		nothing: 'in',
-		socket: 'in',
-		super_user: 'in',
-		viewer: 'in',
-		super_user_token: 'in',
-		viewer_token: 'in',
-		refresh_token: 401,
-	},
-	refresh_token: {
-		nothing: 401,
-		socket: 401,
-		super_user: 401,
-		viewer: 401,
-		super_user_token: 401,
-		viewer_token: 401,
-		refresh_token: 'in',
-	},
-};
 
 test('every operation of the table lets in exactly the callers that the contract names', async () => {
 	assert.deepEqual(operations.map(({ name }) => name).sort(), Object.keys(accessOf).sort());
