@@ -19,9 +19,10 @@ import { sameData } from './same.js';
 import { localRuns, onChecked, onReplicatedRequest, onStartTimer, startTimerAt, tryStart } from './start.js';
 import { type CoreState, createState } from './state.js';
 import { greetAll, onGreeting, onLinkUp } from './stranger.js';
-import { arm, broadcast, heldLease, isDriven, send, store, type Turn } from './turn.js';
+import { silence } from './silence.js';
+import { arm, broadcast, heldLease, isDriven, openReplicated, send, store, type Turn } from './turn.js';
 import type { NodeName, RolloutId, RolloutSpec, RolloutView } from './types.js';
-import { viewOf } from './view.js';
+import { followedView, viewOf } from './view.js';
 
 export function createCore(settings: CoreSettings): CoreState {
 	return createState(settings);
@@ -235,6 +236,7 @@ function afterwards(turn: Turn): void {
 	if (state.start?.phase === 'waiting' && !localRuns(state)) tryStart(turn, state.start);
 	advanceLocal(turn);
 	if (turn.showing) showChanges(turn);
+	tellSilence(turn);
 	setTimers(turn);
 }
 
@@ -284,6 +286,16 @@ function showChanges(turn: Turn): void {
 			broadcast(turn, { kind: 'view', epoch: lease.epoch, number: lease.viewNumber, view });
 		} else keepView(turn, { counter: 0, node: '' }, (shown?.number ?? 0) + 1, view);
 	}
+}
+
+/** Whoever follows a rollout here hears that nobody is heard to drive it, and that somebody is again. */
+function tellSilence(turn: Turn): void {
+	const { state } = turn;
+	const followed = heldLease(state) ? [] : openReplicated(state);
+	const text = followed.length > 0 ? silence(state, turn.now) : null;
+	if (text === state.silence) return;
+	state.silence = text;
+	for (const open of followed) turn.effects.push({ kind: 'changed', view: followedView(turn, open) });
 }
 
 function setTimers(turn: Turn): void {

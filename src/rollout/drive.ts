@@ -354,7 +354,7 @@ export function whatIsInTheWay(turn: Turn, lease: Lease, open: OpenRollout, targ
 	const unheard = pending.filter((one) => !one.heard).map((one) => one.node);
 	if (used.length > 0) return `a free slot: ${used.join(', ')}, and max_unavailable is ${open.spec.maxUnavailable}`;
 	if (unheard.length > 0) return `${unheard.join(', ')} to be heard`;
-	return 'the next look';
+	return 'the next step to begin';
 }
 
 /** Endings go out until a majority has them, and for a while to the rest. */

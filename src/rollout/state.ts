@@ -187,6 +187,8 @@ export interface CoreState {
 	words: PendingWord[];
 	/** Pushed by the coordinator, or last built here. */
 	views: Record<RolloutId, { epoch: Epoch; number: number; view: RolloutView }>;
+	/** What was told last of hearing no coordinator. */
+	silence: string | null;
 	/** When steps of local rollouts began and were back, ms since 1970. */
 	localTimes: Record<RolloutId, { started: number; back: number | null }>;
 	/** The peers whose greeting came since this node lost its state, or is new. */
@@ -222,6 +224,7 @@ export function createState(settings: CoreSettings): CoreState {
 		lookers: {},
 		words: [],
 		views: {},
+		silence: null,
 		localTimes: {},
 		metSinceNew: [],
 		timers: {},

@@ -9,6 +9,7 @@ import { textOfEpoch } from './epoch.js';
 import { whatIsInTheWay } from './drive.js';
 import { heardMembers } from './survey.js';
 import { isMajority } from './members.js';
+import { silence, silenceEnds } from './silence.js';
 import { localViewOf } from './local-view.js';
 import { heldLease, isDriven, openOf, type Turn } from './turn.js';
 import type { NodeRecord, RolloutId, RolloutSpec, RolloutState, RolloutView, Snapshot } from './types.js';
@@ -25,21 +26,28 @@ export function viewOf(state: CoreState, id: RolloutId, turn: Turn): RolloutView
 	if (!isDriven(open.spec)) return localViewOf(state, open);
 	const lease = heldLease(state);
 	if (lease && lease.rollout === id) return drivenView(turn, lease, open);
-	return followedView(state, open);
+	return followedView(turn, open);
 }
 
 /** As the last coordinator showed it, with what this node knows to be newer. */
-function followedView(state: CoreState, open: OpenRollout): RolloutView {
+export function followedView(turn: Turn, open: OpenRollout): RolloutView {
+	const { state } = turn;
 	const seen = state.views[open.spec.id]?.view;
-	const base = seen ?? emptyView(open.spec, open.flags.version.epoch?.node ?? state.settings.self);
+	const drives = open.flags.version.epoch?.node ?? state.settings.self;
+	const base = seen ?? emptyView(open.spec, drives);
+	const silent = silence(state, turn.now);
 	return {
 		...base,
+		coordinator: drives,
 		state: stateOf(open),
 		reason: open.flags.halted ?? base.reason,
-		waiting_for: base.waiting_for ?? (open.flags.halted ? null : 'word from the coordinator'),
+		waiting_for: silent === null ? (base.waiting_for ?? unseen(open)) : `${silent}${silenceEnds(turn)}`,
 		epoch: open.flags.version.epoch ? textOfEpoch(open.flags.version.epoch) : base.epoch,
 	};
 }
+
+const unseen = ({ flags }: OpenRollout): string => (flags.halted === null ? 'word from the coordinator' : forOperator);
+const forOperator = 'an operator: resume_rollout, abort_rollout, or a new rollout';
 
 export function stateOf(open: OpenRollout): RolloutState {
 	if (open.flags.halted !== null) return 'halted';
@@ -154,7 +162,7 @@ function waitingFor(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 	const heard = heardMembers(state, lease, now);
 	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
 	const steps = running.map((one) => stepText(turn, lease, one)).join('; ');
-	if (open.flags.halted !== null) return 'an operator: resume_rollout, abort_rollout, or a new rollout';
+	if (open.flags.halted !== null) return forOperator;
 	if (!isMajority(state, new Set(heard))) {
 		const missing = state.members.map((one) => one.name).filter((name) => !heard.includes(name));
 		return `frozen, hears ${heard.length} of ${state.members.length}; missing: ${missing.join(', ')}`;

@@ -273,6 +273,26 @@ test('who does not hear enough starts no step and says so', () => {
 	assert.deepEqual(fleet.begun.map((one) => one.node).sort(), three);
 });
 
+test('whoever hears no coordinator says so, instead of what it was shown last', () => {
+	const fleet = fresh();
+	const id = fleet.ask('alpha').view?.id ?? '';
+	fleet.until(
+		'beta has begun',
+		() => fleet.view('gamma', id)?.nodes.some((one) => one.state === 'restarting') === true,
+	);
+	fleet.node('alpha').kill();
+	fleet.until('beta drives', () => fleet.view('gamma', id)?.coordinator === 'beta');
+	fleet.node('beta').kill();
+	fleet.run(2 * fleetLeaseMs);
+	const { coordinator, waiting_for } = fleet.view('gamma', id) ?? {};
+	assert.deepEqual(
+		[coordinator, waiting_for?.split(', until')[0]],
+		['beta', 'frozen, hears 1 of 3; missing: alpha, beta'],
+	);
+	fleet.node('alpha').start();
+	fleet.until('it is driven again', () => !fleet.view('gamma', id)?.waiting_for?.startsWith('frozen'));
+});
+
 test('an unhealthy node goes first; a healthy one waits for it', () => {
 	const fleet = fresh();
 	fleet.node('gamma').executor.setHealth(false);

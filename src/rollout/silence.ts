@@ -1,0 +1,30 @@
+/** What a node says of a rollout while it hears nobody coordinate: what it was shown last may have long ceased to hold. */
+import { sameEpoch } from './epoch.js';
+import { takeoverAt } from './lease.js';
+import { isMajority } from './members.js';
+import type { CoreState } from './state.js';
+import { timeOfDay } from './text.js';
+import { heldLease, peersOf, type Turn } from './turn.js';
+
+/** Null while this node coordinates, or hears who does. */
+export function silence(state: CoreState, now: number): string | null {
+	if (heldLease(state)) return null;
+	const { epoch, heardAt } = state.follows;
+	const isHeard = heardAt !== null && now - heardAt < state.settings.leaseMs;
+	if (isHeard && sameEpoch(epoch, state.durable.promised)) return null;
+	const { self } = state.settings;
+	const linked = new Set([self, ...peersOf(state)]);
+	const missing = state.members.map((one) => one.name).filter((name) => !linked.has(name));
+	if (!isMajority(state, linked)) {
+		const hears = state.members.length - missing.length;
+		return `frozen, hears ${hears} of ${state.members.length}; missing: ${missing.join(', ')}`;
+	}
+	const last = state.durable.promised.node;
+	return last === '' || last === self ? 'a coordinator' : `a coordinator, since ${last} is not heard`;
+}
+
+/** When this node takes over if no other does before. */
+export function silenceEnds(turn: Turn): string {
+	const at = takeoverAt(turn.state);
+	return at === null || at <= turn.now ? '' : `, until ${timeOfDay(turn.wall + at - turn.now)}`;
+}
