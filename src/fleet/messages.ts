@@ -57,6 +57,8 @@ const record = z.strictObject({
 	begun: counter,
 	epoch: epoch.nullable(),
 	attempt: counter,
+	startedAt: milliseconds,
+	endedAt: milliseconds.nullable(),
 	before: snapshot.nullable(),
 	result: stepResult.nullable(),
 });

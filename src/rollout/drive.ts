@@ -83,12 +83,17 @@ function noteLeft(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly
 
 function settleRecord(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName, record: NodeRecord): void {
 	const grant = lease.grants[node];
+	// Who granted the step knows its times by its own clock; who did not was told of them by the node.
+	if (!grant && !lease.times[node]?.back)
+		lease.times[node] = { started: record.startedAt, back: record.state === 'back' ? record.endedAt : null };
 	if (record.state === 'restarting') noteRunning(turn, lease, node, record.attempt, open.spec.deadlineMs);
 	if (grant && record.attempt >= grant.attempt) grant.begun = true;
 	if (record.state === 'restarting' || record.state === 'none') return;
 	if (record.state === 'back') {
-		if (grant) lease.backAt = turn.now;
-		stamp(lease, node, { back: turn.wall });
+		if (grant) {
+			lease.backAt = turn.now;
+			lease.times[node] = { started: lease.times[node]?.started ?? null, back: turn.wall };
+		}
 		forgetStep(lease, node);
 	} else if (!grant || record.attempt >= grant.attempt) forgetStep(lease, node);
 }
@@ -109,7 +114,6 @@ function noteRunning(turn: Turn, lease: Lease, node: NodeName, attempt: number, 
 	const known = lease.deadlines[node];
 	if (known) return;
 	lease.deadlines[node] = { attempt, at: turn.now + deadlineMs, since: turn.now };
-	stamp(lease, node, { started: turn.wall });
 	if (!lease.begun.includes(node)) lease.begun.push(node);
 }
 
@@ -117,11 +121,6 @@ function noteRunning(turn: Turn, lease: Lease, node: NodeName, attempt: number, 
 function noteHearsay(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): void {
 	const seen = turn.state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
 	if (seen?.state === 'restarting') noteRunning(turn, lease, node, seen.attempt, open.spec.deadlineMs);
-}
-
-function stamp(lease: Lease, node: NodeName, time: { started?: number; back?: number }): void {
-	const known = lease.times[node] ?? { started: null, back: null };
-	lease.times[node] = { started: known.started ?? time.started ?? null, back: known.back ?? time.back ?? null };
 }
 
 function forgetStep(lease: Lease, node: NodeName): void {
@@ -285,7 +284,7 @@ function grant(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): voi
 	lease.deadlines[node] = { attempt, at: now + open.spec.deadlineMs, since: now };
 	delete lease.overdue[node];
 	lease.idleSince = null;
-	stamp(lease, node, { started: turn.wall });
+	lease.times[node] = { started: turn.wall, back: null };
 	if (!lease.begun.includes(node)) lease.begun.push(node);
 	note(turn, 'step_granted', { rollout: open.spec.id, node, attempt });
 	const message = { kind: 'restart', epoch: lease.epoch, rollout: open.spec.id, version, attempt } as const;

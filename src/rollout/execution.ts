@@ -4,7 +4,7 @@
  */
 import { compareEpochs, compareVersions } from './epoch.js';
 import { promise, refuseBelow, tellEnded } from './follower.js';
-import { localStepBegun, localStepEnded } from './local-queue.js';
+import { localStepEnded } from './local-queue.js';
 import type { FlagsVersion, OpenRollout, PeerMessage } from './protocol.js';
 import { judge } from './proof.js';
 import { reportToCoordinator } from './report.js';
@@ -81,7 +81,6 @@ export function onSnapshot(turn: Turn, rollout: RolloutId, attempt: number, snap
 	begin(turn, open.spec, { rollout, attempt, epoch, before: snapshot });
 	execution.phase = 'running';
 	turn.effects.push({ kind: 'run_step', spec: open.spec, attempt, before: snapshot, recovered: false });
-	if (!isDriven(open.spec)) localStepBegun(turn, open);
 	reportToCoordinator(turn);
 }
 
@@ -91,7 +90,8 @@ function begin(
 	step: { rollout: RolloutId; attempt: number; epoch: Epoch | null; before: Snapshot },
 ): void {
 	const begun = 1 + Math.max(0, ...turn.state.durable.records.map((one) => one.begun));
-	store(turn, { kind: 'record', record: { ...step, state: 'restarting', begun, result: null } });
+	const times = { startedAt: turn.wall, endedAt: null };
+	store(turn, { kind: 'record', record: { ...step, ...times, state: 'restarting', begun, result: null } });
 	note(turn, 'step_begun', { rollout: spec.id, attempt: step.attempt });
 }
 
@@ -112,7 +112,7 @@ export function onStepEnded(turn: Turn, rollout: RolloutId, attempt: number, res
 	const known = specOf(turn, rollout);
 	state.execution = null;
 	const verdict = judgeOwn(turn, known, { ...record, result });
-	store(turn, { kind: 'record', record: { ...record, result, state: verdict } });
+	store(turn, { kind: 'record', record: { ...record, result, state: verdict, endedAt: turn.wall } });
 	note(turn, 'step_done', { rollout, attempt, state: verdict, cut_off: result.cutOff });
 	reportToCoordinator(turn);
 	if (known && !isDriven(known)) localStepEnded(turn, known.id);

@@ -147,17 +147,11 @@ function watchExecution(turn: Turn, execution: Execution): void {
 const mayStillLive = ({ state }: Turn): string =>
 	`${state.settings.self} may still be restarting: old and new workers may both live`;
 
-export function localStepBegun(turn: Turn, open: OpenRollout): void {
-	turn.state.localTimes[open.spec.id] = { started: turn.wall, back: null };
-}
-
 export function localStepEnded(turn: Turn, rollout: RolloutId): void {
 	const { state } = turn;
 	const open = openOf(state, rollout);
 	const record = recordOf(state, rollout);
 	if (!open || !record) return;
-	const times = state.localTimes[rollout] ?? { started: turn.wall, back: null };
-	if (record.state === 'back') state.localTimes[rollout] = { ...times, back: turn.wall };
 	if (open.flags.aborting) {
 		end(turn, open, 'aborted', `aborted by ${open.flags.aborting.by}`);
 		return;
@@ -183,7 +177,6 @@ function end(turn: Turn, open: OpenRollout, result: 'completed' | 'aborted', rea
 	const nodes = known.nodes.map((node) => (node.state === 'pending' ? { ...node, state: 'skipped' as const } : node));
 	const view: RolloutView = { ...known, nodes, state: result, reason, waiting_for: null, ended_at: turn.wall };
 	storeEndings(turn, [{ rollout: open.spec.id, epoch: null, view }]);
-	delete turn.state.localTimes[open.spec.id];
 }
 
 /** An operator's word on a rollout of this node alone is done at once. */

@@ -11,7 +11,6 @@ export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
 	const { self } = state.settings;
 	const { spec, flags } = open;
 	const record = recordOf(state, spec.id);
-	const times = state.localTimes[spec.id];
 	const runs = state.execution?.rollout === spec.id;
 	const nodeState = localNodeState(open, record?.state ?? 'none', record?.attempt ?? 0);
 	const verdict = record?.result ? judge(spec, self, record) : null;
@@ -28,8 +27,8 @@ export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
 				attempt: flags.attempt,
 				before: record ? processesOf(spec, record.before) : null,
 				after: record ? afterOf(spec, record) : null,
-				started_at: times?.started ?? null,
-				back_at: times?.back ?? null,
+				started_at: record?.startedAt ?? null,
+				back_at: record?.state === 'back' ? record.endedAt : null,
 				reason: verdict?.reason ?? costOf(record),
 			},
 		],
@@ -37,8 +36,8 @@ export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
 }
 
 function stepText(state: CoreState, { spec }: OpenRollout): string {
-	const started = state.localTimes[spec.id]?.started;
-	const until = started === undefined ? '' : `, until ${timeOfDay(started + spec.deadlineMs)}`;
+	const since = state.execution?.sinceWall;
+	const until = since === undefined ? '' : `, until ${timeOfDay(since + spec.deadlineMs)}`;
 	return `${state.settings.self}: ${state.execution?.progress ?? 'restarting'}${until}`;
 }
 

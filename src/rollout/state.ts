@@ -189,8 +189,6 @@ export interface CoreState {
 	views: Record<RolloutId, { epoch: Epoch; number: number; view: RolloutView }>;
 	/** What was told last of hearing no coordinator. */
 	silence: string | null;
-	/** When steps of local rollouts began and were back, ms since 1970. */
-	localTimes: Record<RolloutId, { started: number; back: number | null }>;
 	/** The peers whose greeting came since this node lost its state, or is new. */
 	metSinceNew: NodeName[];
 	timers: Partial<Record<TimerName, number>>;
@@ -225,7 +223,6 @@ export function createState(settings: CoreSettings): CoreState {
 		words: [],
 		views: {},
 		silence: null,
-		localTimes: {},
 		metSinceNew: [],
 		timers: {},
 	};

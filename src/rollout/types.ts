@@ -73,6 +73,9 @@ export interface NodeRecord {
 	begun: number;
 	epoch: Epoch | null;
 	attempt: number;
+	/** When the step began and ended, ms since 1970 by the node's own clock. */
+	startedAt: number;
+	endedAt: number | null;
 	before: Snapshot | null;
 	result: StepResult | null;
 }

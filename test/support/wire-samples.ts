@@ -15,6 +15,8 @@ const record: NodeRecord = {
 	begun: 5,
 	epoch,
 	attempt: 1,
+	startedAt: 1_700_000_000_000,
+	endedAt: 1_700_000_001_500,
 	before: snapshot,
 	result: {
 		outcome: 'back',

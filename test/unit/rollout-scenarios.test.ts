@@ -91,6 +91,33 @@ test('resume tries what is left again under a higher attempt', () => {
 	assert.ok(done.nodes.every((node) => node.state === 'back'));
 });
 
+test('the times of a node are those of its last attempt, not of the wait for an operator before it', () => {
+	const fleet = fresh();
+	fleet.node('beta').executor.fates = ['refused', 'good'];
+	const id = fleet.ask('alpha').view?.id ?? '';
+	fleet.untilState('gamma', id, 'halted');
+	fleet.run(2 * fleetDeadlineMs);
+	fleet.say('beta', { kind: 'resume', rollout: id, skip: [], user: 'admin' });
+	const { nodes } = fleet.untilState('alpha', id, 'completed');
+	const { started_at, back_at } = nodes.find(({ node }) => node === 'beta') ?? {};
+	assert.ok((back_at ?? 0) - (started_at ?? 0) < fleetDeadlineMs, `${started_at} to ${back_at}`);
+});
+
+test('the times of every node outlive the death of all daemons', () => {
+	const fleet = fresh();
+	const id = fleet.ask('alpha').view?.id ?? '';
+	const isBack = (): boolean => fleet.view('alpha', id)?.nodes.some((one) => one.state === 'back') === true;
+	fleet.until('beta is back', isBack);
+	const wall = fleet.node('alpha').wallOffset + fleet.time.now;
+	for (const name of three) fleet.node(name).kill();
+	fleet.run(fleetDeadlineMs);
+	for (const name of three) fleet.node(name).start();
+	const { nodes } = fleet.untilState('alpha', id, 'completed');
+	for (const { node, started_at, back_at } of nodes)
+		assert.ok(started_at !== null && back_at !== null && started_at < back_at, `${node} ${started_at} to ${back_at}`);
+	assert.ok((nodes.find(({ node }) => node === 'beta')?.back_at ?? Number.POSITIVE_INFINITY) <= wall);
+});
+
 test('with continue the rest goes on, and the end is halted all the same', () => {
 	const fleet = fresh();
 	fleet.node('beta').executor.fates = ['refused'];
