@@ -66,7 +66,7 @@ function settleGrants(turn: Turn, lease: Lease, open: OpenRollout): void {
 		if (record) settleRecord(turn, lease, open, name, record);
 		if (!standing) noteHearsay(turn, lease, open, name);
 		const grant = lease.grants[name];
-		if (grant && !grant.begun && standing && isVoid(turn, open, grant.version, standing.have)) forgetStep(lease, name);
+		if (grant && standing && !record) noteNoRecord(turn, lease, open, name, standing.have);
 		const deadline = lease.deadlines[name];
 		if (!deadline || now < deadline.at) continue;
 		if (rule(state, 'deadline')) lease.overdue[name] ??= deadline.attempt;
@@ -98,13 +98,22 @@ function settleRecord(turn: Turn, lease: Lease, open: OpenRollout, node: NodeNam
 	} else if (!grant || record.attempt >= grant.attempt) forgetStep(lease, node);
 }
 
+type Have = readonly { rollout: string; version: OpenRollout['flags']['version'] }[];
+
+/**
+ * A grant that did not arrive is void once the node has stored newer flags. One that had arrived is void only by a new attempt:
+ * the record of it was lost with its disk, and nobody knows how far the step had come.
+ */
+function noteNoRecord(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName, have: Have): void {
+	const grant = lease.grants[node];
+	if (!grant) return;
+	if (grant.begun && have.some((one) => one.rollout === open.spec.id)) grant.lost = true;
+	const again = !grant.begun || grant.attempt < open.flags.attempt;
+	if (again && isVoid(turn, open, grant.version, have)) forgetStep(lease, node);
+}
+
 /** The node has stored flags newer than the grant, so it will refuse it: the slot was never taken. */
-function isVoid(
-	turn: Turn,
-	open: OpenRollout,
-	version: OpenRollout['flags']['version'],
-	have: readonly { rollout: string; version: OpenRollout['flags']['version'] }[],
-): boolean {
+function isVoid(turn: Turn, open: OpenRollout, version: OpenRollout['flags']['version'], have: Have): boolean {
 	if (!rule(turn.state, 'fence')) return false;
 	const stored = have.find((one) => one.rollout === open.spec.id);
 	return stored !== undefined && compareVersions(stored.version, version) > 0;
@@ -280,7 +289,7 @@ export function unreadyBack(
 function grant(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): void {
 	const { state, now } = turn;
 	const { version, attempt } = open.flags;
-	lease.grants[node] = { attempt, version, at: now, begun: false };
+	lease.grants[node] = { attempt, version, at: now, begun: false, lost: false };
 	lease.deadlines[node] = { attempt, at: now + open.spec.deadlineMs, since: now };
 	delete lease.overdue[node];
 	lease.idleSince = null;

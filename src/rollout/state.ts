@@ -60,6 +60,8 @@ export interface Grant {
 	at: number;
 	/** The node answered that it has begun. */
 	begun: boolean;
+	/** Since then it has answered without any record of that. */
+	lost: boolean;
 }
 
 export interface Lease {

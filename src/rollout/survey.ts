@@ -46,6 +46,8 @@ function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeN
 
 type Judged = Pick<TargetStatus, 'state' | 'attempt' | 'reason'>;
 
+const lostText = 'its record of this step was lost with its disk, so nobody knows how far it came';
+
 function judgedOf(
 	state: CoreState,
 	lease: Lease,
@@ -55,6 +57,8 @@ function judgedOf(
 ): Judged {
 	const grant = lease.grants[node];
 	const waiting: Judged = { state: grant ? 'restarting' : 'pending', attempt: open.flags.attempt, reason: null };
+	if (!record && grant?.lost && grant.attempt === open.flags.attempt)
+		return { state: 'failed', attempt: grant.attempt, reason: lostText };
 	if (!record || record.state === 'none') return waiting;
 	if (record.state === 'restarting') return { state: 'restarting', attempt: record.attempt, reason: null };
 	const rules = { facts: rule(state, 'proof'), identity: rule(state, 'proof-identity') };

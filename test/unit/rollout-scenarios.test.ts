@@ -420,6 +420,32 @@ test('a node that lost its state votes again once it has heard all others', () =
 	fleet.untilState('gamma', id, 'completed');
 });
 
+test('a target that lost its record in the middle of its step halts the roll, and resume tries it again', () => {
+	const fleet = fresh();
+	const id = fleet.ask('alpha').view?.id ?? '';
+	const begun = (): boolean => fleet.view('alpha', id)?.nodes.some((one) => one.state === 'restarting') === true;
+	fleet.until('alpha has heard that beta has begun', begun);
+	fleet.run(50);
+	fleet.node('beta').kill();
+	fleet.node('beta').disk.lose();
+	fleet.node('beta').start();
+	const halted = fleet.untilState('alpha', id, 'halted');
+	assert.match(
+		halted.reason ?? '',
+		/^beta failed: its record of this step was lost with its disk.* resume_rollout tries/,
+	);
+	assert.deepEqual(
+		fleet.begun.map((one) => `${one.node} ${one.attempt}`),
+		['beta 1'],
+	);
+	assert.ok(fleet.say('gamma', { kind: 'resume', rollout: id, skip: [], user: 'admin' }).ok);
+	const { nodes } = fleet.untilState('alpha', id, 'completed');
+	assert.deepEqual(
+		nodes.map((one) => `${one.node} ${one.state} ${one.attempt}`),
+		['beta back 2', 'gamma back 2', 'alpha back 2'],
+	);
+});
+
 test('admit_node lets a node vote that lost its state while another one is away', () => {
 	const fleet = fresh();
 	fleet.node('gamma').kill();
