@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { RollcallError } from '../errors.js';
 import type { ControlAnswer, ControlCommand, ControlPush, WorkerStatus } from './control.js';
+import { parseControlLine } from './control-messages.js';
 
 /** An answer holds at most ten faults of 2,000 characters and the listens. */
 const lineCharactersMax = 262_144;
@@ -127,10 +128,8 @@ class ControlConnection implements WorkerControl {
 			return;
 		}
 		for (const line of lines) {
-			let message: ControlAnswer | ControlPush;
-			try {
-				message = JSON.parse(line) as ControlAnswer | ControlPush;
-			} catch {
+			const message = parseControlLine(line);
+			if (message === null) {
 				this.socket.destroy();
 				return;
 			}
