@@ -137,8 +137,17 @@ export class Oracle implements Watcher {
 		const before = this.evidence.stored.get(key);
 		if (!before || compareVersions(flags.version, before) > 0) this.evidence.stored.set(key, flags.version);
 		for (const name of flags.skipped) known.skipped.add(name);
+		this.#resumed(node, known, flags);
 		if (!known.history.some((one) => compareVersions(one.version, flags.version) === 0))
 			known.history.push({ version: flags.version, flags });
+	}
+
+	/** Whatever still runs when an operator resumes has its deadline anew. */
+	#resumed(node: SimNode, known: Known, { version, paused, halted }: RolloutFlags): void {
+		const isStopped = ({ flags }: Known['history'][number]): boolean => flags.paused || flags.halted !== null;
+		const before = known.history.find((one) => compareVersions(one.version, { ...version, n: version.n - 1 }) === 0);
+		if (paused || halted !== null || !before || !isStopped(before)) return;
+		for (const grant of this.evidence.witnessed.get(node.name)?.grants.values() ?? []) grant.at = node.eventNow;
 	}
 
 	#recordStored(node: SimNode, record: NodeRecord): void {
