@@ -128,6 +128,7 @@ async function takeTurn(competitor: Competitor): Promise<void> {
 	const requests = await load(competitor.port, secondsATurn);
 	const ms = performance.now() - began;
 	const after = await processorMs(competitor);
+	// autocannon's own average takes its last second for whole, and a turn ends some hundredths late.
 	competitor.rates.push((requests / ms) * 1_000);
 	competitor.serverBusy.push(((after.server - before.server) / ms) * 100);
 	competitor.clientBusy.push(((after.client - before.client) / ms) * 100);
