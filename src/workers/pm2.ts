@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { RollcallError } from '../errors.js';
 import type { ProcessIdentity } from '../system/marked-processes.js';
+import { guardReading, type MessageSocket } from './guarded-socket.js';
 import {
 	isOrphan,
 	isOrphanSignal,
@@ -42,7 +43,7 @@ const turnMs = 5;
 
 type Callback = (error: Error | null, answer?: unknown) => void;
 
-interface RawSocket extends EventEmitter {
+interface RawSocket extends EventEmitter, MessageSocket {
 	retry: number;
 	set(name: string, value: unknown): void;
 	close(): void;
@@ -87,6 +88,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		try {
 			await withTimeout(connectTimeoutMs, 'connect', (callback) => {
 				raw.launchRPC(callback);
+				guardReading(raw.client_sock);
 				raw.client_sock.once('ignored error', callback);
 				raw.client_sock.once('error', callback);
 			});
@@ -170,9 +172,10 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	}
 
 	private async subscribe(): Promise<void> {
-		const bus = await withTimeout<EventEmitter>(connectTimeoutMs, 'launchBus', (callback) =>
-			this.raw.launchBus((error, emitter) => callback(error, emitter)),
-		);
+		const bus = await withTimeout<EventEmitter>(connectTimeoutMs, 'launchBus', (callback) => {
+			this.raw.launchBus((error, emitter) => callback(error, emitter));
+			guardReading(this.raw.sub_sock);
+		});
 		bus.on('process:event', (message: RawBusMessage) => this.heard(message));
 		for (const socket of [this.raw.client_sock, this.raw.sub_sock]) {
 			socket.on('error', () => undefined);

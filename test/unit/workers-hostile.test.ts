@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Pm2Client } from '../../src/workers/pm2.js';
 import { connectWorker } from '../../src/workers/control-client.js';
 
 const status = {
@@ -45,5 +46,63 @@ test('a worker that says anything but its words on its control socket loses the 
 		await assert.rejects(control.status(), { code: 'unreachable' }, line.slice(0, 80));
 		assert.equal(lost, 1);
 		server.close();
+	}
+});
+
+/** As PM2 frames what it says: each argument with its length, marked as JSON or as text. */
+const framed = (...words: string[]): Buffer =>
+	Buffer.concat([
+		Buffer.from([(1 << 4) | words.length]),
+		...words.flatMap((word) => {
+			const length = Buffer.alloc(4);
+			length.writeUInt32BE(Buffer.byteLength(word));
+			return [length, Buffer.from(word)];
+		}),
+	]);
+
+/** In the place of a worker host: says its version, then to the first question, and to whoever listens, what it likes. */
+async function fakeHost(home: string, answer: (id: string) => Buffer, event: Buffer | null): Promise<Server[]> {
+	const hear = (socket: Socket): void => {
+		let version = false;
+		socket.on('error', () => undefined);
+		socket.on('data', (data) => {
+			const id = /s:(\d+:\d+)$/.exec(data.toString('latin1'))?.[1] ?? '';
+			socket.write(version ? answer(id) : framed('j:{"args":["7.0.0"]}', `s:${id}`));
+			version = true;
+		});
+	};
+	const rpc = createServer(hear).listen(join(home, 'rpc.sock'));
+	const pub = createServer((socket) => {
+		socket.on('error', () => undefined);
+		if (event) socket.write(event);
+	}).listen(join(home, 'pub.sock'));
+	await Promise.all([once(rpc, 'listening'), once(pub, 'listening')]);
+	return [rpc, pub];
+}
+
+test('a program in the place of a worker host that says anything but what PM2 says ends its connection, and nothing else', async (context) => {
+	const answers: ((id: string) => Buffer)[] = [
+		(id) => framed('j:{', `s:${id}`),
+		(id) => framed('j:null', `s:${id}`),
+		(id) => framed('j:7', `s:${id}`),
+		(id) => framed('j:{}', `s:${id}`),
+		(id) => framed('j:{"args":[null,[null]]}', `s:${id}`),
+		() => framed('s:constructor', 's:__proto__'),
+		() => framed('s:x', 's:constructor'),
+		() => Buffer.from([0x1f, 0, 0, 0, 0, 0]),
+	];
+	const events = [framed('s:process:event', 'j:null'), framed('s:process:event', 'j:{'), framed('j:{}', 'j:7')];
+	const tries = [
+		...answers.map((answer) => ({ answer, event: null })),
+		...events.map((event) => ({ answer: framed, event })),
+	];
+	for (const { answer, event } of tries) {
+		const home = mkdtempSync(join(tmpdir(), 'rc-hw-'));
+		context.after(() => rmSync(home, { recursive: true, force: true }));
+		const servers = await fakeHost(home, answer, event);
+		const client = await Pm2Client.connect(home);
+		await client.list(500).catch(() => undefined);
+		client.close();
+		for (const server of servers) server.close();
 	}
 });
