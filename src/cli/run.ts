@@ -74,7 +74,8 @@ async function errorPriority(): Promise<string> {
 
 function conflictHint(error: RollcallError, words: readonly string[]): string {
 	const job = error.extra['job_id'];
-	if (error.code !== 'conflict' || typeof job !== 'string') return '';
+	// One that was named in the command is no other one in its way.
+	if (error.code !== 'conflict' || typeof job !== 'string' || words.includes(job)) return '';
 	return cleanLines(`\nWatch the one in the way: rollcall rollout follow ${job}${daemonWords(words)}`);
 }
 

@@ -41,7 +41,7 @@ function driveRollout(turn: Turn, lease: Lease, known: OpenRollout, majority: bo
 	}
 	if (open.flags.halted !== null) return;
 	if (isFinished(turn, lease, open, targets)) {
-		endRollout(turn, lease, open, 'completed', mayStillLive(targets));
+		endRollout(turn, lease, open, 'completed', mayStillLive(open, targets));
 		return;
 	}
 	if (open.flags.paused && rule(state, 'pause')) return;
@@ -189,18 +189,24 @@ export function halt(turn: Turn, lease: Lease, open: OpenRollout, reason: string
 
 function abortReason(open: OpenRollout, targets: readonly TargetStatus[]): string {
 	const by = `aborted by ${open.flags.aborting?.by ?? 'an operator'}`;
-	const left = mayStillLive(targets);
+	const left = mayStillLive(open, targets);
 	return left ? `${by}; ${left}` : by;
 }
 
 /** What an ended rollout leaves behind that nobody has seen the end of. */
-function mayStillLive(targets: readonly TargetStatus[]): string | null {
+function mayStillLive({ spec }: OpenRollout, targets: readonly TargetStatus[]): string | null {
+	const workers = spec.type === 'restart' || spec.service === 'http_workers';
 	const running = targets.filter((one) => one.state === 'restarting').map((one) => one.node);
-	const unseen = targets.filter((one) => !one.heard && one.state !== 'restarting').map((one) => one.node);
+	// Of one that is back it is known, wherever it went since.
+	const isUnseen = (one: TargetStatus): boolean => !one.heard && one.state !== 'restarting' && one.state !== 'back';
+	const unseen = targets.filter(isUnseen).map((one) => one.node);
 	const parts = [];
 	if (running.length > 0)
-		parts.push(`${running.join(', ')} may still be restarting: old and new workers may both live`);
-	if (unseen.length > 0) parts.push(`${unseen.join(', ')} not heard at the end: its old workers may still live`);
+		parts.push(
+			`${running.join(', ')} may still be restarting${workers ? ': old and new workers may both live' : ' its links'}`,
+		);
+	if (unseen.length > 0)
+		parts.push(`${unseen.join(', ')} not heard at the end${workers ? ': its old workers may still live' : ''}`);
 	return parts.length > 0 ? parts.join('; ') : null;
 }
 

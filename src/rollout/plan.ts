@@ -22,7 +22,7 @@ export function planOf(
 	const budget = budgetOf(request.maxUnavailable ?? state.settings.maxUnavailable, members.length);
 	const down = members.filter((member) => isDownNow(state, member.name)).map((member) => member.name);
 	const unhealthy = new Set(down.filter((name) => name === self || state.links[name]));
-	const order = orderOf(members, unhealthy, self);
+	const order = awayLast(state, orderOf(members, unhealthy, self));
 	const size = Math.max(1, (budget ?? 1) - down.filter((name) => !unhealthy.has(name)).length);
 	const known = Object.values(medians).sort((a, b) => a - b);
 	const usual = known[Math.floor(known.length / 2)] ?? estimateDefaultMs;
@@ -39,6 +39,14 @@ export function planOf(
 		estimate_ms: steps.reduce((sum, one) => sum + one.estimate_ms, pauses),
 		refused: whyRefused(state, request, budget, order, down, unhealthy),
 	};
+}
+
+/** A node that is away is waited for once nothing else can go on; the coordinator goes last all the same. */
+function awayLast(state: CoreState, order: readonly NodeName[]): NodeName[] {
+	const { self } = state.settings;
+	const isLast = order.at(-1) === self;
+	const rank = (name: NodeName): number => (name === self ? (isLast ? 2 : 0) : state.links[name] ? 0 : 1);
+	return [...order].sort((a, b) => rank(a) - rank(b));
 }
 
 function isDownNow(state: CoreState, node: NodeName): boolean {

@@ -10,17 +10,18 @@ import { heldLease, peersOf, type Turn } from './turn.js';
 export function silence(state: CoreState, now: number): string | null {
 	if (heldLease(state)) return null;
 	const { epoch, heardAt } = state.follows;
-	const isHeard = heardAt !== null && now - heardAt < state.settings.leaseMs;
-	if (isHeard && sameEpoch(epoch, state.durable.promised)) return null;
-	const { self } = state.settings;
+	const { self, leaseMs } = state.settings;
+	const { promised } = state.durable;
+	if (heardAt !== null && now - heardAt < leaseMs && sameEpoch(epoch, promised)) return null;
+	// Promised a moment ago: its first heartbeat is on its way.
+	if (state.links[promised.node] && now - state.leaseFrom < leaseMs / 3) return null;
 	const linked = new Set([self, ...peersOf(state)]);
 	const missing = state.members.map((one) => one.name).filter((name) => !linked.has(name));
 	if (!isMajority(state, linked)) {
 		const hears = state.members.length - missing.length;
 		return `frozen, hears ${hears} of ${state.members.length}; missing: ${missing.join(', ')}`;
 	}
-	const last = state.durable.promised.node;
-	return last === '' || last === self ? 'a coordinator' : `a coordinator, since ${last} is not heard`;
+	return ['', self].includes(promised.node) ? 'a coordinator' : `a coordinator, since ${promised.node} is not heard`;
 }
 
 /** When this node takes over if no other does before. */

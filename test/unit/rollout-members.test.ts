@@ -80,3 +80,11 @@ test('a file with more new members than old ones ends the change, and nothing is
 	fleet.run(2000);
 	for (const name of ['alpha', 'beta']) assert.equal(fleet.node(name).applied.configHash, 'c1');
 });
+
+test('nothing is said of old workers at the end of a change that left a node out', () => {
+	const fleet = filed(four, three);
+	const id = change(fleet);
+	const ended = fleet.untilState('gamma', id, 'completed');
+	assert.equal(ended.reason, null);
+	assert.equal(ended.nodes.find(({ node }) => node === 'delta')?.state, 'back');
+});
