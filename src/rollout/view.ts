@@ -36,12 +36,14 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 	const drives = open.flags.version.epoch?.node ?? state.settings.self;
 	const base = seen ?? emptyView(open.spec, drives);
 	const silent = silence(state, turn.now);
+	// A word may have been stored here since: then what was waited for before it is waited for no more.
+	const shown = seen?.state === stateOf(open) ? seen.waiting_for : null;
 	return {
 		...base,
 		coordinator: drives,
 		state: stateOf(open),
 		reason: open.flags.halted ?? base.reason,
-		waiting_for: silent === null ? (base.waiting_for ?? unseen(open)) : `${silent}${silenceEnds(turn)}`,
+		waiting_for: silent === null ? (shown ?? unseen(open)) : `${silent}${silenceEnds(turn)}`,
 		epoch: open.flags.version.epoch ? textOfEpoch(open.flags.version.epoch) : base.epoch,
 	};
 }
@@ -168,7 +170,8 @@ function waitingFor(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 		return `frozen, hears ${heard.length} of ${state.members.length}; missing: ${missing.join(', ')}`;
 	}
 	if (open.flags.aborting) return steps || 'the end';
-	if (open.flags.paused) return steps ? `paused; finishing ${steps}` : 'an operator: resume_rollout or abort_rollout';
+	if (open.flags.paused)
+		return steps ? `the running step to finish, ${steps}` : 'an operator: resume_rollout or abort_rollout';
 	if (steps) return steps;
 	if (lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs)
 		return `wait_between, until ${clock(turn, lease.backAt + open.spec.waitBetweenMs)}`;

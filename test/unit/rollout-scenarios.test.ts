@@ -263,13 +263,22 @@ test('pause stops at once, finishes the running step, and resume goes on; from a
 	fleet.until('beta has begun', () => fleet.begun.length > 0);
 	const { view } = fleet.say('gamma', { kind: 'pause', rollout: id, user: 'admin' });
 	assert.equal(view?.state, 'paused');
-	assert.match(view?.waiting_for ?? '', /paused; finishing beta/);
+	assert.match(view?.waiting_for ?? '', /^the running step to finish, beta/);
 	fleet.run(8000);
 	assert.equal(fleet.begun.length, 1);
 	assert.match(fleet.view('beta', id)?.waiting_for ?? '', /resume_rollout or abort_rollout/);
 	fleet.say('beta', { kind: 'resume', rollout: id, skip: [], user: 'admin' });
 	fleet.untilState('beta', id, 'completed');
 	assert.equal(fleet.begun.length, 3);
+});
+
+test('a node that has stored a word shows nothing that was waited for before it', () => {
+	const fleet = fresh();
+	const id = fleet.ask('alpha').view?.id ?? '';
+	fleet.until('gamma sees beta restart', () => /^beta: /.test(fleet.view('gamma', id)?.waiting_for ?? ''));
+	fleet.say('alpha', { kind: 'pause', rollout: id, user: 'admin' });
+	fleet.until('gamma has stored it', () => fleet.view('gamma', id)?.state === 'paused');
+	assert.doesNotMatch(fleet.view('gamma', id)?.waiting_for ?? '', /^beta: /);
 });
 
 test('abort lets the running step finish and skips the rest', () => {
