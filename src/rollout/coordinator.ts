@@ -99,7 +99,8 @@ export function endRollout(
 	const view = viewOf(state, open.spec.id, turn) as RolloutView;
 	if (lease.rollout === open.spec.id) {
 		lease.rollout = null;
-		for (const node of Object.keys(lease.grants)) lease.stale[node] = open.spec.id;
+		// What runs here shows in the own record; no report would ever take this node off the list.
+		for (const node of Object.keys(lease.grants)) if (node !== state.settings.self) lease.stale[node] = open.spec.id;
 		lease.grants = {};
 		lease.deadlines = {};
 		lease.overdue = {};
