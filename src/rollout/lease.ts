@@ -5,7 +5,7 @@
 import { beginToDrive, heartbeat, hearReport } from './coordinator.js';
 import { compareEpochs, sameEpoch, zeroEpoch } from './epoch.js';
 import { promise, refuseBelow } from './follower.js';
-import { isChangingItself, isMajority, type Left, leftBy } from './members.js';
+import { changingItself, isMajority, type Left, leftBy } from './members.js';
 import type { Ending, NackReason, PeerMessage, PreparePurpose, Report } from './protocol.js';
 import { buildReport } from './report.js';
 import { leaseRefused, startLostLease } from './start.js';
@@ -265,7 +265,7 @@ export function onLeaseTimer(turn: Turn): void {
 	const { state } = turn;
 	const at = takeoverAt(state);
 	if (at === null || turn.now < at) return;
-	if (isChangingItself(state) && rule(state, 'stayers-drive')) {
+	if (changingItself(state) && rule(state, 'stayers-drive')) {
 		// It asks whether the change has ended without it, and leaves the coordinating to those that stay.
 		for (const peer of peersOf(state)) greetAgain(turn, peer);
 		state.leaseFrom = turn.now;

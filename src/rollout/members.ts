@@ -62,10 +62,10 @@ export function isLeaving({ spec }: Pick<OpenRollout, 'spec'>, node: NodeName): 
  * A node that an open change of members takes out, or in, never coordinates it: with those that have applied it, or have
  * not yet, it is not linked.
  */
-export function isChangingItself(state: CoreState): boolean {
+export function changingItself(state: CoreState): OpenRollout | undefined {
 	const { self } = state.settings;
 	const isIn = (members: readonly { name: NodeName }[]): boolean => members.some((one) => one.name === self);
-	return openReplicated(state).some(
+	return openReplicated(state).find(
 		({ spec }) => spec.membersNext !== null && !(isIn(spec.members) && isIn(spec.membersNext)),
 	);
 }

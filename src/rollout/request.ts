@@ -1,8 +1,9 @@
 /** What a request is called, why it is refused at once, and the spec that it becomes. */
 import type { CoreRequest, OpenRollout, Refusal } from './protocol.js';
 import type { CoreState, PendingStart } from './state.js';
-import { heldLease, peersOf, runningReplicated, type Turn } from './turn.js';
-import type { RolloutSpec } from './types.js';
+import { changingItself } from './members.js';
+import { heldLease, peersOf, rule, runningReplicated, type Turn } from './turn.js';
+import type { RolloutId, RolloutSpec } from './types.js';
 
 /** `restart_service http_workers`, `restart` */
 export function requestText(request: Pick<CoreRequest, 'type' | 'service' | 'app'>): string {
@@ -34,8 +35,8 @@ export function refuseStart(state: CoreState, maxUnavailable: number | null): Re
 			message: "'max_unavailable' must be a number of nodes, at least 1, or per cent of them, 1% to 100%",
 			extra: {},
 		};
-	const running = runningReplicated(state);
-	if (running && !state.settings.mutations?.includes('conflict')) return conflictWith(running, state);
+	const inTheWay = whatIsInTheWay(state, null);
+	if (inTheWay) return inTheWay;
 	if (state.start)
 		return {
 			code: 'conflict',
@@ -43,6 +44,20 @@ export function refuseStart(state: CoreState, maxUnavailable: number | null): Re
 			extra: { job_id: state.start.id },
 		};
 	return null;
+}
+
+/** A rollout that forbids this node to ask for a lease, so as to start the one of this id; null: none does. */
+export function whatIsInTheWay(state: CoreState, id: RolloutId | null): Refusal | null {
+	const running = runningReplicated(state);
+	if (running && running.spec.id !== id && rule(state, 'conflict')) return conflictWith(running, state);
+	const change = changingItself(state);
+	if (!change || !rule(state, 'stayers-drive')) return null;
+	const { self } = state.settings;
+	return {
+		code: 'conflict',
+		message: `Rollout ${change.spec.id}, a change of members that takes ${self} in or out, halted half-way; ask a node that is a member before and after it`,
+		extra: { job_id: change.spec.id },
+	};
 }
 
 /** Why this node may not coordinate yet; null: it may. It may soon, if all it lacks is a greeting that is under way. */

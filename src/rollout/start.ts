@@ -7,10 +7,10 @@ import { giveUpCandidacy, startPrepare } from './lease.js';
 import { isMajority } from './members.js';
 import { mayBegin, orderOf } from './pick.js';
 import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from './protocol.js';
-import { conflictWith, refuseStart, requestText, specOf, whoIsMissing, whyNoVote } from './request.js';
+import { conflictWith, refuseStart, requestText, specOf, whatIsInTheWay, whoIsMissing, whyNoVote } from './request.js';
 import type { CoreState, Lease, PendingStart } from './state.js';
 import { heardMembers, isConfirmed, knows } from './survey.js';
-import { arm, broadcast, hasEnded, heldLease, openOf, rule, runningReplicated, send, type Turn } from './turn.js';
+import { arm, broadcast, hasEnded, heldLease, openOf, rule, send, type Turn } from './turn.js';
 import type { NodeName, RolloutId } from './types.js';
 import { emptyView, viewOf } from './view.js';
 
@@ -56,10 +56,10 @@ export function tryStart(turn: Turn, start: PendingStart): void {
 		return;
 	}
 	if (state.lease?.kind === 'candidate' && state.lease.purpose === 'start') return;
-	const running = runningReplicated(state);
-	if (running && running.spec.id !== start.id && rule(state, 'conflict')) {
+	const inTheWay = whatIsInTheWay(state, start.id);
+	if (inTheWay) {
 		// It came while this one waited for its turn; asking for the lease would only cost its coordinator the own one.
-		answerRefused(turn, conflictWith(running, state));
+		answerRefused(turn, inTheWay);
 		return;
 	}
 	start.tries += 1;
