@@ -127,7 +127,9 @@ function checkOrder(
 	if (target !== node.name || evidence.isDown(node, seen, target) || evidence.out.has(target)) return;
 	if (isOutOnDisk(node)) return;
 	for (const { name } of known.spec.members) {
-		if (name === target || skipped.includes(name) || hasLeft(evidence.nodes, name, known.spec.id)) continue;
+		// What a lost record said, nobody knows.
+		if (name === target || skipped.includes(name) || evidence.forgetful.has(name)) continue;
+		if (hasLeft(evidence.nodes, name, known.spec.id)) continue;
 		const records = seen.reports.get(name)?.report.records ?? evidence.nodes.get(name)?.disk.durable.records;
 		const record = records?.find((one) => one.rollout === known.spec.id);
 		const settled = record && record.state !== 'restarting' && (record.state === 'back' || record.attempt >= attempt);

@@ -10,9 +10,12 @@ import { lackingMajority } from './majority.js';
 /** An operator's word and an answered request are on the disks of a majority. */
 export function judgeAnswer(evidence: Evidence, node: SimNode, view: RolloutView | null): void {
 	const known = view && evidence.rollouts.get(view.id);
-	const version = node.core?.durable.open.find((one) => one.spec.id === view?.id)?.flags.version;
+	// As of this answer: what the same turn changes after it is not on the disk yet.
+	const version = node.disk.durable.open.find((one) => one.spec.id === view?.id)?.flags.version;
 	if (!known || !version || known.spec.members.length < 2) return;
 	if (node.core?.lease?.kind !== 'held' || node.core.lease.rollout !== known.spec.id) return;
+	// What an earlier coordinator answered is only passed on.
+	if (view.epoch !== textOf(node.core.lease.epoch)) return;
 	const { spec } = known;
 	evidence.confirm(known, version);
 	const lacking = lackingMajority(evidence.nodes, spec, (name) => evidence.holds(name, spec.id, version));

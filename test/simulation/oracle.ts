@@ -142,11 +142,12 @@ export class Oracle implements Watcher {
 			known.history.push({ version: flags.version, flags });
 	}
 
-	/** Whatever still runs when an operator resumes has its deadline anew. */
-	#resumed(node: SimNode, known: Known, { version, paused, halted }: RolloutFlags): void {
-		const isStopped = ({ flags }: Known['history'][number]): boolean => flags.paused || flags.halted !== null;
-		const before = known.history.find((one) => compareVersions(one.version, { ...version, n: version.n - 1 }) === 0);
-		if (paused || halted !== null || !before || !isStopped(before)) return;
+	/** Whatever still runs when an operator resumes, or skips others, has its deadline anew. */
+	#resumed(node: SimNode, known: Known, { version, paused, halted, skipped }: RolloutFlags): void {
+		const last = { ...version, n: version.n - 1 };
+		const before = known.history.find((one) => compareVersions(one.version, last) === 0)?.flags;
+		if (!before || paused || halted !== null) return;
+		if (!before.paused && before.halted === null && before.skipped.length === skipped.length) return;
 		for (const grant of this.evidence.witnessed.get(node.name)?.grants.values() ?? []) grant.at = node.eventNow;
 	}
 

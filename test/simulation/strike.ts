@@ -127,12 +127,23 @@ function kill(stage: Stage, node: SimNode, backAfter: number | null, cold: boole
 function putBack(stage: Stage, node: SimNode): void {
 	const wasOut = stage.oracle.evidence.out.has(node.name);
 	node.kill();
-	const copy = node.disk.putBack();
-	if (copy !== 'nothing') stage.oracle.forget(node);
-	// A copy from before the last start is noticed by its boot; a later one looks like a start, and an operator answers for it.
-	if (copy === 'recent') stage.oracle.putBack(node.name);
+	if (node.disk.putBack()) {
+		stage.oracle.forget(node);
+		// Any other looks like a start, and an operator answers for it.
+		if (!isNoticed(stage, node)) stage.oracle.putBack(node.name);
+	}
 	if (wasOut) stage.oracle.evidence.out.delete(node.name);
 	stage.time.after(500, () => node.start());
+}
+
+/** All peers know a later start of it than the copy does. */
+function isNoticed({ nodes }: Stage, { name, disk }: SimNode): boolean {
+	const { boot, instance } = disk.durable;
+	const others = [...nodes.values()].filter((one) => one.name !== name);
+	return others.every((other) => {
+		const knew = other.disk.durable.peers[name];
+		return knew !== undefined && (knew.instance !== instance || knew.boot > boot);
+	});
 }
 
 /** The members of a node's own file, without itself. */

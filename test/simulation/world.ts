@@ -172,6 +172,8 @@ class World {
 		const quiet = { duplicate: 0, overtake: 0, slow: 0, reset: 0 };
 		Object.assign(this.network.settings, quiet);
 		this.network.healAll();
+		// Who was stopped answers from here on.
+		for (const asked of this.#asked.values()) if (asked.node.paused) asked.at = this.time.now;
 		for (const node of this.nodes.values()) {
 			node.unpause();
 			node.disk.full = false;

@@ -13,8 +13,6 @@ export class FakeDisk implements ShellLog {
 	durable: DurableState = emptyDurable();
 	full = false;
 	#entries = 0;
-	/** The last boot that each instance ever stored, lost since or not. */
-	readonly #boots = new Map<string, number>();
 	/** A copy that was taken, to be put back as an operator would after a loss. */
 	#backup: DurableState | null = null;
 	#writing: { entries: readonly DurableEntry[]; cancel(): void } | null = null;
@@ -74,8 +72,6 @@ export class FakeDisk implements ShellLog {
 	#keep(entries: readonly DurableEntry[]): void {
 		for (const entry of entries) foldEntry(this.durable, entry);
 		this.#entries += entries.length;
-		const { instance, boot } = this.durable;
-		if (instance !== null) this.#boots.set(instance, Math.max(boot, this.#boots.get(instance) ?? 0));
 	}
 
 	lose(): void {
@@ -87,12 +83,11 @@ export class FakeDisk implements ShellLog {
 		this.#backup = structuredClone(this.durable);
 	}
 
-	/** Whether there was a copy, and whether its next start is told from one that lost nothing: by a boot that was there before. */
-	putBack(): 'nothing' | 'recent' | 'old' {
-		if (!this.#backup) return 'nothing';
+	/** false: there is no copy. */
+	putBack(): boolean {
+		if (!this.#backup) return false;
 		this.durable = this.#backup;
 		this.#backup = null;
-		const { instance, boot } = this.durable;
-		return boot === (this.#boots.get(instance ?? '') ?? 0) ? 'recent' : 'old';
+		return true;
 	}
 }
