@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import { isLoopback } from '../config/network.js';
 import { messageOf, RollcallError } from '../errors.js';
 import { presentFromNowOn, readCertificate } from './certificate.js';
@@ -88,6 +89,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 	}
 }
 
+/** For each further address of `localhost` Fastify would open a server of its own, with none of the limits and no renewed certificate. */
+async function oneAddressOf(host: string): Promise<string> {
+	return (await lookup(host, { order: 'ipv4first' })).address;
+}
+
 async function listen(
 	at: { host: string; port: number; listener: Listener },
 	key: string,
@@ -95,7 +101,7 @@ async function listen(
 	try {
 		await at.listener.listen({
 			backlog,
-			host: at.host.replace(/^\[(.*)\]$/, '$1'),
+			host: at.host === 'localhost' ? await oneAddressOf(at.host) : at.host.replace(/^\[(.*)\]$/, '$1'),
 			port: at.port,
 			listenTextResolver: () => '',
 		});
