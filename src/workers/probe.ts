@@ -39,8 +39,12 @@ export async function probe(target: string | ProbeTarget, options: ProbeOptions)
 	const name = 'socketPath' in where ? where.socketPath : `${where.host}:${where.port}`;
 	const abort = new AbortController();
 	const timer = setTimeout(() => abort.abort(), options.timeoutMs);
+	// Whatever the worker does, and whatever of it the library does not tell: the time is kept.
+	const late = new Promise<never>((_resolve, reject) => {
+		abort.signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
+	});
 	try {
-		return await ask(where, options, abort.signal);
+		return await Promise.race([ask(where, options, abort.signal), late]);
 	} catch (cause) {
 		if (abort.signal.aborted) {
 			throw new RollcallError('timeout', `${name} gave no answer within ${options.timeoutMs} ms.`, {}, { cause });
@@ -83,7 +87,13 @@ function askHttp(
 		};
 		const request = protocol === 'http' ? http.get(options) : https.get({ ...options, rejectUnauthorized: false });
 		request.once('error', reject);
+		// An answer that changes the protocol (101) is neither a response nor an error.
+		let answered = false;
+		request.once('close', () => {
+			if (!answered) reject(new Error('it closed the connection without an answer'));
+		});
 		request.once('response', (response) => {
+			answered = true;
 			const answer = { status: response.statusCode ?? 0, pid: readPid(response.headers[pidHeader]) };
 			const done = (): void => {
 				clearTimeout(timer);

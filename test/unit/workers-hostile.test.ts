@@ -6,7 +6,9 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { RollcallError } from '../../src/errors.js';
 import { Pm2Client } from '../../src/workers/pm2.js';
+import { probe } from '../../src/workers/probe.js';
 import { connectWorker } from '../../src/workers/control-client.js';
 
 const status = {
@@ -105,4 +107,38 @@ test('a program in the place of a worker host that says anything but what PM2 sa
 		client.close();
 		for (const server of servers) server.close();
 	}
+});
+
+test('whatever a worker answers to a probe, the probe ends within its time', async (context) => {
+	const folder = mkdtempSync(join(tmpdir(), 'rc-hw-'));
+	context.after(() => rmSync(folder, { recursive: true, force: true }));
+	const answers: [string, string | number][] = [
+		['HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nx', 'unreachable'],
+		['HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab', 200],
+		['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n', 'unreachable'],
+		['HTTP/1.1 100 Continue\r\n\r\n', 'unreachable'],
+		['noise\r\n\r\n', 'unreachable'],
+		['', 'unreachable'],
+	];
+	for (const [number, [answer, expected]] of answers.entries()) {
+		const path = join(folder, `${number}.sock`);
+		const server = createServer((socket) => {
+			socket.on('error', () => undefined);
+			socket.once('data', () => socket.end(answer));
+		}).listen(path);
+		await once(server, 'listening');
+		const seen = await probe(path, { path: '/', timeoutMs: 20_000 }).then(
+			({ status: code }) => code,
+			(error: RollcallError) => error.code,
+		);
+		assert.equal(seen, expected, answer);
+		server.close();
+	}
+	// Silence, in each protocol.
+	const path = join(folder, 'silent.sock');
+	const silent = createServer((socket) => socket.on('error', () => undefined).resume()).listen(path);
+	await once(silent, 'listening');
+	for (const protocol of ['http', 'https', 'h2', 'h2c', 'tls'] as const)
+		await assert.rejects(probe(path, { path: '/', timeoutMs: 50, protocol }), { code: 'timeout' }, protocol);
+	silent.close();
 });
