@@ -1,7 +1,9 @@
 /** Bounded time: while a majority has been able to talk for long enough, a running rollout has a coordinator that hears one. */
 import { isDriven } from '../../src/rollout/turn.js';
+import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { FakeNetwork } from '../support/fake-network.js';
 import type { SimNode } from '../support/sim-node.js';
+import { lackingMajority } from './majority.js';
 import type { VirtualTime } from '../support/virtual-time.js';
 
 /** Leases in which somebody has to take over, ranks and failed tries included. */
@@ -32,13 +34,18 @@ export class MajorityWatch {
 		if (!running || all.some((node) => this.#leads(node))) this.#ledAt = this.time.now;
 		const limit = leasesMax * this.leaseMs;
 		if (this.time.now - this.#ledAt < limit) return null;
-		for (const group of majorities(all)) {
-			if (!this.#wellSince(group, this.time.now - limit)) continue;
-			const knows = group.some((node) => node.disk.durable.open.some((one) => one.spec.id === running?.spec.id));
-			if (running && knows)
-				return `${running.spec.id} has had no coordinator that hears a majority for ${leasesMax} leases`;
-		}
-		return null;
+		if (!running) return null;
+		const able = majorities(all).some(
+			(group) => this.#mayDecide(group, running.spec) && this.#wellSince(group, this.time.now - limit),
+		);
+		return able ? `${running.spec.id} has had no coordinator that hears a majority for ${leasesMax} leases` : null;
+	}
+
+	/** A majority, also of both fleets while the members change, one of whom knows the rollout. */
+	#mayDecide(group: readonly SimNode[], spec: RolloutSpec): boolean {
+		const names = new Set(group.map((node) => node.name));
+		const knows = group.some((node) => node.disk.durable.open.some((one) => one.spec.id === spec.id));
+		return knows && lackingMajority(this.nodes, spec, (name) => names.has(name)) === null;
 	}
 
 	#canTalk(a: SimNode, b: SimNode): boolean {
