@@ -128,7 +128,7 @@ function checkOrder(
 	if (isOutOnDisk(node)) return;
 	for (const { name } of known.spec.members) {
 		// What a lost record said, nobody knows.
-		if (name === target || skipped.includes(name) || evidence.forgetful.has(name)) continue;
+		if (name === target || skipped.includes(name) || evidence.lost.has(`${name} ${known.spec.id}`)) continue;
 		if (hasLeft(evidence.nodes, name, known.spec.id)) continue;
 		const records = seen.reports.get(name)?.report.records ?? evidence.nodes.get(name)?.disk.durable.records;
 		const record = records?.find((one) => one.rollout === known.spec.id);

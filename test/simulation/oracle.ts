@@ -39,7 +39,11 @@ export class Oracle implements Watcher {
 	forget(node: SimNode): void {
 		this.evidence.forgetful.add(node.name);
 		this.evidence.out.delete(node.name);
-		for (const key of [...this.evidence.begun]) if (key.startsWith(`${node.name} `)) this.evidence.begun.delete(key);
+		for (const key of [...this.evidence.begun]) {
+			if (!key.startsWith(`${node.name} `)) continue;
+			this.evidence.begun.delete(key);
+			this.evidence.lost.add(key.slice(0, key.lastIndexOf(' ')));
+		}
 		for (const key of [...this.evidence.back]) if (key.startsWith(`${node.name} `)) this.evidence.back.delete(key);
 		for (const [id, known] of this.evidence.rollouts) if (!this.evidence.isAnywhere(id)) known.ended = true;
 	}
