@@ -29,6 +29,7 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 			parts.standing.on('changed', listener);
 		},
 		snapshot: () => ({ workers: parts.supervisor.identities().map(identityOf) }),
+		settled: () => parts.started,
 		async preflight({ service, app }) {
 			if (service === 'http_workers') readWanted(parts, app);
 		},

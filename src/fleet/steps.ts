@@ -83,6 +83,8 @@ async function renewLinks(
 		if (names.length > 0) onProgress(`${wanted.length - names.length} of ${wanted.length} links are up again`);
 		return names.length === 0;
 	});
+	// A daemon that was started in the middle of this may not have met its workers yet, and would call them gone.
+	if (recovered) await ports.local.settled();
 	const names = missing();
 	const reason = names.length === 0 ? null : `no link to ${names.join(', ')} within ${Math.round(limitMs)} ms`;
 	return unchangedWorkers(ports, before, names.length === 0 ? 'back' : 'failed', reason);

@@ -86,6 +86,8 @@ export interface LocalNode {
 	readiness(): Readiness;
 	onReadiness(listener: () => void): void;
 	snapshot(): Pick<Snapshot, 'workers'>;
+	/** Resolves once a daemon that has just started knows which workers live. */
+	settled(): Promise<void>;
 	/** Reads the configuration again as far as the request needs it; throws RollcallError `unavailable` naming node and key. Nothing is started. */
 	preflight(request: { service: Service | null; app: string | null }): Promise<void>;
 	/**

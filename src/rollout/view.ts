@@ -182,10 +182,9 @@ function waitingFor(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 
 function stepText(turn: Turn, lease: Lease, target: TargetStatus): string {
 	const standing = standingOf(turn.state, lease, target.node);
-	const what =
-		standing?.progress ??
-		(target.heard ? (standing ? whatIsDown(standing.readiness) : null) : 'is not heard') ??
-		'restarting';
+	const said = standing?.progress ?? null;
+	const away = said === null ? 'is not heard' : `is not heard, last: ${said}`;
+	const what = target.heard ? (said ?? (standing && whatIsDown(standing.readiness)) ?? 'restarting') : away;
 	const deadline = lease.deadlines[target.node];
 	return deadline ? `${target.node}: ${what}, until ${clock(turn, deadline.at)}` : `${target.node}: ${what}`;
 }

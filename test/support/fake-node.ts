@@ -55,6 +55,7 @@ export class FakeNode implements LocalNode {
 	onReadiness(listener: () => void): void {
 		this.#listeners.push(listener);
 	}
+	async settled(): Promise<void> {}
 	snapshot(): { workers: WorkerIdentity[] } {
 		return { workers: [...this.workers] };
 	}
