@@ -88,10 +88,12 @@ function isUnreachable(error: unknown): boolean {
 export function adviceFor(view: RolloutView, words: string): string | null {
 	if (view.state !== 'halted') return null;
 	const left = view.nodes.filter(({ state }) => state !== 'back' && state !== 'skipped').map(({ node }) => node);
+	// It may be one that was back and is not ready any more.
+	const inTheWay = view.nodes.find(({ node }) => new RegExp(`\\b${node}\\b`).test(view.reason ?? ''))?.node;
 	return [
 		`Not restarted: ${left.join(', ') || 'none'}. When the cause is mended:`,
 		`  go on             rollcall rollout resume ${view.id}${words}`,
-		`  leave a node out  rollcall rollout resume ${view.id} --skip ${left[0] ?? 'NODE'}${words}`,
+		`  leave a node out  rollcall rollout resume ${view.id} --skip ${inTheWay ?? left[0] ?? 'NODE'}${words}`,
 		`  end it            rollcall rollout abort ${view.id}${words}`,
 	].join('\n');
 }

@@ -23,7 +23,7 @@ test('links renewed by a daemon that was started in the middle: its workers are 
 	const ports: StepPorts = {
 		local,
 		links: links as unknown as Links,
-		clock: { now: () => 0, wall: () => 0, after: () => () => undefined },
+		clock: { now: () => 0, wall: () => 0, after: () => () => undefined, random: () => 0 },
 		readConfig: () => Promise.reject(new Error('not read')),
 		snapshot: () => ({ boot: 2, workers: local.workers, links: [], configHash: null }),
 		apply: () => Promise.reject(new Error('not applied')),
