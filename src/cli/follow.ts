@@ -84,12 +84,15 @@ function isUnreachable(error: unknown): boolean {
 	return error instanceof RollcallError && error.code === 'unreachable';
 }
 
+/** A name may go on with a dash, and be part of another one. */
+const isNamed = (node: string, text: string): boolean => new RegExp(`(?<![a-z0-9-])${node}(?![a-z0-9-])`).test(text);
+
 /** What an operator can do about a rollout that did not complete. */
 export function adviceFor(view: RolloutView, words: string): string | null {
 	if (view.state !== 'halted') return null;
 	const left = view.nodes.filter(({ state }) => state !== 'back' && state !== 'skipped').map(({ node }) => node);
 	// It may be one that was back and is not ready any more.
-	const inTheWay = view.nodes.find(({ node }) => new RegExp(`\\b${node}\\b`).test(view.reason ?? ''))?.node;
+	const inTheWay = view.nodes.find(({ node }) => isNamed(node, view.reason ?? ''))?.node;
 	return [
 		`Not restarted: ${left.join(', ') || 'none'}. When the cause is mended:`,
 		`  go on             rollcall rollout resume ${view.id}${words}`,
