@@ -19,7 +19,9 @@ export function unsettled(nodes: Iterable<SimNode>): string | null {
 			alive.every((other) => other.applied.members.some((member) => member.name === node.name)),
 	);
 	if (voters.length * 2 <= members.length || !canChange(all, voters)) return null;
-	const ended = new Set(voters.flatMap((node) => node.disk.durable.ended.map((one) => one.rollout)));
+	// What a node that left ended for itself is told to nobody.
+	const told = voters.flatMap((node) => node.disk.durable.ended.filter((one) => one.epoch !== null));
+	const ended = new Set(told.map((one) => one.rollout));
 	for (const node of voters) {
 		const left = unsettledOn(node, ended);
 		if (left !== null) return left;
