@@ -1,5 +1,5 @@
 /**
- * Time between one node's evidence and the next node's step, beside the syncs in its path: real processes with real
+ * Time between one node's evidence and the next node's RESTART, and its step, beside the syncs in its path: real processes with real
  * links and record files, their workers stubs, so that nothing but the rollout itself takes time.
  */
 import type { StubNews } from '../support/stub-daemon.js';
@@ -16,7 +16,10 @@ interface Gap {
 	/** Whose evidence, who coordinates, whose step. */
 	nodes: Set<string>;
 	from: number;
+	/** RESTART is there. */
 	to: number;
+	/** The step begins: that it restarts is on the node's disk. */
+	begins: number;
 }
 
 export async function gapRun(rolls: number): Promise<Figure[]> {
@@ -41,6 +44,7 @@ export async function gapRun(rolls: number): Promise<Figure[]> {
 		const gapMs = gaps.map(({ from, to }) => to - from);
 		const gapP99 = quantile(gapMs, 0.99);
 		const syncP99 = quantile(all, 0.99);
+		const beginsMs = gaps.map(({ from, begins }) => begins - from);
 		return [
 			{ what: 'gap, p50', value: quantile(gapMs, 0.5), unit: 'ms', most: gapMsMax },
 			{ what: 'gap, p90', value: quantile(gapMs, 0.9), unit: 'ms' },
@@ -50,6 +54,8 @@ export async function gapRun(rolls: number): Promise<Figure[]> {
 			{ what: 'one such sync, p50', value: quantile(all, 0.5), unit: 'ms' },
 			{ what: 'one such sync, p99', value: syncP99, unit: 'ms' },
 			{ what: 'gap p99 / sync p99', value: gapP99 / syncP99, unit: '', most: syncsP99Max },
+			{ what: 'to the step itself, p50', value: quantile(beginsMs, 0.5), unit: 'ms' },
+			{ what: 'to the step itself, p99', value: quantile(beginsMs, 0.99), unit: 'ms' },
 			{ what: 'request to answer, p50', value: quantile(answers, 0.5), unit: 'ms' },
 			{ what: 'request to answer, p99', value: quantile(answers, 0.99), unit: 'ms' },
 		];
@@ -97,8 +103,9 @@ function gapsOf(told: readonly Told[], coordinator: string): Gap[] {
 	const steps = stepsOf(told);
 	return steps.flatMap((one, index) => {
 		const next = steps[index + 1];
-		if (one.news.news !== 'ended' || !next) return [];
-		return [{ nodes: new Set([one.node, coordinator, next.node]), from: one.news.at, to: next.news.at }];
+		if (one.news.news !== 'ended' || next?.news.news !== 'began') return [];
+		const { at: begins, granted: to } = next.news;
+		return [{ nodes: new Set([one.node, coordinator, next.node]), from: one.news.at, to, begins }];
 	});
 }
 

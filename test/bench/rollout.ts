@@ -32,7 +32,7 @@ async function repeated(run: () => Promise<Figure[]>): Promise<Figure[]> {
 const sections = [
 	{
 		name: 'gap',
-		title: `evidence of one node to the step of the next, 3 processes, ${rollsARun} rolls a run`,
+		title: `evidence of one node to RESTART on the next, 3 processes, ${rollsARun} rolls a run`,
 		figures: () => repeated(() => gapRun(rollsARun)),
 	},
 	{

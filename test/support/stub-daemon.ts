@@ -25,7 +25,8 @@ export type StubCommand =
 export type StubNews =
 	| { news: 'ready' }
 	| { news: 'links'; up: number }
-	| { news: 'began'; id: string; at: number }
+	/** `granted`: when RESTART came in, and the set before was looked at to be stored. */
+	| { news: 'began'; id: string; at: number; granted: number }
 	| { news: 'ended'; id: string; at: number }
 	| { news: 'rollout'; id: string; state: string; coordinator: string; at: number }
 	| { news: 'answered'; id: string | null; error: string | null; at: number }
@@ -44,8 +45,14 @@ const options = JSON.parse(process.argv[2] ?? '') as StubOptions;
 const local = new FakeNode(options.config.node.name, 2, options.firstPid);
 local.stepMs = options.stepMs;
 const execute = local.execute.bind(local);
+const snapshot = local.snapshot.bind(local);
+let granted = 0;
+local.snapshot = () => {
+	granted = at();
+	return snapshot();
+};
 local.execute = async (step) => {
-	tell({ news: 'began', id: step.spec.id, at: at() });
+	tell({ news: 'began', id: step.spec.id, at: at(), granted });
 	const result = await execute(step);
 	tell({ news: 'ended', id: step.spec.id, at: at() });
 	return result;
