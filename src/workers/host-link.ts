@@ -7,7 +7,8 @@ import type { Clock } from './clock.js';
 import type { HostHome } from './home.js';
 import type { Orphan } from './orphans.js';
 import { startOwnHost } from './host-starter.js';
-import { Pm2Client, pm2Version } from './pm2.js';
+import { pm2Version } from './pm2.js';
+import { Pm2Client } from './pm2-client.js';
 import type { Pm2Process } from './pm2-process.js';
 
 export interface HostLinkEvents {

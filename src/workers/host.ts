@@ -11,7 +11,7 @@ import { type HostHome, hostHome, isShared, makeHome } from './home.js';
 import { LastWords } from './last-words.js';
 import { findOrphans } from './orphans.js';
 import { type LogLimits, pruneLogs, turnOverLogs, workerLogPaths } from './log-files.js';
-import type { Pm2Host } from './pm2.js';
+import type { Pm2Host } from './pm2-host.js';
 
 const logCheckMs = 5_000;
 const channelMs = 20;
@@ -53,7 +53,7 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	// Two who stop it at once must not cut the drain short: a signal that nobody hears would end this process.
 	for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => undefined);
 	await installPreload(home);
-	const { runPm2 } = await import('./pm2.js');
+	const { runPm2 } = await import('./pm2-host.js');
 	const pm2 = await runPm2(home.path, {
 		heldSockets: ({ holder, inodes }) => heldSockets(holder, inodes),
 		orphans: () => findOrphans(home, process.pid),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { Pm2Client } from '../../src/workers/pm2-client.js';
 import { kill, lives, python, Supervised, until } from '../support/supervised.js';
 
 const health = { path: '/', timeoutMs: 2_000, deadlineMs: 10_000, soakMs: 200, intervalMs: 200, failures: 2 };
@@ -77,6 +78,44 @@ describe('programs that are not Node', () => {
 			await node.full();
 			assert.equal(node.pids.length, 1);
 		} finally {
+			await node.end();
+		}
+	});
+
+	test('a process that starts while another is still being removed is in the list, not taken out with it', async () => {
+		const node = await Supervised.start(python('one'), { interpreter: 'python3', instances: 1, health });
+		try {
+			await node.supervisor.detach();
+			const client = await Pm2Client.connect(node.home);
+			const [old] = await client.list();
+			assert.ok(old);
+			await Promise.all([client.remove(old.pmId, 1_000), client.remove(old.pmId, 1_000)]);
+			assert.deepEqual(await client.list(), []);
+			const next = await client.start({
+				name: 'web-2',
+				script: old.script,
+				cwd: node.folder,
+				args: [],
+				mode: 'fork',
+				interpreter: 'python3',
+				nodeArgs: [],
+				env: { PATH: process.env['PATH'] ?? '', PORT: String(node.port) },
+				outFile: '/dev/null',
+				errorFile: '/dev/null',
+				pidFile: `${node.folder}/web-2.pid`,
+				killTimeoutMs: 1_000,
+				stopExitCodes: [],
+			});
+			assert.notEqual(next.pmId, old.pmId, 'a removal that is late finds nothing under its number');
+			await client.remove(old.pmId, 1_000);
+			assert.deepEqual(
+				(await client.list()).map(({ name, pid }) => ({ name, pid })),
+				[{ name: 'web-2', pid: next.pid }],
+			);
+			await client.remove(next.pmId, 1_000);
+			client.close();
+		} finally {
+			await node.restartSupervisor();
 			await node.end();
 		}
 	});

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { RollcallError } from '../../src/errors.js';
-import { Pm2Client } from '../../src/workers/pm2.js';
+import { Pm2Client } from '../../src/workers/pm2-client.js';
 import { probe } from '../../src/workers/probe.js';
 import { connectWorker } from '../../src/workers/control-client.js';
 
