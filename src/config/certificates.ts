@@ -11,8 +11,7 @@ export interface TlsMaterial {
 	key: string;
 }
 
-/** What a node's name may look like, in the configuration as in a certificate. */
-/** Not the one name of this kind that every JavaScript object has a property of already. */
+/** A node's name, in the configuration as in a certificate; never the one of this kind that every object has as a property. */
 export const nodeNamePattern = /^(?!constructor$)[a-z0-9-]{1,63}$/;
 
 /** The node that a certificate speaks for: its common name and its subject alternative names must hold one name in all. */

@@ -1,4 +1,4 @@
-import { compareEpochs } from '../rollout/epoch.js';
+import { compareEpochs, zeroEpoch } from '../rollout/epoch.js';
 import type { Ending, OpenRollout, PeerMessage } from '../rollout/protocol.js';
 import type { Epoch, NodeName } from '../rollout/types.js';
 
@@ -8,11 +8,10 @@ import type { Epoch, NodeName } from '../rollout/types.js';
  * outrank every later coordinator. Answers what is wrong, or null.
  */
 export function incoherence(from: NodeName, message: PeerMessage): string | null {
-	const bound = boundOf(message);
-	const open = openIn(message);
-	if (bound !== null && open.some(({ flags }) => flags.version.epoch && compareEpochs(flags.version.epoch, bound) > 0))
+	const { under, open, ended } = toldIn(message);
+	if (open.some(({ flags }) => flags.version.epoch && compareEpochs(flags.version.epoch, under) > 0))
 		return 'a rollout is told under a lower epoch than its own';
-	if (endedIn(message).some(({ rollout, view }) => view.id !== rollout)) return 'an ending shows another rollout';
+	if (ended.some(({ rollout, view }) => view.id !== rollout)) return 'an ending shows another rollout';
 	const { node } = coordinatorsEpoch(message) ?? { node: from };
 	return node === from ? null : `${from} speaks as the coordinator of an epoch of ${node}`;
 }
@@ -33,18 +32,24 @@ function coordinatorsEpoch(message: PeerMessage): Epoch | null {
 	}
 }
 
-function boundOf(message: PeerMessage): Epoch | null {
-	if (message.kind === 'store' || message.kind === 'promise') return message.epoch;
-	return message.kind === 'greeting' ? message.promised : null;
+interface Told {
+	/** The epoch that bounds those of the open ones. */
+	under: Epoch;
+	open: readonly OpenRollout[];
+	ended: readonly Ending[];
 }
 
-function openIn(message: PeerMessage): readonly OpenRollout[] {
-	if (message.kind === 'store' || message.kind === 'promise') return message.open;
-	return message.kind === 'greeting' ? (message.catchUp?.open ?? []) : [];
-}
-
-function endedIn(message: PeerMessage): readonly Ending[] {
-	if (message.kind === 'ended') return message.endings;
-	if (message.kind === 'store' || message.kind === 'promise') return message.ended;
-	return message.kind === 'greeting' ? (message.catchUp?.ended ?? []) : [];
+/** The rollouts that a message tells of. */
+function toldIn(message: PeerMessage): Told {
+	switch (message.kind) {
+		case 'store':
+		case 'promise':
+			return { under: message.epoch, open: message.open, ended: message.ended };
+		case 'greeting':
+			return { under: message.promised, open: message.catchUp?.open ?? [], ended: message.catchUp?.ended ?? [] };
+		case 'ended':
+			return { under: zeroEpoch, open: [], ended: message.endings };
+		default:
+			return { under: zeroEpoch, open: [], ended: [] };
+	}
 }

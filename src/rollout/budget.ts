@@ -101,6 +101,11 @@ export interface Budget {
 	maybeOut: Set<NodeName>;
 }
 
+/** Heard, and counted all the same: such a node's turn comes first. */
+export function unhealthyIn({ used, heard }: Budget): Set<NodeName> {
+	return new Set([...used.keys()].filter((name) => heard.has(name)));
+}
+
 /** Looks at every member anew. Nodes that an operator skipped in this rollout do not count. */
 export function budgetUsed(
 	state: CoreState,

@@ -24,7 +24,7 @@ import {
 	type Turn,
 } from './turn.js';
 import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutView } from './types.js';
-import { viewOf } from './view.js';
+import { endedView, viewOf } from './view.js';
 
 /** Gathers what the promises told, takes up the rollout that is open, ends what it superseded. */
 export function beginToDrive(turn: Turn, lease: Lease, candidacy: Candidacy): void {
@@ -117,8 +117,7 @@ export function endAs(
 	result: 'completed' | 'aborted',
 	reason: string | null,
 ): void {
-	const nodes = last.nodes.map((node) => (node.state === 'pending' ? { ...node, state: 'skipped' as const } : node));
-	const view: RolloutView = { ...last, nodes, state: result, reason, waiting_for: null, ended_at: turn.wall };
+	const view = endedView(last, result, reason, turn.wall);
 	storeEndings(turn, [{ rollout: last.id, epoch: lease.epoch, view }]);
 	lease.spreading.push(last.id);
 	lease.spreadSince = turn.now;

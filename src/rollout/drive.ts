@@ -1,11 +1,11 @@
 /** The course of a rollout: looked at anew after every event, so nothing depends on what came in which order. */
-import { budgetUsed, isDown, standingOf, type Budget, whatIsDown } from './budget.js';
+import { type Budget, budgetUsed, isDown, standingOf, unhealthyIn, whatIsDown } from './budget.js';
 import { changeFlags, endRollout } from './coordinator.js';
 import { compareVersions } from './epoch.js';
 import { onRestart } from './execution.js';
 import { isLeaving, isMajority } from './members.js';
 import { mayBegin, orderOf } from './pick.js';
-import { clause } from './text.js';
+import { clause, mayStillRestart } from './text.js';
 import type { OpenRollout } from './protocol.js';
 import { driveStart } from './start.js';
 import type { Lease } from './state.js';
@@ -201,10 +201,7 @@ function mayStillLive({ spec }: OpenRollout, targets: readonly TargetStatus[]): 
 	const isUnseen = (one: TargetStatus): boolean => !one.heard && one.state !== 'restarting' && one.state !== 'back';
 	const unseen = targets.filter(isUnseen).map((one) => one.node);
 	const parts = [];
-	if (running.length > 0)
-		parts.push(
-			`${running.join(', ')} may still be restarting${workers ? ': old and new workers may both live' : ' its links'}`,
-		);
+	if (running.length > 0) parts.push(mayStillRestart(running, workers ? 'workers' : 'links'));
 	if (unseen.length > 0)
 		parts.push(`${unseen.join(', ')} not heard at the end${workers ? ': its old workers may still live' : ''}`);
 	return parts.length > 0 ? parts.join('; ') : null;
@@ -267,8 +264,7 @@ export function plannedOrder(
 	budget: Budget,
 ): NodeName[] {
 	const members = open.spec.members.filter((member) => targets.some((one) => one.node === member.name));
-	const isFirst = (name: NodeName): boolean => budget.heard.has(name) && rule(turn.state, 'unhealthy-first');
-	const unhealthy = new Set([...budget.used.keys()].filter(isFirst));
+	const unhealthy = rule(turn.state, 'unhealthy-first') ? unhealthyIn(budget) : new Set<NodeName>();
 	const last = rule(turn.state, 'coordinator-last') ? turn.state.settings.self : null;
 	return orderOf(members, unhealthy, last);
 }

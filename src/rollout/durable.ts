@@ -1,7 +1,7 @@
 /** The fold of what a node keeps on disk: entries in the order written make a {@link DurableState}. */
 import { compareEpochs } from './epoch.js';
-import { type DurableEntry, type DurableState, type Ending, endedMax } from './protocol.js';
-import type { NodeRecord, RolloutId } from './types.js';
+import { type DurableEntry, type DurableState, type Ending, endedMax, type RolloutFlags } from './protocol.js';
+import type { Epoch, NodeRecord, RolloutId } from './types.js';
 
 export function emptyDurable(): DurableState {
 	return {
@@ -14,6 +14,19 @@ export function emptyDurable(): DurableState {
 		unfinished: [],
 		ended: [],
 		peers: {},
+	};
+}
+
+/** What can change of a rollout, as it begins. `epoch`: of the coordinator; null for a rollout of one node. */
+export function firstFlags(epoch: Epoch | null): RolloutFlags {
+	return {
+		version: { epoch, n: 0 },
+		attempt: 1,
+		skipped: [],
+		left: [],
+		paused: false,
+		aborting: null,
+		halted: null,
 	};
 }
 

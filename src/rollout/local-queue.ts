@@ -1,14 +1,15 @@
 /** Rollouts of this node alone: one after the other, no lease, also in a minority; never beside a replicated one. */
+import { firstFlags } from './durable.js';
 import { nextStep } from './execution.js';
 import { storeEndings } from './follower.js';
 import { judge } from './proof.js';
-import { clause } from './text.js';
 import type { CheckResult, CoreEvent, OpenRollout, OperatorWord, Refusal } from './protocol.js';
 import { conflictWith, requestText, specOf } from './request.js';
 import type { Execution } from './state.js';
+import { clause, mayStillRestart } from './text.js';
 import { arm, isDriven, openOf, recordOf, rule, runningReplicated, store, type Turn } from './turn.js';
-import type { RolloutId, RolloutView } from './types.js';
-import { viewOf } from './view.js';
+import type { RolloutId } from './types.js';
+import { endedView, viewOf } from './view.js';
 
 /** Rollouts of this node alone that may wait. */
 export const localQueueMax = 64;
@@ -68,12 +69,7 @@ export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResu
 	const full = specOf(state, { id, request, maxUnavailable: 1, wall: turn.wall, checks: { [self]: result } });
 	const own = full.members.filter((member) => member.name === self);
 	const spec = { ...full, members: own, maxUnavailable: 1, membersNext: null, memberHashNext: null };
-	const version = { epoch: null, n: 0 };
-	store(turn, {
-		kind: 'open',
-		spec,
-		flags: { version, attempt: 1, skipped: [], left: [], paused: false, aborting: null, halted: null },
-	});
+	store(turn, { kind: 'open', spec, flags: firstFlags(null) });
 	const open = openOf(state, id);
 	if (open && result.fault !== null) end(turn, open, 'aborted', `${self}: ${result.fault}`);
 	turn.effects.push({ kind: 'answer', token, view: viewOf(state, id, turn) ?? null });
@@ -144,8 +140,7 @@ function watchExecution(turn: Turn, execution: Execution): void {
 	}
 }
 
-const mayStillLive = ({ state }: Turn): string =>
-	`${state.settings.self} may still be restarting: old and new workers may both live`;
+const mayStillLive = ({ state }: Turn): string => mayStillRestart([state.settings.self], 'workers');
 
 export function localStepEnded(turn: Turn, rollout: RolloutId): void {
 	const { state } = turn;
@@ -174,9 +169,7 @@ function change(turn: Turn, open: OpenRollout, flags: Partial<OpenRollout['flags
 function end(turn: Turn, open: OpenRollout, result: 'completed' | 'aborted', reason: string | null): void {
 	const known = viewOf(turn.state, open.spec.id, turn);
 	if (!known) return;
-	const nodes = known.nodes.map((node) => (node.state === 'pending' ? { ...node, state: 'skipped' as const } : node));
-	const view: RolloutView = { ...known, nodes, state: result, reason, waiting_for: null, ended_at: turn.wall };
-	storeEndings(turn, [{ rollout: open.spec.id, epoch: null, view }]);
+	storeEndings(turn, [{ rollout: open.spec.id, epoch: null, view: endedView(known, result, reason, turn.wall) }]);
 }
 
 /** An operator's word on a rollout of this node alone is done at once. */

@@ -3,7 +3,7 @@ import { sameEpoch } from './epoch.js';
 import { takeoverAt } from './lease.js';
 import { isMajority } from './members.js';
 import type { CoreState } from './state.js';
-import { timeOfDay } from './text.js';
+import { frozen, timeOfDay } from './text.js';
 import { heldLease, peersOf, type Turn } from './turn.js';
 
 /** Null while this node coordinates, or hears who does. */
@@ -17,10 +17,7 @@ export function silence(state: CoreState, now: number): string | null {
 	if (state.links[promised.node] && now - state.leaseFrom < leaseMs / 3) return null;
 	const linked = new Set([self, ...peersOf(state)]);
 	const missing = state.members.map((one) => one.name).filter((name) => !linked.has(name));
-	if (!isMajority(state, linked)) {
-		const hears = state.members.length - missing.length;
-		return `frozen, hears ${hears} of ${state.members.length}; missing: ${missing.join(', ')}`;
-	}
+	if (!isMajority(state, linked)) return frozen(missing, state.members.length);
 	return ['', self].includes(promised.node) ? 'a coordinator' : `a coordinator, since ${promised.node} is not heard`;
 }
 

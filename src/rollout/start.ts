@@ -1,6 +1,7 @@
 /** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
-import { budgetOf, budgetUsed } from './budget.js';
+import { budgetOf, budgetUsed, unhealthyIn } from './budget.js';
 import { endAs, endRollout, takeUp } from './coordinator.js';
+import { firstFlags } from './durable.js';
 import { textOfEpoch } from './epoch.js';
 import { storeEndings, tellEnded, toldEndings } from './follower.js';
 import { giveUpCandidacy, startPrepare } from './lease.js';
@@ -12,7 +13,7 @@ import type { CoreState, Lease, PendingStart } from './state.js';
 import { heardMembers, isConfirmed, knows } from './survey.js';
 import { arm, broadcast, hasEnded, heldLease, openOf, rule, send, type Turn } from './turn.js';
 import type { NodeName, RolloutId } from './types.js';
-import { emptyView, viewOf } from './view.js';
+import { emptyView, endedView, viewOf } from './view.js';
 
 /** The answer is given within two seconds; some of them are left for the way to whoever asked. */
 export const startLimitMs = 1900;
@@ -200,28 +201,17 @@ function endWithFault(turn: Turn, lease: Lease, start: PendingStart, fault: stri
 function firstStepInTheWay(turn: Turn, lease: Lease, start: PendingStart): string | null {
 	const { state, now } = turn;
 	const spec = specOf(state, start);
-	const flags = { ...firstFlags(lease), skipped: [] };
+	const flags = firstFlags(lease.epoch);
 	const budget = budgetUsed(state, lease, { spec, flags }, now);
-	const unhealthy = new Set([...budget.used.keys()].filter((name) => budget.heard.has(name)));
 	const order = orderOf(
 		spec.members.filter((member) => budget.heard.has(member.name)),
-		unhealthy,
+		unhealthyIn(budget),
 		state.settings.self,
 	);
 	if (order.some((name) => mayBegin(name, budget, spec.maxUnavailable).ok)) return null;
 	const used = [...budget.used].map(([name, why]) => `${name} ${why}`).join(', ');
 	return `${used}; max_unavailable is ${spec.maxUnavailable}, so no node may be taken out`;
 }
-
-const firstFlags = (lease: Lease): OpenRollout['flags'] => ({
-	version: { epoch: lease.epoch, n: 0 },
-	attempt: 1,
-	skipped: [],
-	left: [],
-	paused: false,
-	aborting: null,
-	halted: null,
-});
 
 /** From here on the rollout exists. What it supersedes ends in the same breath. */
 function openRollout(turn: Turn, lease: Lease, start: PendingStart): void {
@@ -233,7 +223,7 @@ function openRollout(turn: Turn, lease: Lease, start: PendingStart): void {
 	lease.backAt = null;
 	lease.idleSince = null;
 	start.phase = 'open';
-	takeUp(turn, lease, { spec: specOf(state, start), flags: firstFlags(lease) });
+	takeUp(turn, lease, { spec: specOf(state, start), flags: firstFlags(lease.epoch) });
 }
 
 /** Every node that is heard should be able to answer for the rollout; a majority has to. */
@@ -347,7 +337,7 @@ function endWithoutLease(turn: Turn, open: OpenRollout, reason: string): void {
 	const ending = {
 		rollout: open.spec.id,
 		epoch: open.flags.version.epoch,
-		view: { ...view, state: 'aborted' as const, reason, waiting_for: null, ended_at: turn.wall },
+		view: endedView(view, 'aborted', reason, turn.wall),
 	};
 	storeEndings(turn, [ending]);
 	broadcast(turn, { kind: 'ended', endings: [ending] });

@@ -15,6 +15,17 @@ export function clause(text: string): string {
 	return text.replace(/[.\s]+$/, '');
 }
 
+/** Of a node that hears no majority. */
+export function frozen(missing: readonly string[], members: number): string {
+	return `frozen, hears ${members - missing.length} of ${members}; missing: ${missing.join(', ')}`;
+}
+
+/** Of a step whose end nobody has seen. `what`: links, or workers. */
+export function mayStillRestart(nodes: readonly string[], what: 'workers' | 'links'): string {
+	const rest = what === 'workers' ? ': old and new workers may both live' : ' its links';
+	return `${nodes.join(', ')} may still be restarting${rest}`;
+}
+
 /** What a step that went well cost clients; null when it cost nothing. */
 export function costOf(record: NodeRecord | null | undefined): string | null {
 	const count = record?.state === 'back' ? (record.result?.cutOff ?? 0) : 0;

@@ -4,7 +4,7 @@ import { inScope } from './proof.js';
 import type { OpenRollout } from './protocol.js';
 import type { CoreState, Lease } from './state.js';
 import { surveyOf, type TargetStatus } from './survey.js';
-import { type Budget, budgetUsed, standingOf, whatIsDown } from './budget.js';
+import { type Budget, budgetUsed, standingOf, unhealthyIn, whatIsDown } from './budget.js';
 import { textOfEpoch } from './epoch.js';
 import { whatIsInTheWay } from './drive.js';
 import { heardMembers } from './survey.js';
@@ -13,7 +13,7 @@ import { silence, silenceEnds } from './silence.js';
 import { localViewOf } from './local-view.js';
 import { heldLease, isDriven, openOf, type Turn } from './turn.js';
 import type { NodeRecord, RolloutId, RolloutSpec, RolloutState, RolloutView, Snapshot } from './types.js';
-import { costOf, timeOfDay } from './text.js';
+import { costOf, frozen, timeOfDay } from './text.js';
 
 type ViewNode = RolloutView['nodes'][number];
 
@@ -73,6 +73,17 @@ export function emptyView(spec: RolloutSpec, coordinator: string): RolloutView {
 	return { ...headOf(spec, coordinator), order, nodes };
 }
 
+/** As a rollout is kept once it has ended: nothing is waited for any more, and what had not begun never will. */
+export function endedView(
+	last: RolloutView,
+	state: 'completed' | 'aborted',
+	reason: string | null,
+	wall: number,
+): RolloutView {
+	const nodes = last.nodes.map((node) => (node.state === 'pending' ? { ...node, state: 'skipped' as const } : node));
+	return { ...last, nodes, state, reason, waiting_for: null, ended_at: wall };
+}
+
 /** What does not change, and what a rollout is shown with before anything is known of it. */
 function headOf(spec: RolloutSpec, coordinator: string): RolloutView {
 	return {
@@ -123,10 +134,9 @@ function plannedNext(
 	begun: readonly string[],
 	budget: Budget,
 ): string[] {
-	const unhealthy = new Set([...budget.used.keys()].filter((name) => budget.heard.has(name)));
 	const left = open.spec.members.filter((member) => !begun.includes(member.name));
 	const pending = (name: string): boolean => targets.find((one) => one.node === name)?.state === 'pending';
-	const order = orderOf(left, unhealthy, state.settings.self);
+	const order = orderOf(left, unhealthyIn(budget), state.settings.self);
 	return [...order.filter(pending), ...order.filter((name) => !pending(name))];
 }
 
@@ -167,7 +177,7 @@ function waitingFor(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 	if (open.flags.halted !== null) return forOperator;
 	if (!isMajority(state, new Set(heard))) {
 		const missing = state.members.map((one) => one.name).filter((name) => !heard.includes(name));
-		return `frozen, hears ${heard.length} of ${state.members.length}; missing: ${missing.join(', ')}`;
+		return frozen(missing, state.members.length);
 	}
 	if (open.flags.aborting) return steps || 'the end';
 	if (open.flags.paused)

@@ -5,7 +5,7 @@ import { incoherence } from '../../src/fleet/coherence.js';
 import { highestCounter, peerMessage } from '../../src/fleet/messages.js';
 import { parseFrame } from '../../src/fleet/wire.js';
 import { fileBytesMax } from '../../src/fleet/records.js';
-import { entriesOf } from '../../src/rollout/durable.js';
+import { entriesOf, firstFlags } from '../../src/rollout/durable.js';
 import type { PeerMessage } from '../../src/rollout/protocol.js';
 import type { RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import { SimFleet } from '../support/sim-fleet.js';
@@ -76,8 +76,8 @@ test('a hostile coordinator can restart nodes without regard to the budget, each
 	const spec = { ...specOf(fleet, id), id: 'forged' };
 	fleet.untilState('alpha', id, 'completed');
 	const done = fleet.begun.length;
-	const version = { epoch: forgedBy, n: 1 };
-	const flags = { version, attempt: 1, skipped: [], left: [], paused: false, aborting: null, halted: null };
+	const flags = firstFlags(forgedBy);
+	const { version } = flags;
 	hostile(
 		fleet,
 		{ kind: 'store', epoch: forgedBy, open: [{ spec, flags }], ended: [] },
@@ -138,12 +138,11 @@ test('a coordinator speaks under its own epoch alone, and tells no rollout under
 	const spec = specOf(fleet, id);
 	const view = fleet.view('beta', id);
 	assert.ok(view);
-	const rest = { attempt: 1, skipped: [], left: [], paused: false, aborting: null, halted: null };
-	const flags = { ...rest, version: { epoch: { counter: 1_001, node: 'gamma' }, n: 1 } };
+	const flags = firstFlags({ counter: 1_001, node: 'gamma' });
 	const report = peerMessages.find((one) => one.kind === 'promise')?.report;
 	assert.ok(report);
 	const newer = [{ spec, flags }];
-	const own = { ...rest, version: { epoch: forgedBy, n: 1 } };
+	const own = firstFlags(forgedBy);
 	const greeting = peerMessages.find((one) => one.kind === 'greeting');
 	assert.ok(greeting);
 	const said: [PeerMessage, string, RegExp | null][] = [
@@ -183,8 +182,7 @@ test('rollouts that a hostile coordinator invents without end are not kept witho
 	const view = fleet.view('beta', id);
 	assert.ok(view);
 	fleet.untilState('alpha', id, 'completed');
-	const version = { epoch: forgedBy, n: 1 };
-	const flags = { version, attempt: 1, skipped: [], left: [], paused: false, aborting: null, halted: 'forged' };
+	const flags = { ...firstFlags(forgedBy), halted: 'forged' };
 	const invented = Array.from({ length: 200 }, (_, number) => ({ spec: { ...spec, id: `forged-${number}` }, flags }));
 	hostile(fleet, { kind: 'store', epoch: forgedBy, open: invented, ended: [] });
 	for (let number = 0; number < 200; number++)
@@ -204,8 +202,7 @@ test('under a forged change of members that nobody can end a node still rolls it
 	const spec = { ...specOf(fleet, id), id: 'forged', service: 'clustering_config' as const };
 	fleet.untilState('alpha', id, 'completed');
 	const next = { membersNext: [{ name: 'nobody', zone: null }], memberHashNext: 'nobody' };
-	const version = { epoch: forgedBy, n: 1 };
-	const flags = { version, attempt: 1, skipped: [], left: [], paused: false, aborting: null, halted: 'forged' };
+	const flags = { ...firstFlags(forgedBy), halted: 'forged' };
 	hostile(fleet, { kind: 'store', epoch: forgedBy, open: [{ spec: { ...spec, ...next }, flags }], ended: [] });
 	fleet.run(60_000);
 	assert.equal(fleet.ask('beta').ok, false);
