@@ -3,7 +3,7 @@
  * given another meaning. Operations print the daemon's answer, whose shapes `/openapi.json` describes. `npm run schema` writes
  * all of it as JSON Schema into config/output.schema.json.
  */
-import { z } from 'zod';
+import { z } from '../zod.js';
 
 const text = z.string();
 const whole = z.int();

@@ -1,5 +1,5 @@
 import { isScalar, parseDocument } from 'yaml';
-import { z } from 'zod';
+import { z } from '../zod.js';
 import { type ConfigurationFault, type KeyPath, keyText, nearest } from './faults.js';
 import { configurationSchema } from './schema.js';
 import { isContainer, unwrapped } from './schema-walk.js';

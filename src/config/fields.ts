@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { z } from '../zod.js';
 import { durationMs, durationPattern, durationText, percentPattern, sizeBytes, sizePattern } from './values.js';
 
 /**

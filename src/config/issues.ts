@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type { z } from '../zod.js';
 import { type ConfigurationFault, faultsMax, gotText, type KeyPath, keyText, nearest } from './faults.js';
 import { isContainer, keysAt, schemaAt } from './schema-walk.js';
 import { type ConfigurationSource, whereIs } from './source.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { z } from '../zod.js';
 import { configurationSchema } from './schema.js';
 
 /** The parts of JSON Schema (2020-12) that the configuration's comes to. */

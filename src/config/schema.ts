@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { z } from '../zod.js';
 import { nodeNamePattern } from './certificates.js';
 import {
 	duration,

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { z } from '../zod.js';
 import type { PeerMessage } from '../rollout/protocol.js';
 import { counter, hash, membersMax, nodeName, token } from './wire.js';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
-import { z } from 'zod';
+import { z } from '../zod.js';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Role, UserRow, Users } from '../operations/types.js';
 import { isStoredPassword, type Passwords } from './passwords.js';

@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+	constants,
+	existsSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	rmSync,
+	statSync,
+	truncateSync,
+	writeFileSync,
+} from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,6 +92,16 @@ describe('record log', () => {
 		assert.deepEqual((await reopen()).recovered, ['a', 'c']);
 	});
 
+	it('a write returns when it is on disk: the file is open for synchronous writes', async () => {
+		await reopen();
+		const holders = readdirSync('/proc/self/fd').filter((fd) => existsSync(`/proc/self/fd/${fd}`));
+		const flags = holders
+			.filter((fd) => readlinkSync(`/proc/self/fd/${fd}`) === file)
+			.map((fd) => /^flags:\s+([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1] ?? '');
+		assert.ok(flags.length > 0);
+		for (const octal of flags) assert.ok((Number.parseInt(octal, 8) & constants.O_DSYNC) !== 0, octal);
+	});
+
 	it('a full disk refuses the append, leaves no half of it, and is tried again', async () => {
 		const disk = { left: Number.POSITIVE_INFINITY, syncFails: false };
 		const log = await openRecordLog(file, (path, flags, mode) => failingDisk(path, flags, mode, disk));
@@ -113,19 +134,19 @@ describe('record log', () => {
 
 async function failingDisk(
 	path: string,
-	flags: string,
+	flags: number,
 	mode: number,
 	disk: { left: number; syncFails: boolean },
 ): Promise<FileHandle> {
 	const handle = await open(path, flags, mode);
 	const write = handle.write.bind(handle) as (...args: unknown[]) => Promise<{ bytesWritten: number; buffer: Buffer }>;
-	const datasync = handle.datasync.bind(handle);
 	return Object.assign(handle, {
-		write: (buffer: Buffer, offset: number, length: number, position: number) => {
-			if (disk.left === 0) return Promise.reject(new Error('ENOSPC: no space left on device'));
-			return write(buffer, offset, Math.min(length, disk.left), position);
+		write: async (buffer: Buffer, offset: number, length: number, position: number) => {
+			if (disk.left === 0) throw new Error('ENOSPC: no space left on device');
+			const written = await write(buffer, offset, Math.min(length, disk.left), position);
+			if (disk.syncFails) throw new Error('EIO: input/output error');
+			return written;
 		},
-		datasync: () => (disk.syncFails ? Promise.reject(new Error('EIO: input/output error')) : datasync()),
 	}) as FileHandle;
 }
 
