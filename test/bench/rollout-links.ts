@@ -9,6 +9,7 @@ import { memberHash } from '../../src/config/cluster.js';
 import { systemClock } from '../../src/fleet/clock.js';
 import { Links } from '../../src/fleet/links.js';
 import { createLogger } from '../../src/log.js';
+import type { PeerMessage } from '../../src/rollout/protocol.js';
 import { makeFleet, type RealNode } from '../support/nodes.js';
 import { freePorts } from '../support/ports.js';
 import { type Figure, median } from './figures.js';
@@ -97,7 +98,7 @@ function peer(
 		silenceMs: leaseMs,
 	});
 	links.setMaxListeners(0);
-	const greeting = {
+	const greeting: PeerMessage = {
 		kind: 'greeting',
 		promised: { counter: 0, node: '' },
 		voting: true,
@@ -106,6 +107,7 @@ function peer(
 		readiness: { apps: [], availability: null, draining: false },
 		open: [],
 		stranger: false,
+		catchUp: null,
 	};
 	links.on('up', () => links.send(daemon.name, JSON.stringify(greeting)));
 	return links;
