@@ -53,7 +53,7 @@ const stepResult = z.strictObject({
 
 const record = z.strictObject({
 	rollout: token,
-	state: z.enum(['none', 'restarting', 'back', 'refused', 'failed']),
+	state: z.enum(['none', 'restarting', 'back', 'refused', 'failed', 'lost']),
 	begun: counter,
 	epoch: epoch.nullable(),
 	attempt: counter,

@@ -66,7 +66,7 @@ function settleGrants(turn: Turn, lease: Lease, open: OpenRollout): void {
 		if (record) settleRecord(turn, lease, open, name, record);
 		if (!standing) noteHearsay(turn, lease, open, name);
 		const grant = lease.grants[name];
-		if (grant && standing && !record) noteNoRecord(turn, lease, open, name, standing.have);
+		if (grant && standing && (!record || record.state === 'lost')) noteNoRecord(turn, lease, open, name, standing.have);
 		const deadline = lease.deadlines[name];
 		if (!deadline || now < deadline.at) continue;
 		if (rule(state, 'deadline')) lease.overdue[name] ??= deadline.attempt;
@@ -88,7 +88,7 @@ function settleRecord(turn: Turn, lease: Lease, open: OpenRollout, node: NodeNam
 		lease.times[node] = { started: record.startedAt, back: record.state === 'back' ? record.endedAt : null };
 	if (record.state === 'restarting') noteRunning(turn, lease, node, record.attempt, open.spec.deadlineMs);
 	if (grant && record.attempt >= grant.attempt) grant.begun = true;
-	if (record.state === 'restarting' || record.state === 'none') return;
+	if (record.state === 'restarting' || record.state === 'none' || record.state === 'lost') return;
 	if (record.state === 'back') {
 		if (grant) {
 			lease.backAt = turn.now;
@@ -102,12 +102,11 @@ type Have = readonly { rollout: string; version: OpenRollout['flags']['version']
 
 /**
  * A grant that did not arrive is void once the node has stored newer flags. One that had arrived is void only by a new attempt:
- * the record of it was lost with its disk, and nobody knows how far the step had come.
+ * the node lost its state, and nobody knows how far the step had come.
  */
 function noteNoRecord(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName, have: Have): void {
 	const grant = lease.grants[node];
 	if (!grant) return;
-	if (grant.begun && have.some((one) => one.rollout === open.spec.id)) grant.lost = true;
 	const again = !grant.begun || grant.attempt < open.flags.attempt;
 	if (again && isVoid(turn, open, grant.version, have)) forgetStep(lease, node);
 }
@@ -291,7 +290,7 @@ export function unreadyBack(
 function grant(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): void {
 	const { state, now } = turn;
 	const { version, attempt } = open.flags;
-	lease.grants[node] = { attempt, version, at: now, begun: false, lost: false };
+	lease.grants[node] = { attempt, version, at: now, begun: false };
 	lease.deadlines[node] = { attempt, at: now + open.spec.deadlineMs, since: now };
 	delete lease.overdue[node];
 	lease.idleSince = null;

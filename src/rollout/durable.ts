@@ -140,7 +140,15 @@ export function entriesOf(state: DurableState): DurableEntry[] {
 	return entries;
 }
 
-/** The rollouts in whose records this node is out: restarting, or failed with no later step that brought it back. */
+/** The number that the next record gets. */
+export function nextBegun(records: readonly NodeRecord[]): number {
+	return 1 + Math.max(0, ...records.map((one) => one.begun));
+}
+
+/**
+ * The rollouts in whose records this node is out: restarting, or failed with no later step that brought it back. Of a lost
+ * one nothing runs any more, so its workers' health says it all.
+ */
 export function outOf(records: readonly NodeRecord[]): RolloutId[] {
 	const settled = Math.max(
 		0,

@@ -2,6 +2,7 @@
  * What a node does with a grant: store `restarting` and the set before, do the step, judge its evidence, store that,
  * tell the coordinator. One step at a time; after a crash in the middle it goes forward.
  */
+import { nextBegun } from './durable.js';
 import { compareEpochs, compareVersions } from './epoch.js';
 import { promise, refuseBelow, tellEnded } from './follower.js';
 import { localStepEnded } from './local-queue.js';
@@ -62,7 +63,7 @@ function isAllowed(turn: Turn, open: OpenRollout, grant: GrantReceived): boolean
 	if (open.flags.skipped.includes(state.settings.self)) return false;
 	const record = recordOf(state, grant.rollout);
 	if (!record || !rule(state, 'once')) return true;
-	return (record.state === 'refused' || record.state === 'failed') && record.attempt < grant.attempt;
+	return ['refused', 'failed', 'lost'].includes(record.state) && record.attempt < grant.attempt;
 }
 
 /** The set before is known: from here on the node is out, and says so on disk first. */
@@ -89,7 +90,7 @@ function begin(
 	spec: RolloutSpec,
 	step: { rollout: RolloutId; attempt: number; epoch: Epoch | null; before: Snapshot },
 ): void {
-	const begun = 1 + Math.max(0, ...turn.state.durable.records.map((one) => one.begun));
+	const begun = nextBegun(turn.state.durable.records);
 	const times = { startedAt: turn.wall, endedAt: null };
 	store(turn, { kind: 'record', record: { ...step, ...times, state: 'restarting', begun, result: null } });
 	note(turn, 'step_begun', { rollout: spec.id, attempt: step.attempt });

@@ -89,6 +89,7 @@ export type Rule =
 	| 'wait-between' // some time passes between a node's evidence and the next step
 	| 'check-first' // no step before every file has been looked at
 	| 'catch-up' // before it votes, such a node takes over what it may have helped to store
+	| 'lost-turn' // it takes no turn in a rollout in which it may have had it, before an operator says so
 	| 'exempt-budget' // the exemption for an unhealthy target never lets more than B be out
 	| 'unlive-steps-down' // a coordinator that does not hear a majority lets its lease run out
 	| 'joint' // a change of members needs a majority of both
@@ -393,5 +394,6 @@ export type NoteEvent =
 	| 'command_refused'
 	| 'peer_refused'
 	| 'peer_lost_state'
+	| 'turn_lost'
 	| 'node_admitted'
 	| 'handover';

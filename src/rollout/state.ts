@@ -60,8 +60,6 @@ export interface Grant {
 	at: number;
 	/** The node answered that it has begun. */
 	begun: boolean;
-	/** Since then it has answered without any record of that. */
-	lost: boolean;
 }
 
 export interface Lease {

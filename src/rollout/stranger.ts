@@ -2,12 +2,13 @@
  * Links, and nodes that lost their state: such a node has forgotten what it promised, so it does not vote before it
  * has heard all others and taken over the highest promise, or an operator admits it. A new node is no different.
  */
+import { nextBegun } from './durable.js';
 import { compareEpochs } from './epoch.js';
 import { promise, storeEndings, storeOpen, toldEndings } from './follower.js';
 import { newestEndings } from './lease.js';
-import type { Hello, KnownPeer, OperatorAnswer, PeerMessage } from './protocol.js';
+import type { Hello, KnownPeer, OpenRollout, OperatorAnswer, PeerMessage } from './protocol.js';
 import type { CoreState } from './state.js';
-import { heldLease, note, openReplicated, peersOf, rule, send, store, type Turn } from './turn.js';
+import { heldLease, note, openOf, openReplicated, peersOf, recordOf, rule, send, store, type Turn } from './turn.js';
 import type { NodeName } from './types.js';
 
 export function onLinkUp(turn: Turn, hello: Hello): void {
@@ -126,14 +127,32 @@ function demoteSelf(turn: Turn): void {
 function meet(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'greeting' }>): void {
 	const { state } = turn;
 	if (!message.catchUp) return;
+	const isFirst = !state.metSinceNew.includes(from);
 	promise(turn, message.promised);
 	if (rule(state, 'catch-up')) {
 		storeEndings(turn, message.catchUp.ended);
 		storeOpen(turn, from, message.catchUp.open);
 	}
-	if (!state.metSinceNew.includes(from)) state.metSinceNew.push(from);
+	if (isFirst && message.stranger && rule(state, 'lost-turn')) noteLostTurns(turn, message.catchUp.open);
+	if (isFirst) state.metSinceNew.push(from);
 	const others = state.members.map((member) => member.name).filter((name) => name !== state.settings.self);
 	if (others.every((name) => state.metSinceNew.includes(name))) beginToVote(turn);
+}
+
+/** Of the rollouts that were open before it lost its state: a second turn is never taken, so an operator has to judge. */
+function noteLostTurns(turn: Turn, rollouts: readonly OpenRollout[]): void {
+	const { durable, settings } = turn.state;
+	for (const { spec } of rollouts) {
+		const attempt = openOf(turn.state, spec.id)?.flags.attempt;
+		const record = recordOf(turn.state, spec.id);
+		const isTarget = spec.members.some((member) => member.name === settings.self);
+		if (!isTarget || attempt === undefined || (record && (record.state !== 'lost' || record.attempt >= attempt)))
+			continue;
+		const when = { startedAt: turn.wall, endedAt: turn.wall, begun: nextBegun(durable.records) };
+		const nothing = { epoch: null, before: null, result: null };
+		store(turn, { kind: 'record', record: { rollout: spec.id, state: 'lost', attempt, ...when, ...nothing } });
+		note(turn, 'turn_lost', { rollout: spec.id, attempt });
+	}
 }
 
 export function beginToVote(turn: Turn): void {

@@ -46,7 +46,8 @@ function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeN
 
 type Judged = Pick<TargetStatus, 'state' | 'attempt' | 'reason'>;
 
-const lostText = 'its record of this step was lost with its disk, so nobody knows how far it came';
+const lostText =
+	'it lost its state while this rollout ran, so nobody knows whether it had its turn, or how far it came';
 
 function judgedOf(
 	state: CoreState,
@@ -57,12 +58,12 @@ function judgedOf(
 ): Judged {
 	const grant = lease.grants[node];
 	const waiting: Judged = { state: grant ? 'restarting' : 'pending', attempt: open.flags.attempt, reason: null };
-	if (!record && grant?.lost && grant.attempt === open.flags.attempt)
-		return { state: 'failed', attempt: grant.attempt, reason: lostText };
 	if (!record || record.state === 'none') return waiting;
 	if (record.state === 'restarting') return { state: 'restarting', attempt: record.attempt, reason: null };
+	if (record.state === 'lost' && record.attempt >= open.flags.attempt)
+		return { state: 'failed', attempt: record.attempt, reason: lostText };
 	const rules = { facts: rule(state, 'proof'), identity: rule(state, 'proof-identity') };
-	const verdict = record.state === 'failed' ? null : judge(open.spec, node, record, rules);
+	const verdict = record.state === 'failed' || record.state === 'lost' ? null : judge(open.spec, node, record, rules);
 	if (verdict?.state === 'back') return { state: 'back', attempt: record.attempt, reason: null };
 	if (record.attempt < open.flags.attempt) return waiting;
 	const reason = verdict?.reason ?? judge(open.spec, node, record, rules).reason;

@@ -63,7 +63,8 @@ export interface StepResult {
 	reason: string | null;
 }
 
-export type RecordState = 'none' | 'restarting' | 'back' | 'refused' | 'failed';
+/** `lost`: the node lost its state while the rollout ran, so whether it had its turn is not known to it. */
+export type RecordState = 'none' | 'restarting' | 'back' | 'refused' | 'failed' | 'lost';
 
 /** What happened to a node in one rollout. Only the node itself writes it. */
 export interface NodeRecord {

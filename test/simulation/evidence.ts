@@ -59,8 +59,8 @@ export class Evidence {
 	/** Steps begun, as `node rollout attempt`, and nodes whose record said back. */
 	readonly begun = new Set<string>();
 	readonly back = new Set<string>();
-	/** Steps whose record was lost with its disk, as `node rollout`. */
-	readonly lost = new Set<string>();
+	/** The last attempt whose record was lost with its disk, by `node rollout`; null where a copy hides even that. */
+	readonly lost = new Map<string, number | null>();
 	readonly truth = new Map<string, Truth>();
 	/** Nodes whose disk was lost or put back: it no longer shows what they stored. */
 	readonly forgetful = new Set<string>();

@@ -176,6 +176,9 @@ export function judgeStepBegun(evidence: Evidence, node: SimNode, spec: RolloutS
 	const times = `${key} ${attempt}`;
 	if (evidence.begun.has(times)) evidence.fail('I3', `${node.name} begins attempt ${attempt} of ${spec.id} twice`);
 	if (evidence.back.has(key)) evidence.fail('I3', `${node.name} begins again in ${spec.id} after it was back`);
+	const lost = evidence.lost.get(key) ?? null;
+	if (lost !== null && attempt <= lost)
+		evidence.fail('I3', `${node.name} begins attempt ${attempt} of ${spec.id} again after it lost its state`);
 	evidence.begun.add(times);
 	const record = node.core?.durable.records.find((one) => one.rollout === spec.id);
 	const onDisk = node.disk.durable.records.find((one) => one.rollout === spec.id);

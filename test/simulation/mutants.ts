@@ -35,6 +35,7 @@ export const mutants: Readonly<Record<Rule, readonly string[]>> = {
 	'wait-between': ['wait'],
 	'check-first': ['check'],
 	'catch-up': ['I10'],
+	'lost-turn': ['I3'],
 	'exempt-budget': ['I1', 'I2'],
 	'unlive-steps-down': ['I11'],
 	joint: ['quorum'],

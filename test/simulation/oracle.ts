@@ -35,14 +35,16 @@ export class Oracle implements Watcher {
 		this.evidence.fail('throws', `the core of ${node.name}: ${error.stack ?? error.message}`);
 	}
 
-	/** A node that lost its state folder has forgotten what its record said. */
-	forget(node: SimNode): void {
+	/** A node that lost its state folder has forgotten what its record said; `told`: its peers tell it that it has. */
+	forget(node: SimNode, told: boolean): void {
 		this.evidence.forgetful.add(node.name);
 		this.evidence.out.delete(node.name);
 		for (const key of [...this.evidence.begun]) {
 			if (!key.startsWith(`${node.name} `)) continue;
 			this.evidence.begun.delete(key);
-			this.evidence.lost.add(key.slice(0, key.lastIndexOf(' ')));
+			const at = key.lastIndexOf(' ');
+			const before = this.evidence.lost.get(key.slice(0, at)) ?? 0;
+			this.evidence.lost.set(key.slice(0, at), told ? Math.max(before, Number(key.slice(at + 1))) : null);
 		}
 		for (const key of [...this.evidence.back]) if (key.startsWith(`${node.name} `)) this.evidence.back.delete(key);
 		for (const [id, known] of this.evidence.rollouts) if (!this.evidence.isAnywhere(id)) known.ended = true;

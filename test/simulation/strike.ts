@@ -78,7 +78,7 @@ export function strike(
 		case 'lose-state':
 			node.kill();
 			node.disk.lose();
-			stage.oracle.forget(node);
+			stage.oracle.forget(node, true);
 			stage.oracle.mustMeet(node.name, otherMembers(node));
 			stage.time.after(500, () => node.start());
 			return;
@@ -128,7 +128,7 @@ function putBack(stage: Stage, node: SimNode): void {
 	const wasOut = stage.oracle.evidence.out.has(node.name);
 	node.kill();
 	if (node.disk.putBack()) {
-		stage.oracle.forget(node);
+		stage.oracle.forget(node, false);
 		// Any other looks like a start, and an operator answers for it.
 		if (!isNoticed(stage, node)) stage.oracle.putBack(node.name);
 	}

@@ -429,6 +429,32 @@ test('a node that lost its state votes again once it has heard all others', () =
 	fleet.untilState('gamma', id, 'completed');
 });
 
+for (const [what, coordinatorDies] of [
+	['its coordinator lives', false],
+	['its coordinator dies, too', true],
+] as const)
+	test(`a node that was back and loses its state has no second turn by itself: ${what}`, () => {
+		const fleet = fresh();
+		const id = fleet.ask('alpha').view?.id ?? '';
+		const isBack = (): boolean =>
+			fleet.view('alpha', id)?.nodes.some((one) => one.node === 'beta' && one.state === 'back') === true;
+		fleet.until('beta is back', isBack);
+		fleet.node('beta').kill();
+		fleet.node('beta').disk.lose();
+		if (coordinatorDies) fleet.killed('alpha');
+		fleet.node('beta').start();
+		fleet.run(200);
+		if (coordinatorDies) fleet.node('alpha').start();
+		const halted = fleet.untilState('gamma', id, 'halted');
+		assert.match(halted.reason ?? '', /^beta failed: it lost its state while this rollout ran.* with skip it stays/);
+		const turns = (): number => fleet.begun.filter(({ node }) => node === 'beta').length;
+		assert.equal(turns(), 1);
+		assert.ok(fleet.say('gamma', { kind: 'resume', rollout: id, skip: ['beta'], user: 'admin' }).ok);
+		fleet.untilState('gamma', id, 'completed');
+		assert.equal(turns(), 1);
+		assert.equal(fleet.begun.filter(({ node }) => node === 'alpha').length, 1);
+	});
+
 test('a target that lost its record in the middle of its step halts the roll, and resume tries it again', () => {
 	const fleet = fresh();
 	const id = fleet.ask('alpha').view?.id ?? '';
@@ -439,10 +465,7 @@ test('a target that lost its record in the middle of its step halts the roll, an
 	fleet.node('beta').disk.lose();
 	fleet.node('beta').start();
 	const halted = fleet.untilState('alpha', id, 'halted');
-	assert.match(
-		halted.reason ?? '',
-		/^beta failed: its record of this step was lost with its disk.* resume_rollout tries/,
-	);
+	assert.match(halted.reason ?? '', /^beta failed: it lost its state while this rollout ran.* resume_rollout tries/);
 	assert.deepEqual(
 		fleet.begun.map((one) => `${one.node} ${one.attempt}`),
 		['beta 1'],
