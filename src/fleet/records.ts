@@ -2,8 +2,8 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, readdir, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import writeFileAtomic from 'write-file-atomic';
 import { messageOf, RollcallError } from '../errors.js';
+import { removeLeftovers, replaceFile, syncFolder } from '../replace-file.js';
 
 /**
  * An append-only file of JSON entries that are on disk before `append` resolves. One line holds what was appended while
@@ -70,6 +70,7 @@ interface Pending {
 export async function openRecordLog(file: string, openFile: OpenFile = open): Promise<RecordLog> {
 	await mkdir(dirname(file), { recursive: true, mode: 0o700 });
 	await removeLeftovers(file);
+	await removeHalfKept(file);
 	const { entries, goodBytes, damage } = await load(file);
 	const handle = await openForAppend(file, openFile);
 	return new FileRecordLog(file, openFile, handle, entries, goodBytes, damage);
@@ -115,8 +116,7 @@ class FileRecordLog implements RecordLog {
 			if (this.#closed) throw this.#refusal('it is closed');
 			const line = frame(entries);
 			try {
-				await writeFileAtomic(this.file, line, { mode: 0o600, fsync: true });
-				await syncFolder(dirname(this.file));
+				await replaceFile(this.file, line);
 				const previous = this.handle;
 				this.handle = await openForAppend(this.file, this.openFile);
 				await previous.close();
@@ -303,11 +303,11 @@ async function keepAside(file: string, bytes: Buffer): Promise<string | null> {
 	}
 }
 
-/** What write-file-atomic and `keepAside` leave behind when they are killed. */
-async function removeLeftovers(file: string): Promise<void> {
-	const temporary = new RegExp(`^${basename(file).replaceAll('.', '\\.')}\\.(\\d+|damaged-\\d+\\.new)$`);
+/** What {@link keepAside} leaves behind when it is killed. */
+async function removeHalfKept(file: string): Promise<void> {
+	const prefix = `${basename(file)}.damaged-`;
 	for (const name of await readdir(dirname(file)))
-		if (temporary.test(name)) await rm(join(dirname(file), name), { force: true });
+		if (name.startsWith(prefix) && name.endsWith('.new')) await rm(join(dirname(file), name), { force: true });
 }
 
 async function openForAppend(file: string, openFile: OpenFile): Promise<FileHandle> {
@@ -315,13 +315,4 @@ async function openForAppend(file: string, openFile: OpenFile): Promise<FileHand
 	await handle.close();
 	await syncFolder(dirname(file));
 	return openFile(file, writeThrough, 0o600);
-}
-
-async function syncFolder(folder: string): Promise<void> {
-	const handle = await open(folder, 'r');
-	try {
-		await handle.sync();
-	} finally {
-		await handle.close();
-	}
 }

@@ -79,6 +79,15 @@ export class Credentials implements Logins {
 		return user.role === caller.role ? caller : { ...caller, role: user.role };
 	}
 
+	/** Whether the caller is still who he was, with the same role. */
+	isAsBefore(caller: Caller): boolean {
+		try {
+			return this.asOfNow(caller) === caller;
+		} catch {
+			return false;
+		}
+	}
+
 	async login(username: string, password: string, address: string): Promise<StoredUser> {
 		// No header spells it so: a line cannot hold a line's end.
 		const memory = this.#memoryKey(address, `\n${JSON.stringify([username, password])}`);

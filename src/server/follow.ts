@@ -5,15 +5,20 @@ import type { Limits } from './limits.js';
 /** The contract's media type for answers that go on: one JSON document a line. */
 export const linesMediaType = 'application/x-ndjson';
 
+export interface FollowTerms extends Pick<Limits, 'followerBytesMax' | 'followerBeatMs'> {
+	/** Whether the caller may still hear of it; looked at before each line. */
+	isAllowed(): boolean;
+}
+
 /**
  * Each value as a line until the last, and a blank line when nothing was said for a while, by which both ends know that the
  * other lives. What a reader leaves unread is bounded in bytes and in time; who goes beyond either is cut off, so that nobody
- * who follows can make the node keep its past.
+ * who follows can make the node keep its past. So is a caller who was dropped, demoted or deactivated meanwhile.
  */
-export function followAsLines(follow: Follow, limits: Pick<Limits, 'followerBytesMax' | 'followerBeatMs'>): Readable {
+export function followAsLines(follow: Follow, terms: FollowTerms): Readable {
 	let unsubscribe = (): void => undefined;
 	const lines = new Readable({
-		highWaterMark: limits.followerBytesMax,
+		highWaterMark: terms.followerBytesMax,
 		read: () => undefined,
 		destroy(error, done) {
 			clearInterval(beat);
@@ -23,10 +28,15 @@ export function followAsLines(follow: Follow, limits: Pick<Limits, 'followerByte
 	});
 	const beat = setInterval(() => {
 		if (lines.readableLength > 0) lines.destroy(new Error('the reader has stopped'));
+		else if (!terms.isAllowed()) lines.destroy(new Error('the caller may not follow any more'));
 		else lines.push('\n');
-	}, limits.followerBeatMs).unref();
+	}, terms.followerBeatMs).unref();
 	const send = (value: unknown): void => {
 		if (lines.destroyed) return;
+		if (!terms.isAllowed()) {
+			lines.destroy(new Error('the caller may not follow any more'));
+			return;
+		}
 		const fits = lines.push(`${JSON.stringify(value)}\n`);
 		if (follow.isLast(value)) {
 			clearInterval(beat);

@@ -156,9 +156,11 @@ function operate({ server, followers, caller, body, request, reply, done }: Aske
 	};
 	try {
 		const wantsLines = request.headers.accept?.includes(linesMediaType) ?? false;
-		const outcome = dispatch(server.node, { caller: server.logins.asOfNow(caller), body, follow: wantsLines });
+		const current = server.logins.asOfNow(caller);
+		const outcome = dispatch(server.node, { caller: current, body, follow: wantsLines });
 		if (outcome.kind === 'follow') {
-			sendLines(server, followers, outcome.follow, reply);
+			const isAllowed = (): boolean => server.logins.isAsBefore(current);
+			sendLines({ server, followers, isAllowed, follow: outcome.follow, reply });
 			observe(200);
 		} else if (outcome.body instanceof Promise) outcome.body.then(answer).catch(refuse);
 		else answer(outcome.body);
@@ -167,12 +169,17 @@ function operate({ server, followers, caller, body, request, reply, done }: Aske
 	}
 }
 
-function sendLines(server: Answerer, followers: { count: number }, follow: Follow, reply: FastifyReply): void {
+interface Followed extends Pick<Asked, 'server' | 'followers' | 'reply'> {
+	follow: Follow;
+	isAllowed(): boolean;
+}
+
+function sendLines({ server, followers, follow, isAllowed, reply }: Followed): void {
 	if (followers.count >= server.limits.followersMax) {
 		throw new RollcallError('unavailable', `${followers.count} callers follow already; try again later.`);
 	}
 	followers.count++;
-	const lines = followAsLines(follow, server.limits);
+	const lines = followAsLines(follow, { ...server.limits, isAllowed });
 	lines.once('close', () => followers.count--);
 	reply.header('connection', 'close').type(linesMediaType).send(lines);
 }

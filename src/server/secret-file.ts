@@ -1,7 +1,5 @@
 import { constants, fstatSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
 import { RollcallError } from '../errors.js';
 
 /** The longest file that is read; a store of users is far smaller. */
@@ -26,17 +24,6 @@ export async function readSecretFile(path: string): Promise<Buffer | null> {
 		return await file.readFile();
 	} finally {
 		await file.close();
-	}
-}
-
-/** Replaces the file as a whole, mode 0600; content and name are on disk when it resolves. */
-export async function writeSecretFile(path: string, content: string | Buffer): Promise<void> {
-	await writeFileAtomic(path, content, { mode: 0o600, fsync: true });
-	const folder = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
-	try {
-		await folder.sync();
-	} finally {
-		await folder.close();
 	}
 }
 

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { RollcallError } from '../errors.js';
 import type { TokenOwner, Tokens } from '../operations/types.js';
-import { readSecretFile, writeSecretFile } from './secret-file.js';
+import { replaceFile } from '../replace-file.js';
+import { readSecretFile } from './secret-file.js';
 import type { StoredUser, UserStore } from './users.js';
 
 export type TokenKind = 'operation' | 'refresh';
@@ -33,7 +34,7 @@ export class TokenIssuer implements Tokens {
 		let key = await readSecretFile(path);
 		if (key === null) {
 			key = randomBytes(keyBytes);
-			await writeSecretFile(path, key);
+			await replaceFile(path, key);
 		}
 		if (key.length !== keyBytes) {
 			throw new RollcallError(

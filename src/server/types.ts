@@ -22,7 +22,7 @@ export interface ServerOptions {
 	socketDescriptor?: number;
 	/** What operations work on. */
 	node: NodeServices;
-	logins: Pick<Credentials, 'identify' | 'asOfNow'>;
+	logins: Pick<Credentials, 'identify' | 'asOfNow' | 'isAsBefore'>;
 	readiness(): ReadinessFacts;
 	/** Prometheus text. */
 	metrics(): Promise<string>;

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { z } from '../zod.js';
 import { messageOf, RollcallError } from '../errors.js';
+import { removeLeftovers, replaceFile } from '../replace-file.js';
 import type { Role, UserRow, Users } from '../operations/types.js';
 import { isStoredPassword, type Passwords } from './passwords.js';
-import { readSecretFile, writeSecretFile } from './secret-file.js';
+import { readSecretFile } from './secret-file.js';
 
 /** A user as stored. */
 export interface StoredUser extends UserRow {
@@ -48,6 +49,7 @@ export class UserStore implements Users {
 
 	static async open(stateDir: string, passwords: Passwords): Promise<UserStore> {
 		const path = join(stateDir, 'users.json');
+		await removeLeftovers(path);
 		const content = await readSecretFile(path);
 		const users = content === null ? [] : parseUsers(path, content.toString('utf8'));
 		return new UserStore(path, passwords, new Map(users.map((user) => [user.username, user])));
@@ -115,7 +117,7 @@ export class UserStore implements Users {
 			const users = new Map(this.#users);
 			await work(users);
 			try {
-				await writeSecretFile(this.#path, serialize(users));
+				await replaceFile(this.#path, serialize(users));
 			} catch (cause) {
 				throw new RollcallError('unavailable', `${this.#path} cannot be written: ${messageOf(cause)}`, {}, { cause });
 			}

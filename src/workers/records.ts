@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { replaceFile } from '../replace-file.js';
 import { readForeignFile } from '../system/foreign-file.js';
 import { readBootId } from '../system/kernel.js';
 import type { WorkerIdentity } from './types.js';
@@ -40,7 +40,7 @@ export class SupervisorRecords {
 	private next: Promise<void> | null = null;
 
 	constructor(
-		private readonly file: string,
+		readonly file: string,
 		/** Which run of the kernel this is: identities of another one are nobody's. */
 		private readonly boot = readBootId(),
 	) {
@@ -73,7 +73,7 @@ export class SupervisorRecords {
 	}
 
 	private async write(): Promise<void> {
-		await writeFileAtomic(this.file, this.text(), { mode: 0o600 });
+		await replaceFile(this.file, this.text());
 	}
 }
 

@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
 import { findHolder } from '../lock.js';
 import type { Logger } from '../log.js';
+import { removeLeftovers } from '../replace-file.js';
 import { isAlive } from '../system/process.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { type Clock, systemClock } from './clock.js';
@@ -97,6 +98,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	async start(): Promise<void> {
+		await removeLeftovers(this.records.file);
 		await this.findIdleHost();
 		const chances = [...this.hostLinks.values()].map((host) => this.startHost(host));
 		await Promise.all(chances);

@@ -164,6 +164,32 @@ describe('following a rollout', () => {
 		assert.equal(server.fleet.listenerCount('rollout'), 0);
 	});
 
+	test('whoever is dropped, promoted, deactivated or given a new password hears no more of what he follows', async (context) => {
+		const changes: ((users: TestServer['access']['users']) => Promise<void>)[] = [
+			(users) => users.alter('bob', { password: 'bob-password-2' }),
+			(users) => users.alter('bob', { role: 'super_user' }),
+			(users) => users.alter('bob', { active: false }),
+			(users) => users.drop('bob'),
+		];
+		for (const followerBeatMs of [30, 3_600_000])
+			for (const change of changes) {
+				const server = await startTestServer({ limits: { followerBeatMs } });
+				context.after(() => server.close());
+				const view = await start(server);
+				const client = await follow(server, 'http', view.id);
+				await client.until('"running"');
+				await change(server.access.users);
+				// With short beats nothing needs to happen for it.
+				if (followerBeatMs > 1_000) server.fleet.change({ ...view, state: 'paused' });
+				const { received } = await client.ended();
+				assert.deepEqual(
+					linesOf(received).map(({ state }) => state),
+					['running'],
+				);
+				assert.equal(server.fleet.listenerCount('rollout'), 0);
+			}
+	});
+
 	test('a follower that goes away is forgotten, one that does not read is cut off, and one too many is refused', async (context) => {
 		const server = await startTestServer({ limits: { followersMax: 2, followerBytesMax: 64 * 1024 } });
 		context.after(() => server.close());
