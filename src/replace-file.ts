@@ -1,12 +1,26 @@
 /** Files that are replaced as a whole: whoever reads one, after a crash too, finds the old content or the new. */
+import { randomInt } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, readdir, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
 
-/** Mode 0600; content and name are on disk when it resolves. */
+/** Mode 0600; content and name are on disk when it resolves. When it rejects before the new name stands, the old content does. */
 export async function replaceFile(path: string, content: string | Buffer): Promise<void> {
-	await writeFileAtomic(path, content, { mode: 0o600, fsync: true });
+	const beside = `${path}.${randomInt(2 ** 32)}`;
+	try {
+		const file = await open(beside, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+		try {
+			// Goes on until all is written: a disk that is nearly full takes a part of it and says so only when asked again.
+			await file.writeFile(content);
+			await file.sync();
+		} finally {
+			await file.close();
+		}
+		await rename(beside, path);
+	} catch (error) {
+		await rm(beside, { force: true }).catch(() => undefined);
+		throw error;
+	}
 	await syncFolder(dirname(path));
 }
 
@@ -23,7 +37,7 @@ export async function syncFolder(path: string): Promise<void> {
 /** Takes away what a replacement that was killed has left beside the file. Whoever calls is the only one who writes it. */
 export async function removeLeftovers(path: string): Promise<void> {
 	const prefix = `${basename(path)}.`;
-	for (const name of await readdir(dirname(path)))
-		if (name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length)))
-			await rm(join(dirname(path), name), { force: true });
+	for (const entry of await readdir(dirname(path), { withFileTypes: true }))
+		if (entry.isFile() && entry.name.startsWith(prefix) && /^\d+$/.test(entry.name.slice(prefix.length)))
+			await rm(join(dirname(path), entry.name), { force: true });
 }
