@@ -233,6 +233,8 @@ function afterwards(turn: Turn): void {
 	endIfLeft(turn);
 	const lease = heldLease(state);
 	if (lease) drive(turn, lease);
+	// It may have been given back just now, everything being told: a word that ended the rollout was its last.
+	if (lease && state.lease === null && state.words.length > 0) advanceWords(turn, lease);
 	if (state.start?.phase === 'waiting' && !localRuns(state)) tryStart(turn, state.start);
 	advanceLocal(turn);
 	if (turn.showing) showChanges(turn);

@@ -123,9 +123,8 @@ function answer(turn: Turn, word: Asked, given: OperatorAnswer): void {
 }
 
 /** Called after every event: words are done, forwarded, or answered once a majority has stored them. */
-export function advanceWords(turn: Turn): void {
+export function advanceWords(turn: Turn, lease: Lease | null = heldLease(turn.state)): void {
 	const { state } = turn;
-	const lease = heldLease(state);
 	for (const word of [...state.words]) {
 		if (word.word.kind !== 'admit') advanceWord(turn, lease, word, word.word);
 		if (state.words.includes(word) && turn.now >= word.until) answer(turn, word, tooLate(turn, word));

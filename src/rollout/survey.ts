@@ -46,6 +46,7 @@ function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeN
 
 type Judged = Pick<TargetStatus, 'state' | 'attempt' | 'reason'>;
 
+/** Whoever lost its state says so itself; of one whose disk was put back from a copy, only others know. */
 const lostText =
 	'it lost its state while this rollout ran, so nobody knows whether it had its turn, or how far it came';
 
@@ -58,6 +59,8 @@ function judgedOf(
 ): Judged {
 	const grant = lease.grants[node];
 	const waiting: Judged = { state: grant ? 'restarting' : 'pending', attempt: open.flags.attempt, reason: null };
+	if ((record?.attempt ?? 0) < attemptSeen(state, lease, open, node) && rule(state, 'lost-turn'))
+		return { state: 'failed', attempt: open.flags.attempt, reason: lostText };
 	if (!record || record.state === 'none') return waiting;
 	if (record.state === 'restarting') return { state: 'restarting', attempt: record.attempt, reason: null };
 	if (record.state === 'lost' && record.attempt >= open.flags.attempt)
@@ -68,6 +71,19 @@ function judgedOf(
 	if (record.attempt < open.flags.attempt) return waiting;
 	const reason = verdict?.reason ?? judge(open.spec, node, record, rules).reason;
 	return { state: verdict?.state ?? 'failed', attempt: record.attempt, reason };
+}
+
+/**
+ * The attempt that the node's record told of before, to this coordinator or to the last one, as long as nobody has raised
+ * the attempt because of it; 0: none. A record never goes back by itself.
+ */
+function attemptSeen(state: CoreState, lease: Lease, open: OpenRollout, node: NodeName): number {
+	const grant = lease.grants[node];
+	if (grant?.begun && grant.attempt >= open.flags.attempt) return grant.attempt;
+	const seen = state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
+	if (seen?.state === 'back') return seen.attempt;
+	const settled = seen?.state === 'failed' || seen?.state === 'refused';
+	return settled && seen.attempt >= open.flags.attempt ? seen.attempt : 0;
 }
 
 /** A target that has not reported yet: what the last coordinator showed of it, for the careful side only. */

@@ -429,31 +429,56 @@ test('a node that lost its state votes again once it has heard all others', () =
 	fleet.untilState('gamma', id, 'completed');
 });
 
-for (const [what, coordinatorDies] of [
-	['its coordinator lives', false],
-	['its coordinator dies, too', true],
-] as const)
-	test(`a node that was back and loses its state has no second turn by itself: ${what}`, () => {
+for (const { what, node, copy, coordinatorDies } of [
+	{ what: 'loses its state', node: 'beta', copy: false, coordinatorDies: false },
+	{ what: 'loses its state, and its coordinator dies', node: 'beta', copy: false, coordinatorDies: true },
+	{ what: 'is put back from a copy made just before', node: 'beta', copy: true, coordinatorDies: false },
+	// Beta takes over, which was shown that gamma was back.
+	{ what: 'is put back from a copy, and its coordinator dies', node: 'gamma', copy: true, coordinatorDies: true },
+])
+	test(`a node that was back has no second turn by itself when it ${what}`, () => {
 		const fleet = fresh();
+		fleet.node(node).disk.backUp();
 		const id = fleet.ask('alpha').view?.id ?? '';
+		const other = node === 'beta' ? 'gamma' : 'beta';
 		const isBack = (): boolean =>
-			fleet.view('alpha', id)?.nodes.some((one) => one.node === 'beta' && one.state === 'back') === true;
-		fleet.until('beta is back', isBack);
-		fleet.node('beta').kill();
-		fleet.node('beta').disk.lose();
+			fleet.view(other, id)?.nodes.some((one) => one.node === node && one.state === 'back') === true;
+		fleet.until(`${node} is back`, isBack);
+		fleet.node(node).kill();
+		if (copy) assert.ok(fleet.node(node).disk.putBack());
+		else fleet.node(node).disk.lose();
 		if (coordinatorDies) fleet.killed('alpha');
-		fleet.node('beta').start();
+		fleet.node(node).start();
 		fleet.run(200);
 		if (coordinatorDies) fleet.node('alpha').start();
-		const halted = fleet.untilState('gamma', id, 'halted');
-		assert.match(halted.reason ?? '', /^beta failed: it lost its state while this rollout ran.* with skip it stays/);
-		const turns = (): number => fleet.begun.filter(({ node }) => node === 'beta').length;
-		assert.equal(turns(), 1);
-		assert.ok(fleet.say('gamma', { kind: 'resume', rollout: id, skip: ['beta'], user: 'admin' }).ok);
-		fleet.untilState('gamma', id, 'completed');
-		assert.equal(turns(), 1);
-		assert.equal(fleet.begun.filter(({ node }) => node === 'alpha').length, 1);
+		const halted = fleet.untilState(other, id, 'halted');
+		assert.match(
+			halted.reason ?? '',
+			/^(beta|gamma) failed: it lost its state while this rollout ran.* with skip it stays/,
+		);
+		const turns = (of: string): number => fleet.begun.filter((one) => one.node === of && !one.recovered).length;
+		assert.equal(turns(node), 1);
+		assert.ok(fleet.say(other, { kind: 'resume', rollout: id, skip: [node], user: 'admin' }).ok);
+		fleet.untilState(other, id, 'completed');
+		assert.deepEqual(three.map(turns), [1, 1, 1]);
 	});
+
+test('a word that ends the rollout is answered with its end, at once', () => {
+	const fleet = fresh();
+	const id = fleet.ask('alpha').view?.id ?? '';
+	fleet.until('gamma has begun', () => fleet.begun.some(({ node }) => node === 'gamma'));
+	fleet.node('alpha').executor.fates = ['not-joined'];
+	fleet.untilState('beta', id, 'halted');
+	const { ok, view, refusal, afterMs } = fleet.say('alpha', {
+		kind: 'resume',
+		rollout: id,
+		skip: ['alpha'],
+		user: 'admin',
+	});
+	assert.equal(ok, true, refusal?.message);
+	assert.equal(view?.state, 'completed');
+	assert.ok(afterMs < 500, `${afterMs} ms`);
+});
 
 test('a target that lost its record in the middle of its step halts the roll, and resume tries it again', () => {
 	const fleet = fresh();
