@@ -84,12 +84,13 @@ async function acceptedInodes(
 
 function connect(port: number, timeoutMs: number): Promise<net.Socket> {
 	return new Promise((resolve, reject) => {
-		const socket = net.connect({
-			port,
-			host: '127.0.0.1',
-			signal: AbortSignal.timeout(timeoutMs),
-		} as net.NetConnectOpts);
-		socket.once('connect', () => resolve(socket));
+		const socket = net.connect({ port, host: '127.0.0.1', timeout: timeoutMs });
+		socket.once('timeout', () => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)));
+		socket.once('connect', () => {
+			// The answer has a time of its own.
+			socket.setTimeout(0);
+			resolve(socket);
+		});
 		// Also whatever happens to it later.
 		socket.on('error', reject);
 	});

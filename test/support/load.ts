@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { createHistogram } from 'node:perf_hooks';
+import { after } from 'node:test';
 
 /** Of answered requests, in ms; `longestGapMs` is the longest time between two of them. */
 export interface Latencies {
@@ -79,9 +80,18 @@ const openMaxDefault = 1_000;
 /** When the machine stalls, what could not be sent meanwhile is not made up for beyond this. */
 const burstMax = 20;
 
+/** Loads that nobody has stopped. A test that fails before it does so must end all the same. */
+const running = new Set<LoadRun>();
+if (process.env['NODE_TEST_CONTEXT'] !== undefined)
+	after(() => {
+		for (const load of running) load.abandon();
+	});
+
 /** Sends requests at an even rate, whether they are answered or not, without a single retry; a lost request is one without a complete answer below 500. */
 export function startLoad(options: LoadOptions): Load {
-	return new LoadRun(options);
+	const load = new LoadRun(options);
+	running.add(load);
+	return load;
 }
 
 class LoadRun implements Load {
@@ -254,6 +264,13 @@ class LoadRun implements Load {
 		return lap;
 	}
 
+	/** Sends nothing more, and waits for nothing. */
+	abandon(): void {
+		running.delete(this);
+		clearInterval(this.#timer);
+		for (const agent of this.#agents) agent.destroy();
+	}
+
 	async stop(): Promise<LoadReport> {
 		clearInterval(this.#timer);
 		this.#finish();
@@ -266,7 +283,7 @@ class LoadRun implements Load {
 			this.#waiters.add(check);
 			check();
 		});
-		for (const agent of this.#agents) agent.destroy();
+		this.abandon();
 		return {
 			...this.lap(),
 			sent: this.#sent,
