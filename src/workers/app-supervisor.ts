@@ -55,6 +55,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	private away = false;
 	/** What was taken in is not looked after one by one before the set as a whole was looked at. */
 	private converging = false;
+	/** The set was not brought to what is wanted, as when the disk was full, and is looked at again. */
+	private unsettled = false;
 
 	constructor(
 		/** As wanted now. */
@@ -114,6 +116,12 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 			worker.pmId = null;
 			if (!worker.isAlive && worker.state !== 'failed') this.crew.forget(worker);
 		}
+	}
+
+	/** Called every few seconds: a look at the set that failed is taken again. */
+	settle(): void {
+		if (!this.unsettled || this.jobs.pending > 0 || this.away || this.stopped) return;
+		this.job(() => this.converge()).catch((error: unknown) => this.say('workers_not_started', messageOf(error)));
 	}
 
 	/** PM2 forked the worker anew. */
@@ -203,12 +211,22 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	/** An exchange that goes forward when this process dies in the middle: the set that has to go is on record. */
 	private async changeSet(old: readonly WorkerIdentity[], request: ExchangeRequest): Promise<ReplacementOutcome> {
 		const { records } = this.crew.parts;
-		records.memory.replacing[this.app.name] = [...old];
-		const outcome = await this.exchange.run(request);
-		if (this.stopped) return outcome;
-		delete records.memory.replacing[this.app.name];
-		await records.save();
-		return outcome;
+		const { replacing } = records.memory;
+		const { name } = this.app;
+		// What fails before it begins leaves the wish before it, not one that the next start would carry out.
+		let left = replacing[name];
+		replacing[name] = [...old];
+		try {
+			const outcome = await this.exchange.run(request);
+			left = undefined;
+			return outcome;
+		} finally {
+			if (!this.stopped) {
+				if (left) replacing[name] = left;
+				else delete replacing[name];
+				await records.save().catch((error: unknown) => this.say('record_failed', messageOf(error)));
+			}
+		}
 	}
 
 	identities(): ProvenWorker[] {
@@ -223,6 +241,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 
 	/** Brings the set to what is wanted after whatever happened while nobody looked. */
 	private async converge(): Promise<void> {
+		this.unsettled = true;
 		await this.untilLinked();
 		await this.takeOverServing();
 		const { replacing } = this.crew.parts.records.memory;
@@ -247,6 +266,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 			if (worker.state === 'starting' && worker.link) this.daily.begin(worker);
 		}
 		await this.startMissing();
+		this.unsettled = false;
 	}
 
 	private async endOn(worker: Worker): Promise<void> {
@@ -375,7 +395,10 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 				this.wornOut.set(worker.id, clock.now() + wornOutRetryMs);
 				this.say('worker_not_replaced', `${worker.id}: ${outcome.reason ?? outcome.outcome}`);
 			}
-		}).catch((error: unknown) => this.say('worker_not_replaced', messageOf(error)));
+		}).catch((error: unknown) => {
+			this.wornOut.set(worker.id, clock.now() + wornOutRetryMs);
+			this.say('worker_not_replaced', `${worker.id}: ${messageOf(error)}`);
+		});
 	}
 
 	private job<T>(work: () => Promise<T>): Promise<T> {

@@ -327,7 +327,10 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		if (this.ended) return;
 		this.cancelReconcile = this.clock.after(reconcileMs, () => {
 			const up = [...this.hostLinks.values()].filter((host) => host.isUp);
-			void Promise.all(up.map((host) => this.lookAt(host))).then(() => this.reconcileLater());
+			void Promise.all(up.map((host) => this.lookAt(host))).then(() => {
+				for (const one of this.all()) one.settle();
+				this.reconcileLater();
+			});
 		});
 	}
 

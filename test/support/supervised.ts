@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createLogger } from '../../src/log.js';
 import { isAlive, readProcessStat } from '../../src/system/process.js';
-import { createSupervisor } from '../../src/workers/supervisor.js';
+import { createSupervisor, type SupervisorOptions } from '../../src/workers/supervisor.js';
 import type { ReplacementResult, Supervisor, WorkerApp } from '../../src/workers/types.js';
 
 const childEntry = fileURLToPath(new URL('./replacing-supervisor.js', import.meta.url));
@@ -41,6 +41,8 @@ class Handler(BaseHTTPRequestHandler):
 ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
 `;
 
+type SupervisedOptions = Partial<Pick<SupervisorOptions, 'lbWaitMs' | 'logger' | 'clock'>>;
+
 /** One node's supervisor over real PM2 and real workers, in a folder of its own; `end()` leaves nothing behind. */
 export class Supervised {
 	readonly folder = mkdtempSync(join(tmpdir(), 'rw-'));
@@ -52,7 +54,7 @@ export class Supervised {
 	private constructor(
 		readonly port: number,
 		public app: WorkerApp,
-		private readonly options: { lbWaitMs?: number },
+		private readonly options: SupervisedOptions,
 	) {
 		this.app = {
 			...app,
@@ -66,7 +68,7 @@ export class Supervised {
 	static async start(
 		program: string,
 		settings: Partial<WorkerApp> = {},
-		options: { lbWaitMs?: number } = {},
+		options: SupervisedOptions = {},
 	): Promise<Supervised> {
 		const port = await freePort();
 		const ports = settings.interpreter === undefined ? [] : [port];
@@ -170,7 +172,7 @@ export function createFor(
 	app: WorkerApp,
 	folder: string,
 	apps: readonly WorkerApp[] = [app],
-	options: { lbWaitMs?: number } = {},
+	options: SupervisedOptions = {},
 ): Supervisor {
 	const workerDir = join(folder, 'w');
 	return createSupervisor({
