@@ -59,10 +59,10 @@ function judgedOf(
 ): Judged {
 	const grant = lease.grants[node];
 	const waiting: Judged = { state: grant ? 'restarting' : 'pending', attempt: open.flags.attempt, reason: null };
-	if ((record?.attempt ?? 0) < attemptSeen(state, lease, open, node) && rule(state, 'lost-turn'))
-		return { state: 'failed', attempt: open.flags.attempt, reason: lostText };
+	if (record?.state === 'restarting') return { state: 'restarting', attempt: record.attempt, reason: null };
+	const isGone = record?.state !== 'back' && (record?.attempt ?? 0) < attemptSeen(state, lease, open, node);
+	if (isGone && rule(state, 'lost-turn')) return { state: 'failed', attempt: open.flags.attempt, reason: lostText };
 	if (!record || record.state === 'none') return waiting;
-	if (record.state === 'restarting') return { state: 'restarting', attempt: record.attempt, reason: null };
 	if (record.state === 'lost' && record.attempt >= open.flags.attempt)
 		return { state: 'failed', attempt: record.attempt, reason: lostText };
 	const rules = { facts: rule(state, 'proof'), identity: rule(state, 'proof-identity') };
