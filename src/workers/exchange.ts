@@ -52,7 +52,7 @@ export class Exchange {
 			crew: this.crew,
 			app,
 			plan: planFor(app, [...unproven.map((worker) => worker.id), ...fresh], olds, this.crew.parts.lbWaitMs),
-			slots: new Map(fresh.map((id, index) => [id, slotOf(olds[index]) ?? index])),
+			slots: placesFor(fresh, olds, kept),
 			onProgress: request.onProgress ?? (() => undefined),
 			onApproved: (worker) => this.hooks.approved(worker),
 		});
@@ -100,6 +100,17 @@ export class Exchange {
 			this.hooks.say('release_not_put_back', messageOf(error));
 		}
 	}
+}
+
+/** Each new worker takes the place of an old one, as long as there are any, and then one that nobody has. */
+function placesFor(news: readonly string[], olds: readonly Worker[], kept: readonly Worker[]): Map<string, number> {
+	const taken = new Set([...olds, ...kept].map(slotOf));
+	let next = 0;
+	const free = (): number => {
+		while (taken.has(next)) next += 1;
+		return next++;
+	};
+	return new Map(news.map((id, index) => [id, slotOf(olds[index]) ?? free()]));
 }
 
 /** There is nothing to go back to where a release was written over the one before. */

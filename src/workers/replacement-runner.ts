@@ -30,7 +30,7 @@ export interface ReplacementOutcome {
 	outcome: 'back' | 'refused' | 'failed';
 	reason: string | null;
 	cutOff: number;
-	/** The worker host died before the old ones began to drain: a next host can do better. */
+	/** The worker host died before the new ones had taken the place of the old: a next host can do better. */
 	hostLost?: boolean;
 }
 
@@ -84,7 +84,9 @@ export class ReplacementRunner {
 	/** The workers that it was starting cannot become a host's any more. Old ones that drain already go on doing so. */
 	loseHost(detail: string): void {
 		const { stage } = this.state.stage;
-		this.hostLost = stage === 'planned' || stage === 'proving' || stage === 'canary' || stage === 'joining';
+		// Where the old ones drain first, the new ones are still to be started.
+		const isDecided = stage === 'draining' && this.state.plan.order === 'new_first';
+		this.hostLost = !isDecided && stage !== 'ending' && stage !== 'finished';
 		this.callOff(detail);
 	}
 

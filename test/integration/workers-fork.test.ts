@@ -58,6 +58,27 @@ describe('programs that are not Node', () => {
 		}
 	});
 
+	test('a worker host killed while an old instance leaves: the next one goes on with the replacement', async () => {
+		const node = await Supervised.start(python('one'), { interpreter: 'python3', health });
+		try {
+			const { hostPid } = node;
+			node.release(python('two'), 'py');
+			let isKilled = false;
+			const result = await node.replace({}, (text) => {
+				if (isKilled || !/draining/.test(text)) return;
+				isKilled = true;
+				kill(hostPid, 'SIGKILL');
+			});
+			assert.equal(result.outcome, 'back', result.reason ?? '');
+			await node.full();
+			for (const port of [node.port, node.port + 1]) {
+				assert.match(await (await fetch(`http://127.0.0.1:${port}/`)).text(), /^two /);
+			}
+		} finally {
+			await node.end();
+		}
+	});
+
 	test('a crash and a freeze are noticed, and the program comes back', async () => {
 		const node = await Supervised.start(python('one'), {
 			interpreter: 'python3',
