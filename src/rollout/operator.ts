@@ -7,7 +7,7 @@ import type { CoreEvent, OpenRollout, OperatorAnswer, OperatorWord, PeerMessage,
 import type { CoreState, Lease, PendingWord } from './state.js';
 import { isConfirmed } from './survey.js';
 import { heldLease, isDriven, openOf, rule, send, type Turn } from './turn.js';
-import type { NodeName, RolloutSpec } from './types.js';
+import type { NodeName, RolloutSpec, RolloutView } from './types.js';
 import { viewOf } from './view.js';
 
 /** Longest that a word waits for a coordinator, beyond a lease. */
@@ -139,12 +139,9 @@ function advanceWord(
 ): void {
 	const { state } = turn;
 	const ended = state.durable.ended.find((one) => one.rollout === word.rollout);
-	if (ended && (!pending.applied || !lease)) {
-		answer(turn, pending, settledAnswer(turn, word) ?? { ok: true, view: ended.view });
-		return;
-	}
-	if (ended && lease && !lease.spreading.includes(word.rollout)) {
-		answer(turn, pending, { ok: true, view: ended.view });
+	if (ended) {
+		const given = endAnswer(turn, lease, pending, word, ended.view);
+		if (given) answer(turn, pending, given);
 		return;
 	}
 	const open = openOf(state, word.rollout);
@@ -167,6 +164,20 @@ function advanceWord(
 	if (!now || !stored) return;
 	if (!isConfirmed(state, lease, now) && rule(state, 'majority-answer')) return;
 	answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
+}
+
+/** What is said of a rollout that has ended while the word waited; null: nothing yet. */
+function endAnswer(
+	turn: Turn,
+	lease: Lease | null,
+	pending: PendingWord,
+	word: Exclude<OperatorWord, { kind: 'admit' }>,
+	view: RolloutView,
+): OperatorAnswer | null {
+	if (lease && pending.applied) return lease.spreading.includes(word.rollout) ? null : { ok: true, view };
+	// Whoever was asked to do it knows whether it was done, and brought about this very end.
+	if (pending.sentTo !== null && turn.now < pending.until) return null;
+	return settledAnswer(turn, word) ?? { ok: true, view };
 }
 
 function applyWord(

@@ -91,7 +91,10 @@ function hearsayOf(state: CoreState, open: OpenRollout, node: NodeName): Judged 
 	const seen = state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
 	const pending: Judged = { state: 'pending', attempt: open.flags.attempt, reason: null };
 	// What a majority has stored is newer than any view.
-	if (open.flags.left.includes(node)) return { state: 'back', attempt: open.flags.attempt, reason: null };
+	if (open.flags.left.includes(node)) {
+		// Under which attempt only a view says; never more than its record does, or it would count as lost when it is heard.
+		return { state: 'back', attempt: seen?.state === 'back' ? seen.attempt : 1, reason: null };
+	}
 	if (!seen || seen.state === 'skipped') return pending;
 	const settled = seen.state === 'refused' || seen.state === 'failed';
 	if (settled && seen.attempt < open.flags.attempt) return pending;

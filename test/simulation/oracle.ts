@@ -186,9 +186,16 @@ export class Oracle implements Watcher {
 			if (view.state === 'aborted' && !view.reason) this.evidence.fail('I11', `${rollout} aborted without a reason`);
 			return;
 		}
+		this.#completed(known, rollout);
+	}
+
+	#completed(known: Known, rollout: string): void {
 		for (const { name } of known.spec.members) {
 			const record = this.evidence.nodes.get(name)?.disk.durable.records.find((one) => one.rollout === rollout);
 			if (known.skipped.has(name) || this.evidence.forgetful.has(name)) continue;
+			// A node that leaves and is not heard any more is not waited for, whatever it has forgotten.
+			const leaves = known.spec.membersNext?.every((member) => member.name !== name);
+			if (leaves && record?.state === 'lost') continue;
 			if (record && record.state !== 'back')
 				this.evidence.fail('I7', `${rollout} completed although the record of ${name} is ${record.state}`);
 		}

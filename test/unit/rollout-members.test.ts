@@ -72,6 +72,27 @@ test('a candidate hears from a node that has left that it did, also when the coo
 	assert.deepEqual(fleet.node('beta').core?.durable.open[0]?.flags.left, ['delta']);
 });
 
+test('a node that has left and was away while the change was tried again has not lost its state', () => {
+	const fleet = filed(four, three);
+	fleet.node('beta').executor.fates = ['hangs'];
+	const id = change(fleet);
+	begun(fleet, 'beta');
+	fleet.node('delta').kill();
+	fleet.untilState('gamma', id, 'halted');
+	fleet.killed('alpha');
+	fleet.until('beta takes over', () => holders(fleet).includes('beta'));
+	fleet.node('alpha').start();
+	fleet.run(fleetLeaseMs);
+	const resumed = fleet.say('beta', { kind: 'resume', rollout: id, skip: [], user: 'admin' });
+	assert.equal(resumed.ok, true, resumed.refusal?.message);
+	fleet.run(fleetLeaseMs / 9);
+	fleet.node('delta').start();
+	fleet.run(fleetLeaseMs);
+	const view = fleet.view('beta', id);
+	assert.equal(view?.state, 'running', view?.reason ?? '');
+	assert.equal(view?.nodes.find(({ node }) => node === 'delta')?.state, 'back');
+});
+
 test('a file with more new members than old ones ends the change, and nothing is applied', () => {
 	const fleet = filed(['alpha', 'beta'], four);
 	const { view } = fleet.ask('alpha', { service: 'clustering_config' });
