@@ -60,6 +60,11 @@ const writeThrough = constants.O_RDWR | constants.O_DSYNC;
 /** How the file is opened for writing; tests put a failing disk here. */
 export type OpenFile = (file: string, flags: number, mode: number) => Promise<FileHandle>;
 
+interface Content {
+	bytes: number;
+	entries: number;
+}
+
 interface Pending {
 	entries: readonly unknown[];
 	resolve(): void;
@@ -84,6 +89,8 @@ class FileRecordLog implements RecordLog {
 	#flushQueued = false;
 	/** A write or sync failed: what lies behind the good bytes is unknown and is cut before the next write. */
 	#unsure = false;
+	/** A replacement failed half-way: if its file bears the name already, what goes into the old one is lost. */
+	#replacing: Content | null = null;
 	#closed = false;
 	readonly #syncs: Sync[] = [];
 
@@ -116,17 +123,25 @@ class FileRecordLog implements RecordLog {
 			if (this.#closed) throw this.#refusal('it is closed');
 			const line = frame(entries);
 			try {
+				this.#replacing = { bytes: line.length, entries: entries.length };
 				await replaceFile(this.file, line);
-				const previous = this.handle;
-				this.handle = await openForAppend(this.file, this.openFile);
-				await previous.close();
+				await this.#takeUp(this.#replacing);
 			} catch (error) {
+				this.#unsure = true;
 				throw this.#refusal(messageOf(error), error);
 			}
-			this.goodBytes = line.length;
-			this.#entryCount = entries.length;
-			this.#unsure = false;
 		});
+	}
+
+	/** From now on it is written to the new file. */
+	async #takeUp(content: Content): Promise<void> {
+		const previous = this.handle;
+		this.handle = await openForAppend(this.file, this.openFile);
+		this.#replacing = null;
+		this.goodBytes = content.bytes;
+		this.#entryCount = content.entries;
+		this.#unsure = false;
+		await previous.close();
 	}
 
 	reread(): Promise<unknown[]> {
@@ -193,9 +208,15 @@ class FileRecordLog implements RecordLog {
 	/** After a failure part of a line may stand there; it was refused, so it must not come back at the next start. */
 	async #settle(): Promise<void> {
 		if (!this.#unsure) return;
+		if (this.#replacing && (await this.#isReplaced())) await this.#takeUp(this.#replacing);
+		this.#replacing = null;
 		await this.handle.truncate(this.goodBytes);
 		await this.handle.datasync();
 		this.#unsure = false;
+	}
+
+	async #isReplaced(): Promise<boolean> {
+		return (await lstat(this.file)).ino !== (await this.handle.stat()).ino;
 	}
 
 	#refusal(why: string, cause?: unknown): RollcallError {

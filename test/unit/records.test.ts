@@ -130,6 +130,23 @@ describe('record log', () => {
 		assert.deepEqual((await reopen()).recovered, [{ all: true }, { later: 1 }, { later: 2 }]);
 		assert.deepEqual(readdirSync(join(folder, 'state')), ['records.log']);
 	});
+
+	it('what is appended after a rewrite whose file could not be opened again is kept', async () => {
+		let failures = 0;
+		const log = await openRecordLog(file, async (path, flags, mode) => {
+			if (failures > 0 && failures-- > 0) throw new Error('EMFILE: too many open files');
+			return open(path, flags, mode);
+		});
+		opened.push(log);
+		await log.append(['a', 'b']);
+		failures = 2;
+		await assert.rejects(log.rewrite(['ab']), { code: 'unavailable', message: /too many open files/ });
+		await assert.rejects(log.append(['c']), { code: 'unavailable' });
+		await log.append(['d']);
+		assert.deepEqual(log.size().entries, 2);
+		assert.deepEqual(await log.reread(), ['ab', 'd']);
+		assert.deepEqual((await reopen()).recovered, ['ab', 'd']);
+	});
 });
 
 async function failingDisk(
