@@ -144,8 +144,18 @@ export class Oracle implements Watcher {
 		if (!before || compareVersions(flags.version, before) > 0) this.evidence.stored.set(key, flags.version);
 		for (const name of flags.skipped) known.skipped.add(name);
 		this.#resumed(node, known, flags);
+		this.#ownGrantVoid(node, rollout, flags);
 		if (!known.history.some((one) => compareVersions(one.version, flags.version) === 0))
 			known.history.push({ version: flags.version, flags });
+	}
+
+	/** No report tells the coordinator of itself: a grant that it has not begun is void by its own newer flags. */
+	#ownGrantVoid(node: SimNode, rollout: string, { version }: RolloutFlags): void {
+		const own = this.evidence.witnessed.get(node.name);
+		const grant = own?.grants.get(node.name);
+		if (grant?.rollout !== rollout || compareVersions(version, grant.version) <= 0) return;
+		const record = node.disk.durable.records.find((one) => one.rollout === rollout);
+		if (!record || record.attempt < grant.attempt) own?.grants.delete(node.name);
 	}
 
 	/** Whatever still runs when an operator resumes, or skips others, has its deadline anew. */
