@@ -22,7 +22,7 @@ import { acquireLock, nameHolder } from './lock.js';
 import { createLogger, type Logger } from './log.js';
 import { Statuses } from './operations/statuses.js';
 import { type Access, openAccess } from './server/access.js';
-import { judgeReadiness, type ReadinessReport } from './server/readiness.js';
+import { judgeReadiness, type ReadinessFacts, type ReadinessReport } from './server/readiness.js';
 import { createServer } from './server/server.js';
 import type { Server } from './server/types.js';
 import { createSystemInformation, type SystemInformation } from './system/information.js';
@@ -248,7 +248,7 @@ class ControlPlane {
 			...(socketDescriptor === undefined ? {} : { socketDescriptor }),
 			node: { fleet, workers: this.#supervisor, statuses: this.#statuses, users, logins, tokens, system },
 			logins,
-			readiness: () => this.#standing.facts(this.#certificates.notes()),
+			readiness: () => this.#facts(),
 			metrics: () => this.#metrics.text(),
 			observe: ({ operation, status, ms }) => this.#metrics.operation(operation ?? 'unknown', status, ms / 1000),
 			logger: logger.child({ room: 'server' }),
@@ -313,8 +313,13 @@ class ControlPlane {
 		this.#closers.push(() => process.removeListener('SIGHUP', onHangup));
 	}
 
+	#facts(): ReadinessFacts {
+		const complaint = this.#fleet?.complaint() ?? null;
+		return this.#standing.facts([...this.#certificates.notes(), ...(complaint === null ? [] : [complaint])]);
+	}
+
 	#readiness(): ReadinessReport {
-		const report = judgeReadiness(this.#standing.facts(this.#certificates.notes()), null);
+		const report = judgeReadiness(this.#facts(), null);
 		if (report === null) throw new RollcallError('internal', 'The node itself has no readiness.');
 		return report;
 	}
@@ -332,6 +337,7 @@ class ControlPlane {
 		};
 		fleet.on('rollout', tell);
 		fleet.on('link', tell);
+		fleet.on('recordError', tell);
 		this.#supervisor.on('readiness', tell);
 		this.#standing.on('changed', tell);
 		tell();

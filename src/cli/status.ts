@@ -1,3 +1,4 @@
+import { RollcallError } from '../errors.js';
 import type { ClusterNode } from '../fleet/types.js';
 import type { RolloutView } from '../rollout/types.js';
 import type { WorkerRow } from '../workers/types.js';
@@ -57,11 +58,17 @@ export async function status({ options, terminal, session }: Context): Promise<n
 /** How many of the last rollouts are looked at: the one that has not ended is among the newest. */
 const rolloutsLookedAt = 10;
 
+/** A node whose records cannot be written knows of no rollout; its notes say so. */
+function noneKnown(error: unknown): RolloutView[] {
+	if (error instanceof RollcallError && error.code === 'unavailable') return [];
+	throw error;
+}
+
 async function gather(client: Client, words: string, now: number): Promise<Status> {
 	const [cluster, rows, rollouts, page] = await Promise.all([
 		client.operation('cluster_status') as Promise<ClusterAnswer>,
 		client.operation('list_workers') as Promise<WorkerRow[]>,
-		client.operation('list_rollouts', { limit: rolloutsLookedAt }) as Promise<RolloutView[]>,
+		(client.operation('list_rollouts', { limit: rolloutsLookedAt }) as Promise<RolloutView[]>).catch(noneKnown),
 		client.get('/readyz'),
 	]);
 	const readiness = (page.body ?? {}) as { ready?: boolean; reasons?: string[]; notes?: string[]; apps?: AppStatus[] };

@@ -10,18 +10,23 @@ const rolloutsLookedAt = 10;
  */
 export function statusLine(
 	{ ready, reasons, apps }: ReadinessReport,
-	fleet: Pick<Fleet, 'clusterStatus' | 'list'>,
+	fleet: Pick<Fleet, 'clusterStatus' | 'complaint' | 'list'>,
 ): string {
 	const { nodes } = fleet.clusterStatus();
 	const linked = nodes.filter(({ link }) => link !== 'down').length;
-	const rollout = fleet.list(rolloutsLookedAt).find(({ state }) => ['running', 'paused', 'halted'].includes(state));
-	const waits = rollout?.waiting_for ?? rollout?.reason ?? null;
 	return [
 		ready ? 'ready' : `not ready: ${reasons.join(', ')}`,
 		...apps.map(({ app, wanted, healthy }) => `${app} ${healthy} of ${wanted}`),
 		...(nodes.length > 1 ? [`${linked} of ${nodes.length} nodes`] : []),
-		...(rollout === undefined
-			? []
-			: [`${rollout.service ?? rollout.type} ${rollout.state}${waits === null ? '' : `, ${waits}`}`]),
+		...rolloutParts(fleet),
 	].join('; ');
+}
+
+function rolloutParts(fleet: Pick<Fleet, 'complaint' | 'list'>): string[] {
+	const complaint = fleet.complaint();
+	if (complaint !== null) return [complaint];
+	const rollout = fleet.list(rolloutsLookedAt).find(({ state }) => ['running', 'paused', 'halted'].includes(state));
+	if (!rollout) return [];
+	const waits = rollout.waiting_for ?? rollout.reason;
+	return [`${rollout.service ?? rollout.type} ${rollout.state}${waits === null ? '' : `, ${waits}`}`];
 }

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from './clock.js';
 import { freshCore } from './core.js';
 import type { Introduction } from './link.js';
 import { Links } from './links.js';
+import type { Core } from './ports.js';
 import { type FleetConfig, type Membership, readMembership } from './membership.js';
 import { incoherence } from './coherence.js';
 import { peerMessage } from './messages.js';
@@ -146,9 +147,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	}
 	async plan(request: RolloutRequest): Promise<RolloutPlan> {
 		const fault = await this.#faultOfFiles(coreRequest(request));
-		const { core } = this.#shell;
-		if (!core) throw new RollcallError('unavailable', this.#shell.whyNoCore);
-		const plan = core.plan(coreRequest(request));
+		const plan = this.#core().plan(coreRequest(request));
 		return { ...plan, refused: plan.refused ?? fault };
 	}
 	async pause(id: RolloutId, user = ''): Promise<RolloutView> {
@@ -164,10 +163,13 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		await this.#shell.operator({ kind: 'admit', node, user });
 	}
 	get(id: RolloutId): RolloutView | undefined {
-		return this.#shell.core?.view(id);
+		return this.#core().view(id);
 	}
 	list(limit: number): RolloutView[] {
-		return this.#shell.core?.views(limit) ?? [];
+		return this.#core().views(limit);
+	}
+	complaint(): string | null {
+		return this.#shell.core || this.#shell.endedBy === '' ? null : this.#shell.whyNoCore;
 	}
 
 	clusterStatus(): { node: NodeName; boot: number; coordinator: NodeName | null; nodes: ClusterNode[] } {
@@ -212,6 +214,12 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 
 	recordSyncs(): readonly Sync[] {
 		return this.log.syncs();
+	}
+
+	#core(): Core {
+		const { core, whyNoCore } = this.#shell;
+		if (!core) throw new RollcallError('unavailable', whyNoCore);
+		return core;
 	}
 
 	async close(): Promise<void> {

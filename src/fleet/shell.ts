@@ -117,6 +117,11 @@ export class Shell extends EventEmitter<ShellEvents> {
 		return `This node decides nothing until its records can be written, which it tries every second; ask another node meanwhile. ${this.#endedBy}`;
 	}
 
+	/** What ended the last core; empty if none was ended. */
+	get endedBy(): string {
+		return this.#endedBy;
+	}
+
 	get boot(): number {
 		return this.#durable.boot;
 	}

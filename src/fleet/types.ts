@@ -71,9 +71,12 @@ export interface Fleet extends EventEmitter<FleetEvents> {
 	resume(id: RolloutId, skip: readonly NodeName[], user?: string): Promise<RolloutView>;
 	abort(id: RolloutId, user?: string): Promise<RolloutView>;
 	admit(node: NodeName, user?: string): Promise<void>;
+	/** Throws `unavailable` while the records cannot be written. */
 	get(id: RolloutId): RolloutView | undefined;
-	/** Newest first, at most `limit`. */
+	/** Newest first, at most `limit`. Throws as `get` does. */
 	list(limit: number): RolloutView[];
+	/** Why this node decides nothing, for an operator, while its records cannot be written; null when all is well. */
+	complaint(): string | null;
 	clusterStatus(): { node: NodeName; boot: number; coordinator: NodeName | null; nodes: ClusterNode[] };
 	replication(): ReplicationRow[];
 	/** The durable stores of the fleet: one row each. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { RollcallError } from '../errors.js';
 import type { TokenOwner, Tokens } from '../operations/types.js';
-import { replaceFile } from '../replace-file.js';
+import { removeLeftovers, replaceFile } from '../replace-file.js';
 import { readSecretFile } from './secret-file.js';
 import type { StoredUser, UserStore } from './users.js';
 
@@ -31,6 +31,7 @@ export class TokenIssuer implements Tokens {
 
 	static async open(stateDir: string, users: UserStore, now: () => number): Promise<TokenIssuer> {
 		const path = join(stateDir, 'token.key');
+		await removeLeftovers(path);
 		let key = await readSecretFile(path);
 		if (key === null) {
 			key = randomBytes(keyBytes);

@@ -95,6 +95,10 @@ export class FakeFleet extends EventEmitter<FleetEvents> implements Fleet {
 		return [...this.views.values()].reverse().slice(0, limit);
 	}
 
+	complaint(): null {
+		return null;
+	}
+
 	clusterStatus(): ReturnType<Fleet['clusterStatus']> {
 		return { node: 'alpha', boot: 1, coordinator: null, nodes: [] };
 	}

@@ -140,6 +140,7 @@ describe('the shell around the core', () => {
 		await refused;
 		await failed;
 		assert.deepEqual([kinds(seen), sent.length, shell.core], [['started', 'request'], 0, null]);
+		assert.match(shell.endedBy, /disk is full/);
 		await assert.rejects(shell.request({} as never), {
 			code: 'unavailable',
 			message: /every second; ask another node meanwhile.*the disk is full/,
