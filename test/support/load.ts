@@ -82,7 +82,7 @@ const burstMax = 20;
 
 /** Loads that nobody has stopped. A test that fails before it does so must end all the same. */
 const running = new Set<LoadRun>();
-if (process.env['NODE_TEST_CONTEXT'] !== undefined)
+if (process.argv[1]?.endsWith('.test.js'))
 	after(() => {
 		for (const load of running) load.abandon();
 	});
