@@ -66,7 +66,7 @@ function settleGrants(turn: Turn, lease: Lease, open: OpenRollout): void {
 		if (record) settleRecord(turn, lease, open, name, record);
 		if (!standing) noteHearsay(turn, lease, open, name);
 		const grant = lease.grants[name];
-		if (grant && standing && (!record || record.state === 'lost')) noteNoRecord(turn, lease, open, name, standing.have);
+		if (grant && standing && !record) noteNoRecord(turn, lease, open, name, standing.have);
 		const deadline = lease.deadlines[name];
 		if (!deadline || now < deadline.at) continue;
 		if (rule(state, 'deadline')) lease.overdue[name] ??= deadline.attempt;
@@ -88,7 +88,7 @@ function settleRecord(turn: Turn, lease: Lease, open: OpenRollout, node: NodeNam
 		lease.times[node] = { started: record.startedAt, back: record.state === 'back' ? record.endedAt : null };
 	if (record.state === 'restarting') noteRunning(turn, lease, node, record.attempt, open.spec.deadlineMs);
 	if (grant && record.attempt >= grant.attempt) grant.begun = true;
-	if (record.state === 'restarting' || record.state === 'none' || record.state === 'lost') return;
+	if (record.state === 'restarting' || record.state === 'none') return;
 	if (record.state === 'back') {
 		if (grant) {
 			lease.backAt = turn.now;
