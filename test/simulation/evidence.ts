@@ -61,6 +61,8 @@ export class Evidence {
 	readonly back = new Set<string>();
 	/** The last attempt whose record was lost with its disk, by `node rollout`; null where a copy hides even that. */
 	readonly lost = new Map<string, number | null>();
+	/** Nodes that had been back when they lost their disk, as `node rollout`. */
+	readonly backBefore = new Set<string>();
 	readonly truth = new Map<string, Truth>();
 	/** Nodes whose disk was lost or put back: it no longer shows what they stored. */
 	readonly forgetful = new Set<string>();

@@ -150,6 +150,8 @@ function checkUnhealthyFirst(
 	if (evidence.isDown(node, seen, target) || isOutOf(evidence, node, seen, target)) return;
 	for (const { name } of known.spec.members) {
 		if (name === target || name === node.name || skipped.includes(name) || seen.grants.has(name)) continue;
+		// Its record is gone, its turn is not.
+		if (evidence.lost.has(`${name} ${known.spec.id}`)) continue;
 		if (!evidence.isHeard(node, seen, name) || !evidence.isDown(node, seen, name)) continue;
 		const report = seen.reports.get(name)?.report;
 		const isPending = report?.records.every((one) => one.rollout !== known.spec.id);

@@ -46,7 +46,8 @@ export class Oracle implements Watcher {
 			const before = this.evidence.lost.get(key.slice(0, at)) ?? 0;
 			this.evidence.lost.set(key.slice(0, at), told ? Math.max(before, Number(key.slice(at + 1))) : null);
 		}
-		for (const key of [...this.evidence.back]) if (key.startsWith(`${node.name} `)) this.evidence.back.delete(key);
+		for (const key of [...this.evidence.back])
+			if (key.startsWith(`${node.name} `) && this.evidence.back.delete(key)) this.evidence.backBefore.add(key);
 		for (const [id, known] of this.evidence.rollouts) if (!this.evidence.isAnywhere(id)) known.ended = true;
 	}
 
@@ -206,6 +207,8 @@ export class Oracle implements Watcher {
 			// A node that leaves and is not heard any more is not waited for, whatever it has forgotten.
 			const leaves = known.spec.membersNext?.every((member) => member.name !== name);
 			if (leaves && record?.state === 'lost') continue;
+			// Whoever ended it had seen that the node was back, and not yet that it has lost its state since.
+			if (record?.state === 'lost' && this.evidence.backBefore.has(`${name} ${rollout}`)) continue;
 			if (record && record.state !== 'back')
 				this.evidence.fail('I7', `${rollout} completed although the record of ${name} is ${record.state}`);
 		}
