@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import PQueue from 'p-queue';
 import { messageOf, RollcallError } from '../errors.js';
 import { readinessOf } from './app-readiness.js';
-import { Crew, type CrewParts, slotOf } from './crew.js';
+import { Crew, type CrewParts, freePlace, slotOf } from './crew.js';
 import { DailyCare } from './daily.js';
 import { explained } from './log-files.js';
 import type { Pm2Process } from './pm2-process.js';
@@ -13,6 +13,7 @@ import type { ReplacementOutcome } from './replacement-runner.js';
 import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp, WorkerIdentity } from './types.js';
 import type { Worker } from './worker.js';
 import { appOf } from './worker-id.js';
+import { WornOut } from './worn-out.js';
 
 export interface AppSupervisorEvents {
 	crashed: [{ worker: WorkerIdentity; app: string; reason: string }];
@@ -20,8 +21,6 @@ export interface AppSupervisorEvents {
 }
 
 const jobsMax = 100;
-/** After a replacement for a worn-out worker was refused, the next try comes so much later. */
-const wornOutRetryMs = 30_000;
 /** How often a replacement is begun again because the host died, and how long the next one is waited for. */
 const hostLossesMax = 2;
 const hostPatienceMs = 15_000;
@@ -45,8 +44,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	readonly crew: Crew;
 	private readonly daily: DailyCare;
 	private readonly jobs = new PQueue({ concurrency: 1 });
-	/** Workers that wait for a successor, and those whose last try was refused, until when. */
-	private readonly wornOut = new Map<string, number>();
+	private readonly wornOut: WornOut;
 	private readonly exchange: Exchange;
 	/** Workers whose events are listened to already. */
 	private readonly heard = new WeakSet<Worker>();
@@ -67,7 +65,12 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		this.crew = new Crew(app.name, parts);
 		this.daily = new DailyCare(this.crew, {
 			serving: (worker) => this.serving(worker),
-			wornOut: (worker, reason, detail) => this.replaceWornOut(worker, reason, detail),
+			wornOut: (worker, reason, detail) => void this.wornOut.replace(worker, reason, detail),
+		});
+		this.wornOut = new WornOut(parts.clock, {
+			replace: (worker) => this.replaceOne(worker),
+			replaced: ({ id }, reason) => this.emit('restarted', { app: this.app.name, id, reason }),
+			say: (event, reason) => this.say(event, reason),
 		});
 		this.exchange = new Exchange(this.crew, {
 			approved: (worker) => this.approved(worker),
@@ -303,7 +306,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		if (missing <= 0 || this.stopped) return;
 		const started = await Promise.all(
 			(await this.crew.reserve(missing)).map((id) =>
-				this.crew.start(id, this.app, this.freeSlot()).then(
+				this.crew.start(id, this.app, freePlace(new Set(this.workers.map(slotOf)))).then(
 					(worker) => this.listen(worker),
 					(error: unknown) => this.say('worker_start_failed', messageOf(error)),
 				),
@@ -372,32 +375,19 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		if (worker.restarts > 0) this.emit('restarted', { app: this.app.name, id: worker.id, reason: 'crash' });
 	}
 
-	private replaceWornOut(worker: Worker, reason: 'liveness' | 'memory', detail: string): void {
-		const { clock } = this.crew.parts;
-		if ((this.wornOut.get(worker.id) ?? 0) > clock.now()) return;
-		this.wornOut.set(worker.id, Number.POSITIVE_INFINITY);
-		this.say('worker_worn_out', `${worker.id}: ${reason}: ${detail}`);
-		void this.job(async () => {
-			if (!this.crew.workers.has(worker.id)) return;
+	/** null: it is gone already. */
+	private replaceOne(worker: Worker): Promise<ReplacementOutcome | null> {
+		return this.job(() => {
+			if (!this.crew.workers.has(worker.id)) return Promise.resolve(null);
 			const { deadlineMs, soakMs } = this.app.health;
 			const others = this.workers.filter((one) => one !== worker && isSound(one));
-			const outcome = await this.exchange.run({
+			return this.exchange.run({
 				app: this.app,
 				leaving: [worker],
 				staying: others,
 				wanted: Math.max(this.app.instances, others.length + 1),
 				deadlineMs: deadlineMs + soakMs,
 			});
-			if (outcome.outcome === 'back') {
-				this.wornOut.delete(worker.id);
-				this.emit('restarted', { app: this.app.name, id: worker.id, reason });
-			} else {
-				this.wornOut.set(worker.id, clock.now() + wornOutRetryMs);
-				this.say('worker_not_replaced', `${worker.id}: ${outcome.reason ?? outcome.outcome}`);
-			}
-		}).catch((error: unknown) => {
-			this.wornOut.set(worker.id, clock.now() + wornOutRetryMs);
-			this.say('worker_not_replaced', `${worker.id}: ${messageOf(error)}`);
 		});
 	}
 
@@ -410,13 +400,6 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 			if (this.stopped) throw new RollcallError('unavailable', `The workers of ${this.app.name} are being ended.`);
 			return work();
 		});
-	}
-
-	private freeSlot(): number {
-		const taken = new Set(this.workers.map(slotOf));
-		let slot = 0;
-		while (taken.has(slot)) slot += 1;
-		return slot;
 	}
 
 	private say(event: string, reason: string): void {

@@ -354,6 +354,13 @@ export function slotOf(worker: Worker | undefined): number | null {
 	return worker.port - (ports.at(-1) ?? worker.port) + ports.length - 1;
 }
 
+/** The first place that nobody has. */
+export function freePlace(taken: ReadonlySet<number | null>): number {
+	let place = 0;
+	while (taken.has(place)) place += 1;
+	return place;
+}
+
 /** A program that is stopped (SIGSTOP) hears of no signal but SIGKILL, and finishes nothing. */
 function isStopped({ identity }: Worker): boolean {
 	return identity !== null && readProcessStat(identity.pid)?.state === 'T';

@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.js';
 import type { Crew } from './crew.js';
 import type { Worker } from './worker.js';
+import type { WornOutReason } from './worn-out.js';
 
 export interface DailyHooks {
 	/** A worker became part of the serving set by itself: first start, or after a crash. */
 	serving(worker: Worker): void;
 	/** A worker serves badly and has to make room for a new one; it goes on until that is proven. */
-	wornOut(worker: Worker, reason: 'liveness' | 'memory', detail: string): void;
+	wornOut(worker: Worker, reason: WornOutReason, detail: string): void;
 }
 
 const proofGapMs = 50;

@@ -1,6 +1,6 @@
 import { messageOf } from '../errors.js';
 import { farewellMs } from './control.js';
-import { type Crew, isNode, resolveScript, sharesPorts, slotOf } from './crew.js';
+import { type Crew, freePlace, isNode, resolveScript, sharesPorts, slotOf } from './crew.js';
 import { type ReplacementOutcome, ReplacementRunner } from './replacement-runner.js';
 import type { WorkerApp } from './types.js';
 import type { Worker } from './worker.js';
@@ -105,10 +105,10 @@ export class Exchange {
 /** Each new worker takes the place of an old one, as long as there are any, and then one that nobody has. */
 function placesFor(news: readonly string[], olds: readonly Worker[], kept: readonly Worker[]): Map<string, number> {
 	const taken = new Set([...olds, ...kept].map(slotOf));
-	let next = 0;
 	const free = (): number => {
-		while (taken.has(next)) next += 1;
-		return next++;
+		const place = freePlace(taken);
+		taken.add(place);
+		return place;
 	};
 	return new Map(news.map((id, index) => [id, slotOf(olds[index]) ?? free()]));
 }
