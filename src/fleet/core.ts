@@ -1,10 +1,11 @@
 import { coordinatorOf, createCore, getRollout, listRollouts, step } from '../rollout/core.js';
 import { planOf } from '../rollout/plan.js';
-import { type CoreRequest, type CoreSettings, endedMax, protocolVersions } from '../rollout/protocol.js';
+import { type CoreRequest, type CoreSettings, endedMax } from '../rollout/protocol.js';
 import type { NodeName, RolloutView } from '../rollout/types.js';
 import type { Clock } from './clock.js';
 import type { FleetConfig, Membership } from './membership.js';
 import type { Core } from './ports.js';
+import { protocolVersions } from './wire.js';
 
 /** A fresh core for the configuration in force, as the shell holds it. */
 export function freshCore(config: FleetConfig, membership: Membership, clock: Clock): Core {

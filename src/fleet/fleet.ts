@@ -8,18 +8,17 @@ import type { CoreRequest, PeerMessage } from '../rollout/protocol.js';
 import type { NodeName, Readiness, RolloutId, RolloutPlan, RolloutView, Snapshot } from '../rollout/types.js';
 import { type Clock, systemClock } from './clock.js';
 import { freshCore } from './core.js';
+import { Frames } from './frames.js';
 import type { Introduction } from './link.js';
 import { Links } from './links.js';
 import { type FleetConfig, type Membership, readMembership } from './membership.js';
-import { incoherence } from './coherence.js';
-import { peerMessage } from './messages.js';
 import type { Core } from './ports.js';
 import { openRecordLog, type RecordLog, type Sync } from './records.js';
 import { Shell } from './shell.js';
 import { checkHere, noConfigHash, runStep, type StepPorts } from './steps.js';
 import type { ClusterNode, Fleet, FleetEvents, LocalNode, ReplicationRow, RolloutRequest } from './types.js';
 import { messageBytesMax } from './websocket.js';
-import { type Hello, parseFrame } from './wire.js';
+import type { Hello } from './wire.js';
 
 export interface FleetOptions {
 	config: FleetConfig;
@@ -83,6 +82,7 @@ export async function createFleet(options: FleetOptions): Promise<Fleet & FleetP
 class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	readonly #clock: Clock;
 	readonly #links: Links;
+	readonly #frames: Frames;
 	readonly #shell: Shell;
 	readonly #closing = new AbortController();
 	readonly #process = randomUUID();
@@ -99,6 +99,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		this.setMaxListeners(0);
 		const { config, local, logger } = options;
 		this.#clock = options.clock ?? systemClock;
+		this.#frames = new Frames(logger);
 		const leaseMs = config.rollout.lease;
 		this.#links = new Links({
 			cluster: membership.cluster,
@@ -236,22 +237,22 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		this.#shell.on('failed', (error) => this.emit('recordError', { file: this.log.file, reason: error.message }));
 		local.onReadiness(() => this.#shell.tell({ kind: 'readiness', readiness: local.readiness() }));
 		this.#links.on('up', ({ node, hello }) => {
+			this.#frames.begin(node, hello.protocol);
 			this.emit('link', { node, up: true, reason: null });
 			this.#learnFrom(hello);
 			this.#shell.tell({ kind: 'link_up', hello: coreHello(hello) });
 		});
 		this.#links.on('down', ({ node, reason }) => {
+			this.#frames.end(node);
 			this.emit('link', { node, up: false, reason });
 			this.#shell.tell({ kind: 'link_down', node });
 		});
 		this.#links.on('frame', ({ node, link, text }) => {
-			const parsed = parseFrame(peerMessage, text);
-			const fault = parsed.ok ? incoherence(node, parsed.value) : parsed.reason;
-			if (parsed.ok && fault === null) this.#received(node, parsed.value);
-			else {
-				logger.warn({ event: 'peer_message_refused', peer: node, reason: fault });
-				this.#links.closeLink(node, link, fault ?? '');
-			}
+			const received = this.#frames.read(node, text);
+			if (received.kind === 'message') this.#received(node, received.message);
+			if (received.kind !== 'fault') return;
+			logger.warn({ event: 'peer_message_refused', peer: node, reason: received.reason });
+			this.#links.closeLink(node, link, received.reason);
 		});
 	}
 
@@ -277,7 +278,8 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	}
 
 	#send(to: NodeName, message: PeerMessage): void {
-		const text = JSON.stringify(message);
+		const text = this.#frames.write(to, message);
+		if (text === null) return;
 		if (text.length <= messageBytesMax / 3 || Buffer.byteLength(text) <= messageBytesMax) this.#links.send(to, text);
 		else this.options.logger.error({ event: 'message_too_long', to, kind: message.kind, characters: text.length });
 	}

@@ -1,9 +1,15 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { protocolVersions } from '../rollout/protocol.js';
 import type { NodeName } from '../rollout/types.js';
 import type { Clock } from './clock.js';
 import type { Channel } from './websocket.js';
-import { type HandshakeMessage, type Hello, handshakeCharactersMax, handshakeMessage, parseFrame } from './wire.js';
+import {
+	type HandshakeMessage,
+	type Hello,
+	handshakeCharactersMax,
+	handshakeMessage,
+	parseFrame,
+	protocolVersions,
+} from './wire.js';
 
 /** What this node says of itself in every hello. */
 export type Introduction = Omit<Hello, 'type' | 'protocol' | 'to' | 'nonce'>;
@@ -205,8 +211,6 @@ export class Link {
 			return `this address belongs to ${hello.node}, not to ${expected}`;
 		if (hello.node === self) return `another node calls itself ${self}, too: each node needs a name of its own`;
 		if (!this.terms.isMember(hello.node)) return `${hello.node} is not among cluster.peers of ${self}`;
-		if (hello.protocol.min > protocolVersions.max || hello.protocol.max < protocolVersions.min)
-			return `no common protocol version: ${self} speaks ${protocolVersions.min} to ${protocolVersions.max}, ${hello.node} ${hello.protocol.min} to ${hello.protocol.max}`;
 		const certified = this.channel.certifiedName;
 		if ((secret === null || certified !== null) && certified !== hello.node)
 			return `the certificate names ${certified ?? 'nobody'}, the hello ${hello.node}`;

@@ -2,7 +2,7 @@ import { z } from '../zod.js';
 import type { PeerMessage } from '../rollout/protocol.js';
 import { counter, hash, membersMax, nodeName, token } from './wire.js';
 
-/** The schema of what one core may say to another. A peer can ask for nothing else. */
+/** The schema of what one core may say to another. A peer can ask for nothing else. How it may change: wire.ts. */
 
 /** Longest text of a step's own: the last lines of a worker's stderr included. */
 export const reasonCharactersMax = 4_000;
@@ -24,34 +24,31 @@ export const highestCounter = (wallMs: number): number => Math.trunc(wallMs) * 1
 const reachable = counter.refine((value) => value <= highestCounter(Date.now()), {
 	error: 'an epoch is higher than any that a fleet can have reached by this clock',
 });
-const epoch = z.strictObject({ counter: reachable, node: z.union([nodeName, z.literal('')]) });
-const member = z.strictObject({ name: nodeName, zone: z.string().max(63).nullable() });
+const epoch = z.object({ counter: reachable, node: z.union([nodeName, z.literal('')]) });
+const member = z.object({ name: nodeName, zone: z.string().max(63).nullable() });
 const members = z.array(member).max(membersMax);
-const identity = z.strictObject({ id: token, pid: count, started: count });
-const provenWorker = identity.extend({ proven: z.boolean(), joined: z.boolean() }).strict();
-const linkOf = z.strictObject({ node: nodeName, id: token });
+const identity = z.object({ id: token, pid: count, started: count });
+const provenWorker = identity.extend({ proven: z.boolean(), joined: z.boolean() });
+const linkOf = z.object({ node: nodeName, id: token });
 
-const snapshot = z.strictObject({
+const snapshot = z.object({
 	boot: counter,
 	workers: z.array(identity).max(workersMax),
 	links: z.array(linkOf).max(membersMax),
 	configHash: hash.nullable(),
 });
 
-const stepResult = z.strictObject({
+const stepResult = z.object({
 	outcome: z.enum(['back', 'refused', 'failed']),
 	before: snapshot,
-	after: snapshot
-		.extend({ workers: z.array(provenWorker).max(workersMax) })
-		.strict()
-		.nullable(),
+	after: snapshot.extend({ workers: z.array(provenWorker).max(workersMax) }).nullable(),
 	wanted: count,
 	oldGone: z.boolean(),
 	cutOff: count,
 	reason: text.nullable(),
 });
 
-const record = z.strictObject({
+const record = z.object({
 	rollout: token,
 	state: z.enum(['none', 'restarting', 'back', 'refused', 'failed', 'lost']),
 	begun: counter,
@@ -63,8 +60,8 @@ const record = z.strictObject({
 	result: stepResult.nullable(),
 });
 
-const readiness = z.strictObject({
-	apps: z.array(z.strictObject({ app: z.string().max(128), wanted: count, healthy: count })).max(appsMax),
+const readiness = z.object({
+	apps: z.array(z.object({ app: z.string().max(128), wanted: count, healthy: count })).max(appsMax),
 	availability: z.enum(['Available', 'Unavailable']).nullable(),
 	draining: z.boolean(),
 });
@@ -74,7 +71,7 @@ const service = z.enum(['http_workers', 'clustering', 'clustering_config']).null
 const app = z.string().max(128).nullable();
 const user = z.string().max(256);
 
-const spec = z.strictObject({
+const spec = z.object({
 	id: token,
 	type: rolloutType,
 	service,
@@ -93,21 +90,21 @@ const spec = z.strictObject({
 	createdAt: milliseconds,
 });
 
-const version = z.strictObject({ epoch: epoch.nullable(), n: counter });
+const version = z.object({ epoch: epoch.nullable(), n: counter });
 
-const flags = z.strictObject({
+const flags = z.object({
 	version,
 	attempt: counter,
 	skipped: z.array(nodeName).max(membersMax),
 	left: z.array(nodeName).max(membersMax),
 	paused: z.boolean(),
-	aborting: z.strictObject({ by: user }).nullable(),
+	aborting: z.object({ by: user }).nullable(),
 	halted: text.nullable(),
 });
 
-const viewWorkers = z.strictObject({ boot: counter, workers: z.array(identity).max(workersMax) }).nullable();
+const viewWorkers = z.object({ boot: counter, workers: z.array(identity).max(workersMax) }).nullable();
 
-const view = z.strictObject({
+const view = z.object({
 	id: token,
 	type: rolloutType,
 	service,
@@ -123,7 +120,7 @@ const view = z.strictObject({
 	order: z.array(nodeName).max(membersMax),
 	nodes: z
 		.array(
-			z.strictObject({
+			z.object({
 				node: nodeName,
 				state: z.enum(['pending', 'restarting', 'back', 'refused', 'failed', 'skipped']),
 				attempt: counter,
@@ -139,10 +136,10 @@ const view = z.strictObject({
 	ended_at: milliseconds.nullable(),
 });
 
-const open = z.array(z.strictObject({ spec, flags })).max(rolloutsMax);
-const ended = z.array(z.strictObject({ rollout: token, epoch: epoch.nullable(), view })).max(rolloutsMax);
+const open = z.array(z.object({ spec, flags })).max(rolloutsMax);
+const ended = z.array(z.object({ rollout: token, epoch: epoch.nullable(), view })).max(rolloutsMax);
 
-const report = z.strictObject({
+const report = z.object({
 	boot: counter,
 	sequence: counter,
 	echo: counter,
@@ -150,44 +147,44 @@ const report = z.strictObject({
 	memberHash: hash,
 	out: z.array(token).max(rolloutsMax),
 	records: z.array(record).max(rolloutsMax),
-	have: z.array(z.strictObject({ rollout: token, version })).max(rolloutsMax),
+	have: z.array(z.object({ rollout: token, version })).max(rolloutsMax),
 	ended: z.array(token).max(rolloutsMax),
 	progress: text.nullable(),
 });
 
 const nackReason = z.discriminatedUnion('kind', [
-	z.strictObject({ kind: z.literal('promised') }),
-	z.strictObject({ kind: z.literal('conflict'), rollout: token }),
-	z.strictObject({ kind: z.literal('members'), memberHash: hash }),
-	z.strictObject({ kind: z.literal('live'), coordinator: nodeName }),
-	z.strictObject({ kind: z.literal('stranger') }),
-	z.strictObject({ kind: z.literal('left'), rollout: token }),
+	z.object({ kind: z.literal('promised') }),
+	z.object({ kind: z.literal('conflict'), rollout: token }),
+	z.object({ kind: z.literal('members'), memberHash: hash }),
+	z.object({ kind: z.literal('live'), coordinator: nodeName }),
+	z.object({ kind: z.literal('stranger') }),
+	z.object({ kind: z.literal('left'), rollout: token }),
 ]);
 
 const word = z.discriminatedUnion('kind', [
-	z.strictObject({ kind: z.literal('pause'), rollout: token, user }),
-	z.strictObject({
+	z.object({ kind: z.literal('pause'), rollout: token, user }),
+	z.object({
 		kind: z.literal('resume'),
 		rollout: token,
 		skip: z.array(nodeName).max(membersMax),
 		user,
 	}),
-	z.strictObject({ kind: z.literal('abort'), rollout: token, user }),
-	z.strictObject({ kind: z.literal('admit'), node: nodeName, user }),
+	z.object({ kind: z.literal('abort'), rollout: token, user }),
+	z.object({ kind: z.literal('admit'), node: nodeName, user }),
 ]);
 
-const refusal = z.strictObject({
+const refusal = z.object({
 	code: z.enum(['conflict', 'unavailable', 'invalid', 'not_found']),
 	message: text,
 	extra: z.record(z.string().max(64), z.string().max(256)),
 });
 
 const answer = z.discriminatedUnion('ok', [
-	z.strictObject({ ok: z.literal(true), view: view.nullable() }),
-	z.strictObject({ ok: z.literal(false), refusal }),
+	z.object({ ok: z.literal(true), view: view.nullable() }),
+	z.object({ ok: z.literal(false), refusal }),
 ]);
 
-const checkResult = z.strictObject({
+const checkResult = z.object({
 	fault: text.nullable(),
 	members: members.nullable(),
 	memberHash: hash.nullable(),
@@ -195,7 +192,7 @@ const checkResult = z.strictObject({
 });
 
 const schema = z.discriminatedUnion('kind', [
-	z.strictObject({
+	z.object({
 		kind: z.literal('greeting'),
 		promised: epoch,
 		voting: z.boolean(),
@@ -204,34 +201,39 @@ const schema = z.discriminatedUnion('kind', [
 		readiness,
 		open: z.array(token).max(rolloutsMax),
 		stranger: z.boolean(),
-		catchUp: z.strictObject({ open, ended }).nullable(),
+		catchUp: z.object({ open, ended }).nullable(),
 	}),
-	z.strictObject({
+	z.object({
 		kind: z.literal('prepare'),
 		epoch,
 		purpose: z.enum(['start', 'takeover', 'handover']),
 		rollout: token.nullable(),
 		memberHashes: z.array(hash).max(8),
 	}),
-	z.strictObject({ kind: z.literal('promise'), epoch, report, open, ended }),
-	z.strictObject({ kind: z.literal('nack'), epoch, promised: epoch, reason: nackReason }),
-	z.strictObject({ kind: z.literal('heartbeat'), epoch, number: counter, live: z.boolean() }),
-	z.strictObject({ kind: z.literal('report'), epoch, report }),
-	z.strictObject({ kind: z.literal('store'), epoch, open, ended }),
-	z.strictObject({ kind: z.literal('check'), epoch, rollout: token, service, app }),
-	z.strictObject({ kind: z.literal('checked'), epoch, rollout: token, result: checkResult }),
-	z.strictObject({ kind: z.literal('restart'), epoch, rollout: token, version, attempt: counter }),
-	z.strictObject({ kind: z.literal('handover'), epoch, rollout: token }),
-	z.strictObject({ kind: z.literal('forward'), id: token, word }),
-	z.strictObject({ kind: z.literal('answer'), id: token, answer }),
-	z.strictObject({ kind: z.literal('view'), epoch, number: counter, view }),
-	z.strictObject({ kind: z.literal('ended'), endings: ended }),
-	z.strictObject({ kind: z.literal('look'), id: token, service, app }),
-	z.strictObject({ kind: z.literal('looked'), id: token, result: checkResult }),
-	z.strictObject({ kind: z.literal('inquiry'), rollout: token }),
-	z.strictObject({ kind: z.literal('ongoing'), rollout: token }),
+	z.object({ kind: z.literal('promise'), epoch, report, open, ended }),
+	z.object({ kind: z.literal('nack'), epoch, promised: epoch, reason: nackReason }),
+	z.object({ kind: z.literal('heartbeat'), epoch, number: counter, live: z.boolean() }),
+	z.object({ kind: z.literal('report'), epoch, report }),
+	z.object({ kind: z.literal('store'), epoch, open, ended }),
+	z.object({ kind: z.literal('check'), epoch, rollout: token, service, app }),
+	z.object({ kind: z.literal('checked'), epoch, rollout: token, result: checkResult }),
+	z.object({ kind: z.literal('restart'), epoch, rollout: token, version, attempt: counter }),
+	z.object({ kind: z.literal('handover'), epoch, rollout: token }),
+	z.object({ kind: z.literal('forward'), id: token, word }),
+	z.object({ kind: z.literal('answer'), id: token, answer }),
+	z.object({ kind: z.literal('view'), epoch, number: counter, view }),
+	z.object({ kind: z.literal('ended'), endings: ended }),
+	z.object({ kind: z.literal('look'), id: token, service, app }),
+	z.object({ kind: z.literal('looked'), id: token, result: checkResult }),
+	z.object({ kind: z.literal('inquiry'), rollout: token }),
+	z.object({ kind: z.literal('ongoing'), rollout: token }),
 ]);
 
 /** Breaks the build when the core's words and the schema part: each must fit into the other. */
 const fits: PeerMessage extends z.infer<typeof schema> ? z.ZodType<PeerMessage> : never = schema;
 export const peerMessage = fits;
+
+/** The messages that there are, by their `kind`. */
+export const messageKinds: ReadonlyMap<string, z.ZodType> = new Map(
+	schema.options.map((option) => [option.shape.kind.value, option]),
+);

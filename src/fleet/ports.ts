@@ -38,7 +38,7 @@ export type CheckRequest = Extract<CoreEffect, { kind: 'check' }>;
 /** The record file, as records.ts has it. */
 export interface ShellLog {
 	append(entries: readonly DurableEntry[]): PromiseLike<void>;
-	rewrite(entries: readonly DurableEntry[]): PromiseLike<void>;
+	rewrite(entries: readonly unknown[]): PromiseLike<void>;
 	reread(): PromiseLike<readonly unknown[]>;
 	size(): { bytes: number };
 }

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { messageOf, RollcallError } from '../errors.js';
 import { removeLeftovers, replaceFile, syncFolder } from '../replace-file.js';
+import { neededVersion, recordsVersion } from '../rollout/durable.js';
 
 /**
  * An append-only file of JSON entries that are on disk before `append` resolves. One line holds what was appended while
@@ -71,14 +72,28 @@ interface Pending {
 	reject(error: RollcallError): void;
 }
 
-/** Opens (creates with mode 0600, its folder with 0700), cuts a torn or damaged tail, keeping the damaged file aside. */
+/**
+ * Opens (creates with mode 0600, its folder with 0700), cuts a torn or damaged tail, keeping the damaged file aside. Throws
+ * `unavailable` (the file cannot be read, or needs a later build).
+ */
 export async function openRecordLog(file: string, openFile: OpenFile = open): Promise<RecordLog> {
 	await mkdir(dirname(file), { recursive: true, mode: 0o700 });
 	await removeLeftovers(file);
 	await removeHalfKept(file);
 	const { entries, goodBytes, damage } = await load(file);
+	assertUnderstood(file, entries);
 	const handle = await openForAppend(file, openFile);
 	return new FileRecordLog(file, openFile, handle, entries, goodBytes, damage);
+}
+
+/** Throws `unavailable` when a later build wrote what this one must not pass over. */
+function assertUnderstood(file: string, entries: readonly unknown[]): void {
+	const needed = neededVersion(entries);
+	if (needed <= recordsVersion) return;
+	throw new RollcallError(
+		'unavailable',
+		`The record file ${file} was written by a later build: it needs version ${needed} of the records, this build knows ${recordsVersion}. Start that build again; or move the file aside, and the node asks its peers what it forgot.`,
+	);
 }
 
 class FileRecordLog implements RecordLog {

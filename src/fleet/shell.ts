@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { messageOf, RollcallError } from '../errors.js';
-import { emptyDurable, entriesOf, foldEntry } from '../rollout/durable.js';
+import { emptyDurable, entriesOf, foldEntry, isKnownEntry } from '../rollout/durable.js';
 import type {
 	CheckResult,
 	CoreEffect,
@@ -46,6 +46,8 @@ interface Waiting {
 export class Shell extends EventEmitter<ShellEvents> {
 	#core: Core | null = null;
 	#durable: DurableState = emptyDurable();
+	/** Entries that a later build wrote, kept for its return. */
+	#foreign: readonly unknown[] = [];
 	#rewrittenBytes = 0;
 	#waiting: Waiting[] = [];
 	/** An event is being worked on, or its store is on its way to the disk. */
@@ -71,7 +73,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 
 	/** Starts the core from the entries read. Resolves once its first effects are carried out; rejects if they cannot be stored. */
 	start(entries: readonly unknown[], forgotten: boolean): Promise<void> {
-		this.#durable = fold(entries);
+		this.#takeUp(entries);
 		if (forgotten) this.#durable.instance = null;
 		return new Promise((resolve, reject) => {
 			this.#onRest = () => {
@@ -136,6 +138,11 @@ export class Shell extends EventEmitter<ShellEvents> {
 		this.#closed = true;
 		this.#cancelRestart?.();
 		this.#drop('the node stops');
+	}
+
+	#takeUp(entries: readonly unknown[]): void {
+		this.#durable = fold(entries.filter(isKnownEntry));
+		this.#foreign = entries.filter((entry) => !isKnownEntry(entry));
 	}
 
 	#begin(): void {
@@ -229,7 +236,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 			this.#rewrittenBytes = log.size().bytes;
 			then();
 		};
-		log.rewrite(entriesOf(this.#durable)).then(done, (error) => {
+		log.rewrite([...entriesOf(this.#durable), ...this.#foreign]).then(done, (error) => {
 			// The long file serves as well; it is tried again when it has grown further.
 			this.ports.logger.warn({ event: 'records_not_rewritten', reason: messageOf(error) });
 			done();
@@ -356,7 +363,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 		this.ports.log.reread().then(
 			(entries) => {
 				if (this.#closed) return;
-				this.#durable = fold(entries);
+				this.#takeUp(entries);
 				this.#begin();
 			},
 			(error) => this.#fail(error),
@@ -372,8 +379,8 @@ export class Shell extends EventEmitter<ShellEvents> {
 }
 
 /** The file's checksums held, so what it says was written by this program: entries are taken as they stand. */
-function fold(entries: readonly unknown[]): DurableState {
+function fold(entries: readonly DurableEntry[]): DurableState {
 	const state = emptyDurable();
-	for (const entry of entries) foldEntry(state, entry as DurableEntry);
+	for (const entry of entries) foldEntry(state, entry);
 	return state;
 }

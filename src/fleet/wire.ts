@@ -2,8 +2,44 @@ import { z } from '../zod.js';
 import { nodeNamePattern } from '../config/certificates.js';
 
 /**
- * Every message on a link, checked against its schema before anything looks at it; what does not fit closes the link.
- * Objects are strict: an unknown property is a peer that speaks something else. Limits are of the schema's own.
+ * The versions of what crosses a link that this build speaks. Each node says its range in its hello, and a link speaks
+ * the highest version that both ends know. The messages themselves stand in messages.ts, the handshake below.
+ *
+ * How a message may change:
+ * - A field that a receiver may drop, or a message that it may ignore, comes with the next `max` and is marked with
+ *   {@link since}. It is not said to a peer of an earlier version, whose messages lack it, so a field needs a default.
+ * - What a receiver must not drop, since it changes what the rest means (a new value of an enumeration is such a thing),
+ *   is said only where every node that it reaches speaks its version; until then the request is refused and names the
+ *   nodes that are too old.
+ * - `min` rises when a build no longer speaks what was before. Nodes without a version in common keep their link, name
+ *   one another, and take part in no rollout together.
+ * - The hello is sent before the peer's version is known, and version 1 refuses fields beyond it: it gains none as long
+ *   as `min` is 1. What else a node says of itself belongs into the greeting.
+ *
+ * 1: fields and messages beyond the schema close the link.
+ * 2: unknown fields are dropped; messages of an unknown kind are ignored if the peer speaks a later version.
+ */
+export const protocolVersions = { min: 1, max: 2 } as const;
+
+export type VersionRange = Hello['protocol'];
+
+/** The version that a link to such a peer speaks. */
+export const spokenWith = (peer: VersionRange): number => Math.min(protocolVersions.max, peer.max);
+
+const introduced = new WeakMap<z.ZodType, number>();
+
+/** Marks a field, or a whole message, that came with a version after the first. A field is `since(2, hash.default(…))`. */
+export function since<Schema extends z.ZodType>(version: number, schema: Schema): Schema {
+	introduced.set(schema, version);
+	return schema;
+}
+
+/** Whether a version has this field or message. */
+export const isSpoken = (schema: z.ZodType, version: number): boolean => (introduced.get(schema) ?? 1) <= version;
+
+/**
+ * Every message is checked against its schema before anything looks at it; what does not fit closes the link. What the
+ * schema does not know is dropped there, so no code behind it sees an unknown field. Limits are of the schema's own.
  */
 
 /** A fleet's largest size, far above what a full mesh is good for. */
@@ -21,9 +57,9 @@ const proof = z.string().regex(/^[0-9a-f]{64}$/);
 export const hash = z.string().regex(/^[0-9a-f]{1,128}$/);
 export const shortText = z.string().max(2_048);
 
-const hello = z.strictObject({
+const hello = z.object({
 	type: z.literal('hello'),
-	protocol: z.strictObject({ min: counter, max: counter }),
+	protocol: z.object({ min: counter, max: counter }),
 	node: nodeName,
 	/** Whom the sender believes to talk to. */
 	to: nodeName,
@@ -41,9 +77,9 @@ export type Hello = z.infer<typeof hello>;
 export const handshakeMessage = z.discriminatedUnion('type', [
 	hello,
 	/** HMAC over both hellos and the prover's role; without a shared secret (TLS) it is not sent. */
-	z.strictObject({ type: z.literal('proof'), proof }),
+	z.object({ type: z.literal('proof'), proof }),
 	/** The node whose name sorts first says that this is the pair's link from now on. */
-	z.strictObject({
+	z.object({
 		type: z.literal('adopt'),
 		link: z.string().regex(/^[a-z0-9-]{1,63}\.\d{1,16}\.\d{1,16}$/),
 		serial: counter,

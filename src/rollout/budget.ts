@@ -127,6 +127,8 @@ export function budgetUsed(
 function whyCounted(state: CoreState, lease: Lease, rollout: RolloutId, node: NodeName, heard: boolean): string | null {
 	const standing = standingOf(state, lease, node);
 	if (isOut(state, lease, rollout, node)) return 'is out';
+	const refused = state.links[node]?.refused ?? null;
+	if (!heard && refused !== null) return `takes no part (${refused})`;
 	if (!heard || !standing) return rule(state, 'missing-is-down') ? 'is not heard' : null;
 	if (!isDown(standing.readiness) || !rule(state, 'count-down')) return null;
 	return whatIsDown(standing.readiness) ?? 'is down';

@@ -3,6 +3,46 @@ import { compareEpochs } from './epoch.js';
 import { type DurableEntry, type DurableState, type Ending, endedMax, type RolloutFlags } from './protocol.js';
 import type { Epoch, NodeRecord, RolloutId } from './types.js';
 
+/**
+ * The version of what lies in records.log that this build understands. Its entries are the {@link DurableEntry}.
+ *
+ * How an entry may change, so that an earlier build can still be put back:
+ * - A field, or a kind of entry, that an earlier build may pass over is just added. Such a build keeps unknown fields with
+ *   the object they stand in, and unknown kinds as they are, after its own entries when it rewrites the file.
+ * - Before an entry that it must not pass over comes `{kind: 'needs', version}`: a build below that version does not
+ *   start on this file, and says so.
+ *
+ * 1: the kinds of {@link DurableEntry}; builds that knew no `needs` pass over it.
+ */
+export const recordsVersion = 1;
+
+const kinds: Readonly<Record<DurableEntry['kind'], true>> = {
+	boot: true,
+	instance: true,
+	promised: true,
+	open: true,
+	flags: true,
+	record: true,
+	ending: true,
+	unfinished: true,
+	peer: true,
+	needs: true,
+};
+
+/** Whether it is an entry that this build folds; one of a later build is kept as it is. */
+export function isKnownEntry(entry: unknown): entry is DurableEntry {
+	if (typeof entry !== 'object' || entry === null || !Object.hasOwn(entry, 'kind')) return false;
+	return Object.hasOwn(kinds, String((entry as { kind: unknown }).kind));
+}
+
+/** The version that a build needs in order to go on from these entries. */
+export function neededVersion(entries: readonly unknown[]): number {
+	return entries.reduce<number>(
+		(needed, entry) => (isKnownEntry(entry) && entry.kind === 'needs' ? Math.max(needed, entry.version) : needed),
+		1,
+	);
+}
+
 export function emptyDurable(): DurableState {
 	return {
 		boot: 0,
@@ -62,6 +102,8 @@ export function foldEntry(state: DurableState, entry: DurableEntry): void {
 			return;
 		case 'peer':
 			state.peers[entry.node] = entry.peer;
+			return;
+		case 'needs':
 			return;
 	}
 }

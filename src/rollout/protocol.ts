@@ -25,9 +25,6 @@ import type {
 	StepResult,
 } from './types.js';
 
-/** The range of protocol versions that this code speaks; two nodes need one in common. */
-export const protocolVersions = { min: 1, max: 1 } as const;
-
 export interface Member {
 	name: NodeName;
 	zone: string | null;
@@ -175,7 +172,9 @@ export type DurableEntry =
 	| { kind: 'ending'; ending: Ending }
 	/** Written only when a log is rewritten. */
 	| { kind: 'unfinished'; spec: RolloutSpec }
-	| { kind: 'peer'; node: NodeName; peer: KnownPeer };
+	| { kind: 'peer'; node: NodeName; peer: KnownPeer }
+	/** Written before entries that a build of an earlier version must not pass over; see `recordsVersion` in durable.ts. */
+	| { kind: 'needs'; version: number };
 
 // ---------------------------------------------------------------------------------------------------------------
 // Between peers

@@ -156,7 +156,7 @@ function parseUsers(path: string, text: string): StoredUser[] {
 		// The parser's own message may quote the file, and the file holds hashes.
 		throw new RollcallError(
 			'configuration',
-			`${path} is damaged. Put a copy of it back, or remove it and add the users again over the admin socket.`,
+			`${path} is damaged, or of a later build. Start that build, put a copy of the file back, or remove it and add the users again over the admin socket.`,
 			{},
 			{ cause: new Error(cause instanceof z.ZodError ? 'not of the expected shape' : 'not JSON') },
 		);

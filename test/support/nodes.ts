@@ -48,6 +48,8 @@ export class RealNode {
 	child: ChildProcess | null = null;
 	/** What the daemon is started by, for example in a network of its own. */
 	launcher: readonly string[] = [];
+	/** The build that it runs. */
+	mainScript = mainScript;
 	/** Where the node's app is asked. */
 	host = '127.0.0.1';
 	readonly configFile: string;
@@ -93,7 +95,7 @@ export class RealNode {
 	/** Starts the daemon; resolves when it was started, not when it is ready. */
 	start(): ChildProcess {
 		const log = openSync(this.logFile, 'a', 0o600);
-		const daemon = [process.execPath, '--enable-source-maps', mainScript, 'daemon', '--config', this.configFile];
+		const daemon = [process.execPath, '--enable-source-maps', this.mainScript, 'daemon', '--config', this.configFile];
 		const [program = '', ...words] = [...this.launcher, ...daemon];
 		const child = spawn(program, words, {
 			stdio: ['ignore', log, log],

@@ -4,6 +4,8 @@ import fc from 'fast-check';
 import { systemClock } from '../../src/fleet/clock.js';
 import { type Introduction, Link, type LinkListener, type LinkRole } from '../../src/fleet/link.js';
 import type { Channel, ChannelListener } from '../../src/fleet/websocket.js';
+import { z } from '../../src/zod.js';
+import { version1 } from '../support/patched-build.js';
 
 const runs = Math.ceil(Number(process.env['FUZZ_RUNS'] ?? 5_000) / 5);
 const secret = Buffer.from('a secret of the tests alone');
@@ -91,10 +93,10 @@ function end(
 }
 
 /** Carries everything both ways until nothing more comes; answers what went over. */
-function carry(one: End, other: End): string[] {
+function carry(one: End, other: End, altered = (text: string): string => text): string[] {
 	const carried: string[] = [];
 	for (;;) {
-		const [there, back] = [one.channel.sent.splice(0), other.channel.sent.splice(0)];
+		const [there, back] = [one.channel.sent.splice(0).map(altered), other.channel.sent.splice(0)];
 		if (there.length + back.length === 0) return carried;
 		for (const text of there) other.channel.receive(text);
 		for (const text of back) one.channel.receive(text);
@@ -115,6 +117,21 @@ describe('the handshake', () => {
 			assert.equal(one.link.id, other.link.id);
 			assert.ok(!carried.some((text) => text.includes(secret.toString())), 'the secret is never sent');
 		}
+	});
+
+	it('a hello with more in it than this build knows is understood, and none of that is kept', () => {
+		const one = end('alpha', 'dialer', 'beta', null, 'beta');
+		const other = end('beta', 'acceptor', null, null, 'alpha');
+		carry(one, other, (text) => text.replace('"protocol":{', '"later":{"__proto__":1},"protocol":{"best":9,'));
+		assert.deepEqual([one.lives, other.lives], [1, 1]);
+		assert.deepEqual(Object.keys(other.link.peer ?? {}), Object.keys(one.link.peer ?? {}));
+		assert.deepEqual(other.link.peer?.protocol, one.link.peer?.protocol);
+	});
+
+	it('the hello fits version 1, which refuses fields beyond it', () => {
+		const taken = z.fromJSONSchema(version1.handshake);
+		for (const text of carry(end('alpha', 'dialer', 'beta'), end('beta', 'acceptor', null)))
+			assert.ok(taken.safeParse(JSON.parse(text)).success, text);
 	});
 
 	it('with another secret, neither end goes live', () => {

@@ -48,9 +48,13 @@ class HeldLog implements RecordLog {
 		this.waiting.shift()?.settle(error);
 		await turns();
 	}
-	rewrite = (): Promise<void> => Promise.resolve();
+	rewrite = (entries: readonly unknown[]): Promise<void> => {
+		this.written.splice(0, this.written.length, ...entries);
+		return Promise.resolve();
+	};
 	reread = (): Promise<unknown[]> => Promise.resolve([...this.written]);
-	size = () => ({ entries: this.written.length, bytes: 0 });
+	bytes = 0;
+	size = () => ({ entries: this.written.length, bytes: this.bytes });
 	syncs = () => [];
 	close = (): Promise<void> => Promise.resolve();
 }
@@ -120,6 +124,21 @@ describe('the shell around the core', () => {
 		await log.settle();
 		assert.equal(sent.length, 2);
 		assert.equal(shell.boot, 2);
+	});
+
+	it('entries of a later build outlive a rewrite, as do fields that it added, and no core sees such an entry', async () => {
+		const { shell, log, seen } = made((event) =>
+			event.kind === 'link_down' ? [{ kind: 'store', entries: [entry(2)] }] : [],
+		);
+		const later = [{ kind: 'weather', degrees: 21 }, { kind: 'toString' }, 7, null];
+		const peer = { kind: 'peer', node: 'beta', peer: { instance: 'i', boot: 1, process: 'p', weather: 21 } };
+		await shell.start([entry(1), ...later, peer], false);
+		log.bytes = 1024 * 1024;
+		shell.tell({ kind: 'link_down', node: 'b' });
+		await log.settle();
+		assert.deepEqual(log.written.slice(-4), later);
+		assert.ok(log.written.some((one) => JSON.stringify(one) === JSON.stringify(peer)));
+		assert.equal(seen[0]?.kind === 'started' && seen[0].durable.boot, 1);
 	});
 
 	it('a store that fails ends the core: nothing follows, whoever asked is told, and a new one starts from the disk', async () => {

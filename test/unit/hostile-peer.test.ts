@@ -252,7 +252,7 @@ const touches: Record<PeerMessage['kind'], 'promises' | 'rollouts' | 'what is sh
 	checked: 'a look at the own file',
 };
 
-test('a peer has no word for users, files, commands or configuration: every message is in this list, and fields beyond it are refused', () => {
+test('a peer has no word for users, files, commands or configuration: every message is in this list, and fields beyond it are dropped before anything reads them', () => {
 	for (const kind of Object.keys(touches))
 		assert.ok(
 			peerMessages.some((message) => message.kind === kind),
@@ -261,5 +261,5 @@ test('a peer has no word for users, files, commands or configuration: every mess
 	for (const kind of ['operation', 'add_user', 'exec', 'configure', 'set_status'])
 		assert.equal(peerMessage.safeParse({ kind, operation: 'add_user' }).success, false);
 	for (const message of peerMessages)
-		assert.equal(peerMessage.safeParse({ ...message, command: 'x', script: 'y' }).success, false, message.kind);
+		assert.deepEqual(peerMessage.parse({ ...message, command: 'x', script: 'y' }), message, message.kind);
 });

@@ -49,6 +49,18 @@ describe('record log', () => {
 		assert.equal(again.damage, null);
 	});
 
+	it('a file that needs a later build is refused by name and left as it is', async () => {
+		const log = await reopen();
+		await log.append([{ kind: 'boot', boot: 1 }, { kind: 'needs', version: 1 }, { kind: 'weather' }]);
+		assert.equal((await reopen()).recovered.length, 3, 'what may be passed over is no hindrance');
+		await opened[0]?.append([{ kind: 'needs', version: 2 }, { kind: 'weather' }]);
+		await opened.splice(0)[0]?.close();
+		const before = readFileSync(file);
+		const refusal = /records\.log was written by a later build: it needs version 2 of the records, this build knows 1/;
+		await assert.rejects(openRecordLog(file), { code: 'unavailable', message: refusal });
+		assert.deepEqual(readFileSync(file), before);
+	});
+
 	it('appends of one moment share a sync', async () => {
 		const log = await reopen();
 		await Promise.all(Array.from({ length: 200 }, (_, n) => log.append([n])));
