@@ -261,6 +261,7 @@ export class Link {
 	#goLive(peer: Hello, id: string, serial: number): void {
 		this.#stopTimer();
 		this.#phase = { name: 'live', peer, id };
+		this.channel.keep();
 		this.since = this.terms.clock.wall();
 		this.#beat();
 		this.listener.live(this, serial);

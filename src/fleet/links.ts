@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { RefusalLog } from '../refusal-log.js';
 import type { NodeName } from '../rollout/types.js';
 import type { Clock } from './clock.js';
 import { type Introduction, Link, type LinkListener, type LinkRole } from './link.js';
 import type { Cluster } from './membership.js';
-import { Refusals } from './refusals.js';
+import { addressOf, configuredAddresses, newPeer, type Peer } from './peer.js';
 import { type Channel, dial, handshakeMs, type Listener, listen } from './websocket.js';
 import type { Hello } from './wire.js';
 
@@ -46,34 +47,18 @@ export interface PeerStatus {
 	reconnects: number;
 }
 
-/** Connections of nobody yet: more than these at once are turned away. */
-const unprovenMax = 32;
+/** Connections of one address, beyond two for each peer: links are made anew before the old ones are gone. */
+const spareOfOneMax = 32;
 const backOffFirstMs = 50;
 const backOffLastMs = 1_000;
 /** Both ends dial at a start; the link that came second then loses. An older link loses against a newer: its other end is gone. */
 const settleMs = 1_000;
 
-interface Peer {
-	node: NodeName;
-	url: string;
-	live: { link: Link; id: string; serial: number; since: number } | null;
-	dialing: { cancel(): void; link?: Link | null } | null;
-	cancelRetry: (() => void) | null;
-	attempts: number;
-	hello: Hello | null;
-	reason: string | null;
-	lastSeen: number | null;
-	links: number;
-	/** Of links that are gone. */
-	sent: number;
-	received: number;
-}
-
 /** Exactly one link to each peer, made again whenever it is lost. Both ends dial; the end whose name sorts first decides. */
 export class Links extends EventEmitter<LinksEvents> {
 	readonly #peers = new Map<NodeName, Peer>();
 	readonly #unproven = new Set<Link>();
-	readonly #refusals: Refusals;
+	readonly #refusals: RefusalLog;
 	#cluster: Cluster | null;
 	#listener: Listener | null = null;
 	#serial = 0;
@@ -83,7 +68,7 @@ export class Links extends EventEmitter<LinksEvents> {
 	constructor(private readonly options: LinksOptions) {
 		super();
 		this.#cluster = options.cluster;
-		this.#refusals = new Refusals(options.clock, options.logger);
+		this.#refusals = new RefusalLog('link', options.clock, options.logger);
 		for (const { name, url } of options.cluster?.peers ?? []) this.#peers.set(name, newPeer(name, url));
 	}
 
@@ -192,7 +177,8 @@ export class Links extends EventEmitter<LinksEvents> {
 		return listen({
 			...cluster.listen,
 			tls: cluster.tls,
-			connectionsMax: 2 * cluster.peers.length + unprovenMax,
+			ofOneMax: 2 * cluster.peers.length + spareOfOneMax,
+			isKnown: (address) => [...this.#peers.values()].some((peer) => peer.addresses.has(address)),
 			isMember: (name) => this.#peers.has(name),
 			accepted: (channel) => this.#open(channel, 'acceptor', null),
 			refused: (remote, reason) => this.#refusals.tell(remote, reason),
@@ -209,6 +195,7 @@ export class Links extends EventEmitter<LinksEvents> {
 	#move(peer: Peer, url: string): void {
 		this.#stopDialing(peer);
 		peer.url = url;
+		peer.addresses = configuredAddresses(url);
 		peer.attempts = 0;
 		if (peer.live) peer.live.link.close('its address changed');
 		else this.#dial(peer);
@@ -259,8 +246,8 @@ export class Links extends EventEmitter<LinksEvents> {
 	}
 
 	#open(channel: Channel, role: LinkRole, peer: Peer | null): Link | null {
-		if (this.#closed || !this.#started || this.#unproven.size >= unprovenMax + this.#peers.size) {
-			channel.close(this.#started ? 'too many connections are being opened' : 'this node is starting');
+		if (this.#closed || !this.#started) {
+			channel.close(this.#started ? 'the node stops' : 'this node is starting');
 			return null;
 		}
 		const { clock, pingEveryMs, silenceMs } = this.options;
@@ -330,6 +317,7 @@ export class Links extends EventEmitter<LinksEvents> {
 		peer.hello = hello;
 		peer.reason = null;
 		peer.links += 1;
+		peer.addresses = configuredAddresses(peer.url).add(addressOf(link.remote));
 		this.#stopOtherDial(peer, link);
 		this.options.logger.info({ event: 'link_up', peer: peer.node, link: id, role: link.role, remote: link.remote });
 		this.emit('up', { node: peer.node, link: id, hello });
@@ -374,23 +362,6 @@ export class Links extends EventEmitter<LinksEvents> {
 		logger.info({ event: 'link_down', peer: peer.node, link: live.id, reason });
 		this.emit('down', { node: peer.node, link: live.id, reason });
 	}
-}
-
-function newPeer(node: NodeName, url: string): Peer {
-	return {
-		node,
-		url,
-		live: null,
-		dialing: null,
-		cancelRetry: null,
-		attempts: 0,
-		hello: null,
-		reason: 'not connected yet',
-		lastSeen: null,
-		links: 0,
-		sent: 0,
-		received: 0,
-	};
 }
 
 function mustListenAnew(before: Cluster, next: Cluster): boolean {

@@ -5,8 +5,8 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { type PeerCertificate, TLSSocket } from 'node:tls';
 import { type ClientOptions, WebSocket, WebSocketServer, type ServerOptions } from 'ws';
 import { nameInCertificate, type TlsMaterial } from '../config/certificates.js';
+import { ConnectionQuota, remoteOf, type Source } from '../connection-quota.js';
 import { messageOf, RollcallError } from '../errors.js';
-import { Shares } from './shares.js';
 
 /** The one file that knows ws. What it hands out is a {@link Channel}: text frames, in order, both ways. */
 export interface Channel {
@@ -20,6 +20,8 @@ export interface Channel {
 	ping(text: string): void;
 	/** Says why, then ends it, by force if the other end does not follow. */
 	close(reason: string): void;
+	/** The other end has proven itself: no later connection takes the place of this one. */
+	keep(): void;
 	listen(listener: ChannelListener): void;
 }
 
@@ -43,10 +45,10 @@ export const messageBytesMax = 4 * 1024 * 1024;
 export const bufferedBytesMax = 16 * 1024 * 1024;
 export const fragmentsMax = 64;
 export const handshakeMs = 5_000;
-/** Connections of all strangers together, beyond what one address may have. */
-const strangersMax = 1_024;
+/** Connections of all strangers together: those that have not proven themselves, from no address of a peer. */
+export const strangersMax = 1_024;
 /** Connections of one certificate's name: a link, the one that takes its place, and some that are just ending. */
-export const channelsOfOneMax = 16;
+export const connectionsOfMemberMax = 16;
 const closeLingerMs = 1_000;
 const reasonBytesMax = 120;
 /** Application close code: the reason says the rest. */
@@ -143,8 +145,10 @@ export async function listen(options: {
 	host: string;
 	port: number;
 	tls: TlsMaterial | null;
-	/** Connections of one address: no address can keep the others out. */
-	connectionsMax: number;
+	/** Connections of one address, or one IPv6 /64, that have not proven themselves by a certificate. */
+	ofOneMax: number;
+	/** Whether a peer is at this address: it has places of its own there. */
+	isKnown: (address: string) => boolean;
 	isMember: (name: string) => boolean;
 	accepted: (channel: Channel) => void;
 	refused: (remote: string, reason: string) => void;
@@ -164,14 +168,21 @@ export async function listen(options: {
 			)
 		: null;
 	const server = secure ?? createServer(timeouts, turnAway);
-	server.maxConnections = options.connectionsMax + strangersMax;
-	shareByAddress(server, options);
-	const ofName = new Shares(channelsOfOneMax);
+	const quota = new ConnectionQuota({
+		connectionsMax: strangersMax,
+		ofOneMax: options.ofOneMax,
+		isReserved: options.isKnown,
+		refused: options.refused,
+	});
+	quota.guard(server);
 	server.maxHeadersCount = 32;
 	const sockets = new WebSocketServer({ ...limits, noServer: true, clientTracking: false });
 	secure?.on('secureConnection', (socket) => {
 		const name = certifiedName(socket);
-		if (name !== null && options.isMember(name)) return;
+		if (name !== null && options.isMember(name)) {
+			quota.move(socket, placesOf(name));
+			return;
+		}
 		const whom = name ?? 'not exactly one node';
 		options.refused(remoteOf(socket), `its certificate names ${whom}, which is no member`);
 		socket.destroy();
@@ -188,13 +199,9 @@ export async function listen(options: {
 			return;
 		}
 		const certified = certifiedName(request.socket);
-		if (certified !== null && !ofName.take(certified, socket)) {
-			options.refused(remoteOf(request.socket), `${certified} has ${channelsOfOneMax} connections open`);
-			socket.destroy();
-			return;
-		}
 		sockets.handleUpgrade(request, socket, head, (peer) => {
-			options.accepted(new WebSocketChannel(peer, remoteOf(request.socket), certified));
+			const keep = (): void => quota.hold(request.socket);
+			options.accepted(new WebSocketChannel(peer, remoteOf(request.socket), certified, keep));
 		});
 	});
 	await bind(server, options.host, options.port);
@@ -207,17 +214,12 @@ export async function listen(options: {
 	};
 }
 
-function shareByAddress(
-	server: Server,
-	{ connectionsMax, refused }: { connectionsMax: number; refused: (remote: string, reason: string) => void },
-): void {
-	const shares = new Shares(connectionsMax);
-	server.on('connection', (socket: Socket) => {
-		if (shares.take(socket.remoteAddress ?? 'unknown', socket)) return;
-		refused(remoteOf(socket), `its address has ${connectionsMax} connections open`);
-		socket.destroy();
-	});
-}
+/** A member's connections are told by its certificate, wherever they come from. */
+const placesOf = (member: string): Source => ({
+	name: `member ${member}`,
+	connectionsMax: connectionsOfMemberMax,
+	reserved: true,
+});
 
 /** null without TLS, and once the socket is closed. */
 const certifiedName = (socket: Socket): string | null =>
@@ -262,6 +264,8 @@ class WebSocketChannel implements Channel {
 		private readonly socket: WebSocket,
 		readonly remote: string,
 		readonly certifiedName: string | null,
+		/** Only what was accepted has a place to keep. */
+		readonly keep: () => void = () => undefined,
 	) {}
 
 	/** Must be called at once, in the turn that handed the channel out: frames are not kept for later. */
@@ -320,7 +324,3 @@ class WebSocketChannel implements Channel {
 
 /** A failed send shows as the channel's end; its callback only keeps ws from throwing. */
 function ignoreError(): void {}
-
-function remoteOf(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
-	return `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
-}

@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { ConnectionQuota } from '../connection-quota.js';
 import { type FaultCode, faults, messageOf, RollcallError } from '../errors.js';
 import { dispatch } from '../operations/dispatch.js';
 import { openApiDocument } from '../operations/openapi.js';
 import { operationsByName } from '../operations/table.js';
 import type { Caller, Follow, Transport } from '../operations/types.js';
+import { RefusalLog } from '../refusal-log.js';
+import { addressKey } from '../source-address.js';
 import { readBody } from './body.js';
 import { browserCheck } from './browser.js';
 import { type HttpCertificate, tlsVersionMin } from './certificate.js';
@@ -14,7 +17,6 @@ import { repeatedHeader } from './headers.js';
 import { parseJson } from './json.js';
 import type { Limits } from './limits.js';
 import { judgeReadiness } from './readiness.js';
-import { addressKey } from './throttle.js';
 import type { ServerOptions } from './types.js';
 
 /** What a listener is. Both transports are built by the same lines, so that they cannot answer differently. */
@@ -26,6 +28,8 @@ export interface ListenerKind {
 	rebindable: boolean;
 	tls: HttpCertificate | null;
 	connectionsMax: number;
+	/** Connections of one address, or one IPv6 /64. */
+	ofOneMax: number;
 }
 
 export type Listener = FastifyInstance;
@@ -43,12 +47,14 @@ export function createOperationsListener(server: Answerer, kind: ListenerKind): 
 	const followers = { count: 0 };
 	// Fastify finds the path and tells refusals; in between an operation takes the contract's checks in their order, and none
 	// of Fastify's own reading of bodies and answers. A caller who is known is named at once, without a promise.
-	const app = createListener(server, kind, (request, reply, done) => {
+	const quota = quotaOf(server, kind);
+	const app = createListener(server, kind, quota, (request, reply, done) => {
 		if (request.method !== 'POST') {
 			done();
 			return;
 		}
 		const accept = (caller: Caller): void => {
+			if (caller.by !== 'nothing') quota.hold(request.raw.socket, () => isOver(reply));
 			const fault = mediaTypeFault(request.headers);
 			if (fault) done(fault);
 			else
@@ -85,7 +91,12 @@ export function createOperationsListener(server: Answerer, kind: ListenerKind): 
 
 /** The plain listener for load balancers: it answers /livez and /readyz, looks at no credentials, and says no more than yes or no. */
 export function createHealthListener(server: Answerer, kind: ListenerKind): Listener {
-	const app = createListener(server, kind, (_request, _reply, done) => done());
+	const app = createListener(server, kind, quotaOf(server, kind), (_request, _reply, done) => done());
+	// A load balancer keeps its connection; one that asks for anything else has no business here.
+	app.addHook('onSend', (_request, reply, _payload, done) => {
+		if (reply.statusCode >= 400 && reply.statusCode < 500) reply.header('connection', 'close');
+		done();
+	});
 	app.get('/livez', (_request, reply) => sendText(reply, 200, '{"live":true}'));
 	app.get('/readyz', (_request, reply) => {
 		const ready = judgeReadiness(server.readiness(), null)?.ready === true;
@@ -110,6 +121,8 @@ function addHealthRoutes(
 	app.get('/health', (request, reply) => answer(request, reply, null));
 	app.get<{ Params: { app: string } }>('/readyz/:app', (request, reply) => answer(request, reply, request.params.app));
 }
+
+const isOver = ({ raw }: FastifyReply): boolean => raw.writableFinished || raw.destroyed;
 
 /** Calls `done` once, with the body, undefined where none was sent, or with what is wrong with it. */
 function readJson(
@@ -208,10 +221,16 @@ function nameOf(body: unknown): string | null {
 	return typeof name === 'string' && operationsByName.has(name) ? name : null;
 }
 
+function quotaOf({ logger }: Answerer, { connectionsMax, ofOneMax }: ListenerKind): ConnectionQuota {
+	const refusals = new RefusalLog('connection', performance, logger);
+	return new ConnectionQuota({ connectionsMax, ofOneMax, refused: (remote, reason) => refusals.tell(remote, reason) });
+}
+
 /** @param examine looks at a request for a path that is there, before its body is read; one hook, since each costs every request */
 function createListener(
 	server: Answerer,
 	kind: ListenerKind,
+	quota: ConnectionQuota,
 	examine: (request: FastifyRequest, reply: FastifyReply, done: (fault?: Error) => void) => void,
 ): FastifyInstance {
 	const { limits, logger } = server;
@@ -236,12 +255,13 @@ function createListener(
 	const app = tls
 		? (fastify({ ...options, https: { ...http, ...tls } }) as unknown as FastifyInstance)
 		: fastify({ ...options, http });
-	app.server.maxConnections = kind.connectionsMax;
+	quota.guard(app.server);
 	// More are dropped by node:http in silence; one beyond our own bound must still be seen to be refused.
 	app.server.maxHeadersCount = limits.headersMax * 2;
 	const browserFault = browserCheck({ rebindable: kind.rebindable, host: kind.host });
 	app.addHook('onRequest', (request, reply, done) => {
-		const { rawHeaders } = request.raw;
+		const { rawHeaders, socket } = request.raw;
+		quota.use(socket);
 		const fault = browserFault(request.headers);
 		const repeated = repeatedHeader(rawHeaders);
 		if (rawHeaders.length > limits.headersMax * 2) {

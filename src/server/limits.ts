@@ -12,9 +12,11 @@ export interface Limits {
 	handshakeMs: number;
 	bodyBytesMax: number;
 	headersMax: number;
-	/** Connections over TCP, of health checkers, and on the admin socket, each for itself. */
+	/** Connections over TCP, of health checkers, and on the admin socket, each for itself; and of one address, or IPv6 /64. */
 	httpConnectionsMax: number;
+	httpConnectionsOfOneMax: number;
 	healthConnectionsMax: number;
+	healthConnectionsOfOneMax: number;
 	socketConnectionsMax: number;
 	/** Callers that follow a rollout at once. */
 	followersMax: number;
@@ -35,7 +37,9 @@ export const defaultLimits: Limits = {
 	bodyBytesMax: 64 * 1024,
 	headersMax: 64,
 	httpConnectionsMax: 4_096,
+	httpConnectionsOfOneMax: 2_048,
 	healthConnectionsMax: 256,
+	healthConnectionsOfOneMax: 64,
 	socketConnectionsMax: 256,
 	followersMax: 64,
 	followerBytesMax: 1024 * 1024,

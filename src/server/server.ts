@@ -35,6 +35,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 			rebindable: false,
 			tls: null,
 			connectionsMax: limits.socketConnectionsMax,
+			ofOneMax: limits.socketConnectionsMax,
 		});
 		listeners.push(socketListener);
 		if (options.socketDescriptor === undefined) {
@@ -52,6 +53,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 				rebindable: tls === null,
 				tls,
 				connectionsMax: limits.httpConnectionsMax,
+				ofOneMax: limits.httpConnectionsOfOneMax,
 			}),
 		};
 		if (http) listeners.push(http.listener);
@@ -64,6 +66,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 				rebindable: false,
 				tls: null,
 				connectionsMax: limits.healthConnectionsMax,
+				ofOneMax: limits.healthConnectionsOfOneMax,
 			}),
 		};
 		if (health) listeners.push(health.listener);

@@ -44,17 +44,3 @@ export class FailureWindow {
 		return recent;
 	}
 }
-
-/** What failures of a network address are counted under: an IPv6 caller owns a whole /64, an IPv4 one its address. */
-export function addressKey(address: string): string {
-	const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
-	if (!plain.includes(':')) return plain;
-	const [head = '', tail] = plain.split('::');
-	const groups = head === '' ? [] : head.split(':');
-	const after = tail === undefined || tail === '' ? [] : tail.split(':');
-	const full =
-		tail === undefined
-			? groups
-			: [...groups, ...Array<string>(Math.max(0, 8 - groups.length - after.length)).fill('0'), ...after];
-	return `${full.slice(0, 4).join(':')}::/64`;
-}

@@ -10,7 +10,7 @@ import { connect, type ConnectionOptions, createServer, type TlsOptions, type TL
 import type { TlsMaterial } from '../../src/config/certificates.js';
 import type { Links } from '../../src/fleet/links.js';
 import type { Cluster } from '../../src/fleet/membership.js';
-import { channelsOfOneMax, listen } from '../../src/fleet/websocket.js';
+import { connectionsOfMemberMax, listen } from '../../src/fleet/websocket.js';
 import { TestAuthority } from '../support/authority.js';
 import { makeLinks, testClusters, until } from '../support/links.js';
 import { waitFor } from '../support/nodes.js';
@@ -141,7 +141,8 @@ describe('links with certificates', () => {
 			host: '127.0.0.1',
 			port: 0,
 			tls: alphas,
-			connectionsMax: 8,
+			ofOneMax: 8,
+			isKnown: () => false,
 			isMember: (name) => name === 'beta',
 			accepted: (channel) => channel.close('a test'),
 			refused: (_remote, reason) => told.push(reason),
@@ -187,17 +188,17 @@ describe('links with certificates', () => {
 		}
 	});
 
-	it('a member that opens ever more connections keeps no other member out', async () => {
+	it('a member that opens ever more connections keeps no other member out, and gives up its own oldest ones', async () => {
 		const clusters = await secured({ alpha: alphas, beta: betas, delta: (await authority.issue('delta')).material });
 		const alpha = await start('alpha', clusters.get('alpha'));
 		const held: TLSSocket[] = [];
-		const answers = [];
-		for (let count = 0; count <= channelsOfOneMax; count++) {
+		for (let count = 0; count <= connectionsOfMemberMax; count++) {
 			const { socket, heard } = await upgrade(alpha.port, betas);
 			held.push(socket);
-			answers.push(heard.slice(0, 12));
+			assert.match(heard, /^HTTP\/1\.1 101/);
 		}
-		assert.deepEqual(answers, [...Array(channelsOfOneMax).fill('HTTP/1.1 101'), '']);
+		await waitFor('the oldest to be closed', () => held[0]?.closed === true);
+		assert.equal(held.filter(({ closed }) => closed).length, 1);
 		await start('delta', clusters.get('delta'));
 		await until(alpha, ['up'], () => alpha.live().some(({ node }) => node === 'delta'), 'the link to delta');
 		for (const socket of held) socket.destroy();

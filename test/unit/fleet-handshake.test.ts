@@ -21,6 +21,7 @@ class TestChannel implements Channel {
 		if (this.closedFor === null) this.sent.push(text);
 	}
 	ping(): void {}
+	keep(): void {}
 	close(reason: string): void {
 		if (this.closedFor !== null) return;
 		this.closedFor = reason;

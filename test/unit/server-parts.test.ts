@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { browserFault } from '../../src/server/browser.js';
 import { jsonDepthMax, parseJson } from '../../src/server/json.js';
 import { judgeReadiness, type ReadinessFacts } from '../../src/server/readiness.js';
-import { addressKey, FailureWindow } from '../../src/server/throttle.js';
+import { FailureWindow } from '../../src/server/throttle.js';
+import { addressKey } from '../../src/source-address.js';
 
 const parse = (text: string): ReturnType<typeof parseJson> => parseJson(Buffer.from(text));
 
