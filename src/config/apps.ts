@@ -1,17 +1,39 @@
 import type { WorkerApp } from '../workers/types.js';
-import { instancesOf } from './checks.js';
+import { instancesOf, runsInForkMode } from './checks.js';
 import { ConfigurationError, type ConfigurationFault } from './faults.js';
 import { FileRefused, readTrustedFile } from './files.js';
 import type { Config, HttpWorkerConfig } from './schema.js';
-import { shareOf } from './values.js';
+import { portNumber, shareOf } from './values.js';
 
 /**
  * The http apps as the supervisor wants them. Each call reads the env_files again; throws {@link ConfigurationError} when
  * one of them is missing, not trusted or not in its form.
  */
 export function toWorkerApps(config: Pick<Config, 'http_workers'>): WorkerApp[] {
-	return config.http_workers.map(toWorkerApp);
+	const apps = config.http_workers.map(toWorkerApp);
+	checkPorts(config.http_workers, apps);
+	return apps;
 }
+
+/** Two apps that get one `PORT`, as far as an env_file has a part in it: the file itself shows the others. */
+function checkPorts(configured: readonly HttpWorkerConfig[], apps: readonly WorkerApp[]): void {
+	const faults: ConfigurationFault[] = [];
+	for (const [index, app] of apps.entries()) {
+		const file = configured[index]?.env_file;
+		const port = portNumber(app.env['PORT'] ?? null);
+		if (file === undefined || port === null || runsInForkMode(app)) continue;
+		const other = apps.find((one) => one !== app && !runsInForkMode(one) && isPortOf(one, port));
+		if (other === undefined) continue;
+		const key = `http_workers.${app.name}.env_file`;
+		const got = `${port}, also of app ${other.name}`;
+		const expected = 'a PORT that no other app listens on';
+		faults.push({ file, line: null, column: null, variable: null, key, expected, got, hint: null });
+	}
+	if (faults.length > 0) throw new ConfigurationError(faults);
+}
+
+const isPortOf = ({ env, ports, health }: WorkerApp, port: number): boolean =>
+	portNumber(env['PORT'] ?? null) === port || ports.includes(port) || health.port === port;
 
 function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
 	const instances = instancesOf(app);
@@ -26,6 +48,7 @@ function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
 		env: { ...(app.env_file === undefined ? {} : environmentOf(app.name, app.env_file)), ...app.env },
 		health: {
 			path: app.health.path ?? null,
+			port: app.health.port ?? null,
 			timeoutMs: app.health.timeout,
 			deadlineMs: app.health.deadline,
 			soakMs: app.health.soak,
@@ -33,7 +56,7 @@ function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
 			failures: app.health.failures,
 		},
 		gate: app.gate,
-		ports: [...app.ports],
+		ports: [...(app.ports ?? [])],
 		reusePort: app.reuse_port,
 		drainTimeoutMs: app.drain.timeout,
 		surge: Math.min(instances, shareOf(app.surge, instances)),

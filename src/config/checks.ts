@@ -4,7 +4,7 @@ import type { KeyPath } from './faults.js';
 import { isLoopback, listensOnSame } from './network.js';
 import type { ClusterConfig, Config, HttpWorkerConfig } from './schema.js';
 import { appUserDefault, controlUser } from './system-users.js';
-import { durationText } from './values.js';
+import { durationText, portNumber } from './values.js';
 
 /** A mistake that shows only when several keys are seen together. */
 export interface Conflict {
@@ -36,7 +36,7 @@ export function instancesOf(app: HttpWorkerConfig): number {
 }
 
 /** PM2's cluster mode hosts node alone; whatever else runs in fork mode and listens by itself. */
-export function runsInForkMode(app: HttpWorkerConfig): boolean {
+export function runsInForkMode(app: Pick<HttpWorkerConfig, 'interpreter'>): boolean {
 	return app.interpreter !== 'node';
 }
 
@@ -74,15 +74,15 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 	return [...conflicts, ...(runsInForkMode(app) ? forkConflicts(app, at) : clusterModeConflicts(app, at))];
 }
 
-/** An app of interpreter node shares whatever port it listens on. */
+/** An app of interpreter node shares whatever port it listens on; `ports` says where it has to. */
 function clusterModeConflicts(app: HttpWorkerConfig, at: (...path: string[]) => KeyPath): Conflict[] {
 	const conflicts: Conflict[] = [];
-	if (app.ports.length > 0) {
+	if (app.ports?.length === 0) {
 		conflicts.push({
 			at: [at('ports')],
-			expected: 'no ports, since an app of interpreter node shares whatever port it listens on',
-			got: app.ports.join(', '),
-			hint: 'ports are for fork mode',
+			expected: 'at least one port, since a program of interpreter node that does not listen is not supported',
+			got: 'none',
+			hint: 'leave ports out where the app shall listen wherever its workers before did',
 		});
 	}
 	if (app.reuse_port) {
@@ -98,16 +98,27 @@ function clusterModeConflicts(app: HttpWorkerConfig, at: (...path: string[]) => 
 
 /** Any other program listens by itself, and says where in `ports`. */
 function forkConflicts(app: HttpWorkerConfig, at: (...path: string[]) => KeyPath): Conflict[] {
-	if (app.reuse_port && app.ports.length !== 1) {
+	const ports = app.ports ?? [];
+	if (app.health.port !== undefined && (instancesOf(app) > 1 || app.reuse_port || ports.length === 0)) {
+		return [
+			{
+				at: [at('health', 'port')],
+				expected: 'health.port only for a single instance with ports and without reuse_port, in fork mode',
+				got: String(app.health.port),
+				hint: 'leave it out: each worker is asked on its own port',
+			},
+		];
+	}
+	if (app.reuse_port && ports.length !== 1) {
 		return [
 			{
 				at: [at('ports'), at('reuse_port')],
 				expected: 'exactly one port with reuse_port, which all instances share',
-				got: app.ports.join(', ') || 'none',
+				got: ports.join(', ') || 'none',
 			},
 		];
 	}
-	if (app.ports.length === 0 && instancesOf(app) > 1) {
+	if (ports.length === 0 && instancesOf(app) > 1) {
 		return [
 			{
 				at: [at('ports'), at('instances'), at()],
@@ -117,7 +128,7 @@ function forkConflicts(app: HttpWorkerConfig, at: (...path: string[]) => KeyPath
 			},
 		];
 	}
-	if (app.ports.length === 0 && app.health.path !== undefined) {
+	if (ports.length === 0 && app.health.path !== undefined) {
 		return [
 			{
 				at: [at('health', 'path')],
@@ -150,18 +161,18 @@ function repeatedNames(config: Config): Conflict[] {
 	];
 }
 
-/** Fork mode apps listen by themselves, each worker on ports of its own. */
+/** Each worker of a fork mode app has ports of its own; the workers of a Node app share theirs. No two apps share one. */
 function portConflicts(config: Config): Conflict[] {
 	const owners = new Map<number, string>();
 	const conflicts: Conflict[] = [];
 	for (const [index, app] of config.http_workers.entries()) {
-		if (!runsInForkMode(app)) continue;
-		for (const [position, first] of app.ports.entries()) {
-			const at = [['http_workers', index, 'ports', position]];
-			const last = app.reuse_port ? first : first + instancesOf(app) - 1;
+		for (const { at, first, last } of portsOf(app, ['http_workers', index])) {
 			if (last > 65_535) conflicts.push({ at, expected: 'ports up to 65535 for all instances', got: String(last) });
 			const taken = Array.from({ length: last - first + 1 }, (_, offset) => first + offset);
-			const clash = taken.find((port) => owners.has(port));
+			// In fork mode two instances of one app may not meet either.
+			const clash = taken.find(
+				(port) => owners.has(port) && (owners.get(port) !== app.name || runsInForkMode(app)),
+			);
 			if (clash !== undefined) {
 				conflicts.push({
 					at,
@@ -173,6 +184,27 @@ function portConflicts(config: Config): Conflict[] {
 		}
 	}
 	return conflicts;
+}
+
+interface PortRange {
+	at: KeyPath[];
+	first: number;
+	last: number;
+}
+
+/** The ports of an app as far as the file shows them. */
+function portsOf(app: HttpWorkerConfig, path: KeyPath): PortRange[] {
+	const ports = app.ports ?? [];
+	if (runsInForkMode(app)) {
+		const more = app.reuse_port ? 0 : instancesOf(app) - 1;
+		return ports.map((first, position) => ({ at: [[...path, 'ports', position]], first, last: first + more }));
+	}
+	const named = [
+		...ports.map((port, position) => ({ at: [[...path, 'ports', position]], port })),
+		{ at: [[...path, 'env', 'PORT'], path], port: portNumber(app.env['PORT'] ?? null) },
+		{ at: [[...path, 'health', 'port']], port: app.health.port ?? null },
+	];
+	return named.flatMap(({ at, port }) => (port === null ? [] : [{ at, first: port, last: port }]));
 }
 
 function socketConflicts(config: Config, underSystemd: boolean): Conflict[] {

@@ -91,7 +91,12 @@ const health = section({
 	path: matching(/^\/[\x21-\x7e]*$/, 'a path that begins with /')
 		.optional()
 		.describe(
-			'Path that a healthy worker answers with a status of 2xx; default: GET / with any status below 500, in fork mode a TCP connect.',
+			'Path that a healthy worker answers with a status of 2xx on health.port; default: GET / with any status below 500, in fork mode a TCP connect.',
+		),
+	port: port
+		.optional()
+		.describe(
+			'Port that is asked, which the app must listen on; default: the port in PORT of its environment if it listens there, else its first listener that speaks HTTP.',
 		),
 	timeout: duration().prefault('2s').describe('Longest that one health check may take, as a duration; default 2s.'),
 	deadline: duration()
@@ -151,9 +156,9 @@ const httpWorker = section({
 			'Whether a new worker is proven on a private socket before it takes part in the public port; false for an app that turns healthy only once it listens there; default true.',
 		),
 	ports: list(port, 16, 'ports')
-		.default([])
+		.optional()
 		.describe(
-			'Ports that a fork mode app listens on; with more instances each gets the next one, unless they share it by reuse_port; default none.',
+			'Ports that the app listens on. A worker of interpreter node must have all of them open before it is proven; without them, every port that the workers before it had. In fork mode each instance has one, the next after those given where there are more, unless they share it by reuse_port; default none.',
 		),
 	reuse_port: truth()
 		.default(false)

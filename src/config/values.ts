@@ -33,3 +33,11 @@ export function shareOf(share: number | string, whole: number): number {
 	const count = typeof share === 'number' ? share : Math.floor((whole * Number.parseInt(share, 10)) / 100);
 	return Math.max(1, count);
 }
+
+const portMax = 65_535;
+
+/** A text that is a port, as apps read `PORT`; null for any other, such as the path of a socket. */
+export function portNumber(text: string | null): number | null {
+	const port = text === null || text.trim() === '' ? Number.NaN : Number(text);
+	return Number.isInteger(port) && port > 0 && port <= portMax ? port : null;
+}

@@ -121,6 +121,7 @@ function stepResultOf(parts: LocalNodeParts, before: Snapshot, result: Replaceme
 		oldGone: result.oldGone,
 		cutOff: result.cutOff,
 		reason: result.reason,
+		required: result.required,
 	};
 }
 

@@ -1,5 +1,5 @@
 /** What a step's facts prove. An acknowledgement, an open port, a callback or a timer prove nothing. */
-import type { WorkerIdentity } from '../workers/types.js';
+import type { ProvenWorker, RequiredPorts, WorkerIdentity } from '../workers/types.js';
 import type { NodeName, NodeRecord, RolloutSpec, Service, Snapshot, StepResult } from './types.js';
 
 export interface Verdict {
@@ -84,7 +84,20 @@ function missingWorkers(spec: RolloutSpec, before: Snapshot, result: StepResult,
 	if (unproven) return `worker ${unproven.id} was not proven healthy`;
 	const apart = after.find((worker) => !worker.joined);
 	if (apart) return `worker ${apart.id} has not joined`;
+	const unreached = missingPort(after, result.required ?? []);
+	if (unreached !== null) return unreached;
 	return result.oldGone ? null : 'workers of the old set still live';
+}
+
+/** What users reach: each worker must have been proven on every port that its app needs. */
+function missingPort(workers: readonly ProvenWorker[], required: readonly RequiredPorts[]): string | null {
+	for (const { app, ports } of required) {
+		for (const worker of inScope({ app }, workers)) {
+			const missing = ports.find((port) => !worker.ports?.includes(port));
+			if (missing !== undefined) return `worker ${worker.id} was not proven on port ${missing}`;
+		}
+	}
+	return null;
 }
 
 function missingForRefused(spec: RolloutSpec, before: Snapshot, result: StepResult): string | null {

@@ -2,7 +2,7 @@
  * The words of a rollout, shared by the pure core, the shell around it and whoever shows it.
  * Nothing here but types. All times are ms: `wall` since 1970, `now` on the node's own monotonic clock.
  */
-import type { ProvenWorker, WorkerIdentity } from '../workers/types.js';
+import type { ProvenWorker, RequiredPorts, WorkerIdentity } from '../workers/types.js';
 
 export type NodeName = string;
 export type RolloutId = string;
@@ -61,6 +61,8 @@ export interface StepResult {
 	oldGone: boolean;
 	cutOff: number;
 	reason: string | null;
+	/** By app, the ports that every worker must be proven on; earlier versions do not say. */
+	required?: RequiredPorts[] | undefined;
 }
 
 /** `lost`: the node lost its state while the rollout ran, so whether it had its turn is not known to it. */

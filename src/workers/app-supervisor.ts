@@ -2,9 +2,10 @@ import { EventEmitter } from 'node:events';
 import PQueue from 'p-queue';
 import { messageOf, RollcallError } from '../errors.js';
 import { readinessOf } from './app-readiness.js';
-import { Crew, type CrewParts, freePlace, slotOf } from './crew.js';
+import { Crew, type CrewParts, isNode } from './crew.js';
 import { DailyCare } from './daily.js';
 import { explained } from './log-files.js';
+import { freePlace, slotOf } from './places.js';
 import type { Pm2Process } from './pm2-process.js';
 import { Exchange, type ExchangeRequest, goneTimeoutMs } from './exchange.js';
 import type { WorkerRecord } from './records.js';
@@ -234,7 +235,9 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 
 	identities(): ProvenWorker[] {
 		return this.workers.flatMap((worker) =>
-			worker.identity ? [{ ...worker.identity, proven: worker.healthy, joined: worker.joined }] : [],
+			worker.identity
+				? [{ ...worker.identity, proven: worker.healthy, joined: worker.joined, ports: [...worker.ports] }]
+				: [],
 		);
 	}
 
@@ -328,7 +331,9 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 
 	private result(before: readonly WorkerIdentity[], outcome: ReplacementOutcome | null): ReplacementResult {
 		const { workers, app } = this;
-		return resultOf({ app, workers, healthy: this.readiness().healthy, after: this.identities() }, before, outcome);
+		const required = isNode(app) ? this.crew.listeners.requiredPorts(app) : [];
+		const healthy = this.readiness().healthy;
+		return resultOf({ app, workers, healthy, after: this.identities(), required }, before, outcome);
 	}
 
 	/** Hears of what happens to the worker's process outside of a replacement. */

@@ -9,6 +9,8 @@ const listen = z.object({
 	port: z.number().nullable(),
 	host: z.string().nullable(),
 	path: z.string().nullable(),
+	address: z.string().nullable().optional(),
+	repeatable: z.boolean().optional(),
 	probe: z.string().nullable(),
 	direct: z.boolean(),
 	protocol: z.enum(['http', 'https', 'h2', 'h2c', 'tls', 'tcp']),

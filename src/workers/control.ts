@@ -64,9 +64,13 @@ export interface ListenStatus {
 	port: number | null;
 	host: string | null;
 	path: string | null;
-	/** Private socket of the same server, once it listens; null for a listen that the gate leaves alone (exclusive, descriptor). */
+	/** The address behind `host`, `::` or `0.0.0.0` where none was given; null for a unix socket. Earlier versions do not say. */
+	address?: string | null | undefined;
+	/** The next worker can listen at the same place beside this one: neither port 0, exclusive nor a descriptor. */
+	repeatable?: boolean | undefined;
+	/** Private socket of the same server, once it listens; null where it could not be opened. */
 	probe: string | null;
-	/** Left alone by the gate: nobody else listens there, so its public place is its own too. */
+	/** The gate does not hold it (exclusive, reusePort, a descriptor): it is public at once. */
 	direct: boolean;
 	protocol: ListenProtocol;
 	/** Accepts public connections. */

@@ -5,13 +5,17 @@ import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { signalTree } from '../system/marked-processes.js';
 import { isAlive, readProcessStat } from '../system/process.js';
+import { AppListeners } from './app-listeners.js';
 import { isApproved, removeApproval, writeApproval } from './approval.js';
 import type { Clock } from './clock.js';
 import { approvalPath, farewellMs, type PreloadSettings, preloadVariable } from './control.js';
 import { plainEnvironmentOf } from './environment.js';
 import { isShared } from './home.js';
 import type { HostLink } from './host-link.js';
+import type { JoinResult } from './link.js';
 import { workerLogPaths } from './log-files.js';
+import { portOf } from './places.js';
+import type { PortClaims } from './port-claims.js';
 import type { Pm2Process } from './pm2-process.js';
 import type { SupervisorRecords, WorkerRecord } from './records.js';
 import type { WorkerApp, WorkerIdentity } from './types.js';
@@ -27,6 +31,8 @@ const goneCheckMs = 10;
 const killMarginMs = 2_000;
 /** An old worker that does not answer within this cannot drain either. */
 const answerTimeoutMs = 2_000;
+/** So long the workers of a set are waited for before it is replaced; one that does not answer was seen before. */
+const observeMs = 500;
 /** An orphan that could not be ended is tried again so much later: the host that may do it can be away. */
 const forceAgainMs = 1_000;
 
@@ -36,6 +42,8 @@ export interface CrewParts {
 	openLink: OpenLink;
 	clock: Clock;
 	log: Logger;
+	/** Which app has which port. */
+	claims: PortClaims;
 	/** How long load balancers may take to see that a node is not ready any more. */
 	lbWaitMs: number;
 	/** Told when the set or anything about a worker of it changed. */
@@ -48,6 +56,8 @@ export interface CrewParts {
  */
 export class Crew {
 	readonly workers = new Map<string, Worker>();
+	/** Where they listen, and must. */
+	readonly listeners: AppListeners;
 	/** Load balancers have been given their time already: the node as a whole is out. */
 	announced = false;
 	private closed = false;
@@ -55,7 +65,10 @@ export class Crew {
 	constructor(
 		readonly name: string,
 		readonly parts: CrewParts,
-	) {}
+	) {
+		this.listeners = new AppListeners(name, parts.records);
+		parts.claims.add(this);
+	}
 
 	/** Ids for so many workers to come; never one that was there before. Durable when it resolves. */
 	async reserve(count: number): Promise<string[]> {
@@ -96,6 +109,7 @@ export class Crew {
 		worker.pmId = row.pmId;
 		worker.restarts = Math.max(worker.restarts, row.restarts);
 		worker.approved = isApproved(approvalPath(host.home.sockets, row.name));
+		this.listeners.recall(worker);
 		if (row.pid !== null) worker.attach(row.pid);
 		else if (row.status === 'waiting restart') worker.set('backoff', 'its process ended');
 		return worker;
@@ -105,6 +119,7 @@ export class Crew {
 	adoptOrphan({ id, pid, release, port }: WorkerRecord, app: WorkerApp): Worker {
 		const { host, openLink, clock } = this.parts;
 		const worker = this.add(new Worker(id, app, release, host, port, openLink, clock));
+		this.listeners.recall(worker);
 		worker.attach(pid);
 		return worker;
 	}
@@ -113,10 +128,32 @@ export class Crew {
 	approve(worker: Worker): void {
 		worker.approved = true;
 		try {
-			writeApproval(approvalPath(worker.host.home.sockets, worker.id), worker.release);
+			const { deadlineMs } = worker.app.health;
+			const approval = { release: worker.release, deadlineMs, check: worker.check() };
+			writeApproval(approvalPath(worker.host.home.sockets, worker.id), approval);
 		} catch (error) {
 			this.parts.log.warn({ event: 'approval_failed', worker: worker.id, reason: messageOf(error) });
 		}
+	}
+
+	join(worker: Worker): Promise<JoinResult> {
+		return this.parts.claims.join(this.name, worker);
+	}
+
+	/** Takes up where the workers listen now, after a look at each: one that listens late may not have been seen yet. */
+	async observeListeners(): Promise<void> {
+		const joined = [...this.workers.values()].filter((worker) => worker.joined);
+		await Promise.race([Promise.all(joined.map((worker) => worker.status())), this.parts.clock.sleep(observeMs)]);
+		this.learnListeners();
+	}
+
+	/** Takes up where the workers listen. What each must prove to join after a crash is written anew when that changes. */
+	learnListeners(): void {
+		if (!this.listeners.learn(this.workers.values())) return;
+		for (const worker of this.workers.values()) if (worker.approved && worker.joined) this.approve(worker);
+		this.parts.records.save().catch((error: unknown) => {
+			this.parts.log.error({ event: 'record_failed', reason: messageOf(error) });
+		});
 	}
 
 	/**
@@ -219,6 +256,7 @@ export class Crew {
 							port: worker.port,
 							fork: !isNode(worker.app),
 							drainTimeoutMs: worker.app.drainTimeoutMs,
+							settings: worker.settings,
 						},
 					]
 				: [],
@@ -232,6 +270,7 @@ export class Crew {
 
 	private add(worker: Worker): Worker {
 		this.workers.set(worker.id, worker);
+		worker.check = () => this.listeners.checkOf(worker);
 		worker.on('changed', () => this.parts.changed());
 		worker.on('linked', () => this.remember());
 		this.remember();
@@ -335,30 +374,6 @@ export function isNode(app: WorkerApp): boolean {
 /** Whether new workers of the app can run beside the old ones on the same ports. */
 export function sharesPorts(app: WorkerApp): boolean {
 	return isNode(app) || app.reusePort;
-}
-
-/** The port of the n-th instance: the given ones in turn, then the ones after the last. null if none was given. */
-export function portOf(app: WorkerApp, slot: number): number | null {
-	const last = app.ports.at(-1);
-	if (last === undefined) return null;
-	if (app.reusePort) return last;
-	return app.ports[slot] ?? last + (slot - app.ports.length + 1);
-}
-
-/** The place of a worker's port among its app's; null for one that has none. */
-export function slotOf(worker: Worker | undefined): number | null {
-	if (!worker || worker.port === null) return null;
-	const { ports } = worker.app;
-	const given = ports.indexOf(worker.port);
-	if (given >= 0) return given;
-	return worker.port - (ports.at(-1) ?? worker.port) + ports.length - 1;
-}
-
-/** The first place that nobody has. */
-export function freePlace(taken: ReadonlySet<number | null>): number {
-	let place = 0;
-	while (taken.has(place)) place += 1;
-	return place;
 }
 
 /** A program that is stopped (SIGSTOP) hears of no signal but SIGKILL, and finishes nothing. */

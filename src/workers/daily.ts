@@ -77,13 +77,14 @@ export class DailyCare {
 			await clock.sleep(proofGapMs);
 		}
 		if (!stillIts()) return;
-		const joined = (await worker.link?.join()) ?? { ok: false, detail: 'its process ended' };
+		const joined = await this.crew.join(worker);
 		if (!stillIts()) return;
 		if (!joined.ok) return this.breakOff(worker, `it could not join: ${joined.detail}`);
 		worker.joined = true;
 		worker.healthy = true;
 		worker.set('serving');
 		this.crew.approve(worker);
+		this.crew.learnListeners();
 		this.hooks.serving(worker);
 		await this.keep(worker, stillIts);
 	}
@@ -103,6 +104,7 @@ export class DailyCare {
 				worker.healthy = healthy;
 				worker.set('serving', healthy ? null : detail);
 			}
+			this.crew.learnListeners();
 			if (failed >= failures) this.hooks.wornOut(worker, 'liveness', `${failed} probes failed: ${detail}`);
 			else this.checkMemory(worker);
 		}

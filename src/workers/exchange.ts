@@ -1,6 +1,7 @@
 import { messageOf } from '../errors.js';
 import { farewellMs } from './control.js';
-import { type Crew, freePlace, isNode, resolveScript, sharesPorts, slotOf } from './crew.js';
+import { type Crew, isNode, resolveScript, sharesPorts } from './crew.js';
+import { freePlace, slotOf } from './places.js';
 import { type ReplacementOutcome, ReplacementRunner } from './replacement-runner.js';
 import type { WorkerApp } from './types.js';
 import type { Worker } from './worker.js';
@@ -42,6 +43,7 @@ export class Exchange {
 
 	async run(request: ExchangeRequest): Promise<ReplacementOutcome> {
 		const { app, leaving, staying, wanted } = request;
+		await this.crew.observeListeners();
 		const kept = staying.slice(0, wanted);
 		const unproven = kept.filter((worker) => worker.state !== 'serving');
 		const fresh = await this.crew.reserve(wanted - kept.length);
@@ -58,6 +60,7 @@ export class Exchange {
 		});
 		try {
 			const outcome = await this.runner.run(request.deadlineMs);
+			this.crew.learnListeners();
 			if (sharesPorts(app) || outcome.outcome === 'back') return outcome;
 			await this.putBack(previous, wanted);
 			return previous.some(({ release }) => release === resolveScript(app)) ? overwritten(outcome) : outcome;

@@ -1,10 +1,16 @@
 import type { EventEmitter } from 'node:events';
 import type { WorkerReport } from './control.js';
+import type { HealthCheck } from './health-check.js';
+import type { SeenListener } from './listeners.js';
 
 /** The answer to "are you well?", in words for an operator where it is no. */
 export interface Probe {
 	healthy: boolean;
 	detail: string;
+	/** Where it listens; of a program without preload nothing is known. */
+	listeners?: SeenListener[];
+	/** The ports that this answer proves. */
+	ports?: number[];
 }
 
 /** What a worker says of itself. */
@@ -17,6 +23,7 @@ export interface LinkStatus {
 	served: number;
 	/** Texts of uncaught errors. */
 	faults: readonly string[];
+	listeners: SeenListener[];
 }
 
 export type JoinResult = { ok: true } | { ok: false; code: string | null; detail: string };
@@ -34,7 +41,7 @@ export interface LinkEvents {
 
 /** The supervisor's line to one running process, be it a Node worker with the preload or any other program. */
 export interface WorkerLink extends EventEmitter<LinkEvents> {
-	probe(): Promise<Probe>;
+	probe(check: HealthCheck): Promise<Probe>;
 	status(): Promise<LinkStatus>;
 	/** Lets it take public connections; programs without a gate do so by themselves. */
 	join(): Promise<JoinResult>;

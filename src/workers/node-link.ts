@@ -2,11 +2,12 @@ import { EventEmitter } from 'node:events';
 import { messageOf, RollcallError } from '../errors.js';
 import { isAlive } from '../system/process.js';
 import type { Clock } from './clock.js';
-import { type ControlPush, controlSocketPath, type ListenStatus, type WorkerStatus } from './control.js';
+import { type ControlPush, controlSocketPath, type WorkerStatus } from './control.js';
 import { connectWorker, type WorkerControl } from './control-client.js';
+import { checkHealth, type HealthCheck } from './health-check.js';
 import type { JoinResult, LinkEvents, LinkStatus, Probe, WorkerLink } from './link.js';
-import { type ProbeTarget, probe } from './probe.js';
-import type { WorkerApp, WorkerIdentity } from './types.js';
+import { publicListener } from './listeners.js';
+import type { WorkerIdentity } from './types.js';
 
 const connectRetryMs = 15;
 
@@ -18,13 +19,12 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 	private constructor(
 		private readonly control: WorkerControl,
 		private readonly identity: WorkerIdentity,
-		private readonly health: WorkerApp['health'],
 	) {
 		super();
 	}
 
 	/** Connects as soon as the process has opened its control socket; null when the process was gone first. */
-	static async open(directory: string, identity: WorkerIdentity, health: WorkerApp['health'], clock: Clock) {
+	static async open(directory: string, identity: WorkerIdentity, clock: Clock) {
 		const path = controlSocketPath(directory, identity.id, identity.pid);
 		let link: NodeLink | null = null;
 		while (isAlive(identity)) {
@@ -33,7 +33,7 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 					onPush: (push) => link?.heard(push),
 					onClose: () => link?.emit('closed'),
 				});
-				link = new NodeLink(control, identity, health);
+				link = new NodeLink(control, identity);
 				return link;
 			} catch {
 				await clock.sleep(connectRetryMs);
@@ -42,26 +42,20 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 		return null;
 	}
 
-	async probe(): Promise<Probe> {
+	async probe(check: HealthCheck): Promise<Probe> {
 		let status: WorkerStatus;
 		try {
-			status = await this.statusInTime();
+			status = await this.statusInTime(check.timeoutMs);
 		} catch (error) {
 			return { healthy: false, detail: messageOf(error) };
 		}
-		const [fault] = status.faults;
-		if (status.listens.length === 0) {
-			return { healthy: false, detail: fault ?? 'it has not called listen() yet' };
-		}
-		const answers = await Promise.all(status.listens.map((listen) => this.ask(listen)));
-		// A health path is of one of the ports; without one, every port must answer.
-		const decisive = this.health.path === null ? answers.find(isBad) : answers.find((one) => one.healthy);
-		return decisive ?? answers[0] ?? { healthy: false, detail: 'it does not listen' };
+		return checkHealth({ ...status, pid: this.identity.pid }, check);
 	}
 
 	async status(): Promise<LinkStatus> {
 		const { state, listens, served, faults } = await this.control.status();
-		return { joined: state === 'live', listening: listens.length > 0, served, faults };
+		const listeners = listens.map(publicListener);
+		return { joined: state === 'live', listening: listens.length > 0, served, faults, listeners };
 	}
 
 	async join(): Promise<JoinResult> {
@@ -89,8 +83,7 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 	}
 
 	/** A call waits longer than a probe may: a stall of the whole host must not break a drain or a join. */
-	private statusInTime(): Promise<WorkerStatus> {
-		const { timeoutMs } = this.health;
+	private statusInTime(timeoutMs: number): Promise<WorkerStatus> {
 		return new Promise((resolve, reject) => {
 			const timer = setTimeout(
 				() =>
@@ -102,28 +95,6 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 				.then(resolve, reject)
 				.finally(() => clearTimeout(timer));
 		});
-	}
-
-	private async ask(listen: ListenStatus): Promise<Probe> {
-		const path = this.health.path ?? '/';
-		const where = listen.path ?? `port ${listen.port}`;
-		// On a shared port another worker might answer in its place.
-		if (listen.probe === null && !listen.direct) return { healthy: false, detail: `${where} is not open yet` };
-		try {
-			const answer = await probe(targetOf(listen), {
-				path,
-				timeoutMs: this.health.timeoutMs,
-				protocol: listen.protocol,
-			});
-			if (answer.pid !== null && answer.pid !== this.identity.pid) {
-				return { healthy: false, detail: `process ${answer.pid} answered in place of ${this.identity.pid}` };
-			}
-			if (answer.status === 0) return { healthy: true, detail: `${where} takes connections` };
-			const healthy = this.health.path === null ? answer.status < 500 : answer.status >= 200 && answer.status < 300;
-			return { healthy, detail: `GET ${path} on ${where} answered ${answer.status}` };
-		} catch (error) {
-			return { healthy: false, detail: `GET ${path} on ${where}: ${messageOf(error)}` };
-		}
 	}
 
 	private heard(push: ControlPush): void {
@@ -142,13 +113,4 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 				return;
 		}
 	}
-}
-
-const isBad = (one: Probe): boolean => !one.healthy;
-
-/** The private socket; for a listen that the gate leaves alone, the public one. */
-function targetOf(listen: ListenStatus): ProbeTarget {
-	if (listen.probe !== null) return { socketPath: listen.probe };
-	if (listen.path !== null) return { socketPath: listen.path };
-	return { host: '127.0.0.1', port: listen.port ?? 0 };
 }

@@ -3,6 +3,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { isAlive } from '../system/process.js';
 import type { Clock } from './clock.js';
+import type { HealthCheck } from './health-check.js';
 import type { JoinResult, LinkEvents, LinkStatus, Probe, WorkerLink } from './link.js';
 import { type HeldSockets, probeSharedPort } from './shared-port.js';
 import type { WorkerApp, WorkerIdentity } from './types.js';
@@ -29,20 +30,29 @@ export class PortLink extends EventEmitter<LinkEvents> implements WorkerLink {
 		this.cancel = this.watch();
 	}
 
-	probe(): Promise<Probe> {
-		if (!isAlive(this.identity)) return Promise.resolve({ healthy: false, detail: 'its process is gone' });
-		if (this.port === null) return Promise.resolve({ healthy: true, detail: 'its process lives' });
-		const { identity, port, health, clock, held } = this;
+	async probe({ healthPort }: Pick<HealthCheck, 'healthPort'>): Promise<Probe> {
+		if (!isAlive(this.identity)) return { healthy: false, detail: 'its process is gone' };
+		if (this.port === null) return { healthy: true, detail: 'its process lives', ports: [] };
+		const answer = await this.ask(this.port, healthPort ?? this.port);
+		return { ...answer, ports: answer.healthy ? [this.port] : [] };
+	}
+
+	/** The port that its users reach must be open, whichever one says how it is. */
+	private async ask(port: number, healthPort: number): Promise<Probe> {
+		const { identity, health, clock, held } = this;
 		if (held !== null) return probeSharedPort({ identity, port, health, clock, held });
-		return this.health.path === null
-			? probePort(this.port, this.health.timeoutMs)
-			: probePath(this.port, this.health.path, this.health.timeoutMs);
+		if (health.path === null || healthPort !== port) {
+			const open = await probePort(port, health.timeoutMs);
+			if (!open.healthy || healthPort === port) return open;
+		}
+		if (health.path === null) return probePort(healthPort, health.timeoutMs);
+		return probePath(healthPort, health.path, health.timeoutMs);
 	}
 
 	async status(): Promise<LinkStatus> {
-		const { healthy } = await this.probe();
+		const { healthy } = await this.probe({ healthPort: this.health.port ?? null });
 		// What it has served is not known: the time after joining has to do.
-		return { joined: healthy, listening: healthy, served: 0, faults: [] };
+		return { joined: healthy, listening: healthy, served: 0, faults: [], listeners: [] };
 	}
 
 	async join(): Promise<JoinResult> {

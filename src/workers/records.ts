@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { replaceFile } from '../replace-file.js';
 import { readForeignFile } from '../system/foreign-file.js';
 import { readBootId } from '../system/kernel.js';
+import type { ListenSettings, ProvenListeners } from './listeners.js';
 import type { WorkerIdentity } from './types.js';
 
 /** What the supervisor has to remember over its own death, since nothing else knows it. */
@@ -13,6 +14,8 @@ export interface SupervisorMemory {
 	workers: WorkerRecord[];
 	/** Replacements under way, by app: the set that has to be gone at the end. */
 	replacing: Record<string, WorkerIdentity[]>;
+	/** By app: where its workers were last proven to listen. A new set must listen there too. */
+	listeners: Record<string, ProvenListeners>;
 }
 
 export interface WorkerRecord extends WorkerIdentity {
@@ -26,6 +29,8 @@ export interface WorkerRecord extends WorkerIdentity {
 	fork?: boolean;
 	/** How long it may finish what is open, should its app not be wanted any more. Not on records of earlier versions. */
 	drainTimeoutMs?: number;
+	/** What the configuration said of its listeners when it was started. Not on records of earlier versions. */
+	settings?: ListenSettings;
 }
 
 /** Far above what thousands of workers take; what is longer is no file of ours. */
@@ -77,8 +82,11 @@ export class SupervisorRecords {
 	}
 }
 
+/** The file of an earlier version has no listeners. */
+type Written = Omit<SupervisorMemory, 'listeners'> & Partial<SupervisorMemory> & { boot?: string | null };
+
 function read(file: string, boot: string | null): { memory: SupervisorMemory; damage: string | null } {
-	const empty: SupervisorMemory = { lastNumber: {}, workers: [], replacing: {} };
+	const empty: SupervisorMemory = { lastNumber: {}, workers: [], replacing: {}, listeners: {} };
 	let text: string;
 	try {
 		// A link or a pipe that was put there while the folder was open to others would be followed, or waited on for ever.
@@ -88,13 +96,15 @@ function read(file: string, boot: string | null): { memory: SupervisorMemory; da
 		return { memory: empty, damage: missing ? null : String(error) };
 	}
 	try {
-		const { lastNumber, workers, replacing, ...rest } = JSON.parse(text) as SupervisorMemory & { boot?: string | null };
+		const { lastNumber, workers, replacing, listeners, ...rest } = JSON.parse(text) as Written;
 		if (!Array.isArray(workers) || typeof lastNumber !== 'object' || typeof replacing !== 'object') {
 			return { memory: empty, damage: `${file} does not hold the supervisor's memory` };
 		}
 		// A process id and a start time, counted from the boot, can be another process's after the next one.
-		if ((rest.boot ?? boot) !== boot) return { memory: { ...empty, lastNumber }, damage: null };
-		return { memory: { lastNumber, workers, replacing }, damage: null };
+		if ((rest.boot ?? boot) !== boot) {
+			return { memory: { ...empty, lastNumber, listeners: listeners ?? {} }, damage: null };
+		}
+		return { memory: { lastNumber, workers, replacing, listeners: listeners ?? {} }, damage: null };
 	} catch {
 		// The parser's own message would quote the file.
 		return { memory: empty, damage: `${file} is no JSON` };

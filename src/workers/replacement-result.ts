@@ -9,6 +9,8 @@ export interface SetFacts {
 	workers: readonly Worker[];
 	healthy: number;
 	after: ProvenWorker[];
+	/** Ports that every worker must be proven on. */
+	required: readonly number[];
 }
 
 /** Neither given up nor on its way out. */
@@ -18,7 +20,7 @@ export function isSound(worker: Worker): boolean {
 
 /** What a replacement came to, judged by what stands there now. `outcome` null: there was nothing to do. */
 export function resultOf(
-	{ app, workers, healthy, after }: SetFacts,
+	{ app, workers, healthy, after, required }: SetFacts,
 	before: readonly WorkerIdentity[],
 	outcome: ReplacementOutcome | null,
 ): ReplacementResult {
@@ -36,6 +38,7 @@ export function resultOf(
 		// Whoever lost must be gone: the new set when it was refused, the old one otherwise.
 		oldGone: judged === 'refused' ? !workers.some((one) => one.isAlive && one.state !== 'serving') : oldGone,
 		cutOff: outcome?.cutOff ?? 0,
+		required: [{ app: app.name, ports: [...required] }],
 		reason: judged === 'back' ? null : `${app.name}: ${outcome?.reason ?? lacking}`,
 	};
 }

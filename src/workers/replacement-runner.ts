@@ -195,7 +195,7 @@ export class ReplacementRunner {
 
 	private async join(id: string): Promise<void> {
 		const worker = this.crew.workers.get(id);
-		let result = (await worker?.link?.join()) ?? ended;
+		let result: JoinResult = worker ? await this.crew.join(worker) : ended;
 		if (worker && !result.ok && result.code === 'EADDRINUSE') result = await this.joinAfterOrphans(worker, result);
 		if (!worker || !result.ok) {
 			this.fall(id, result.ok ? ended.detail : `it could not join: ${result.detail}`);
@@ -223,7 +223,7 @@ export class ReplacementRunner {
 		let result = refused;
 		while (!result.ok && result.code === 'EADDRINUSE' && worker.link && clock.now() < until) {
 			await clock.sleep(portRetryMs);
-			result = await worker.link.join();
+			result = await this.crew.join(worker);
 		}
 		return result;
 	}

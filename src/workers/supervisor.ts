@@ -22,7 +22,7 @@ import { removeLeftovers } from '../replace-file.js';
 import { isAlive } from '../system/process.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { type Clock, systemClock } from './clock.js';
-import { type CrewParts, isNode, portOf } from './crew.js';
+import { type CrewParts, isNode } from './crew.js';
 import { memoryOf } from './daily.js';
 import { checkSocketPaths, hostHome } from './home.js';
 import { HostLink } from './host-link.js';
@@ -31,6 +31,8 @@ import { Leftovers } from './leftovers.js';
 import { NodeLink } from './node-link.js';
 import type { Orphan } from './orphans.js';
 import type { Pm2Process } from './pm2-process.js';
+import { portOf } from './places.js';
+import { PortClaims } from './port-claims.js';
 import { PortLink } from './port-link.js';
 import { SupervisorRecords, type WorkerRecord } from './records.js';
 import { type HeldSockets, heldSocketsHere } from './shared-port.js';
@@ -83,6 +85,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private cancelReconcile: () => void = () => undefined;
 	private readinessText = '';
 	private readonly leftovers: Leftovers;
+	private readonly claims: PortClaims;
 	private ended = false;
 
 	constructor(private readonly options: SupervisorOptions) {
@@ -93,6 +96,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		if (this.records.damage !== null) {
 			this.log.error({ event: 'record_damaged', reason: this.records.damage });
 		}
+		this.claims = new PortClaims(options.apps);
 		this.leftovers = new Leftovers((host) => this.crewParts(host));
 		for (const app of options.apps) this.addApp(app);
 	}
@@ -107,6 +111,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 
 	async replace(request: Parameters<Supervisor['replace']>[0]): Promise<ReplacementResult> {
 		const { apps, before, deadlineMs } = request;
+		this.claims.want(apps);
 		const wanted = request.app === null ? apps : apps.filter((app) => app.name === request.app);
 		if (request.app !== null && wanted.length === 0) {
 			throw new RollcallError('unavailable', `http_workers has no app '${request.app}'.`);
@@ -189,9 +194,9 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	private crewParts(host: HostLink): CrewParts {
-		const { records, clock, log, openLink } = this;
+		const { records, clock, log, openLink, claims } = this;
 		const { lbWaitMs = 0 } = this.options;
-		return { host, records, clock, log, openLink, lbWaitMs, changed: () => this.changed() };
+		return { host, records, clock, log, openLink, claims, lbWaitMs, changed: () => this.changed() };
 	}
 
 	/** Apps that run but are wanted no more: to be replaced by nothing. */
@@ -202,7 +207,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	private readonly openLink: OpenLink = async (app, identity, home) => {
-		if (isNode(app)) return NodeLink.open(home.sockets, identity, app.health, this.clock);
+		if (isNode(app)) return NodeLink.open(home.sockets, identity, this.clock);
 		const port = this.supervisors.get(appOf(identity.id))?.crew.workers.get(identity.id)?.port ?? portOf(app, 0);
 		return new PortLink(identity, port, app.health, this.clock, app.reusePort ? this.heldSockets(app.user) : null);
 	};
@@ -392,5 +397,6 @@ function combine(results: readonly ReplacementResult[]): ReplacementResult {
 		oldGone: results.every((one) => one.oldGone),
 		cutOff: results.reduce((sum, one) => sum + one.cutOff, 0),
 		reason: reasons.length === 0 ? null : reasons.join('\n'),
+		required: results.flatMap((one) => one.required ?? []),
 	};
 }

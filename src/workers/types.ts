@@ -64,6 +64,8 @@ export interface ProvenWorker extends WorkerIdentity {
 	proven: boolean;
 	/** Takes part in the app's public listening. */
 	joined: boolean;
+	/** The ports that it was proven on; earlier versions do not say. */
+	ports?: number[] | undefined;
 }
 
 /** What a replacement of all (or one app's) workers came to: facts, to be judged by the rollout's proof. */
@@ -83,6 +85,13 @@ export interface ReplacementResult {
 	cutOff: number;
 	/** For refused and failed: which worker, why, with the last lines of its stderr. */
 	reason: string | null;
+	/** The ports that every worker of an app must be proven on. */
+	required?: RequiredPorts[] | undefined;
+}
+
+export interface RequiredPorts {
+	app: string;
+	ports: number[];
 }
 
 export interface SupervisorEvents {
@@ -139,6 +148,8 @@ export interface WorkerApp {
 	env: Record<string, string>;
 	health: {
 		path: string | null;
+		/** The port that is asked; null: the one in `PORT` if the app listens there, else its first that speaks HTTP. */
+		port?: number | null | undefined;
 		timeoutMs: number;
 		deadlineMs: number;
 		soakMs: number;
@@ -146,6 +157,7 @@ export interface WorkerApp {
 		failures: number;
 	};
 	gate: boolean;
+	/** Where a program listens, each instance on one; for a Node app, where every worker must listen. */
 	ports: number[];
 	/** A program that binds with SO_REUSEPORT: all its instances share the first port, and new ones start beside the old. */
 	reusePort: boolean;

@@ -4,8 +4,10 @@ import { isAlive, readProcessStat } from '../system/process.js';
 import type { Clock } from './clock.js';
 import type { WorkerReport } from './control.js';
 import { type CrashHistory, noteCrash } from './crash-loop.js';
+import type { HealthCheck } from './health-check.js';
 import type { HostLink } from './host-link.js';
 import type { LinkStatus, Probe, WorkerLink } from './link.js';
+import { type ListenSettings, listenSettingsOf, type SeenListener } from './listeners.js';
 import type { WorkerApp, WorkerIdentity, WorkerState } from './types.js';
 
 /** USER_HZ, which Linux has fixed for user space. */
@@ -48,6 +50,16 @@ export class Worker extends EventEmitter<WorkerEvents> {
 	reportedAt = 0;
 	/** Per cent of one core over the last report. */
 	cpu: number | null = null;
+	/** What the configuration said of its listeners when it was started. */
+	settings: ListenSettings;
+	/** Decides whether it is well; its crew says how. */
+	check: () => HealthCheck;
+	/** Where it listened when it was asked last; null before that. */
+	seenListeners: readonly SeenListener[] | null = null;
+	/** The ports that its last good answer proved. */
+	ports: readonly number[] = [];
+	/** It was told to join, or has joined. */
+	joining = false;
 	/** Requests or connections that its drain cut off. */
 	cutOff = 0;
 	private crashes: CrashHistory = [];
@@ -64,6 +76,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
 		private readonly clock: Clock,
 	) {
 		super();
+		this.settings = listenSettingsOf(app);
+		this.check = () => ({ ...this.settings, path: app.health.path, timeoutMs: app.health.timeoutMs, required: [] });
 	}
 
 	/** Takes up the line to a process that runs this worker. Does nothing if it is known already or gone. */
@@ -89,11 +103,19 @@ export class Worker extends EventEmitter<WorkerEvents> {
 	/** Asks it how it is; a worker without a line is not well. */
 	async probe(): Promise<Probe> {
 		if (!this.link) return { healthy: false, detail: this.trouble ?? 'it does not answer yet' };
-		return this.link.probe();
+		const { link } = this;
+		const answer = await link.probe(this.check());
+		if (this.link !== link) return answer;
+		this.seenListeners = answer.listeners ?? this.seenListeners;
+		if (answer.healthy) this.ports = answer.ports ?? [];
+		return answer;
 	}
 
 	async status(): Promise<LinkStatus | null> {
-		return (await this.link?.status().catch(() => null)) ?? null;
+		const { link } = this;
+		const status = (await link?.status().catch(() => null)) ?? null;
+		if (status !== null && this.link === link) this.seenListeners = status.listeners;
+		return status;
 	}
 
 	/** Notes a crash; true when it is one too many. */
@@ -117,7 +139,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
 		this.identity = null;
 		this.startedAt = null;
 		this.joined = false;
+		this.joining = false;
 		this.healthy = false;
+		this.seenListeners = null;
+		this.ports = [];
 		this.report = null;
 		this.cpu = null;
 	}

@@ -1,7 +1,7 @@
 import net = require('node:net');
+import DirectListen = require('./direct-listen.cjs');
 import HeldListen = require('./held-listen.cjs');
 import paths = require('./paths.cjs');
-import protocolOf = require('./protocol.cjs');
 import readListenRequest = require('./listen-request.cjs');
 import servers = require('./own-servers.cjs');
 import sharedHandle = require('./shared-handle.cjs');
@@ -22,8 +22,8 @@ class Gate {
 	/** Told when a listen has gone public. */
 	onLive: () => void = () => undefined;
 	readonly #held = new Map<net.Server, HeldListen>();
-	/** Servers that listen by themselves: exclusive, on a descriptor. */
-	readonly #direct = new Map<net.Server, ListenRequest>();
+	/** Servers that listen by themselves: exclusive, reusePort, on a descriptor. */
+	readonly #direct = new Map<net.Server, DirectListen>();
 	#count = 0;
 	#closed = false;
 
@@ -62,9 +62,7 @@ class Gate {
 			if (request !== null) this.#noteDirect(server, request);
 			return server;
 		}
-		const { directory, id, socketMode = socketModeDefault } = this.settings;
-		const probePath = paths.probeSocketPath(directory, id, process.pid, this.#count++);
-		const listen = new HeldListen(server, request, { probePath, socketMode, traffic: this.traffic });
+		const listen = new HeldListen(server, request, this.#nextPlace());
 		this.#held.set(server, listen);
 		this.traffic.watch(server, null);
 		if (request.callback) server.once('listening', request.callback);
@@ -99,11 +97,26 @@ class Gate {
 		this.onLive();
 	}
 
+	#nextPlace(): { probePath: string; socketMode: number; traffic: Traffic } {
+		const { directory, id, socketMode = socketModeDefault } = this.settings;
+		const probePath = paths.probeSocketPath(directory, id, process.pid, this.#count++);
+		return { probePath, socketMode, traffic: this.traffic };
+	}
+
 	#noteDirect(server: net.Server, request: ListenRequest): void {
-		this.#direct.set(server, request);
+		const listen = new DirectListen(server, request, this.#nextPlace());
+		this.#direct.get(server)?.close();
+		this.#direct.set(server, listen);
 		this.traffic.watch(server, request.path ?? `direct:${request.port}`);
-		server.once('close', () => this.#direct.delete(server));
-		server.prependOnceListener('listening', () => this.onListening());
+		server.once('close', () => {
+			if (this.#direct.get(server) === listen) this.#direct.delete(server);
+			listen.close();
+		});
+		server.prependOnceListener('listening', () => {
+			if (this.#direct.get(server) !== listen) return;
+			listen.listenPrivately();
+			this.onListening();
+		});
 	}
 
 	#forget(server: net.Server): void {
@@ -139,7 +152,8 @@ class Gate {
 
 	get live(): boolean {
 		if (this.#held.size === 0) return this.#direct.size > 0;
-		return [...this.#held.values()].some((listen) => listen.live);
+		// Port 0 is public before the word, which is no reason to take the others for public too.
+		return this.open && [...this.#held.values()].some((listen) => listen.live);
 	}
 
 	/** Serves a connection that a sibling gave away; false if there is no such listen. */
@@ -161,20 +175,11 @@ class Gate {
 	}
 
 	status(): ListenStatus[] {
-		const direct = [...this.#direct].map(([server, { port, host, path }]) => ({
-			port,
-			host,
-			path,
-			probe: null,
-			direct: true,
-			protocol: protocolOf(server),
-			live: server.listening,
-		}));
-		return [...[...this.#held.values()].map((listen) => listen.status()), ...direct];
+		return [...this.#held.values(), ...this.#direct.values()].map((listen) => listen.status());
 	}
 
 	removeSockets(): void {
-		for (const listen of this.#held.values()) listen.removeSocket();
+		for (const listen of [...this.#held.values(), ...this.#direct.values()]) listen.removeSocket();
 	}
 }
 

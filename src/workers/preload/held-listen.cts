@@ -134,8 +134,13 @@ class HeldListen {
 		if (!(this.server as unknown as ServerInternals)._handle) return null;
 		if (path !== null) return path;
 		if (this.#front?.listening) return this.#front.address();
-		const address = this.#address ?? unspecifiedAddress();
+		const address = this.#boundAddress();
 		return { address, family: net.isIPv4(address) ? 'IPv4' : 'IPv6', port: port ?? 0 };
+	}
+
+	/** The address that a given host name stands for, or the one that Node takes without a host. */
+	#boundAddress(): string {
+		return this.#address ?? unspecifiedAddress();
 	}
 
 	status(): ListenStatus {
@@ -145,6 +150,8 @@ class HeldListen {
 			port: typeof address === 'object' && address !== null ? address.port : port,
 			host,
 			path,
+			address: path === null ? this.#boundAddress() : null,
+			repeatable: port !== 0,
 			probe: this.server.listening ? this.place.probePath : null,
 			direct: false,
 			protocol: protocolOf(this.server),

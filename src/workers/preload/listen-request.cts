@@ -9,7 +9,7 @@ function readListenRequest(values: readonly unknown[]): ListenRequest | null {
 	const [first] = values;
 	const backlog = toNumber(values[1]) ?? toNumber(values[2]);
 	const options = backlog === null ? {} : { backlog };
-	const none = { port: null, host: null, path: null, direct: false, callback, options };
+	const none = { port: null, host: null, path: null, direct: false, reusePort: false, callback, options };
 	if (first === undefined || first === null || typeof first === 'function') return { ...none, port: 0 };
 	if (typeof first === 'object') return fromOptions(first as Record<string, unknown>, none);
 	const port = toNumber(first);
@@ -24,8 +24,9 @@ function fromOptions(given: Record<string, unknown>, none: ListenRequest): Liste
 	for (const name of ['backlog', 'ipv6Only', 'readableAll', 'writableAll', 'signal']) {
 		if (given[name] !== undefined) options[name] = given[name];
 	}
-	const direct = Boolean(given['exclusive']) || given['reusePort'] === true;
-	const request = { ...none, direct, options };
+	const reusePort = given['reusePort'] === true;
+	const direct = Boolean(given['exclusive']) || reusePort;
+	const request = { ...none, direct, reusePort, options };
 	const asked = given['port'];
 	if (asked === null || (asked === undefined && 'port' in given)) return { ...request, port: 0 };
 	if (typeof asked === 'number' || typeof asked === 'string') {

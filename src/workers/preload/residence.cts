@@ -12,6 +12,7 @@ import removeFile = require('./own-files.cjs');
 import paths = require('./paths.cjs');
 import ProcessEvents = require('./process-events.cjs');
 import Reporter = require('./report.cjs');
+import SelfCheck = require('./self-check.cjs');
 import Traffic = require('./traffic.cjs');
 import type { ControlAnswer, ControlCommand, PreloadSettings, WorkerStatus } from '../control.js';
 
@@ -33,12 +34,16 @@ class Residence {
 	readonly #reporter: Reporter;
 	readonly #drain: Drain;
 	readonly #handover: Handover;
+	readonly #selfCheck: SelfCheck | null = null;
 
 	constructor(settings: PreloadSettings) {
 		this.#settings = settings;
-		// A worker that was proven with this release before joins by itself: nobody may be there to tell it.
-		const approved = fs.existsSync(paths.approvalPath(settings.directory, settings.id));
-		this.#gate = new Gate(settings, this.#traffic, !settings.gate || approved);
+		// A worker that was proven with this release before joins without the control plane, which may be down.
+		const approval = SelfCheck.readApproval(paths.approvalPath(settings.directory, settings.id));
+		this.#gate = new Gate(settings, this.#traffic, !settings.gate || approval === 'unchecked');
+		if (approval !== null && approval !== 'unchecked') {
+			this.#selfCheck = new SelfCheck(approval, { status: () => this.#status(), goLive: () => this.#goLive() });
+		}
 		const controlPath = paths.controlSocketPath(settings.directory, settings.id, process.pid);
 		this.#control = new ControlServer(controlPath, (command) => this.#answer(command));
 		this.#reporter = new Reporter(settings.reportIntervalMs, (report) =>
@@ -73,6 +78,7 @@ class Residence {
 		keepSharedPaths();
 		this.#gate.install();
 		this.#control.listen(socketMode);
+		void this.#selfCheck?.run();
 	}
 
 	#status(): WorkerStatus {

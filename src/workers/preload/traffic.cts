@@ -78,6 +78,11 @@ class Traffic {
 		return visitor;
 	}
 
+	/** Takes a connection for a probe's before a server that accepts public ones is told of it. */
+	admitProbe(socket: net.Socket): void {
+		this.#probes.add(socket);
+	}
+
 	/** Forgets a connection that lives on elsewhere. */
 	release(visitor: Visitor): void {
 		this.visitors.delete(visitor.socket);
@@ -131,7 +136,7 @@ class Traffic {
 	#arrived(server: net.Server, socket: net.Socket, direct: string | null): void {
 		this.#arriving = socket;
 		if (this.visitors.has(socket) || this.#secure.has(socket)) return;
-		if (direct !== null) {
+		if (direct !== null && !this.#probes.has(socket)) {
 			this.admit(socket, server, direct);
 			return;
 		}

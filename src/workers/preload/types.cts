@@ -12,6 +12,8 @@ export interface ListenRequest {
 	path: string | null;
 	/** A descriptor, a handle, an exclusive or a reusePort listen: never shared in a cluster, so the gate leaves it alone. */
 	direct: boolean;
+	/** Other processes may listen at the same place, and the kernel spreads connections over them. */
+	reusePort: boolean;
 	callback: (() => void) | null;
 	options: {
 		backlog?: number;
