@@ -48,7 +48,7 @@ function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
 		env: { ...(app.env_file === undefined ? {} : environmentOf(app.name, app.env_file)), ...app.env },
 		health: {
 			path: app.health.path ?? null,
-			port: app.health.port ?? null,
+			...(app.health.port === undefined ? {} : { port: app.health.port }),
 			timeoutMs: app.health.timeout,
 			deadlineMs: app.health.deadline,
 			soakMs: app.health.soak,

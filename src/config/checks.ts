@@ -170,9 +170,7 @@ function portConflicts(config: Config): Conflict[] {
 			if (last > 65_535) conflicts.push({ at, expected: 'ports up to 65535 for all instances', got: String(last) });
 			const taken = Array.from({ length: last - first + 1 }, (_, offset) => first + offset);
 			// In fork mode two instances of one app may not meet either.
-			const clash = taken.find(
-				(port) => owners.has(port) && (owners.get(port) !== app.name || runsInForkMode(app)),
-			);
+			const clash = taken.find((port) => owners.has(port) && (owners.get(port) !== app.name || runsInForkMode(app)));
 			if (clash !== undefined) {
 				conflicts.push({
 					at,
@@ -180,7 +178,7 @@ function portConflicts(config: Config): Conflict[] {
 					got: `${clash}, also of app ${owners.get(clash)}`,
 				});
 			}
-			for (const port of taken) owners.set(port, app.name);
+			for (const port of taken) if (!owners.has(port)) owners.set(port, app.name);
 		}
 	}
 	return conflicts;

@@ -1,6 +1,6 @@
 import { z } from '../zod.js';
 import type { PeerMessage } from '../rollout/protocol.js';
-import { counter, hash, membersMax, nodeName, token } from './wire.js';
+import { counter, hash, membersMax, nodeName, since, token } from './wire.js';
 
 /** The schema of what one core may say to another. A peer can ask for nothing else. How it may change: wire.ts. */
 
@@ -8,6 +8,7 @@ import { counter, hash, membersMax, nodeName, token } from './wire.js';
 export const reasonCharactersMax = 4_000;
 const appsMax = 256;
 const workersMax = 4_096;
+const portsMax = 1_024;
 const rolloutsMax = 256;
 /** A reason may be made of several nodes' reasons, each clipped by its node to {@link reasonCharactersMax}. */
 const text = z.string().max(256 * 1024);
@@ -28,7 +29,8 @@ const epoch = z.object({ counter: reachable, node: z.union([nodeName, z.literal(
 const member = z.object({ name: nodeName, zone: z.string().max(63).nullable() });
 const members = z.array(member).max(membersMax);
 const identity = z.object({ id: token, pid: count, started: count });
-const provenWorker = identity.extend({ proven: z.boolean(), joined: z.boolean() });
+const ports = z.array(z.int().min(1).max(65_535)).max(portsMax);
+const provenWorker = identity.extend({ proven: z.boolean(), joined: z.boolean(), ports: since(2, ports.optional()) });
 const linkOf = z.object({ node: nodeName, id: token });
 
 const snapshot = z.object({
@@ -46,6 +48,13 @@ const stepResult = z.object({
 	oldGone: z.boolean(),
 	cutOff: count,
 	reason: text.nullable(),
+	required: since(
+		2,
+		z
+			.array(z.object({ app: z.string().max(128), ports }))
+			.max(appsMax)
+			.optional(),
+	),
 });
 
 const record = z.object({

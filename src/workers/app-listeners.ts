@@ -11,6 +11,9 @@ import type { SupervisorRecords } from './records.js';
 import type { WorkerApp } from './types.js';
 import type { Worker } from './worker.js';
 
+/** An app with more listeners is held to so many of them. */
+const listenersMax = 256;
+
 /** Remembers where an app's workers listen, over their deaths and the control plane's, and says what each one must prove. */
 export class AppListeners {
 	constructor(
@@ -49,7 +52,7 @@ export class AppListeners {
 		const seen = serving.flatMap(({ seenListeners: seen }) => (seen === null || seen.length === 0 ? [] : [seen]));
 		if (first === undefined || seen.length < serving.length) return false;
 		if (serving.some(({ settings }) => !isDeepStrictEqual(settings, first.settings))) return false;
-		const listeners = commonListeners(seen, this.required(first.settings));
+		const listeners = commonListeners(seen, this.required(first.settings)).slice(0, listenersMax);
 		const known = { envPort: first.settings.envPort, listeners };
 		const { memory } = this.records;
 		if (isDeepStrictEqual(memory.listeners[this.name], known)) return false;

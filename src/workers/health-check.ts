@@ -40,7 +40,11 @@ export async function checkHealth(status: WorkerStatus, check: HealthCheck): Pro
 	return { healthy: true, detail: answers[0]?.detail ?? '', listeners, ports };
 }
 
-async function ask(listen: ListenStatus, check: HealthCheck, pid: number): Promise<{ healthy: boolean; detail: string }> {
+async function ask(
+	listen: ListenStatus,
+	check: HealthCheck,
+	pid: number,
+): Promise<{ healthy: boolean; detail: string }> {
 	const where = nameOf(publicListener(listen));
 	const path = pathFor(listen, check);
 	const what = path === null ? where : `GET ${path} on ${where}`;

@@ -154,7 +154,7 @@ describe('an initial configuration', () => {
 		assert.equal(api?.script, "/srv/a b/it's a: #1.js");
 		assert.deepEqual(
 			[api.name, api.user, api.instances, api.env, api.ports, api.health.path],
-			['api', 'web', 3, { PORT: '8080' }, [], '/up'],
+			['api', 'web', 3, { PORT: '8080' }, undefined, '/up'],
 		);
 		assert.deepEqual(config.operations_api.http, { host: '::1', port: 9925 });
 	});

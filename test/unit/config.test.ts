@@ -145,7 +145,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 	'ports and fork mode that do not go together': [
 		[
 			'http_workers:',
-			'  - {name: a, script: s.js, ports: [80]}',
+			'  - {name: a, script: s.js, ports: []}',
 			'  - {name: b, script: b.py, interpreter: python3, instances: 2}',
 			'  - {name: c, script: c.py, interpreter: python3, health: {path: /}}',
 			'  - {name: d, script: d.py, interpreter: python3, instances: 3, ports: [8000, 65534]}',
@@ -155,13 +155,33 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'  - {name: h, script: h.py, interpreter: python3, instances: 9, ports: [8300], reuse_port: true}',
 		],
 		[
-			'2:36: http_workers[0].ports: expected no ports, since an app of interpreter node shares whatever port it listens on, got 80 (ports are for fork mode)',
+			'2:36: http_workers[0].ports: expected at least one port, since a program of interpreter node that does not listen is not supported, got none (leave ports out where the app shall listen wherever its workers before did)',
 			'3:62: http_workers[1].instances: expected ports, since several workers in fork mode cannot share one, got none (each worker gets the next port after those given)',
 			'4:66: http_workers[2].health.path: expected ports beside health.path, since a worker in fork mode is asked on its port, got none',
 			'5:79: http_workers[3].ports[1]: expected ports up to 65535 for all instances, got 65536',
 			'6:59: http_workers[4].ports[0]: expected ports that no other worker listens on, got 8002, also of app d',
 			'7:72: http_workers[5].ports: expected exactly one port with reuse_port, which all instances share, got 8100, 8200',
 			'8:41: http_workers[6].reuse_port: expected no reuse_port, since an app of interpreter node shares whatever port it listens on, got true (reuse_port is for fork mode)',
+		],
+	],
+	'one port for two apps': [
+		[
+			'http_workers:',
+			'  - {name: a, script: s.js, env: {PORT: "8000"}, ports: [8000, 8001], health: {port: 8000}}',
+			'  - {name: b, script: s.js, env: {PORT: "8000"}}',
+			'  - {name: c, script: s.js, ports: [8001]}',
+			'  - {name: d, script: s.js, health: {port: 8001}}',
+			'  - {name: e, script: e.py, interpreter: python3, ports: [8000]}',
+			'  - {name: f, script: s.js, env: {PORT: /run/f.sock}}',
+			'  - {name: g, script: s.js, env: {PORT: /run/f.sock}}',
+			'  - {name: h, script: h.py, interpreter: python3, instances: 2, ports: [8300], health: {port: 8301}}',
+		],
+		[
+			'3:41: http_workers[1].env.PORT: expected ports that no other worker listens on, got 8000, also of app a',
+			'4:37: http_workers[2].ports[0]: expected ports that no other worker listens on, got 8001, also of app a',
+			'5:44: http_workers[3].health.port: expected ports that no other worker listens on, got 8001, also of app a',
+			'6:59: http_workers[4].ports[0]: expected ports that no other worker listens on, got 8000, also of app a',
+			'9:95: http_workers[7].health.port: expected health.port only for a single instance with ports and without reuse_port, in fork mode, got 8301 (leave it out: each worker is asked on its own port)',
 		],
 	],
 	'socket paths that the kernel does not take': [

@@ -24,7 +24,9 @@ class DirectListen {
 	listenPrivately(): void {
 		const { probePath, socketMode, traffic } = this.place;
 		const { server } = this;
-		const front = servers.createOwnServer({ allowHalfOpen: (server as unknown as ServerInternals).allowHalfOpen ?? false });
+		const front = servers.createOwnServer({
+			allowHalfOpen: (server as unknown as ServerInternals).allowHalfOpen ?? false,
+		});
 		front.on('connection', (socket) => {
 			traffic.admitProbe(socket);
 			server.emit('connection', socket);

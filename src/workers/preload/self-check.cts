@@ -70,7 +70,9 @@ class SelfCheck {
 		const { deadlineMs } = this.approval;
 		if (this.#said || performance.now() - this.#startedAt <= deadlineMs) return;
 		this.#said = true;
-		process.stderr.write(`rollcall: not healthy within ${deadlineMs} ms, and so it takes no public connection: ${detail}\n`);
+		process.stderr.write(
+			`rollcall: not healthy within ${deadlineMs} ms, and so it takes no public connection: ${detail}\n`,
+		);
 	}
 }
 
