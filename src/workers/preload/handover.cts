@@ -1,11 +1,12 @@
 import type net = require('node:net');
+import messages = require('./messages.cjs');
 import protocolOf = require('./protocol.cjs');
 import type { SocketInternals, TcpHandle } from './internals.cjs';
 import type { HostMessage, WorkerMessage } from './relay-messages.cjs';
 import type { Visitor } from './types.cjs';
 
 /** Node majors on which taking a connection out of an HTTP server, and putting it into another, is tested. */
-const testedMajors = new Set([20, 22, 24]);
+const testedMajors = new Set([20, 22, 24, 26]);
 /** The channel takes one descriptor at a time, so more than a few would only wait in it. */
 const pendingMax = 64;
 
@@ -79,13 +80,14 @@ class Handover {
 	offer(visitor: Visitor): boolean {
 		if (!this.#tested || !process.connected || this.#tickets.size >= pendingMax) return false;
 		if (!this.#keys.includes(visitor.listenKey) || protocolOf(visitor.server) !== 'http') return false;
+		if (messages.betweenMessages(visitor) !== true) return false;
 		const handle = detach(visitor.socket);
 		if (handle === null) return false;
 		const ticket = ++this.#lastTicket;
 		this.#tickets.add(ticket);
 		this.adopters.release(visitor);
 		const { listenKey: key } = visitor;
-		const lingerMs = visitor.used ? visitor.lingerMs : null;
+		const lingerMs = visitor.used ? lingerToMessage(visitor.lingerMs) : null;
 		this.#tell({ rollcall: 'adopt', app: this.app, key, lingerMs, ticket }, handle, () => handle.close());
 		return true;
 	}
@@ -122,9 +124,12 @@ class Handover {
 	#adopt({ key, lingerMs }: { key: string; lingerMs: number | null }, handle: unknown): void {
 		if (!handle) return;
 		const connection = handle as TcpHandle;
-		if (!this.adopters.adopt(key, connection, lingerMs)) connection.close();
+		if (!this.adopters.adopt(key, connection, lingerMs === 0 ? Number.POSITIVE_INFINITY : lingerMs)) connection.close();
 	}
 }
+
+/** The channel speaks JSON, which has no Infinity. */
+const lingerToMessage = (lingerMs: number): number => (Number.isFinite(lingerMs) ? lingerMs : 0);
 
 /** Takes the connection out of its HTTP server, which is told that it is closed; null if it is not at rest after all. */
 function detach(socket: net.Socket): TcpHandle | null {

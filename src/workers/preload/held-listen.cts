@@ -2,6 +2,7 @@ import dns = require('node:dns');
 import fs = require('node:fs');
 import net = require('node:net');
 import Front = require('./front.cjs');
+import messages = require('./messages.cjs');
 import protocolOf = require('./protocol.cjs');
 import removeFile = require('./own-files.cjs');
 import servers = require('./own-servers.cjs');
@@ -104,13 +105,14 @@ class HeldListen {
 		Object.assign(socket, { server, _server: server });
 		const visitor = this.place.traffic.admit(socket, server, this.key);
 		server.emit('connection', socket);
-		// Of one that nobody has used yet the server itself knows how long it waits for the first request.
+		// The server itself knows how long it waits for the first request of one that is unused.
 		if (lingerMs === null) return;
+		messages.markAsBetweenMessages(socket);
 		visitor.used = true;
 		visitor.adopted = true;
 		visitor.lingerMs = lingerMs;
 		// The server sets this only after an answer of its own; without it the connection could stay for ever.
-		socket.setTimeout(lingerMs + keepAliveBufferMs);
+		if (lingerMs !== Number.POSITIVE_INFINITY) socket.setTimeout(lingerMs + keepAliveBufferMs);
 	}
 
 	/** The public socket, for a new worker host. */

@@ -13,6 +13,17 @@ export interface TcpHandle {
 
 export interface HttpParser {
 	unconsume?(): void;
+	/** Reads bytes that did not come from the connection. */
+	execute?(bytes: Buffer): unknown;
+	/** Says under which number each callback stands on a parser. */
+	readonly constructor: Readonly<Record<string, number | undefined>>;
+	[callback: number]: unknown;
+}
+
+/** Parsers of an HTTP server's connections. */
+export interface ParserList {
+	/** Those between two messages. */
+	idle?(): HttpParser[];
 }
 
 /** A connection as Node's servers see it. */

@@ -7,7 +7,7 @@ export type WorkerMessage =
 	| { rollcall: 'leaving'; app: string }
 	/**
 	 * With a connection, for a sibling that listens under the same key. Answered by `moved` or `returned`. `lingerMs` is
-	 * how long it may rest; null: its first request has not come yet.
+	 * how long it may rest, 0 without a limit; null: its first request has not come yet.
 	 */
 	| { rollcall: 'adopt'; app: string; key: string; lingerMs: number | null; ticket: number };
 

@@ -3,6 +3,7 @@ import http = require('node:http');
 import type http2 = require('node:http2');
 import type net = require('node:net');
 import type tls = require('node:tls');
+import messages = require('./messages.cjs');
 import paths = require('./paths.cjs');
 import protocolOf = require('./protocol.cjs');
 import type { SocketInternals } from './internals.cjs';
@@ -15,7 +16,7 @@ interface RequestStart {
 	server: net.Server & { keepAliveTimeout?: number; timeout?: number };
 }
 
-/** Where a server keeps no keep-alive time of its own, clients are trusted to use a connection this long. */
+/** Where a server knows no keep-alive time, clients are trusted to use a connection this long. */
 const lingerDefaultMs = 5_000;
 /** How much sooner than the server a client is told to let go of a connection at rest. */
 const promiseMarginMs = 1_000;
@@ -60,7 +61,7 @@ class Traffic {
 			kind: protocol === 'tcp' || protocol === 'tls' ? 'raw' : 'http',
 			secure: null,
 			restedAt: performance.now(),
-			lingerMs: (server as RequestStart['server']).keepAliveTimeout || lingerDefaultMs,
+			lingerMs: lingerOf(server),
 			bytesAtRest: 0,
 			open: [],
 			upgraded: null,
@@ -206,7 +207,7 @@ class Traffic {
 		}
 		const visitor = this.visitorOf(socket);
 		if (visitor === undefined) return;
-		visitor.lingerMs = server.keepAliveTimeout || lingerDefaultMs;
+		visitor.lingerMs = lingerOf(server);
 		visitor.used = true;
 		if (visitor.adopted) {
 			visitor.adopted = false;
@@ -231,8 +232,16 @@ class Traffic {
 	isBusy(visitor: Visitor): boolean {
 		if (visitor.open.length > 0 || visitor.streams > 0 || visitor.upgraded !== null || visitor.kind === 'raw')
 			return true;
-		return visitor.kind === 'http' && (visitor.secure ?? visitor.socket).bytesRead > visitor.bytesAtRest;
+		if (visitor.kind !== 'http') return false;
+		const between = messages.betweenMessages(visitor);
+		return between === null ? (visitor.secure ?? visitor.socket).bytesRead > visitor.bytesAtRest : !between;
 	}
+}
+
+/** How long a server keeps a connection at rest. Without a keep-alive time its general timeout holds; 0 means for ever. */
+function lingerOf(server: RequestStart['server']): number {
+	const { keepAliveTimeout = lingerDefaultMs, timeout = 0 } = server;
+	return keepAliveTimeout || timeout || Number.POSITIVE_INFINITY;
 }
 
 /**
@@ -241,7 +250,8 @@ class Traffic {
  * race open). Node writes the header from this private field; where a Node has none, setting it does nothing.
  */
 function promiseLess(response: http.ServerResponse & { _keepAliveTimeout?: number }, lingerMs: number): void {
-	if (lingerMs >= 2 * promiseMarginMs) response._keepAliveTimeout = lingerMs - promiseMarginMs;
+	if (lingerMs >= 2 * promiseMarginMs && lingerMs !== Number.POSITIVE_INFINITY)
+		response._keepAliveTimeout = lingerMs - promiseMarginMs;
 }
 
 function rest(visitor: Visitor): void {

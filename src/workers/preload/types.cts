@@ -45,9 +45,9 @@ export interface Visitor {
 	secure: tls.TLSSocket | null;
 	/** Last moment something was answered, or it came. */
 	restedAt: number;
-	/** How long after that the client may still use it. */
+	/** How long after that the client may still use it; Infinity where the server never closes it. */
 	lingerMs: number;
-	/** Bytes read when it came to rest; more means that a request is coming in. */
+	/** Bytes read when it came to rest. More means that a request is coming in, where Node's parsers cannot be asked. */
 	bytesAtRest: number;
 	/** Answers that are not through yet, in the order of their requests. */
 	readonly open: http.ServerResponse[];

@@ -4,7 +4,9 @@ import crypto = require('node:crypto');
 import http = require('node:http');
 
 const delayMs = Number(process.env['DELAY_MS'] ?? 0);
-const server = http.createServer((request, response) => {
+const checkMs = process.env['CHECK_MS'];
+const options = checkMs === undefined ? {} : { connectionsCheckingInterval: Number(checkMs) };
+const server = http.createServer(options, (request, response) => {
 	const url = new URL(request.url ?? '/', 'http://localhost');
 	switch (url.pathname) {
 		case '/wait':
@@ -65,5 +67,6 @@ server.on('upgrade', (request, socket) => {
 });
 
 if (process.env['CONNECTIONS_MAX'] !== undefined) server.maxConnections = Number(process.env['CONNECTIONS_MAX']);
+if (process.env['HEADERS_TIMEOUT_MS'] !== undefined) server.headersTimeout = Number(process.env['HEADERS_TIMEOUT_MS']);
 server.keepAliveTimeout = Number(process.env['KEEP_ALIVE_MS'] ?? 5000);
 server.listen(Number(process.env['PORT']), process.env['HOST'] ?? '127.0.0.1');
