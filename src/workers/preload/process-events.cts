@@ -1,5 +1,9 @@
+import os = require('node:os');
+
 /** What ends a worker from outside: PM2 sends SIGINT (or the message `shutdown`), systemd SIGTERM. */
 type StopWord = 'SIGINT' | 'SIGTERM' | 'shutdown';
+
+const signals = ['SIGINT', 'SIGTERM'] as const;
 
 interface Observers {
 	/** Somebody wants this worker to leave. The app's own handlers have not been told. */
@@ -22,16 +26,19 @@ class ProcessEvents {
 	#messageListenersBefore = 0;
 	#stopWord: StopWord | null = null;
 	#lastFault: unknown = null;
+	/** The app ends itself by a signal: what that does is no concern of the preload any more. */
+	#raised = false;
+	#observers: Observers | null = null;
 
 	install(observers: Observers): void {
 		const emit = this.#emit;
+		this.#observers = observers;
 		process.emit = ((event: string | symbol, ...values: unknown[]): boolean => {
 			if (this.#intercept(event, values, observers)) return true;
 			return Reflect.apply(emit, process, [event, ...values]) as boolean;
 		}) as typeof process.emit;
 		// Node delivers signals and keeps messages for later unless somebody listens.
-		process.on('SIGINT', this.#ownListener);
-		process.on('SIGTERM', this.#ownListener);
+		this.#holdSignals();
 		process.on('message', this.#ownListener);
 		// The container of PM2 has a listener for messages that is not the app's.
 		this.#messageListenersBefore = process.env['pm2_env'] === undefined ? 0 : 1;
@@ -42,7 +49,7 @@ class ProcessEvents {
 		switch (event) {
 			case 'SIGINT':
 			case 'SIGTERM':
-				return this.#stop(event, observers);
+				return this.#raised ? false : this.#stop(event, observers);
 			case 'message':
 				if (values[0] === 'shutdown') return this.#stop('shutdown', observers);
 				return observers.onMessage(values[0], values[1]);
@@ -82,7 +89,36 @@ class ProcessEvents {
 		const words = this.#stopWord === 'SIGTERM' ? (['SIGTERM', 'SIGINT'] as const) : (['SIGINT', 'SIGTERM'] as const);
 		const word = words.find((signal) => this.#appListeners(signal) > 0);
 		if (word === undefined) return false;
-		return Reflect.apply(this.#emit, process, [word, word]) as boolean;
+		this.#letAppRaise();
+		// Some handlers count the listeners, and leave the end to others if there are any beside their own.
+		this.#releaseSignals();
+		const told = Reflect.apply(this.#emit, process, [word, word, os.constants.signals[word]]) as boolean;
+		if (!this.#raised) this.#holdSignals();
+		return told;
+	}
+
+	/** Until the app raises a signal itself, one from outside, such as PM2's, must not cut its clean-up short. */
+	#holdSignals(): void {
+		for (const signal of signals) process.on(signal, this.#ownListener);
+	}
+
+	#releaseSignals(): void {
+		for (const signal of signals) process.removeListener(signal, this.#ownListener);
+	}
+
+	/** An app may end, once it has cleaned up, by taking its handlers away and raising the signal again. */
+	#letAppRaise(): void {
+		const { kill } = process;
+		process.kill = (pid, wanted = 'SIGTERM') => {
+			const raised = signals.find((signal) => signal === wanted || os.constants.signals[signal] === wanted);
+			if (pid === process.pid && raised !== undefined) {
+				this.#raised = true;
+				this.#releaseSignals();
+				// A process that ends by a signal emits no exit.
+				if (process.listenerCount(raised) === 0) this.#observers?.onExit();
+			}
+			return Reflect.apply(kill, process, [pid, wanted]) as true;
+		};
 	}
 
 	#appListeners(event: string): number {
