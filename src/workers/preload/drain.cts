@@ -1,3 +1,4 @@
+import SessionEnd = require('./session-end.cjs');
 import type http = require('node:http');
 import type Gate = require('./gate.cjs');
 import type Handover = require('./handover.cjs');
@@ -10,11 +11,6 @@ import type { Visitor } from './types.cjs';
  */
 const marginMs = 1_200;
 const checkMs = 50;
-/**
- * A client that has heard GOAWAY ends its session itself, and until then the connection stays: closed at once, with
- * requests coming in, it would be reset, and the client would never read which of them were not looked at.
- */
-const goawayMs = 1_000;
 /** What is ended at the timeout gets this long to be written. */
 const partingMs = 250;
 /** A WebSocket close frame: 1001, going away. */
@@ -38,6 +34,7 @@ class Drain {
 	#timer: NodeJS.Timeout | null = null;
 	#done = false;
 	#cutOff = 0;
+	readonly #sessionEnds = new WeakMap<Visitor, SessionEnd>();
 
 	constructor(
 		private readonly gate: Gate,
@@ -61,12 +58,13 @@ class Drain {
 		this.gate.close();
 		this.handover.leaving();
 		this.traffic.onRequest = (visitor, response) => announceClose(visitor, response);
-		this.traffic.onSession = (visitor) => announceEnd(visitor);
+		this.traffic.onSession = (visitor) => this.#endSession(visitor);
+		this.traffic.onStream = (visitor, stream) => this.#sessionEnds.get(visitor)?.began(stream);
 		this.traffic.onEnded = () => this.check();
 		for (const visitor of this.traffic.visitors.values()) {
 			const last = visitor.open.at(-1);
 			if (last) announceClose(visitor, last);
-			if (visitor.session) announceEnd(visitor);
+			this.#endSession(visitor);
 		}
 		this.#timer = setInterval(() => this.check(), checkMs);
 		this.check();
@@ -93,7 +91,6 @@ class Drain {
 		}
 		let trusted = false;
 		for (const visitor of this.traffic.visitors.values()) {
-			if (visitor.session && now - this.#began >= goawayMs) visitor.session.close();
 			if (this.#isTrusted(visitor, now)) trusted = true;
 		}
 		if (!trusted && this.handover.pending === 0) this.#finish();
@@ -106,10 +103,18 @@ class Drain {
 		return now - visitor.restedAt <= visitor.lingerMs + marginMs;
 	}
 
+	#endSession(visitor: Visitor): void {
+		if (visitor.session === null) return;
+		const end = new SessionEnd(visitor, visitor.session);
+		this.#sessionEnds.set(visitor, end);
+		// Whatever fails in it: the session then ends with the drain.
+		end.run(this.#deadline - performance.now()).catch(() => undefined);
+	}
+
 	/** The time is up: what is still open is ended, as gently as what it is allows, and counted. */
 	#end(): void {
 		for (const visitor of this.traffic.visitors.values()) {
-			if (this.traffic.isBusy(visitor)) this.#cutOff += Math.max(1, visitor.open.length + visitor.streams);
+			if (this.traffic.isBusy(visitor)) this.#cutOff += Math.max(1, visitor.open.length + visitor.streams.size);
 			part(visitor);
 		}
 		if (this.traffic.visitors.size === 0) this.#finish();
@@ -157,15 +162,6 @@ function announceClose(visitor: Visitor, response: http.ServerResponse): void {
 
 /** How to take the announcement back. */
 const wrapped = new WeakMap<http.ServerResponse, () => void>();
-
-/**
- * Says which stream was the last that is answered. What the client has sent after it, it may send again elsewhere
- * without a risk, and does (RFC 9113, 6.8 and 8.7).
- */
-function announceEnd(visitor: Visitor): void {
-	const { session } = visitor;
-	if (session !== null && !session.destroyed && !session.closed) session.goaway();
-}
 
 function part(visitor: Visitor): void {
 	const socket = visitor.secure ?? visitor.socket;

@@ -6,6 +6,9 @@ import type net = require('node:net');
 
 export interface TcpHandle {
 	readStop?(): number;
+	/** The connection's descriptor, and how much waits to be written to it. */
+	readonly fd?: number;
+	readonly writeQueueSize?: number;
 	/** Of a listening handle: called with each connection. */
 	onconnection?(...values: unknown[]): void;
 	close(callback?: () => void): void;

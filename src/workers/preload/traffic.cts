@@ -34,6 +34,8 @@ class Traffic {
 	onRequest: (visitor: Visitor, response: http.ServerResponse) => void = () => undefined;
 	/** Told of each new HTTP/2 session on a public connection. */
 	onSession: (visitor: Visitor) => void = () => undefined;
+	/** Told of each stream on a public HTTP/2 session before the app sees it. */
+	onStream: (visitor: Visitor, stream: http2.ServerHttp2Stream) => void = () => undefined;
 	readonly #probes = new WeakSet<object>();
 	readonly #watched = new WeakSet<net.Server>();
 	readonly #secure = new WeakMap<object, net.Socket>();
@@ -47,7 +49,7 @@ class Traffic {
 
 	get openRequests(): number {
 		let open = 0;
-		for (const visitor of this.visitors.values()) open += visitor.open.length + visitor.streams;
+		for (const visitor of this.visitors.values()) open += visitor.open.length + visitor.streams.size;
 		return open;
 	}
 
@@ -66,7 +68,7 @@ class Traffic {
 			open: [],
 			upgraded: null,
 			session: null,
-			streams: 0,
+			streams: new Set(),
 			used: false,
 			adopted: false,
 		};
@@ -186,9 +188,11 @@ class Traffic {
 	#streamBegan(stream: http2.ServerHttp2Stream): void {
 		const visitor = stream.session && this.#sessions.get(stream.session);
 		if (!visitor) return;
-		visitor.streams++;
+		visitor.used = true;
+		visitor.streams.add(stream);
+		this.onStream(visitor, stream);
 		stream.once('close', () => {
-			visitor.streams--;
+			visitor.streams.delete(stream);
 			visitor.restedAt = performance.now();
 			this.served++;
 			this.onEnded();
@@ -230,7 +234,7 @@ class Traffic {
 
 	/** True while something is open on the connection that a client would miss. */
 	isBusy(visitor: Visitor): boolean {
-		if (visitor.open.length > 0 || visitor.streams > 0 || visitor.upgraded !== null || visitor.kind === 'raw')
+		if (visitor.open.length > 0 || visitor.streams.size > 0 || visitor.upgraded !== null || visitor.kind === 'raw')
 			return true;
 		if (visitor.kind !== 'http') return false;
 		const between = messages.betweenMessages(visitor);

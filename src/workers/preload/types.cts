@@ -53,7 +53,7 @@ export interface Visitor {
 	readonly open: http.ServerResponse[];
 	upgraded: 'websocket' | 'other' | null;
 	session: http2.ServerHttp2Session | null;
-	streams: number;
+	readonly streams: Set<http2.ServerHttp2Stream>;
 	/** A request has come on it, here or at a sibling. */
 	used: boolean;
 	/** Taken over from a sibling, with the time that it may rest set from there. */

@@ -1,0 +1,96 @@
+import { once } from 'node:events';
+import http2 from 'node:http2';
+
+export interface Http2LoadOptions {
+	/** So many requests are open at once, each followed by the next. */
+	slots?: number;
+	/** Or one so often, whatever became of those before. */
+	everyMs?: number;
+}
+
+export interface Http2LoadReport {
+	ok: number;
+	sessions: number;
+	failures: string[];
+}
+
+/**
+ * A client of one HTTP/2 session that takes a new one when Node says that the old one ends, and asks for nothing twice:
+ * what the server did not answer is lost.
+ */
+export class Http2Load {
+	ok = 0;
+	readonly failures: string[] = [];
+	/** What the latest answers said. */
+	latest: string[] = [];
+	#sessions = 0;
+	#session: http2.ClientHttp2Session | null = null;
+	#stopping = false;
+	readonly #open = new Set<Promise<void>>();
+	readonly #timer: NodeJS.Timeout | null = null;
+	readonly #watchers = new Set<() => void>();
+
+	constructor(
+		private readonly url: string,
+		{ slots = 1, everyMs }: Http2LoadOptions,
+	) {
+		if (everyMs !== undefined) this.#timer = setInterval(() => this.#track(this.#ask()), everyMs);
+		else for (let slot = 0; slot < slots; slot++) this.#track(this.#askOn());
+	}
+
+	#track(asked: Promise<void>): void {
+		this.#open.add(asked);
+		void asked.finally(() => this.#open.delete(asked));
+	}
+
+	async #askOn(): Promise<void> {
+		while (!this.#stopping && this.failures.length === 0) await this.#ask();
+	}
+
+	#current(): http2.ClientHttp2Session {
+		const current = this.#session;
+		if (current && !current.closed && !current.destroyed) return current;
+		const session = http2.connect(this.url, { rejectUnauthorized: false });
+		// Its streams tell.
+		session.on('error', () => undefined);
+		this.#sessions++;
+		this.#session = session;
+		return session;
+	}
+
+	async #ask(): Promise<void> {
+		const stream = this.#current().request({ ':path': '/' });
+		try {
+			const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader];
+			const text = (await stream.setEncoding('utf8').toArray()).join('');
+			if (headers[':status'] !== 200 || !/^\d+$/.test(text)) throw new Error(`${headers[':status']} ${text}`);
+			this.ok++;
+			this.latest = [...this.latest.slice(-49), text];
+		} catch (error) {
+			this.failures.push(`${error} (code ${stream.rstCode})`);
+		}
+		for (const watcher of this.#watchers) watcher();
+	}
+
+	/** Resolves once this holds, looked at after each answer. */
+	until(holds: () => boolean): Promise<void> {
+		return new Promise((resolve) => {
+			const look = (): void => {
+				if (!holds() && this.failures.length === 0) return;
+				this.#watchers.delete(look);
+				resolve();
+			};
+			this.#watchers.add(look);
+			look();
+		});
+	}
+
+	/** Asks for nothing more, and waits for what is open. */
+	async stop(): Promise<Http2LoadReport> {
+		this.#stopping = true;
+		if (this.#timer) clearInterval(this.#timer);
+		await Promise.all(this.#open);
+		this.#session?.close();
+		return { ok: this.ok, sessions: this.#sessions, failures: this.failures };
+	}
+}
