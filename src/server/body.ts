@@ -2,8 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { RollcallError } from '../errors.js';
 
 /**
- * Reads a whole body of at most `bytesMax`. Most are one piece, which is handed on as it came; Fastify's own reader copies it
- * and counts it twice. Calls `done` once: with `too_large` as soon as that is known, or `invalid` if the client went away.
+ * Reads a whole body of at most `bytesMax`. Most are one piece, which is handed on as it came. Calls `done` once: with `too_large` as soon as that is known, or `invalid` if the client went away.
  */
 export function readBody(
 	request: IncomingMessage,

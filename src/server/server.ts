@@ -2,8 +2,9 @@ import { lookup } from 'node:dns/promises';
 import { isLoopback } from '../config/network.js';
 import { messageOf, RollcallError } from '../errors.js';
 import { presentFromNowOn, readCertificate } from './certificate.js';
-import { createHealthListener, createOperationsListener, type Listener } from './http.js';
+import { createHealthListener, createOperationsListener } from './http.js';
 import { defaultLimits, type Limits } from './limits.js';
+import type { Listener } from './listener.js';
 import { bindSocket } from './socket.js';
 import type { Server, ServerOptions } from './types.js';
 
@@ -39,11 +40,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 		});
 		listeners.push(socketListener);
 		if (options.socketDescriptor === undefined) {
-			removeSocket = await bindSocket(settings.socket, async (path) => {
-				await socketListener.listen({ path, backlog, listenTextResolver: () => '' });
-			});
+			removeSocket = await bindSocket(settings.socket, (path) => socketListener.listen({ path, backlog }));
 		} else {
-			await listenOn(socketListener, options.socketDescriptor);
+			// A socket that the service manager holds: its place, mode and group are the manager's, and it stays when this process ends.
+			await socketListener.listen({ fd: options.socketDescriptor });
 		}
 		const http = settings.http && {
 			...settings.http,
@@ -92,7 +92,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 	}
 }
 
-/** For each further address of `localhost` Fastify would open a server of its own, with none of the limits and no renewed certificate. */
+/** One address of `localhost`, the same whether this host prefers IPv6 or not. */
 async function oneAddressOf(host: string): Promise<string> {
 	return (await lookup(host, { order: 'ipv4first' })).address;
 }
@@ -106,7 +106,6 @@ async function listen(
 			backlog,
 			host: at.host === 'localhost' ? await oneAddressOf(at.host) : at.host.replace(/^\[(.*)\]$/, '$1'),
 			port: at.port,
-			listenTextResolver: () => '',
 		});
 	} catch (cause) {
 		const { code } = cause as NodeJS.ErrnoException;
@@ -128,13 +127,4 @@ async function closeListener(listener: Listener, closeMs: number): Promise<void>
 	} finally {
 		clearTimeout(late);
 	}
-}
-
-/** A socket that the service manager holds: its place, mode and group are the manager's, and it stays when this process ends. */
-async function listenOn(listener: Listener, descriptor: number): Promise<void> {
-	await listener.ready();
-	await new Promise<void>((resolve, reject) => {
-		listener.server.once('error', reject);
-		listener.server.listen({ fd: descriptor }, resolve);
-	});
 }
