@@ -6,9 +6,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { toWorkerApps } from './config/apps.js';
-import { isUnderSystemd, type LoadedConfig, loadConfig } from './config/load.js';
+import { loadAtStart, type StandIn } from './config/last-good.js';
+import { isUnderSystemd, type LoadedConfig } from './config/load.js';
 import { appUserDefault } from './config/system-users.js';
 import { Certificates } from './daemon/certificates.js';
+import { checkNamedFiles, ConfigurationFile } from './daemon/configuration-file.js';
 import { ensureFolder } from './daemon/folders.js';
 import { createLocalNode } from './daemon/local-node.js';
 import { observe } from './daemon/observe.js';
@@ -38,6 +40,8 @@ type Ending = 'stop' | 'restart';
 
 interface Surroundings {
 	config: LoadedConfig;
+	/** Not null: `config` is the last good one, since the file does not check. */
+	standIn: StandIn | null;
 	/** What the process was started with, secrets included: the configuration is read again with it, and a successor gets it. */
 	environment: NodeJS.ProcessEnv;
 	underSystemd: boolean;
@@ -60,7 +64,7 @@ const lockWaitMs = 500;
 /** Runs the control plane in the foreground; resolves when it has ended by a signal or by `restart`. */
 export async function runDaemon({ configFile }: { configFile: string }): Promise<void> {
 	const environment = { ...process.env };
-	const config = loadConfig({ file: configFile, env: environment });
+	const { config, standIn } = loadAtStart({ file: configFile, env: environment }, checkNamedFiles);
 	for (const name of ownVariables) delete process.env[name];
 	const underSystemd = isUnderSystemd(environment);
 	const logger = createLogger(config.logging.level, { node: config.node.name }, environment);
@@ -71,7 +75,7 @@ export async function runDaemon({ configFile }: { configFile: string }): Promise
 	const lock = await acquireLock(lockFile, { node: config.node.name }, lockWaitMs);
 	let ending: Ending;
 	try {
-		ending = await runNode({ config, environment, underSystemd, logger, notifier });
+		ending = await runNode({ config, standIn, environment, underSystemd, logger, notifier });
 	} finally {
 		lock.release();
 	}
@@ -113,6 +117,7 @@ class ControlPlane {
 	readonly #metrics: Metrics;
 	readonly #statuses = new Statuses();
 	readonly #standing: Standing;
+	readonly #configuration: ConfigurationFile;
 	readonly #supervisor: Supervisor;
 	readonly #certificates: Certificates;
 	readonly #workersStarted: Promise<void>;
@@ -124,6 +129,7 @@ class ControlPlane {
 	constructor(private readonly surroundings: Surroundings) {
 		const { config, underSystemd, logger } = surroundings;
 		this.#metrics = createMetrics(this.#version);
+		this.#configuration = new ConfigurationFile(surroundings);
 		this.restarting = new Promise((resolve) => {
 			this.#restart = resolve;
 		});
@@ -162,6 +168,7 @@ class ControlPlane {
 		this.#server = await this.#openServer(fleet, access, system);
 		// Every address is taken: only from here on does this start count as a boot, and peers hear of it.
 		await fleet.begin();
+		await this.#configuration.accepted();
 		this.#watch();
 		this.#tellStatus(fleet);
 		this.#reloadOnHangup(fleet);
@@ -194,7 +201,8 @@ class ControlPlane {
 			standing: this.#standing,
 			started: this.#workersStarted,
 			boot: () => this.#fleet?.clusterStatus().boot ?? 0,
-			readApps: () => wantedApps(this.#readConfig(), underSystemd),
+			readApps: () => wantedApps(this.#configuration.read(), underSystemd),
+			configuration: this.#configuration,
 			restartInstance: () => void this.#restartInstance(),
 		});
 		const fleet = await openFleet({
@@ -202,10 +210,12 @@ class ControlPlane {
 			stateDir: config.state_dir,
 			version: this.#version,
 			local,
-			readConfig: () => this.#readConfig(),
+			readConfig: () => this.#configuration.read(),
 			onApplied: ({ cluster, tlsFiles }) => {
 				this.#certificates.clusterUses(tlsFiles, cluster?.tls ?? null);
 				void this.#renewHttpCertificate();
+				// At the start it is in force only once every address is taken, too.
+				if (this.#server) void this.#configuration.accepted();
 			},
 			logger: logger.child({ room: 'fleet' }),
 		});
@@ -271,11 +281,6 @@ class ControlPlane {
 		this.#restart('restart');
 	}
 
-	#readConfig(): LoadedConfig {
-		const { config, environment } = this.surroundings;
-		return loadConfig({ file: config.source.file, env: environment });
-	}
-
 	/** One that cannot be taken up leaves the old one, and everything else, as it is. */
 	async #renewHttpCertificate(): Promise<void> {
 		const { logger } = this.surroundings;
@@ -314,8 +319,8 @@ class ControlPlane {
 	}
 
 	#facts(): ReadinessFacts {
-		const complaint = this.#fleet?.complaint() ?? null;
-		return this.#standing.facts([...this.#certificates.notes(), ...(complaint === null ? [] : [complaint])]);
+		const notes = [this.#configuration.note(), ...this.#certificates.notes(), this.#fleet?.complaint() ?? null];
+		return this.#standing.facts(notes.filter((note) => note !== null));
 	}
 
 	#readiness(): ReadinessReport {
@@ -330,7 +335,7 @@ class ControlPlane {
 		if (!environment['NOTIFY_SOCKET']) return;
 		let told = '';
 		const tell = (): void => {
-			const line = statusLine(this.#readiness(), fleet);
+			const line = statusLine(this.#readiness(), fleet, this.#configuration.standsIn);
 			if (line === told) return;
 			told = line;
 			notifier.status(line);
@@ -340,6 +345,7 @@ class ControlPlane {
 		fleet.on('recordError', tell);
 		this.#supervisor.on('readiness', tell);
 		this.#standing.on('changed', tell);
+		this.#configuration.on('changed', tell);
 		tell();
 	}
 

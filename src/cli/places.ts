@@ -21,7 +21,7 @@ const configBytesMax = 1024 * 1024;
  * a member of the socket's group who may not read the secrets that the file names. A missing default file means defaults.
  */
 export async function readPlaces(file: string | null, env: NodeJS.ProcessEnv): Promise<Places> {
-	const document = await parseDocument(file, readText(file));
+	const document = await parseDocument(file, readText(file), env);
 	const path = pathReader(file, document, env);
 	const apps = entry(document, 'http_workers');
 	const list: unknown[] = Array.isArray(apps) ? apps : [];
@@ -39,7 +39,7 @@ export async function readSocketPath(file: string | null, env: NodeJS.ProcessEnv
 	const text = readText(file);
 	// JSON is YAML too, and read by Node itself.
 	const plain = text.startsWith('{') ? parseJson(text) : plainSocketKeys(text);
-	return socketPathOf(pathReader(file, plain ?? (await parseDocument(file, text)), env));
+	return socketPathOf(pathReader(file, plain ?? (await parseDocument(file, text, env)), env));
 }
 
 function parseJson(text: string): unknown {
@@ -82,12 +82,16 @@ function readText(file: string | null): string {
 	throw new RollcallError('configuration', `${path} is longer than ${configBytesMax} bytes.`);
 }
 
-async function parseDocument(file: string | null, text: string): Promise<unknown> {
+/** A file that is no YAML any more has a daemon, if any, that runs by its last good configuration. */
+async function parseDocument(file: string | null, text: string, env: NodeJS.ProcessEnv): Promise<unknown> {
 	const { parse } = await import('yaml');
+	const path = file ?? configFileDefault;
 	try {
 		return parse(text, { logLevel: 'error' });
 	} catch (error) {
-		const path = file ?? configFileDefault;
+		const { readLastGood } = await import('../config/last-good.js');
+		const lastGood = readLastGood(path, env);
+		if (lastGood !== null) return parse(lastGood.text, { logLevel: 'error' });
 		throw new RollcallError('configuration', `${path}: ${messageOf(error)}`, {}, { cause: error });
 	}
 }

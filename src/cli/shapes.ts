@@ -85,6 +85,7 @@ const clusterNode = z.object({
 	ready: orNull(z.boolean()),
 	availability: orNull(text),
 	version: orNull(text),
+	configuration: orNull(z.enum(['file', 'last_good'])),
 	rtt_ms: orNull(z.number()),
 	last_seen: orNull(moment),
 });

@@ -115,11 +115,16 @@ const degradedColumns = 240;
 const wrongWithWorker = ({ id, app, restarts }: WorkerRow): string =>
 	`${id} failed after ${count(restarts, 'restart')}. See: rollcall logs ${app}`;
 
-function wrongWithNode({ name, link, last_seen, ready, availability }: ClusterNode, now: number): string[] {
+function wrongWithNode(
+	{ name, link, last_seen, ready, availability, configuration }: ClusterNode,
+	now: number,
+): string[] {
 	const wrong: string[] = [];
 	const seen = last_seen === null ? 'never seen' : `last seen ${span(now - last_seen)} ago`;
 	if (link === 'down') wrong.push(`no link to ${name}, ${seen}`);
 	if (link === 'up' && ready === false) wrong.push(`${name} is not ready`);
+	if (link === 'up' && configuration === 'last_good')
+		wrong.push(`${name} runs by its last good configuration: its file does not check, so it takes part in no rollout`);
 	if (availability === 'Unavailable') wrong.push(`an operator has set ${name} Unavailable`);
 	return wrong;
 }

@@ -30,6 +30,8 @@ export type LoadedConfig = Config & {
 	source: {
 		/** Absolute. */
 		file: string;
+		/** As it was read; it may hold what the apps keep secret. */
+		text: string;
 		/** What the environment gave instead of the file. */
 		overrides: readonly Override[];
 	};
@@ -60,7 +62,7 @@ export function parseConfig(text: string, options: LoadOptions): LoadedConfig {
 	];
 	faults.push(...conflicts.map((conflict) => conflictFault(source, conflict)));
 	if (faults.length > 0) throw new ConfigurationError(faults);
-	return { ...config, source: { file, overrides } };
+	return { ...config, source: { file, text, overrides } };
 }
 
 /**

@@ -254,10 +254,13 @@ const logging = section({
 	keep: whole(0, 1000).default(5).describe('How many log files put aside are kept for each worker; default 5.'),
 });
 
+/** Where a node's state lies when its file does not say. */
+export const stateDirDefault = '/var/lib/rollcall';
+
 export const configurationSchema = section({
 	node: node.prefault({}).describe('This node.'),
 	state_dir: path()
-		.default('/var/lib/rollcall')
+		.default(stateDirDefault)
 		.describe('Folder (0700) of the wanted state, the users and the rollout records; default /var/lib/rollcall.'),
 	worker_dir: path()
 		.default('/var/lib/rollcall-workers')

@@ -1,7 +1,8 @@
-import { RollcallError } from '../errors.js';
+import { messageOf, RollcallError } from '../errors.js';
 import type { LocalNode } from '../fleet/types.js';
 import type { Readiness, Snapshot, StepResult } from '../rollout/types.js';
 import { isAlive } from '../system/process.js';
+import type { ConfigurationFile } from './configuration-file.js';
 import type { Standing } from './standing.js';
 import type { ProvenWorker, ReplacementResult, Supervisor, WorkerApp } from '../workers/types.js';
 
@@ -16,6 +17,7 @@ export interface LocalNodeParts {
 	boot(): number;
 	/** Reads `http_workers:` afresh from the file; throws with every fault named. */
 	readApps(): WorkerApp[];
+	configuration: Pick<ConfigurationFile, 'standsIn' | 'read' | 'accepted' | 'on'>;
 	/** Takes the instance down: readiness off, drain, worker host and control plane end and start again. */
 	restartInstance(): void;
 }
@@ -27,11 +29,13 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 		onReadiness(listener) {
 			parts.supervisor.on('readiness', listener);
 			parts.standing.on('changed', listener);
+			parts.configuration.on('changed', listener);
 		},
 		snapshot: () => ({ workers: parts.supervisor.identities().map(identityOf) }),
 		settled: () => parts.started,
 		async preflight({ service, app }) {
 			if (service === 'http_workers') readWanted(parts, app);
+			else if (parts.configuration.standsIn) checked(() => parts.configuration.read());
 		},
 		execute(step) {
 			if (step.spec.type === 'restart') return restartStep(parts, step);
@@ -45,23 +49,26 @@ function readinessOf(parts: LocalNodeParts): Readiness {
 		apps: parts.supervisor.readiness().map(({ app, wanted, healthy }) => ({ app, wanted, healthy })),
 		availability: parts.standing.availability,
 		draining: parts.standing.draining,
+		...(parts.configuration.standsIn ? { configuration: 'last_good' as const } : {}),
 	};
 }
 
 /** The wanted apps of the file; `unavailable` when the file does not check or has no such app; the fleet names the node. */
 function readWanted(parts: LocalNodeParts, app: string | null): WorkerApp[] {
-	let apps: WorkerApp[];
-	try {
-		apps = parts.readApps();
-	} catch (cause) {
-		const text = cause instanceof Error ? cause.message : String(cause);
-		throw new RollcallError('unavailable', `the configuration does not check: ${text}`, {}, { cause });
-	}
+	const apps = checked(() => parts.readApps());
 	if (app !== null && !apps.some(({ name }) => name === app)) {
 		const known = apps.map(({ name }) => name).join(', ') || 'none';
 		throw new RollcallError('unavailable', `http_workers has no app '${app}'; it has: ${known}.`);
 	}
 	return apps;
+}
+
+function checked<Value>(read: () => Value): Value {
+	try {
+		return read();
+	} catch (cause) {
+		throw new RollcallError('unavailable', `the configuration does not check: ${messageOf(cause)}`, {}, { cause });
+	}
 }
 
 async function replaceStep(parts: LocalNodeParts, step: Step): Promise<StepResult> {
@@ -73,6 +80,7 @@ async function replaceStep(parts: LocalNodeParts, step: Step): Promise<StepResul
 		deadlineMs: step.spec.deadlineMs,
 		onProgress: step.onProgress,
 	});
+	if (result.outcome === 'back') await parts.configuration.accepted();
 	return stepResultOf(parts, step.before, result);
 }
 
@@ -81,6 +89,8 @@ async function replaceStep(parts: LocalNodeParts, step: Step): Promise<StepResul
  * up proves itself: the boot is greater, the workers are new ones and nothing of the set before lives.
  */
 async function restartStep(parts: LocalNodeParts, step: Step): Promise<StepResult> {
+	// A node that went down now would come back by another configuration than its file's, or has done so.
+	if (!step.recovered || parts.configuration.standsIn) checked(() => parts.configuration.read());
 	if (!step.recovered) {
 		step.onProgress('draining its workers, then starting again');
 		parts.restartInstance();

@@ -11,11 +11,13 @@ const rolloutsLookedAt = 10;
 export function statusLine(
 	{ ready, reasons, apps }: ReadinessReport,
 	fleet: Pick<Fleet, 'clusterStatus' | 'complaint' | 'list'>,
+	runsByLastGood = false,
 ): string {
 	const { nodes } = fleet.clusterStatus();
 	const linked = nodes.filter(({ link }) => link !== 'down').length;
 	return [
 		ready ? 'ready' : `not ready: ${reasons.join(', ')}`,
+		...(runsByLastGood ? ['RUNS BY ITS LAST GOOD CONFIGURATION, since the file does not check: see the log'] : []),
 		...apps.map(({ app, wanted, healthy }) => `${app} ${healthy} of ${wanted}`),
 		...(nodes.length > 1 ? [`${linked} of ${nodes.length} nodes`] : []),
 		...rolloutParts(fleet),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { assertInDate } from '../config/certificates.js';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { CoreRequest, PeerMessage } from '../rollout/protocol.js';
+import type { CoreRequest, Member, PeerMessage } from '../rollout/protocol.js';
 import type { NodeName, Readiness, RolloutId, RolloutPlan, RolloutView, Snapshot } from '../rollout/types.js';
 import { type Clock, systemClock } from './clock.js';
 import { freshCore } from './core.js';
@@ -14,6 +14,7 @@ import { Links } from './links.js';
 import { type FleetConfig, type Membership, readMembership } from './membership.js';
 import type { Core } from './ports.js';
 import { openRecordLog, type RecordLog, type Sync } from './records.js';
+import { ownRow, peerRow, replicationRow } from './rows.js';
 import { Shell } from './shell.js';
 import { checkHere, noConfigHash, runStep, type StepPorts } from './steps.js';
 import type { ClusterNode, Fleet, FleetEvents, LocalNode, ReplicationRow, RolloutRequest } from './types.js';
@@ -176,36 +177,16 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	clusterStatus(): { node: NodeName; boot: number; coordinator: NodeName | null; nodes: ClusterNode[] } {
 		const { self, members } = this.membership;
 		const peers = new Map(this.#links.status().map((peer) => [peer.node, peer]));
-		const nodes = members.map(({ name, zone }): ClusterNode => {
-			if (name === self) return this.#ownRow(zone);
-			const peer = peers.get(name);
-			const readiness = peer?.link ? this.#readiness.get(name) : undefined;
-			return {
-				name,
-				zone,
-				link: peer?.link ? 'up' : 'down',
-				boot: peer?.hello?.boot ?? null,
-				ready: readiness ? isReady(readiness) : null,
-				availability: readiness?.availability ?? null,
-				version: peer?.hello?.version ?? null,
-				rtt_ms: rounded(peer?.rttMs),
-				last_seen: peer?.lastSeen ?? null,
-			};
+		const nodes = members.map((member): ClusterNode => {
+			if (member.name === self) return this.#ownRow(member);
+			const peer = peers.get(member.name);
+			return peerRow(member, peer, peer?.link ? this.#readiness.get(member.name) : undefined);
 		});
 		return { node: self, boot: this.#shell.boot, coordinator: this.#shell.core?.coordinator() ?? null, nodes };
 	}
 
 	replication(): ReplicationRow[] {
-		return this.#links.status().map((peer) => ({
-			node: peer.node,
-			url: peer.url,
-			connected: peer.link !== null,
-			since: peer.since,
-			rtt_ms: rounded(peer.rttMs),
-			sent: peer.sent,
-			received: peer.received,
-			reconnects: peer.reconnects,
-		}));
+		return this.#links.status().map(replicationRow);
 	}
 
 	stores(): { table: string; record_count: number; table_size: number }[] {
@@ -359,19 +340,10 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		this.#shell.tell({ kind: 'members', members: next.members, memberHash: next.memberHash });
 	}
 
-	#ownRow(zone: string | null): ClusterNode {
-		const readiness = this.options.local.readiness();
-		return {
-			name: this.membership.self,
-			zone,
-			link: 'self',
-			boot: this.#shell.boot,
-			ready: isReady(readiness),
-			availability: readiness.availability,
-			version: this.options.version,
-			rtt_ms: null,
-			last_seen: Math.round(this.#clock.wall()),
-		};
+	#ownRow(member: Member): ClusterNode {
+		const { local, version } = this.options;
+		const readiness = local.readiness();
+		return ownRow(member, { boot: this.#shell.boot, version, now: this.#clock.wall(), readiness });
 	}
 }
 
@@ -387,13 +359,4 @@ function coreHello({ node, boot, instance, process, protocol, memberHash }: Hell
 function required(view: RolloutView | null): RolloutView {
 	if (view) return view;
 	throw new RollcallError('internal', 'The rollout core answered without a view.');
-}
-
-/** As `/readyz` has it: every app has a healthy worker, nobody took the node out, and it does not drain. */
-function isReady({ apps, availability, draining }: Readiness): boolean {
-	return !draining && availability !== 'Unavailable' && apps.every((app) => app.healthy > 0);
-}
-
-function rounded(milliseconds: number | null | undefined): number | null {
-	return milliseconds === null || milliseconds === undefined ? null : Math.round(milliseconds * 1000) / 1000;
 }

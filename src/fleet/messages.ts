@@ -73,6 +73,7 @@ const readiness = z.object({
 	apps: z.array(z.object({ app: z.string().max(128), wanted: count, healthy: count })).max(appsMax),
 	availability: z.enum(['Available', 'Unavailable']).nullable(),
 	draining: z.boolean(),
+	configuration: since(2, z.literal('last_good').optional()),
 });
 
 const rolloutType = z.enum(['restart', 'restart_service']);

@@ -32,12 +32,11 @@ export async function checkHere(
 ): Promise<CheckResult> {
 	const nothing = { fault: null, members: null, memberHash: null, configHash: null };
 	switch (service) {
-		case 'clustering':
-			return nothing;
 		case 'clustering_config': {
 			const { members, memberHash, configHash } = readMembership(await ports.readConfig());
 			return { fault: null, members, memberHash, configHash: configHash ?? noConfigHash };
 		}
+		case 'clustering':
 		case 'http_workers':
 		case null:
 			await ports.local.preflight({ service, app });

@@ -34,6 +34,8 @@ export interface ClusterNode {
 	ready: boolean | null;
 	availability: string | null;
 	version: string | null;
+	/** What it runs by: its configuration file, or the last good one because that does not check; null while unknown. */
+	configuration: 'file' | 'last_good' | null;
 	rtt_ms: number | null;
 	/** ms since 1970. */
 	last_seen: number | null;

@@ -53,6 +53,7 @@ export const workerOperations = [
 							ready: orNull('boolean'),
 							availability: orNull('string'),
 							version: orNull('string'),
+							configuration: { type: ['string', 'null'], enum: ['file', 'last_good', null] },
 							rtt_ms: orNull('number'),
 							last_seen: orNull('integer'),
 						},

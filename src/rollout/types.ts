@@ -88,6 +88,8 @@ export interface Readiness {
 	apps: { app: string; wanted: number; healthy: number }[];
 	availability: 'Available' | 'Unavailable' | null;
 	draining: boolean;
+	/** Only while its configuration file does not check and it runs by the last good one. */
+	configuration?: 'last_good' | undefined;
 }
 
 export type RolloutState = 'planned' | 'running' | 'paused' | 'halted' | 'completed' | 'aborted';

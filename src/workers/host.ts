@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
-import { loadConfig } from '../config/load.js';
+import { loadAtStart } from '../config/last-good.js';
 import { RollcallError } from '../errors.js';
 import { acquireLock } from '../lock.js';
 import { signalTree } from '../system/marked-processes.js';
@@ -23,12 +23,13 @@ const lockWaitMs = 2_000;
  * Resolves when SIGTERM or SIGINT was obeyed: every worker drained and gone. Throws `already_running` when the home has a host.
  */
 export async function runWorkerHost(options: { configFile: string; user: string | null }): Promise<void> {
-	const config = loadConfig({
+	const { config, standIn } = loadAtStart({
 		file: options.configFile,
 		env: process.env,
 		underSystemd: options.user !== null,
 		secretFiles: 'ignored',
 	});
+	if (standIn) process.stderr.write(`running by the last good configuration, since:\n${standIn.fault}\n`);
 	const { max_size, keep } = config.logging;
 	await runHost(config.worker_dir, options.user, { maxSizeBytes: max_size, keep });
 }

@@ -52,7 +52,11 @@ describe('a fleet of three builds: one of version 1 alone, this one, and one of 
 			assert.equal(status, 200, JSON.stringify(json));
 			for (const node of fleet.nodes) {
 				const view = await node.rollout(String(json['job_id']));
-				assert.deepEqual([view.state, view.coordinator, view.nodes.length], ['completed', name, 3], JSON.stringify(view));
+				assert.deepEqual(
+					[view.state, view.coordinator, view.nodes.length],
+					['completed', name, 3],
+					JSON.stringify(view),
+				);
 			}
 			const pids = (await Promise.all(fleet.nodes.map(pidsOf))).flat();
 			assert.deepEqual([pids.length, pids.filter((pid) => before.has(pid))], [6, []]);
@@ -90,9 +94,7 @@ describe('a fleet of three builds: one of version 1 alone, this one, and one of 
 		gamma.mainScript = build(speaksVersion3Alone);
 		gamma.start();
 		await gamma.ready();
-		await waitFor('beta to be linked to gamma', async () =>
-			(await links(beta)).every(({ connected }) => connected),
-		);
+		await waitFor('beta to be linked to gamma', async () => (await links(beta)).every(({ connected }) => connected));
 		const before = await Promise.all(fleet.nodes.map(pidsOf));
 		const { status, json } = await beta.call('restart_service', { service: 'http_workers', replicated: true });
 		assert.equal(status, 503, JSON.stringify(json));

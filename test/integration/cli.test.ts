@@ -35,6 +35,7 @@ const clusterStatus = {
 		ready: index === 0,
 		availability: null,
 		version: '0.1.0',
+		configuration: index === 0 ? 'last_good' : null,
 		rtt_ms: null,
 		last_seen: 1_700_000_000_000,
 	})),

@@ -92,6 +92,7 @@ const readiness = {
 	apps: [{ app: 'web', wanted: 2, healthy: 1 }],
 	availability: 'Available' as const,
 	draining: false,
+	configuration: 'last_good' as const,
 };
 export const report: Report = {
 	boot: 3,

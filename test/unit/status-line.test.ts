@@ -7,10 +7,14 @@ const report = { ready: true, reasons: [], notes: [], apps: [{ app: 'web', wante
 const nodes = ['alpha', 'beta', 'gamma'].map((name) => ({ name, link: name === 'gamma' ? 'down' : 'up' }));
 const clusterStatus = () => ({ node: 'alpha', boot: 1, coordinator: null, nodes }) as never;
 
-test('the status line tells the rollout that has not ended, or why this node cannot know of any', () => {
+test('the status line tells the rollout that has not ended, or why this node cannot know of any, and that the file does not check', () => {
 	const running = { service: 'http_workers', type: 'restart_service', state: 'running', waiting_for: 'beta: draining' };
 	const well = { clusterStatus, complaint: () => null, list: () => [running] as never };
 	assert.equal(statusLine(report, well), 'ready; web 2 of 2; 2 of 3 nodes; http_workers running, beta: draining');
+	assert.match(
+		statusLine(report, well, true),
+		/^ready; RUNS BY ITS LAST GOOD CONFIGURATION, since the file does not check: see the log; web 2 of 2/,
+	);
 	const list = () => {
 		throw new RollcallError('unavailable', 'no core');
 	};

@@ -32,6 +32,9 @@ function peerOrHandshake(value: object): unknown {
 	return 'kind' in value ? peerMessage.parse(value) : handshakeMessage.parse(value);
 }
 
+/** Came with a later version than the first, so messages without them are understood. */
+const later: ReadonlySet<string | number | undefined> = new Set(['configuration']);
+
 /** Records keyed by what the message itself says hold any key. */
 const isFree = (path: Path): boolean => path.at(-2) === 'extra' || path.at(-2) === 'configHashes';
 
@@ -53,6 +56,7 @@ describe('messages on a link', () => {
 				assert.equal(parseFrame(peerMessage, wrong).ok, false, `wrong type: ${where}`);
 				tried += 1;
 				if (inArray || isFree(path)) continue;
+				if (later.has(path.at(-1))) continue;
 				const without = changed(sample, path, (holder, key) => delete holder[key]);
 				assert.equal(parseFrame(peerMessage, without).ok, false, `missing: ${where}`);
 				for (const name of ['surplus', 'constructor', '__proto__']) {
