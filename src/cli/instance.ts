@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, RollcallError } from '../errors.js';
 import { findHolder, findNamed } from '../lock.js';
-import { isAlive, readProcessStat } from '../system/process.js';
+import { foreignPlace } from '../system/foreign-file.js';
+import { isAlive, isOwned } from '../system/process.js';
 import type { Places } from './places.js';
 import { count, span } from './words.js';
 import { drainWorker, leftWorkers } from './left-workers.js';
@@ -36,7 +37,8 @@ const roundsMax = 5;
 /** A process that is no child tells nobody when it ends, so it is looked at this often. */
 const lookMs = 25;
 
-type Found = Omit<Ended, 'killed'> & { started: number };
+/** `owner`: whom a process has to belong to that its own user named; null for the daemon, whose folder is nobody else's. */
+type Found = Omit<Ended, 'killed'> & { started: number; owner: number | null };
 
 /**
  * Ends one instance in order: the daemon, so that nothing is started again, then each worker host, which drains its
@@ -58,7 +60,7 @@ export async function endInstance(places: Places, options: EndOptions): Promise<
 }
 
 async function findDaemon({ stateDir }: Places): Promise<Found[]> {
-	return find(join(stateDir, 'lock'), { what: 'daemon', user: null });
+	return find(join(stateDir, 'lock'), { what: 'daemon', user: null, owner: null });
 }
 
 /** Every folder of worker_dir may have a host, also of a user whom the configuration no longer names. */
@@ -66,12 +68,13 @@ async function findHosts({ workerDir }: Places): Promise<Found[]> {
 	const found: Found[] = [];
 	for (const folder of foldersOf(workerDir)) {
 		const user = folder === 'self' ? null : folder;
-		found.push(...(await find(join(workerDir, folder, 'lock'), { what: 'worker host', user })));
+		const { owner } = foreignPlace(join(workerDir, folder));
+		found.push(...(await find(join(workerDir, folder, 'lock'), { what: 'worker host', user, owner })));
 	}
 	return found;
 }
 
-async function find(lock: string, name: Pick<Found, 'what' | 'user'>): Promise<Found[]> {
+async function find(lock: string, name: Pick<Found, 'what' | 'user' | 'owner'>): Promise<Found[]> {
 	try {
 		accessSync(lock, constants.R_OK | constants.W_OK);
 	} catch (error) {
@@ -81,7 +84,12 @@ async function find(lock: string, name: Pick<Found, 'what' | 'user'>): Promise<F
 	// One that is just starting has no lock yet, and would go on when everything else has been stopped. What another user
 	// wrote there is not taken for it.
 	const holder = (await findHolder(lock)) ?? (name.user === null ? findNamed(lock) : null);
-	return holder === null ? [] : [{ ...name, pid: holder.pid, started: holder.started }];
+	if (holder === null) return [];
+	const found = { ...name, pid: holder.pid, started: holder.started };
+	if (isTheirs(found)) return [found];
+	if (!isAlive(found)) return [];
+	const text = `${lock} names process ${holder.pid}, which does not belong to the owner of the folder: nothing is stopped by it. Look who wrote that file.`;
+	throw new RollcallError('forbidden', text);
 }
 
 function foldersOf(folder: string): string[] {
@@ -140,9 +148,11 @@ async function end(found: Found, timeoutMs: number, options: EndOptions): Promis
 	return { what, user, pid, killed: true };
 }
 
+/** A process id that was used again belongs to someone else, and so does one that another user made up. */
+const isTheirs = (found: Found): boolean => isAlive(found) && (found.owner === null || isOwned(found, found.owner));
+
 function send(found: Found, signal: NodeJS.Signals): void {
-	// A process id that was used again belongs to someone else.
-	if (!isAlive(found)) return;
+	if (!isTheirs(found)) return;
 	try {
 		process.kill(found.pid, signal);
 	} catch (error) {
@@ -167,19 +177,18 @@ async function isGone(found: Pick<Found, 'pid' | 'started'>, timeoutMs: number, 
 
 /** Workers go on when their host dies; nobody else would end them now. */
 async function endLeftWorkers({ workerDir }: Places, drainMs: number, options: EndOptions): Promise<Ended[]> {
-	const left = foldersOf(workerDir).flatMap((folder) =>
-		leftWorkers(join(workerDir, folder, 'w')).map((worker) => ({ ...worker, user: folder === 'self' ? null : folder })),
-	);
-	const found = left.flatMap(({ pid, socket, user }) => {
-		const started = readProcessStat(pid)?.started;
-		return started === undefined ? [] : [{ what: 'worker' as const, user, pid, started, socket }];
+	const left = foldersOf(workerDir).flatMap((folder) => {
+		const place = foreignPlace(join(workerDir, folder));
+		const user = folder === 'self' ? null : folder;
+		return leftWorkers(place).map((worker) => ({ worker, place, user }));
 	});
 	const ended = await Promise.all(
-		found.map(async ({ socket, ...worker }): Promise<Ended[]> => {
-			if (!(await drainWorker(socket, drainMs))) return [];
-			const { what, user, pid } = worker;
-			if (await isGone(worker, drainMs, options.signal)) return [{ what, user, pid, killed: false }];
-			return [await end(worker, 0, { ...options, kill: true })];
+		left.map(async ({ worker, place, user }): Promise<Ended[]> => {
+			if (!(await drainWorker(worker, place, drainMs))) return [];
+			const { pid, started } = worker;
+			const found = { what: 'worker' as const, user, pid, started, owner: place.owner };
+			if (await isGone(found, drainMs, options.signal)) return [{ what: 'worker', user, pid, killed: false }];
+			return [await end(found, 0, { ...options, kill: true })];
 		}),
 	);
 	const all = ended.flat();

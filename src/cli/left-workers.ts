@@ -1,19 +1,32 @@
-import { readdirSync } from 'node:fs';
+import { closeSync, readdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
+import { type ForeignPlace, inForeignFolder, openForeignSocket, pathOfDescriptor } from '../system/foreign-file.js';
+import { findOwned, type ProcessIdentity } from '../system/process.js';
 import type { ControlCommand } from '../workers/control.js';
 
-/** The control sockets in a worker host's folder: `<id>.<pid>.ctl`. Some may be left by processes that are gone. */
-export function leftWorkers(folder: string): { pid: number; socket: string }[] {
+/** A worker whose host is gone. */
+export interface LeftWorker extends ProcessIdentity {
+	id: string;
+	socket: string;
+}
+
+/**
+ * The living workers whose control sockets lie in the home of a worker host: `<id>.<pid>.ctl`. The names are its user's to
+ * choose, so only processes of that user count.
+ */
+export function leftWorkers(place: ForeignPlace): LeftWorker[] {
+	const folder = join(place.root, 'w');
 	let names: string[];
 	try {
-		names = readdirSync(folder);
+		names = inForeignFolder(folder, place, (path) => readdirSync(path));
 	} catch {
 		return [];
 	}
 	return names.flatMap((name) => {
-		const pid = /\.(\d+)\.ctl$/.exec(name)?.[1];
-		return pid === undefined ? [] : [{ pid: Number(pid), socket: join(folder, name) }];
+		const [, id, pid] = /^(.+)\.(\d+)\.ctl$/.exec(name) ?? [];
+		const identity = findOwned(Number(pid), place.owner);
+		return id === undefined || identity === null ? [] : [{ ...identity, id, socket: join(folder, name) }];
 	});
 }
 
@@ -21,11 +34,25 @@ export function leftWorkers(folder: string): { pid: number; socket: string }[] {
  * Asks a worker on its control socket to finish what is open and leave. Resolves to true when somebody answered there,
  * once the connection has ended, which is when the process has left or the drain's time is over; false if nobody did.
  */
-export function drainWorker(socket: string, timeoutMs: number): Promise<boolean> {
+export async function drainWorker(worker: LeftWorker, place: ForeignPlace, timeoutMs: number): Promise<boolean> {
+	let descriptor: number;
+	try {
+		descriptor = openForeignSocket(worker.socket, place);
+	} catch {
+		return false;
+	}
+	try {
+		return await drainAt(pathOfDescriptor(descriptor), worker, timeoutMs);
+	} finally {
+		closeSync(descriptor);
+	}
+}
+
+function drainAt(path: string, { id, pid }: LeftWorker, timeoutMs: number): Promise<boolean> {
 	return new Promise((resolve) => {
 		let connected = false;
-		const command: ControlCommand = { seq: 1, command: 'drain', timeoutMs, handOver: false };
-		const connection = createConnection(socket, () => {
+		const command: ControlCommand = { seq: 1, to: { id, pid }, command: 'drain', timeoutMs, handOver: false };
+		const connection = createConnection(path, () => {
 			connected = true;
 			connection.write(`${JSON.stringify(command)}\n`);
 		});

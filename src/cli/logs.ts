@@ -1,11 +1,11 @@
-import { closeSync, fstatSync, lstatSync, readdirSync, readSync, statSync, watch } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, readdirSync, readSync, type Stats, watch } from 'node:fs';
 import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 import { messageOf, RollcallError } from '../errors.js';
-import { openForeignFile } from '../system/foreign-file.js';
+import { type ForeignPlace, foreignPlace, inForeignFolder, openForeignFile } from '../system/foreign-file.js';
 import { readPlaces } from './places.js';
 import type { Context } from './context.js';
-import { cleanLines, type Terminal, toJson } from './terminal.js';
+import { clean, cleanLines, type Terminal, toJson } from './terminal.js';
 
 /** One log file of a worker. */
 interface LogFile {
@@ -13,6 +13,8 @@ interface LogFile {
 	app: string;
 	stream: 'out' | 'error';
 	path: string;
+	/** The home that it lies in: its user can put anything in the file's place. */
+	place: ForeignPlace;
 	/** ms since 1970: the last line. Whatever was written last is shown last. */
 	writtenAt: number;
 }
@@ -21,6 +23,14 @@ interface LogFile {
 const tailBytesMax = 1024 * 1024;
 const readBytesMax = 256 * 1024;
 const linesMax = 100_000;
+/** A longer line is shown in parts. */
+const lineCharactersMax = 1024 * 1024;
+
+/** Where the workers of one user write. */
+interface LogFolder {
+	path: string;
+	place: ForeignPlace;
+}
 
 /** Shows the last lines that the workers of this host wrote, and with `--follow` what comes. */
 export async function logs(
@@ -50,11 +60,11 @@ export async function logs(
 	return 0;
 }
 
-function logFolders(workerDir: string): string[] {
+function logFolders(workerDir: string): LogFolder[] {
 	try {
 		return readdirSync(workerDir, { withFileTypes: true })
 			.filter((entry) => entry.isDirectory())
-			.map(({ name }) => join(workerDir, name, 'logs'));
+			.map(({ name }) => ({ path: join(workerDir, name, 'logs'), place: foreignPlace(join(workerDir, name)) }));
 	} catch (error) {
 		const text = `${workerDir} cannot be read: ${messageOf(error)}. The logs belong to the workers' user; run this as root or as that user.`;
 		const code = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'not_found' : 'forbidden';
@@ -62,16 +72,17 @@ function logFolders(workerDir: string): string[] {
 	}
 }
 
-function logFiles(folder: string, app: string | undefined): LogFile[] {
+function logFiles({ path: folder, place }: LogFolder, app: string | undefined): LogFile[] {
 	let names: string[];
 	try {
-		names = readdirSync(folder);
+		names = inForeignFolder(folder, place, (path) => readdirSync(path));
 	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+		// A link in the folder's place leads to what is no log of this user's.
+		if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
 		throw new RollcallError('forbidden', `${folder} cannot be read: ${messageOf(error)}.`, {}, { cause: error });
 	}
 	return names
-		.map((name) => logFile(folder, name))
+		.map((name) => logFile({ path: folder, place }, name))
 		.filter((file) => file !== null)
 		.filter((file) => isOf(file, app));
 }
@@ -80,13 +91,13 @@ function logFiles(folder: string, app: string | undefined): LogFile[] {
 const isOf = (file: LogFile, app: string | undefined) => app === undefined || file.app === app || file.worker === app;
 
 /** `<app>-<number>-out.log`, `<app>-<number>-error.log`. */
-function logFile(folder: string, name: string): LogFile | null {
+function logFile({ path: folder, place }: LogFolder, name: string): LogFile | null {
 	const [, worker, app, stream] = /^((.+)-\d+)-(out|error)\.log$/.exec(name) ?? [];
 	if (worker === undefined || app === undefined) return null;
 	const path = join(folder, name);
 	const stat = lstatSync(path, { throwIfNoEntry: false });
 	if (!stat?.isFile()) return null;
-	return { worker, app, stream: stream === 'error' ? 'error' : 'out', path, writtenAt: stat.mtimeMs };
+	return { worker, app, stream: stream === 'error' ? 'error' : 'out', path, place, writtenAt: stat.mtimeMs };
 }
 
 /** Reads one file on from where it was; a file that was cut or put aside is read from its beginning. */
@@ -105,62 +116,70 @@ class LogReader {
 
 	/** Shows the last lines. */
 	tail(lines: number): void {
-		const { size, ino } = statSync(this.file.path);
-		this.#inode = ino;
-		const from = Math.max(0, size - tailBytesMax);
-		const found = this.#read(from, size).split('\n');
-		// What stands after the last line break is not a line yet.
-		this.#rest = found.pop() ?? '';
-		if (from > 0) found.shift();
-		for (const line of found.slice(found.length - Math.min(lines, found.length))) this.#show(line);
-		this.#position = size;
+		this.#withFile((descriptor, { size, ino }) => {
+			this.#inode = ino;
+			const from = Math.max(0, size - tailBytesMax);
+			const found = this.#read(descriptor, from, size).split('\n');
+			// What stands after the last line break is not a line yet.
+			this.#rest = found.pop() ?? '';
+			if (from > 0) found.shift();
+			for (const line of found.slice(found.length - Math.min(lines, found.length))) this.#show(line);
+			this.#position = size;
+		});
 	}
 
 	/** Shows what was written since. */
 	more(): void {
-		let stat: { size: number; ino: number };
+		this.#withFile((descriptor, { size, ino }) => {
+			if (ino !== this.#inode || size < this.#position) {
+				this.#position = 0;
+				this.#rest = '';
+				this.#decoder = new StringDecoder('utf8');
+				this.#inode = ino;
+			}
+			while (this.#position < size) {
+				const to = Math.min(size, this.#position + readBytesMax);
+				const lines = (this.#rest + this.#read(descriptor, this.#position, to)).split('\n');
+				if ((lines.at(-1)?.length ?? 0) > lineCharactersMax) lines.push('');
+				this.#rest = lines.pop() ?? '';
+				this.#position = to;
+				for (const line of lines) this.#show(line);
+			}
+		});
+	}
+
+	/** Does nothing when the file is gone, or something else stands in its place. */
+	#withFile(use: (descriptor: number, stat: Stats) => void): void {
+		let descriptor: number;
 		try {
-			stat = statSync(this.file.path);
+			descriptor = openForeignFile(this.file.path, this.file.place);
 		} catch {
 			return;
 		}
-		if (stat.ino !== this.#inode || stat.size < this.#position) {
-			this.#position = 0;
-			this.#rest = '';
-			this.#decoder = new StringDecoder('utf8');
-			this.#inode = stat.ino;
-		}
-		while (this.#position < stat.size) {
-			const to = Math.min(stat.size, this.#position + readBytesMax);
-			const lines = (this.#rest + this.#read(this.#position, to)).split('\n');
-			this.#rest = lines.pop() ?? '';
-			this.#position = to;
-			for (const line of lines) this.#show(line);
-		}
-	}
-
-	#read(from: number, to: number): string {
-		const descriptor = openForeignFile(this.file.path);
 		try {
-			const buffer = Buffer.alloc(Math.max(0, Math.min(to, fstatSync(descriptor).size) - from));
-			const length = readSync(descriptor, buffer, 0, buffer.length, from);
-			return this.#decoder.write(buffer.subarray(0, length));
+			use(descriptor, fstatSync(descriptor));
 		} finally {
 			closeSync(descriptor);
 		}
 	}
 
+	#read(descriptor: number, from: number, to: number): string {
+		const buffer = Buffer.alloc(to - from);
+		const length = readSync(descriptor, buffer, 0, buffer.length, from);
+		return this.#decoder.write(buffer.subarray(0, length));
+	}
+
 	#show(line: string): void {
 		const { worker, app, stream } = this.file;
 		const mark = stream === 'error' ? '!' : '|';
-		const text = this.named ? `${worker} ${mark} ${cleanLines(line)}` : cleanLines(line);
+		const text = this.named ? `${clean(worker)} ${mark} ${cleanLines(line)}` : cleanLines(line);
 		this.terminal.out.write(this.terminal.json ? `${toJson({ app, worker, stream, line })}\n` : `${text}\n`);
 	}
 }
 
 /** Goes on until the signal; workers that are new are followed from their first line. */
 function followFolders(
-	folders: readonly string[],
+	folders: readonly LogFolder[],
 	app: string | undefined,
 	readers: Map<string, LogReader>,
 	terminal: Terminal,
@@ -174,7 +193,8 @@ function followFolders(
 			reader.more();
 		};
 		for (const folder of folders) {
-			const watcher = watch(folder, { signal }, (_event, name) => {
+			const watcher = inForeignFolder(folder.path, folder.place, (path) => watch(path, { signal }));
+			watcher.on('change', (_event, name) => {
 				const file = typeof name === 'string' ? logFile(folder, name) : null;
 				if (file !== null && isOf(file, app)) look(file);
 			});

@@ -1,20 +1,62 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+/**
+ * Files and sockets in folders that another user can write. That user can put anything in the place of anything: a link to
+ * what only the reader may open, a pipe on which an ordinary open waits for ever, a socket of somebody else. So a name is
+ * resolved once, to a descriptor, and what was opened is judged: its type, its owner, and that no link led there.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { basename, dirname, relative } from 'node:path';
+
+/** A folder of another user, and everything below it. Its own name is not that user's to change. */
+export interface ForeignPlace {
+	/** Below this folder no link is followed. */
+	root: string;
+	/** User id that files and sockets must belong to. */
+	owner: number;
+}
+
+/** O_PATH, which Node does not name; the same on every architecture that Node runs on. */
+const pathOnly = 0o10000000;
+const folderFlags = pathOnly | constants.O_DIRECTORY;
+
+/** The place of a folder that belongs to the user who may write in it. Throws ENOENT when it is not there. */
+export function foreignPlace(root: string): ForeignPlace {
+	return { root, owner: statSync(root).uid };
+}
+
+/** A path that names what is open under this descriptor, whatever becomes of its name. Good while the descriptor is open. */
+export const pathOfDescriptor = (descriptor: number): string => `/proc/self/fd/${descriptor}`;
 
 /**
- * Opens a file in a folder that another user can write: a regular file and nothing else. What that user could put in its
- * place are a link to what only the reader may read, and a pipe, on which an ordinary open waits for ever. Throws as
- * open(2) does (ELOOP for a link), or EINVAL for what is no regular file. The caller closes the descriptor.
+ * Calls `use` with a path of the same folder in which no link can be put any more. Throws as open(2) does: ENOTDIR where a
+ * folder on the way is a link.
  */
-export function openForeignFile(path: string): number {
-	const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-	if (fstatSync(descriptor).isFile()) return descriptor;
-	closeSync(descriptor);
-	throw Object.assign(new Error(`EINVAL: no regular file, open '${path}'`), { code: 'EINVAL', path });
+export function inForeignFolder<T>(folder: string, { root }: ForeignPlace, use: (path: string) => T): T {
+	let descriptor = openSync(root, folderFlags);
+	try {
+		for (const name of namesBetween(root, folder)) {
+			const next = openSync(`${pathOfDescriptor(descriptor)}/${name}`, folderFlags | constants.O_NOFOLLOW);
+			closeSync(descriptor);
+			descriptor = next;
+		}
+		return use(pathOfDescriptor(descriptor));
+	} finally {
+		closeSync(descriptor);
+	}
+}
+
+/**
+ * Opens a regular file and nothing else; with a `place` one of its owner's, reached without a link. Throws as open(2) does
+ * (ELOOP for a link), EINVAL for what is no regular file, EPERM for another's. The caller closes the descriptor.
+ */
+export function openForeignFile(path: string, place?: ForeignPlace): number {
+	const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+	if (place === undefined) return judged(openSync(path, flags), path, isFile);
+	return openIn(place, path, flags, isFile);
 }
 
 /** At most the last `bytesMax` bytes of such a file, as text. Throws as {@link openForeignFile} does. */
-export function readForeignFile(path: string, bytesMax: number): string {
-	const descriptor = openForeignFile(path);
+export function readForeignFile(path: string, bytesMax: number, place?: ForeignPlace): string {
+	const descriptor = openForeignFile(path, place);
 	try {
 		const { size } = fstatSync(descriptor);
 		const bytes = Buffer.alloc(Math.min(size, bytesMax));
@@ -23,4 +65,40 @@ export function readForeignFile(path: string, bytesMax: number): string {
 	} finally {
 		closeSync(descriptor);
 	}
+}
+
+/**
+ * Finds a socket of the owner's to connect to, by {@link pathOfDescriptor}. The owner of a socket's file is the user who
+ * bound it, so it is known who listens before a word is said. Throws as {@link openForeignFile} does. The caller closes
+ * the descriptor once it is connected.
+ */
+export function openForeignSocket(path: string, place: ForeignPlace): number {
+	return openIn(place, path, pathOnly | constants.O_NOFOLLOW, (stat) => stat.isSocket());
+}
+
+/** What an app names itself may lie anywhere: then the owner alone decides. */
+function openIn(place: ForeignPlace, path: string, flags: number, isKind: (stat: Stats) => boolean): number {
+	const open = (name: string): number => judged(openSync(name, flags), path, isKind, place.owner);
+	if (!path.startsWith(`${place.root}/`)) return open(path);
+	return inForeignFolder(dirname(path), place, (folder) => open(`${folder}/${basename(path)}`));
+}
+
+const isFile = (stat: Stats): boolean => stat.isFile();
+
+/** Closes and throws when it is not what was expected. */
+function judged(descriptor: number, path: string, isKind: (stat: Stats) => boolean, owner?: number): number {
+	const stat = fstatSync(descriptor);
+	if (isKind(stat) && (owner === undefined || stat.uid === owner)) return descriptor;
+	closeSync(descriptor);
+	const [code, text] = isKind(stat)
+		? ['EPERM', `it belongs to user ${stat.uid}, not to ${owner}`]
+		: ['EINVAL', 'it is something else than expected'];
+	throw Object.assign(new Error(`${code}: ${text}, open '${path}'`), { code, path });
+}
+
+function namesBetween(root: string, folder: string): string[] {
+	const names = relative(root, folder).split('/').filter(Boolean);
+	if (names.includes('..'))
+		throw Object.assign(new Error(`EINVAL: ${folder} is not below ${root}`), { code: 'EINVAL' });
+	return names;
 }

@@ -1,11 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { isAlive, readProcessStat } from './process.js';
-
-/** A process id is reused by the kernel; with the start time (clock ticks since boot) it is not. */
-export interface ProcessIdentity {
-	pid: number;
-	started: number;
-}
+import { ancestorsOf, isAlive, isOwned, type ProcessIdentity, readProcessStat } from './process.js';
 
 /** A process, and what it was started with. */
 export interface MarkedProcess extends ProcessIdentity {
@@ -33,11 +27,11 @@ export function findMarked(
 }
 
 /**
- * Sends a signal to the process and to all that descend from it, the deepest first. What is gone already is no error;
- * throws EPERM where the process is another user's.
+ * Sends a signal to a process of this user and to all that descend from it, the deepest first. What is gone already is no
+ * error; what is not this user's, or is this process or above it, gets nothing.
  */
-export function signalTree(root: ProcessIdentity, signal: NodeJS.Signals): void {
-	if (!isAlive(root)) return;
+export function signalTree(root: ProcessIdentity, owner: number, signal: NodeJS.Signals): void {
+	if (!isAlive(root) || !isOwned(root, owner)) return;
 	for (const pid of treeOf(root).reverse()) {
 		try {
 			process.kill(pid, signal);
@@ -58,16 +52,6 @@ export function treeOf({ pid: root }: ProcessIdentity): number[] {
 	const found: number[] = [root];
 	for (let next = children.get(root) ?? []; next.length > 0; next = next.flatMap((pid) => children.get(pid) ?? [])) {
 		found.push(...next);
-	}
-	return found;
-}
-
-/** The parent first. */
-function ancestorsOf(pid: number): number[] {
-	const found: number[] = [];
-	for (let next = readProcessStat(pid)?.parentPid; next && !found.includes(next); ) {
-		found.push(next);
-		next = readProcessStat(next)?.parentPid;
 	}
 	return found;
 }

@@ -1,5 +1,6 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import { type ProcessIdentity, treeOf } from './marked-processes.js';
+import { treeOf } from './marked-processes.js';
+import type { ProcessIdentity } from './process.js';
 import { readText } from './read-text.js';
 
 /** A connection that is open, and a socket that listens, as /proc/net/tcp has it (proc(5)). */

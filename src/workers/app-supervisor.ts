@@ -371,7 +371,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	}
 
 	private async giveUp(worker: Worker, text: string): Promise<void> {
-		const why = await explained(text, this.crew.parts.host.home.logs, worker.id);
+		const why = await explained(text, this.crew.parts.host.home, worker.id);
 		this.say('worker_given_up', `${worker.id}: ${why}`);
 		await this.crew.giveUp(worker, why);
 	}

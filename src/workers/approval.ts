@@ -1,7 +1,12 @@
 /** The file by which a worker that PM2 restarts may join without the control plane: what was proven, and what it has to prove again. */
 import { closeSync, fchmodSync, openSync, rmSync, writeSync } from 'node:fs';
-import { readForeignFile } from '../system/foreign-file.js';
+import { basename } from 'node:path';
+import { foreignPlace, inForeignFolder, readForeignFile } from '../system/foreign-file.js';
+import { approvalPath } from './control.js';
 import type { HealthCheck } from './health-check.js';
+import type { HostHome } from './home.js';
+
+type Home = Pick<HostHome, 'path' | 'sockets'>;
 
 const approvalBytesMax = 65_536;
 
@@ -12,21 +17,22 @@ export interface Approval {
 	check: HealthCheck;
 }
 
-export function isApproved(path: string): boolean {
+export function isApproved(home: Home, id: string): boolean {
 	try {
-		return readForeignFile(path, approvalBytesMax) !== '';
+		return at(home, id, (path) => readForeignFile(path, approvalBytesMax)) !== '';
 	} catch {
 		return false;
 	}
 }
 
 /**
- * The folder may belong to another user, whose app could have put a link in the file's place: what is there is taken away,
- * and the file is made anew or not at all. The worker reads it as others do; the folder keeps everyone else out.
+ * The folder may belong to another user, whose app could have put a link in the file's place, or in that of the folder:
+ * what is there is taken away, and the file is made anew or not at all. The worker reads it as others do; the folder keeps
+ * everyone else out.
  */
-export function writeApproval(path: string, approval: Approval): void {
-	removeApproval(path);
-	const descriptor = openSync(path, 'wx', 0o644);
+export function writeApproval(home: Home, id: string, approval: Approval): void {
+	removeApproval(home, id);
+	const descriptor = at(home, id, (path) => openSync(path, 'wx', 0o644));
 	try {
 		fchmodSync(descriptor, 0o644);
 		writeSync(descriptor, `${JSON.stringify(approval)}\n`);
@@ -35,10 +41,17 @@ export function writeApproval(path: string, approval: Approval): void {
 	}
 }
 
-export function removeApproval(path: string): void {
+export function removeApproval(home: Home, id: string): void {
 	try {
-		rmSync(path, { force: true });
+		at(home, id, (path) => rmSync(path, { force: true }));
 	} catch {
 		// Another user's app has put a folder there. Without approval its worker waits for the control plane: its own loss.
 	}
+}
+
+/** Calls `use` with a path of the file in the very folder of the home. */
+function at<T>({ path, sockets }: Home, id: string, use: (path: string) => T): T {
+	return inForeignFolder(sockets, foreignPlace(path), (folder) =>
+		use(`${folder}/${basename(approvalPath(sockets, id))}`),
+	);
 }

@@ -1,6 +1,9 @@
+import { closeSync } from 'node:fs';
 import net from 'node:net';
 import { RollcallError } from '../errors.js';
-import type { ControlAnswer, ControlCommand, ControlPush, WorkerStatus } from './control.js';
+import { type ForeignPlace, openForeignSocket, pathOfDescriptor } from '../system/foreign-file.js';
+import { Allowance } from './allowance.js';
+import type { Addressee, ControlAnswer, ControlCommand, ControlPush, WorkerStatus } from './control.js';
 import { parseControlLine } from './control-messages.js';
 
 /** An answer holds at most ten faults of 2,000 characters and the listens. */
@@ -8,11 +11,28 @@ const lineCharactersMax = 262_144;
 const callsMax = 64;
 const callTimeoutDefaultMs = 8_000;
 const connectRetryMs = 20;
+/**
+ * Characters that a worker may say unasked: at once, and a second. A report each second and a few faults, each with the
+ * status, are far below it. Each read, and each line, costs as much as so many characters.
+ */
+const unaskedAtOnce = 4 * 1024 * 1024;
+const unaskedPerSecond = 256 * 1024;
+const readCost = 1_024;
+
+/** What has to be true of a socket, and of who answers there. */
+export interface ExpectedWorker {
+	/** Below it lies the socket, which belongs to its owner. */
+	place: ForeignPlace;
+	/** Every command is for it, and every answer has to be its own. */
+	worker: Addressee;
+}
 
 export interface ControlOptions {
+	/** Without it whatever listens at the path is taken for the worker. */
+	expected?: ExpectedWorker;
 	onPush?: (push: ControlPush) => void;
-	/** The worker's process is gone, or it let this client go; not called after close(). */
-	onClose?: () => void;
+	/** The worker's process is gone, it let this client go, or it said what it may not (`reason`); not called after close(). */
+	onClose?: (reason: string | null) => void;
 	/** For every call; default 8,000: a host that stalls must not look like a dead worker. */
 	callTimeoutMs?: number;
 	/** The socket appears only when the worker's process has begun: go on trying for so long. Default 0: once. */
@@ -34,7 +54,7 @@ export async function connectWorker(path: string, options: ControlOptions = {}):
 	const until = performance.now() + (options.connectWithinMs ?? 0);
 	for (;;) {
 		try {
-			return new ControlConnection(await connect(path), path, options);
+			return new ControlConnection(await connect(path, options.expected?.place), path, options);
 		} catch (cause) {
 			if (performance.now() >= until) {
 				const text = `Worker control socket ${path} takes no connection: ${(cause as Error).message}.`;
@@ -45,7 +65,17 @@ export async function connectWorker(path: string, options: ControlOptions = {}):
 	}
 }
 
-function connect(path: string): Promise<net.Socket> {
+async function connect(path: string, place: ForeignPlace | undefined): Promise<net.Socket> {
+	if (place === undefined) return connectTo(path);
+	const descriptor = openForeignSocket(path, place);
+	try {
+		return await connectTo(pathOfDescriptor(descriptor));
+	} finally {
+		closeSync(descriptor);
+	}
+}
+
+function connectTo(path: string): Promise<net.Socket> {
 	return new Promise((resolve, reject) => {
 		const socket = net.connect(path);
 		socket.once('error', reject);
@@ -62,13 +92,19 @@ interface Call {
 	timer: NodeJS.Timeout;
 }
 
-type Command = ControlCommand extends infer One ? (One extends { seq: number } ? Omit<One, 'seq'> : never) : never;
+type Command = ControlCommand extends infer One
+	? One extends { seq: number }
+		? Omit<One, 'seq' | 'to'>
+		: never
+	: never;
 
 class ControlConnection implements WorkerControl {
 	readonly #calls = new Map<number, Call>();
 	#seq = 0;
 	#rest = '';
 	#closed = false;
+	#fault: string | null = null;
+	readonly #unasked = new Allowance(unaskedAtOnce, unaskedPerSecond);
 
 	constructor(
 		private readonly socket: net.Socket,
@@ -116,45 +152,68 @@ class ControlConnection implements WorkerControl {
 				reject(new RollcallError('timeout', text));
 			}, timeoutMs);
 			this.#calls.set(seq, { resolve, reject, timer });
-			socket.write(`${JSON.stringify({ seq, ...command })}\n`);
+			socket.write(`${JSON.stringify({ seq, ...this.#addressed, ...command })}\n`);
 		});
+	}
+
+	get #addressed(): { to?: Addressee } {
+		const { worker } = this.options.expected ?? {};
+		return worker === undefined ? {} : { to: { id: worker.id, pid: worker.pid } };
 	}
 
 	#read(text: string): void {
 		const lines = (this.#rest + text).split('\n');
 		this.#rest = lines.pop() ?? '';
-		if (this.#rest.length > lineCharactersMax) {
-			this.socket.destroy();
-			return;
+		if (this.#unasked.take(text.length + readCost * (1 + lines.length)) > 0) {
+			this.#refuse(`it said more than ${unaskedPerSecond} characters a second that it was not asked for`);
+		} else if (this.#rest.length > lineCharactersMax) {
+			this.#refuse(`it said a line of more than ${lineCharactersMax} characters`);
 		}
 		for (const line of lines) {
-			const message = parseControlLine(line);
-			if (message === null) {
-				this.socket.destroy();
-				return;
-			}
-			if ('seq' in message) this.#settle(message);
-			else if (!this.#closed) this.options.onPush?.(message);
+			if (this.socket.destroyed) return;
+			this.#hear(line);
 		}
 	}
 
-	#settle(answer: ControlAnswer): void {
+	#hear(line: string): void {
+		const message = parseControlLine(line);
+		if (message === null) this.#refuse('it said what is none of its words');
+		else if (this.#isOfAnother(message)) this.#refuse('another process answered in its place');
+		else if (!('seq' in message)) {
+			if (!this.#closed) this.options.onPush?.(message);
+		} else if (this.#settle(message)) this.#unasked.giveBack(line.length + 2 * readCost);
+	}
+
+	#isOfAnother(message: ControlAnswer | ControlPush): boolean {
+		const { worker } = this.options.expected ?? {};
+		if (worker === undefined || !('status' in message)) return false;
+		return message.status.id !== worker.id || message.status.pid !== worker.pid;
+	}
+
+	#refuse(reason: string): void {
+		this.#fault = reason;
+		this.socket.destroy();
+	}
+
+	/** False for an answer that nobody waits for. */
+	#settle(answer: ControlAnswer): boolean {
 		const call = this.#calls.get(answer.seq);
-		if (call === undefined) return;
+		if (call === undefined) return false;
 		this.#calls.delete(answer.seq);
 		clearTimeout(call.timer);
 		if (answer.ok) {
 			call.resolve(answer.status);
-			return;
+			return true;
 		}
 		const { code, error, status } = answer;
 		const fault = code === 'EADDRINUSE' ? 'address_in_use' : 'unavailable';
 		call.reject(new RollcallError(fault, `Worker ${status.id} (process ${status.pid}): ${error}.`, { code, status }));
+		return true;
 	}
 
 	#lost(): void {
 		this.#rejectAll();
-		if (!this.#closed) this.options.onClose?.();
+		if (!this.#closed) this.options.onClose?.(this.#fault);
 	}
 
 	#rejectAll(): void {
@@ -166,6 +225,7 @@ class ControlConnection implements WorkerControl {
 	}
 
 	#unreachable(): RollcallError {
-		return new RollcallError('unreachable', `The connection to the worker at ${this.path} is closed.`);
+		const why = this.#fault === null ? '' : `: ${this.#fault}`;
+		return new RollcallError('unreachable', `The connection to the worker at ${this.path} is closed${why}.`);
 	}
 }

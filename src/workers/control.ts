@@ -31,7 +31,16 @@ export interface PreloadSettings {
 	socketMode?: number;
 }
 
-export type ControlCommand =
+/** Whom a command is for. A worker refuses one for another, so that a command that goes astray does nothing. */
+export interface Addressee {
+	id: string;
+	pid: number;
+}
+
+/** Control planes of earlier versions name no addressee. */
+export type ControlCommand = { to?: Addressee } & Command;
+
+type Command =
 	| { seq: number; command: 'status' }
 	/** Join the public listening. Answers when every listen is up, or with the error (EADDRINUSE included); then none is. */
 	| { seq: number; command: 'live' }

@@ -8,7 +8,7 @@ import { isAlive, readProcessStat } from '../system/process.js';
 import { AppListeners } from './app-listeners.js';
 import { isApproved, removeApproval, writeApproval } from './approval.js';
 import type { Clock } from './clock.js';
-import { approvalPath, farewellMs, type PreloadSettings, preloadVariable } from './control.js';
+import { farewellMs, type PreloadSettings, preloadVariable } from './control.js';
 import { plainEnvironmentOf } from './environment.js';
 import { isShared } from './home.js';
 import type { HostLink } from './host-link.js';
@@ -18,7 +18,7 @@ import { portOf } from './places.js';
 import type { PortClaims } from './port-claims.js';
 import type { Pm2Process } from './pm2-process.js';
 import type { SupervisorRecords, WorkerRecord } from './records.js';
-import type { WorkerApp, WorkerIdentity } from './types.js';
+import type { WorkerApp } from './types.js';
 import { type OpenLink, Worker } from './worker.js';
 import { numberOf, workerId } from './worker-id.js';
 
@@ -108,7 +108,7 @@ export class Crew {
 			known ?? this.add(new Worker(row.name, app, row.script, host, this.portOnRecord(row.name, app), openLink, clock));
 		worker.pmId = row.pmId;
 		worker.restarts = Math.max(worker.restarts, row.restarts);
-		worker.approved = isApproved(approvalPath(host.home.sockets, row.name));
+		worker.approved = isApproved(host.home, row.name);
 		this.listeners.recall(worker);
 		if (row.pid !== null) worker.attach(row.pid);
 		else if (row.status === 'waiting restart') worker.set('backoff', 'its process ended');
@@ -130,7 +130,7 @@ export class Crew {
 		try {
 			const { deadlineMs } = worker.app.health;
 			const approval = { release: worker.release, deadlineMs, check: worker.check() };
-			writeApproval(approvalPath(worker.host.home.sockets, worker.id), approval);
+			writeApproval(worker.host.home, worker.id, approval);
 		} catch (error) {
 			this.parts.log.warn({ event: 'approval_failed', worker: worker.id, reason: messageOf(error) });
 		}
@@ -196,20 +196,12 @@ export class Crew {
 		if (!identity || !isAlive(identity)) return;
 		try {
 			if (pmId !== null && host.isUp) await host.client().signal(pmId, signal);
-			else await this.signalOrphan(host, identity, signal);
+			// Another user's process is signalled by the host of that user alone.
+			else if (host.owner !== process.geteuid?.()) await host.client().signalOrphan(identity, signal);
+			else signalTree(identity, host.owner, signal);
 		} catch (error) {
 			const reason = messageOf(error);
 			this.parts.log.warn({ event: 'signal_failed', worker: worker.id, worker_pid: identity.pid, signal, reason });
-		}
-	}
-
-	/** Another user's process cannot be signalled from here, but by the host of that user. */
-	private async signalOrphan(host: HostLink, identity: WorkerIdentity, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-		try {
-			signalTree(identity, signal);
-		} catch (error) {
-			if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
-			await host.client().signalOrphan(identity, signal);
 		}
 	}
 
@@ -237,7 +229,7 @@ export class Crew {
 		worker.detach();
 		worker.removeAllListeners();
 		this.workers.delete(worker.id);
-		removeApproval(approvalPath(worker.host.home.sockets, worker.id));
+		removeApproval(worker.host.home, worker.id);
 		this.remember();
 	}
 

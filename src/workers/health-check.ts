@@ -1,5 +1,6 @@
 /** Asks a Node worker whether it is well, where its users reach it. The supervisor asks so, and a worker itself before it joins after a crash. */
 import { messageOf } from '../errors.js';
+import type { ForeignPlace } from '../system/foreign-file.js';
 import type { ListenStatus, WorkerStatus } from './control.js';
 import {
 	askedListeners,
@@ -21,7 +22,12 @@ export interface HealthCheck extends ListenSettings {
 	required: RequiredListener[];
 }
 
-export async function checkHealth(status: WorkerStatus, check: HealthCheck): Promise<Probe> {
+/** `place`: where the worker's sockets lie, which it names itself; null for a worker that asks itself. */
+export async function checkHealth(
+	status: WorkerStatus,
+	check: HealthCheck,
+	place: ForeignPlace | null,
+): Promise<Probe> {
 	const { listens, faults, pid } = status;
 	const listeners = listens.map(publicListener);
 	const unhealthy = (detail: string): Probe => ({ healthy: false, detail, listeners, ports: [] });
@@ -32,7 +38,7 @@ export async function checkHealth(status: WorkerStatus, check: HealthCheck): Pro
 	const wantsHttp = check.path !== null || check.required.some((one) => one.http);
 	const asked = askedListeners(listens, check, { joined, wantsHttp });
 	if (typeof asked === 'string') return unhealthy(asked);
-	const answers = await Promise.all(asked.map((listen) => ask(listen, check, pid)));
+	const answers = await Promise.all(asked.map((listen) => ask(listen, { check, pid, place })));
 	const bad = answers.find((one) => !one.healthy);
 	if (bad) return unhealthy(bad.detail + elsewhere(listens, asked, check));
 	const proven = [...asked.map((listen) => listen.port), ...check.required.map((one) => one.port)];
@@ -42,14 +48,13 @@ export async function checkHealth(status: WorkerStatus, check: HealthCheck): Pro
 
 async function ask(
 	listen: ListenStatus,
-	check: HealthCheck,
-	pid: number,
+	{ check, pid, place }: { check: HealthCheck; pid: number; place: ForeignPlace | null },
 ): Promise<{ healthy: boolean; detail: string }> {
 	const where = nameOf(publicListener(listen));
 	const path = pathFor(listen, check);
 	const what = path === null ? where : `GET ${path} on ${where}`;
 	try {
-		const answer = await probe(targetOf(listen), {
+		const answer = await probe(targetOf(listen, place), {
 			path,
 			timeoutMs: check.timeoutMs,
 			// With a path HTTP is asked for, whatever kind of server it is: some hand connections on to one that speaks it.
@@ -80,9 +85,9 @@ function httpOver({ protocol }: ListenStatus): ListenStatus['protocol'] {
 }
 
 /** The private socket; where there is none, the public one. */
-function targetOf(listen: ListenStatus): ProbeTarget {
-	if (listen.probe !== null) return { socketPath: listen.probe };
-	if (listen.path !== null) return { socketPath: listen.path };
+function targetOf(listen: ListenStatus, place: ForeignPlace | null): ProbeTarget {
+	const socketPath = listen.probe ?? listen.path;
+	if (socketPath !== null) return { socketPath, place };
 	return { host: hostToAsk(publicListener(listen)), port: listen.port ?? 0 };
 }
 

@@ -1,6 +1,9 @@
-import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RollcallError } from '../errors.js';
+import { findHolder, type LockHolder } from '../lock.js';
+import { foreignPlace } from '../system/foreign-file.js';
+import { findOwned, isOwned, type ProcessIdentity } from '../system/process.js';
 
 /** One worker host's private folder: PM2's home, its lock, the workers' logs and their private sockets. */
 export interface HostHome {
@@ -42,7 +45,11 @@ export function hostHome(workerDir: string, user: string | null): HostHome {
 export function makeHome(home: HostHome): void {
 	mkdirSync(home.path, { recursive: true, mode: 0o700 });
 	const shared = isShared(home);
-	if (!shared) chmodSync(home.path, 0o700);
+	if (!shared) {
+		chmodSync(home.path, 0o700);
+		// A folder that came from elsewhere becomes root's where root runs this: only the owner's processes and sockets count.
+		if (process.geteuid?.() === 0) chownSync(home.path, 0, -1);
+	}
 	// In a shared home each folder takes over group and set-group-id bit by being made in there. Neither could be set
 	// afterwards: this user is no member of that group, and the unit's RestrictSUIDSGID forbids the bit in any call.
 	makeFolder(home.logs, shared ? 0o750 : 0o700);
@@ -67,6 +74,20 @@ function makeFolder(path: string, mode: number): void {
 /** True when the home belongs to a group that the control plane is a member of. */
 export function isShared(home: HostHome): boolean {
 	return (statSync(home.path).mode & 0o2000) !== 0;
+}
+
+/** Who may say what is a worker of this home: its user, whom the kernel names as the owner of what he made or runs. */
+export const ownerOf = (home: Pick<HostHome, 'path'>): number => foreignPlace(home.path).owner;
+
+/** A process that somebody named as one of this home's: null unless it belongs to the home's owner. */
+export function processOf(home: Pick<HostHome, 'path'>, pid: number): ProcessIdentity | null {
+	return findOwned(pid, ownerOf(home));
+}
+
+/** The host of this home as its lock names it: null where that names no process of the home's owner. */
+export async function findHost(home: HostHome): Promise<LockHolder | null> {
+	const holder = await findHolder(home.lock);
+	return holder !== null && isOwned(holder, ownerOf(home)) ? holder : null;
 }
 
 /** Refuses a worker folder so deep that the private sockets of this app could not be bound. */

@@ -1,10 +1,9 @@
 import { EventEmitter } from 'node:events';
 import type { Logger } from '../log.js';
 import { messageOf, RollcallError } from '../errors.js';
-import { findHolder } from '../lock.js';
-import { isAlive, readProcessStat } from '../system/process.js';
+import { isAlive, isOwned, type ProcessIdentity, readProcessStat, signalOwned } from '../system/process.js';
 import type { Clock } from './clock.js';
-import type { HostHome } from './home.js';
+import { findHost, type HostHome, ownerOf } from './home.js';
 import type { Orphan } from './orphans.js';
 import { startOwnHost } from './host-starter.js';
 import { pm2Version } from './pm2.js';
@@ -55,8 +54,8 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	/** The process that was started last; it may not have got so far as to answer. */
 	private startedPid: number | null = null;
 	private upSince = 0;
-	/** Process id of the host as its lock names it; null while it is down. */
-	pid: number | null = null;
+	/** The host as its lock names it; null while it is down, or where that names no process of the home's owner. */
+	private identity: ProcessIdentity | null = null;
 	/** What is wrong with the host, in words for an operator: it is away, frozen, of another version of PM2; null when all is well. */
 	complaint: string | null;
 
@@ -76,6 +75,15 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 
 	get home(): HostHome {
 		return this.options.home;
+	}
+
+	get pid(): number | null {
+		return this.identity?.pid ?? null;
+	}
+
+	/** User id of the home's owner, whom every process of it belongs to. */
+	get owner(): number {
+		return ownerOf(this.home);
 	}
 
 	get isUp(): boolean {
@@ -112,12 +120,12 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	 */
 	async end(withinMs: number): Promise<void> {
 		const { clock, home, log } = this.options;
-		const holder = await findHolder(home.lock);
+		const holder = await findHost(home);
 		const pid = holder?.pid ?? this.startedPid;
 		const started = pid === null ? undefined : readProcessStat(pid)?.started;
 		try {
 			if (this.pm2) await this.pm2.end();
-			else if (holder) process.kill(holder.pid, 'SIGTERM');
+			else if (holder) signalOwned(holder, this.owner, 'SIGTERM');
 			else this.stopStarted();
 		} catch (error) {
 			log.warn({ event: 'worker_host_not_ended', host_pid: pid, reason: messageOf(error) });
@@ -151,9 +159,9 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		this.complain(frozen);
 		if (this.silent < silentLooksMax) return false;
 		// A unit's host is ended by its watchdog: it is another user's process.
-		if (command === null || this.pid === null) return true;
+		if (command === null || this.identity === null) return true;
 		log.error({ event: 'worker_host_killed', home: this.home.path, host_pid: this.pid, reason: frozen });
-		process.kill(this.pid, 'SIGKILL');
+		signalOwned(this.identity, this.owner, 'SIGKILL');
 		return true;
 	}
 
@@ -222,7 +230,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	private async welcome(pm2: Pm2Client): Promise<void> {
 		const rows = await pm2.list();
 		const orphans = await this.orphansOf(pm2, rows);
-		this.pid = (await findHolder(this.home.lock))?.pid ?? null;
+		this.identity = await findHost(this.home);
 		this.pm2 = pm2;
 		this.silent = 0;
 		this.upSince = this.options.clock.now();
@@ -240,7 +248,8 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	private async orphansOf(pm2: Pm2Client, rows: readonly Pm2Process[]): Promise<Orphan[]> {
 		try {
 			const orphans = await pm2.orphans();
-			return orphans.filter(({ pid, started }) => isAlive({ pid, started }) && !rows.some((row) => row.pid === pid));
+			const { owner } = this;
+			return orphans.filter((one) => isOwned(one, owner) && isAlive(one) && !rows.some(({ pid }) => pid === one.pid));
 		} catch (error) {
 			this.options.log.warn({ event: 'orphans_not_found', home: this.home.path, reason: messageOf(error) });
 			return [];
@@ -251,7 +260,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		if (this.closed) return;
 		const pid = this.pid;
 		this.pm2 = null;
-		this.pid = null;
+		this.identity = null;
 		this.complaint = `${this.name}${pid === null ? '' : `, process ${pid},`} has ended; workers that outlive it serve on until a new host has a set of its own`;
 		if (this.options.clock.now() - this.upSince >= steadyMs) this.backoffMs = startBackoffFirstMs;
 		this.emit('down', this.complaint);

@@ -7,7 +7,7 @@ import { signalTree } from '../system/marked-processes.js';
 import { heldSockets } from '../system/sockets.js';
 import { createNotifier } from '../system/notify.js';
 import { hostEnvironment } from './environment.js';
-import { type HostHome, hostHome, isShared, makeHome } from './home.js';
+import { type HostHome, hostHome, isShared, makeHome, ownerOf } from './home.js';
 import { LastWords } from './last-words.js';
 import { findOrphans } from './orphans.js';
 import { type LogLimits, pruneLogs, turnOverLogs, workerLogPaths } from './log-files.js';
@@ -58,7 +58,7 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	const pm2 = await runPm2(home.path, {
 		heldSockets: ({ holder, inodes }) => heldSockets(holder, inodes),
 		orphans: () => findOrphans(home, process.pid),
-		signalOrphan: ({ orphan, signal }) => signalTree(orphan, signal),
+		signalOrphan: ({ orphan, signal }) => signalTree(orphan, ownerOf(home), signal),
 	});
 	keepLastWords(home, pm2);
 	notifier.ready();

@@ -1,6 +1,7 @@
 import { copyFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { readForeignFile } from '../system/foreign-file.js';
+import { foreignPlace, readForeignFile } from '../system/foreign-file.js';
+import type { HostHome } from './home.js';
 import { appOf } from './worker-id.js';
 
 /** How much the log files of workers may grow. */
@@ -23,6 +24,8 @@ export function listLogFiles(logs: string, app: string): { path: string; worker:
 	return files.map(({ path, worker, stream }) => ({ path, worker, stream }));
 }
 
+type Home = Pick<HostHome, 'path' | 'logs'>;
+
 const tailBytesMax = 8_192;
 /** So many last lines of a worker's stderr stand in a reason. */
 const errorLinesMax = 20;
@@ -31,10 +34,10 @@ const innerLine =
 	/^\s+at .*(?:node:internal\/|node_modules\/(?:pm2|async)\/)|^You have triggered an unhandledRejection, /;
 
 /** The last lines that a worker wrote to its stderr, oldest first, without what lies below the app in a stack; none if it wrote none or the file cannot be read. */
-export async function lastErrorLines(logs: string, id: string, lines: number): Promise<string[]> {
+export async function lastErrorLines(home: Home, id: string, lines: number): Promise<string[]> {
 	let text: string;
 	try {
-		text = readForeignFile(workerLogPaths(logs, id).error, tailBytesMax);
+		text = readForeignFile(workerLogPaths(home.logs, id).error, tailBytesMax, foreignPlace(home.path));
 	} catch {
 		return [];
 	}
@@ -45,8 +48,8 @@ export async function lastErrorLines(logs: string, id: string, lines: number): P
 }
 
 /** The reason why a worker ended, and what it said itself about it: each line once, and none that the reason has already. */
-export async function explained(reason: string, logs: string, id: string): Promise<string> {
-	const all = await lastErrorLines(logs, id, errorLinesMax);
+export async function explained(reason: string, home: Home, id: string): Promise<string> {
+	const all = await lastErrorLines(home, id, errorLinesMax);
 	const lines = [...new Set(all)].filter((line) => !reason.includes(line.trim()));
 	return lines.length === 0 ? reason : `${reason}; last lines of its stderr:\n${lines.join('\n')}`;
 }

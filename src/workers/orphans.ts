@@ -1,6 +1,8 @@
-import { findMarked, type ProcessIdentity } from '../system/marked-processes.js';
+import { findMarked } from '../system/marked-processes.js';
+import type { ProcessIdentity } from '../system/process.js';
 import type { HostHome } from './home.js';
 import type { WorkerIdentity } from './types.js';
+import { isWorkerId } from './worker-id.js';
 
 /** A worker whose host died. */
 export interface Orphan extends WorkerIdentity {
@@ -66,8 +68,10 @@ export interface SocketQuestion {
 }
 
 export function isOrphan(value: unknown): value is Orphan {
-	const { id, release } = fieldsOf(value);
-	return typeof id === 'string' && typeof release === 'string' && isIdentity(value);
+	const { id, release, port, fork } = fieldsOf(value);
+	if (typeof id !== 'string' || !isWorkerId(id) || typeof release !== 'string' || typeof fork !== 'boolean')
+		return false;
+	return (port === null || isPort(port)) && isIdentity(value);
 }
 
 export function isOrphanSignal(request: unknown): request is OrphanSignal {
@@ -79,6 +83,8 @@ export function isSocketQuestion(request: unknown): request is SocketQuestion {
 	const { holder, inodes } = fieldsOf(request);
 	return isIdentity(holder) && Array.isArray(inodes) && inodes.every((inode) => Number.isSafeInteger(inode));
 }
+
+const isPort = (value: unknown): boolean => Number.isInteger(value) && Number(value) > 0 && Number(value) <= 65_535;
 
 /** Process 1 is nobody's worker. */
 function isIdentity(value: unknown): value is ProcessIdentity {

@@ -4,9 +4,12 @@
  * instead), the list is saved with all secrets (never asked to).
  */
 import { EventEmitter } from 'node:events';
+import { closeSync } from 'node:fs';
+import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { RollcallError } from '../errors.js';
-import type { ProcessIdentity } from '../system/marked-processes.js';
+import { type ForeignPlace, foreignPlace, openForeignSocket, pathOfDescriptor } from '../system/foreign-file.js';
+import type { ProcessIdentity } from '../system/process.js';
 import { guardReading } from './guarded-socket.js';
 import { isOrphan, type Orphan, type OrphanSignal, type SocketQuestion } from './orphans.js';
 import { type Callback, loadClient, type RawBusMessage, type RawClient, type RawSocket } from './pm2.js';
@@ -26,6 +29,8 @@ const connectTimeoutMs = 3_000;
 const queuedCallsMax = 1_000;
 /** A start or a removal lasts as long as the process takes to come or to end; others need not wait for more of it than this. */
 const turnMs = 5;
+/** More rows, or orphans, than any host of this program has are those of another program in its place. */
+const rowsMax = 10_000;
 
 /** A connection to the worker host of one home. */
 export class Pm2Client extends EventEmitter<Pm2Events> {
@@ -46,13 +51,15 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		super();
 	}
 
-	/** Connects to a running host; throws `unavailable` when none answers, and never starts one. */
+	/** Connects to a running host; throws when none answers, or what is there is not the home owner's, and never starts one. */
 	static async connect(home: string): Promise<Pm2Client> {
+		const place = foreignPlace(home);
 		const raw = loadClient(home);
 		try {
-			await withTimeout(connectTimeoutMs, 'connect', (callback) => {
+			await connectSocket(place, 'rpc.sock', (path, callback) => {
+				raw.rpc_socket_file = path;
 				raw.launchRPC(callback);
-				guardReading(raw.client_sock);
+				prepareSocket(raw.client_sock);
 				raw.client_sock.once('ignored error', callback);
 				raw.client_sock.once('error', callback);
 			});
@@ -61,10 +68,11 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 				raw.client?.call('getVersion', {}, callback),
 			);
 			const client = new Pm2Client(raw, String(version));
-			await client.subscribe();
+			await client.subscribe(place);
 			return client;
 		} catch (error) {
 			endSocket(raw.client_sock);
+			endSocket(raw.sub_sock);
 			throw error;
 		}
 	}
@@ -78,7 +86,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	async orphans(): Promise<Orphan[]> {
 		const answer = await this.call('getReport', { orphans: true });
 		const { orphans } = (answer ?? {}) as { orphans?: unknown };
-		return Array.isArray(orphans) ? orphans.filter(isOrphan) : [];
+		return Array.isArray(orphans) ? orphans.slice(0, rowsMax).filter(isOrphan) : [];
 	}
 
 	/** Lets the host look which of these sockets a process of its user holds. */
@@ -135,17 +143,17 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		endSocket(this.raw.sub_sock);
 	}
 
-	private async subscribe(): Promise<void> {
-		const bus = await withTimeout<EventEmitter>(connectTimeoutMs, 'launchBus', (callback) => {
+	private async subscribe(place: ForeignPlace): Promise<void> {
+		const bus = await connectSocket<EventEmitter>(place, 'pub.sock', (path, callback) => {
+			this.raw.pub_socket_file = path;
 			this.raw.launchBus((error, emitter) => callback(error, emitter));
-			guardReading(this.raw.sub_sock);
+			prepareSocket(this.raw.sub_sock);
+			this.raw.sub_sock.once('ignored error', callback);
+			this.raw.sub_sock.once('error', callback);
 		});
 		bus.on('process:event', (message: RawBusMessage) => this.heard(message));
 		for (const socket of [this.raw.client_sock, this.raw.sub_sock]) {
 			socket.on('error', () => undefined);
-			// Without a retry the socket says that it closed; with one it would go on trying for ever and say nothing.
-			socket.set('retry timeout', 0);
-			socket.retry = 0;
 			socket.once('close', () => this.lose());
 		}
 	}
@@ -224,7 +232,34 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 }
 
 function rowsOf(answer: unknown): Pm2Process[] {
-	return Array.isArray(answer) ? answer.map((row: RawProcess) => readProcess(row)) : [];
+	const rows = Array.isArray(answer) ? answer.slice(0, rowsMax) : [];
+	return rows.map((row: RawProcess) => readProcess(row)).filter(({ pmId }) => pmId >= 0);
+}
+
+/** Connects to a socket of the home's owner. PM2 gets a path that nobody can put anything else under. */
+async function connectSocket<T = unknown>(
+	place: ForeignPlace,
+	name: string,
+	run: (path: string, callback: Callback) => void,
+): Promise<T> {
+	const descriptor = openForeignSocket(join(place.root, name), place);
+	try {
+		return await withTimeout<T>(connectTimeoutMs, `a connection to ${name}`, (callback) =>
+			run(pathOfDescriptor(descriptor), callback),
+		);
+	} finally {
+		closeSync(descriptor);
+	}
+}
+
+/**
+ * Without a retry a socket of PM2 says that it closed; with one it would go on trying for ever and say nothing, under a
+ * path that is good for one connection.
+ */
+function prepareSocket(socket: RawSocket): void {
+	socket.set('retry timeout', 0);
+	socket.retry = 0;
+	guardReading(socket);
 }
 
 function endSocket(socket: RawSocket | undefined): void {

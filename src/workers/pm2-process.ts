@@ -42,6 +42,9 @@ const backoffFirstMs = 10;
 /** How often PM2 looks whether a process that it ends is gone. */
 const killPollMs = 25;
 
+/** Above the longest drain that the configuration allows, a day, and far below what a timer can hold. */
+const killTimeoutMaxMs = 90_000_000;
+
 /** A row as PM2 sends it. */
 export interface RawProcess {
 	pid?: number;
@@ -109,13 +112,19 @@ export function readProcess(row: RawProcess): Pm2Process {
 	const status = String(env['status']);
 	return {
 		name: String(row.name ?? env['name']),
-		pmId: Number(row.pm_id ?? env['pm_id']),
-		pid: row.pid ? row.pid : null,
+		pmId: wholeOr(row.pm_id ?? env['pm_id'], -1),
+		// Whose process it is, the kernel is asked when it is taken in.
+		pid: wholeOr(row.pid, 0) || null,
 		status: isStatus(status) ? status : 'unknown',
-		restarts: Number(env['restart_time'] ?? 0),
+		restarts: wholeOr(env['restart_time'], 0),
 		script: String(env['pm_exec_path'] ?? ''),
-		killTimeoutMs: Number(env['kill_timeout'] ?? 0),
+		killTimeoutMs: Math.min(wholeOr(env['kill_timeout'], 0), killTimeoutMaxMs),
 	};
+}
+
+/** The program in the worker host's place can write anything into a row. */
+function wholeOr(value: unknown, otherwise: number): number {
+	return Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : otherwise;
 }
 
 function isStatus(text: string): text is Pm2Status {

@@ -26,6 +26,9 @@ export interface RawClient {
 	client: { call(method: string, argument: unknown, callback: Callback): void } | null;
 	client_sock: RawSocket;
 	sub_sock: RawSocket;
+	/** Where the next launch connects to. */
+	rpc_socket_file: string;
+	pub_socket_file: string;
 	launchDaemon: unknown;
 	launchRPC(callback: Callback): void;
 	launchBus(callback: (error: Error | null, bus: EventEmitter) => void): void;

@@ -1,14 +1,20 @@
+import { closeSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
+import { networkInterfaces } from 'node:os';
 import tls from 'node:tls';
 import { RollcallError } from '../errors.js';
+import { type ForeignPlace, openForeignSocket, pathOfDescriptor } from '../system/foreign-file.js';
 import { pidHeader } from './control.js';
 import type { ListenProtocol } from './control.js';
 
-/** A private unix socket of a worker, or a TCP address (fork mode). */
-export type ProbeTarget = { socketPath: string } | { host: string; port: number };
+/** A unix socket of a worker, in a place of its user, null for one's own; or a TCP address. */
+export type ProbeTarget = { socketPath: string; place: ForeignPlace | null } | { host: string; port: number };
+
+/** The same, its place seen to. */
+type Address = { socketPath: string } | { host: string; port: number };
 
 export interface ProbeOptions {
 	/** Path of the GET; null asks for nothing but a connection. */
@@ -35,8 +41,8 @@ const bodyMs = 250;
  * `timeout` or `unreachable`.
  */
 export async function probe(target: string | ProbeTarget, options: ProbeOptions): Promise<ProbeAnswer> {
-	const where = typeof target === 'string' ? { socketPath: target } : target;
-	const name = 'socketPath' in where ? where.socketPath : `${where.host}:${where.port}`;
+	const name =
+		typeof target === 'string' ? target : 'host' in target ? `${target.host}:${target.port}` : target.socketPath;
 	const abort = new AbortController();
 	const timer = setTimeout(() => abort.abort(), options.timeoutMs);
 	// Whatever the worker does, and whatever of it the library does not tell: the time is kept.
@@ -44,7 +50,7 @@ export async function probe(target: string | ProbeTarget, options: ProbeOptions)
 		abort.signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
 	});
 	try {
-		return await Promise.race([ask(where, options, abort.signal), late]);
+		return await Promise.race([askAt(target, options, abort.signal), late]);
 	} catch (cause) {
 		if (abort.signal.aborted) {
 			throw new RollcallError('timeout', `${name} gave no answer within ${options.timeoutMs} ms.`, {}, { cause });
@@ -56,7 +62,30 @@ export async function probe(target: string | ProbeTarget, options: ProbeOptions)
 	}
 }
 
-function ask(where: ProbeTarget, { path, protocol = 'http' }: ProbeOptions, signal: AbortSignal): Promise<ProbeAnswer> {
+/** The worker names what is asked: so only a socket of its own user, or an address of this host, is. */
+async function askAt(target: string | ProbeTarget, options: ProbeOptions, signal: AbortSignal): Promise<ProbeAnswer> {
+	if (typeof target === 'string') return ask({ socketPath: target }, options, signal);
+	if ('host' in target) {
+		if (!isOwnAddress(target.host)) throw new Error('it is no address of this host');
+		return ask(target, options, signal);
+	}
+	const { socketPath, place } = target;
+	if (place === null) return ask({ socketPath }, options, signal);
+	const descriptor = openForeignSocket(socketPath, place);
+	try {
+		return await ask({ socketPath: pathOfDescriptor(descriptor) }, options, signal);
+	} finally {
+		closeSync(descriptor);
+	}
+}
+
+function isOwnAddress(host: string): boolean {
+	if (host === 'localhost' || host === '::1' || host.startsWith('127.')) return true;
+	const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+	return addresses.some(({ address }) => address === host.replace(/%.*$/, ''));
+}
+
+function ask(where: Address, { path, protocol = 'http' }: ProbeOptions, signal: AbortSignal): Promise<ProbeAnswer> {
 	if (path === null) return askConnection(where, protocol, signal);
 	switch (protocol) {
 		case 'http':
@@ -71,12 +100,7 @@ function ask(where: ProbeTarget, { path, protocol = 'http' }: ProbeOptions, sign
 	}
 }
 
-function askHttp(
-	where: ProbeTarget,
-	path: string,
-	protocol: 'http' | 'https',
-	signal: AbortSignal,
-): Promise<ProbeAnswer> {
+function askHttp(where: Address, path: string, protocol: 'http' | 'https', signal: AbortSignal): Promise<ProbeAnswer> {
 	return new Promise((resolve, reject) => {
 		const options = {
 			...where,
@@ -111,7 +135,7 @@ function askHttp(
 	});
 }
 
-function askHttp2(where: ProbeTarget, path: string, protocol: 'h2' | 'h2c', signal: AbortSignal): Promise<ProbeAnswer> {
+function askHttp2(where: Address, path: string, protocol: 'h2' | 'h2c', signal: AbortSignal): Promise<ProbeAnswer> {
 	return new Promise((resolve, reject) => {
 		const authority = protocol === 'h2' ? 'https://localhost' : 'http://localhost';
 		const session = http2.connect(authority, { createConnection: () => openConnection(where, protocol) });
@@ -132,7 +156,7 @@ function askHttp2(where: ProbeTarget, path: string, protocol: 'h2' | 'h2c', sign
 	});
 }
 
-function askConnection(where: ProbeTarget, protocol: ListenProtocol, signal: AbortSignal): Promise<ProbeAnswer> {
+function askConnection(where: Address, protocol: ListenProtocol, signal: AbortSignal): Promise<ProbeAnswer> {
 	return new Promise((resolve, reject) => {
 		const socket = openConnection(where, protocol);
 		const close = (): void => {
@@ -148,7 +172,7 @@ function askConnection(where: ProbeTarget, protocol: ListenProtocol, signal: Abo
 	});
 }
 
-function openConnection(where: ProbeTarget, protocol: ListenProtocol): net.Socket {
+function openConnection(where: Address, protocol: ListenProtocol): net.Socket {
 	const address = 'socketPath' in where ? { path: where.socketPath } : where;
 	if (protocol === 'http' || protocol === 'h2c' || protocol === 'tcp') return net.connect(address);
 	const alpn = protocol === 'h2' ? { ALPNProtocols: ['h2', 'http/1.1'] } : {};

@@ -251,6 +251,6 @@ export class ReplacementRunner {
 
 	private async explain(reason: string, culprit: string | null): Promise<string> {
 		if (culprit === null) return reason;
-		return explained(reason, this.crew.parts.host.home.logs, culprit);
+		return explained(reason, this.crew.parts.host.home, culprit);
 	}
 }

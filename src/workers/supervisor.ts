@@ -16,15 +16,14 @@
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
-import { findHolder } from '../lock.js';
 import type { Logger } from '../log.js';
 import { removeLeftovers } from '../replace-file.js';
-import { isAlive } from '../system/process.js';
+import { isAlive, isOwned } from '../system/process.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { type Clock, systemClock } from './clock.js';
 import { type CrewParts, isNode } from './crew.js';
 import { memoryOf } from './daily.js';
-import { checkSocketPaths, hostHome } from './home.js';
+import { checkSocketPaths, findHost, hostHome } from './home.js';
 import { HostLink } from './host-link.js';
 import { hostCommand } from './host-starter.js';
 import { Leftovers } from './leftovers.js';
@@ -207,7 +206,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	private readonly openLink: OpenLink = async (app, identity, home) => {
-		if (isNode(app)) return NodeLink.open(home.sockets, identity, this.clock);
+		if (isNode(app)) return NodeLink.open(home, identity, this.clock);
 		const port = this.supervisors.get(appOf(identity.id))?.crew.workers.get(identity.id)?.port ?? portOf(app, 0);
 		return new PortLink(identity, port, app.health, this.clock, app.reusePort ? this.heldSockets(app.user) : null);
 	};
@@ -280,7 +279,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			if (isAlive(worker) && (user === null || this.options.mode === 'systemd')) this.hostOf(user);
 		}
 		if (this.hostLinks.size > 0 || this.options.mode === 'systemd') return;
-		if ((await findHolder(hostHome(this.options.workerDir, null).lock)) !== null) this.hostOf(null);
+		if ((await findHost(hostHome(this.options.workerDir, null))) !== null) this.hostOf(null);
 	}
 
 	private async welcome(host: HostLink, rows: readonly Pm2Process[], orphans: readonly Orphan[]): Promise<void> {
@@ -310,7 +309,9 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	/** Workers that live without a host: those on record, and those that only the host could find. */
 	private orphansOf(host: HostLink, found: readonly Orphan[]): WorkerRecord[] {
 		const { user } = host;
-		const recorded = this.records.memory.workers.filter((record) => record.user === user && isAlive(record));
+		const recorded = this.records.memory.workers.filter(
+			(record) => record.user === user && isAlive(record) && isOwned(record, host.owner),
+		);
 		const others = found.filter(({ pid }) => !recorded.some((record) => record.pid === pid));
 		return [...recorded, ...others.map((one) => ({ ...one, app: appOf(one.id), user }))];
 	}
@@ -322,7 +323,9 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private async lookAt(host: HostLink): Promise<void> {
 		try {
 			const rows = await host.look();
-			for (const row of rows) this.supervisors.get(appOf(row.name))?.forked(row);
+			// A host speaks for the apps of its own user alone.
+			for (const one of this.appsOf(host))
+				for (const row of rows) if (appOf(row.name) === one.app.name) one.forked(row);
 		} catch (error) {
 			this.log.debug({ event: 'list_failed', reason: messageOf(error) });
 		}

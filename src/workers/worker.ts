@@ -5,6 +5,7 @@ import type { Clock } from './clock.js';
 import type { WorkerReport } from './control.js';
 import { type CrashHistory, noteCrash } from './crash-loop.js';
 import type { HealthCheck } from './health-check.js';
+import { processOf } from './home.js';
 import type { HostLink } from './host-link.js';
 import type { LinkStatus, Probe, WorkerLink } from './link.js';
 import { type ListenSettings, listenSettingsOf, type SeenListener } from './listeners.js';
@@ -80,10 +81,14 @@ export class Worker extends EventEmitter<WorkerEvents> {
 		this.check = () => ({ ...this.settings, path: app.health.path, timeoutMs: app.health.timeoutMs, required: [] });
 	}
 
-	/** Takes up the line to a process that runs this worker. Does nothing if it is known already or gone. */
+	/** Takes up the line to a process that runs this worker. Does nothing if it is known already, gone, or not of its user. */
 	attach(pid: number): void {
-		const started = readProcessStat(pid)?.started;
-		if (started === undefined) return;
+		const started = processOf(this.host.home, pid)?.started;
+		if (started === undefined) {
+			if (readProcessStat(pid) !== null)
+				this.set(this.state, `process ${pid}, which its host names, is none of its user's`);
+			return;
+		}
 		if (this.identity?.pid === pid && this.identity.started === started) return;
 		// The news of a successor can arrive before the end of its predecessor was seen.
 		if (this.identity) this.lose(this.identity);

@@ -51,6 +51,21 @@ test('every client is told, and one that talks nonsense is let go without harm t
 	await assert.rejects(connectWorker(controlPath(worker)), { code: 'unreachable' });
 });
 
+test('a command that is for another worker is refused', async () => {
+	const worker = await start();
+	await worker.listening();
+	const { id, pid } = worker;
+	const others = [{ id: 'web-999', pid }, { id, pid: pid + 1 }, { id }, {}, null, id];
+	for (const to of others) {
+		const client = net.connect(controlPath(worker));
+		client.on('error', () => undefined);
+		client.write(`${JSON.stringify({ seq: 1, to, command: 'drain', timeoutMs: 0, handOver: false })}\n`);
+		await within('let go', once(client, 'close'));
+		assert.equal(client.bytesRead, 0);
+	}
+	assert.equal((await worker.control.status()).state, 'held');
+});
+
 test('going live is refused before the app listens, and when it is leaving', async () => {
 	const early = await primary.start('throws-at-boot.mjs', { container: true });
 	await early.pushed('fault');

@@ -21,8 +21,8 @@ test('of what another user may have put in a file’s place only a regular file 
 		assert.throws(() => readForeignFile(at('link'), 100), { code: 'ELOOP' });
 		assert.throws(() => readForeignFile(at('pipe'), 100), { code: 'EINVAL' });
 		assert.throws(() => readForeignFile(folder, 100), { code: 'EINVAL' });
-		assert.deepEqual(await lastErrorLines(folder, 'web-1', 5), []);
-		assert.deepEqual(await lastErrorLines(folder, 'web-2', 5), []);
+		assert.deepEqual(await lastErrorLines({ path: folder, logs: folder }, 'web-1', 5), []);
+		assert.deepEqual(await lastErrorLines({ path: folder, logs: folder }, 'web-2', 5), []);
 	} finally {
 		rmSync(folder, { recursive: true });
 	}

@@ -73,7 +73,7 @@ test('log files stay bounded: turned over at their size, old turns and ended wor
 			'web-9-error.log.2',
 		]);
 		assert.equal(readFileSync(`${file}.1`, 'utf8')[0], '5');
-		assert.deepEqual(await lastErrorLines(folder, 'web-9', 5), ['small', 'last']);
+		assert.deepEqual(await lastErrorLines({ path: folder, logs: folder }, 'web-9', 5), ['small', 'last']);
 		for (let number = 1; number <= 4; number += 1) {
 			writeFileSync(join(folder, `web-${number}-out.log`), 'x');
 			utimesSync(join(folder, `web-${number}-out.log`), number, number);

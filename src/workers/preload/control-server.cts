@@ -1,7 +1,7 @@
 import net = require('node:net');
 import removeFile = require('./own-files.cjs');
 import servers = require('./own-servers.cjs');
-import type { ControlAnswer, ControlCommand, ControlPush } from '../control.js';
+import type { Addressee, ControlAnswer, ControlCommand, ControlPush } from '../control.js';
 
 const lineBytesMax = 4_096;
 const clientsMax = 16;
@@ -21,6 +21,7 @@ class ControlServer {
 
 	constructor(
 		private readonly path: string,
+		private readonly self: Addressee,
 		private readonly answer: (command: ControlCommand) => Promise<ControlAnswer>,
 	) {
 		this.#server.on('connection', (socket) => this.#accept(socket));
@@ -63,7 +64,7 @@ class ControlServer {
 	}
 
 	#command(socket: net.Socket, line: string): void {
-		const command = parseCommand(line);
+		const command = parseCommand(line, this.self);
 		if (command === null) {
 			socket.destroy();
 			return;
@@ -92,7 +93,8 @@ class ControlServer {
 	}
 }
 
-function parseCommand(line: string): ControlCommand | null {
+/** null for what is no command, or is one for another worker. */
+function parseCommand(line: string, self: Addressee): ControlCommand | null {
 	let value: Partial<Record<string, unknown>>;
 	try {
 		value = JSON.parse(line);
@@ -100,7 +102,8 @@ function parseCommand(line: string): ControlCommand | null {
 		return null;
 	}
 	if (typeof value !== 'object' || value === null || typeof value['seq'] !== 'number') return null;
-	const { seq, command } = value;
+	const { seq, command, to } = value;
+	if (to !== undefined && !isSame(to, self)) return null;
 	switch (command) {
 		case 'status':
 		case 'live':
@@ -115,6 +118,11 @@ function parseCommand(line: string): ControlCommand | null {
 		default:
 			return null;
 	}
+}
+
+function isSame(to: unknown, self: Addressee): boolean {
+	const { id, pid } = typeof to === 'object' && to !== null ? (to as Partial<Addressee>) : {};
+	return id === self.id && pid === self.pid;
 }
 
 export = ControlServer;

@@ -45,7 +45,8 @@ class Residence {
 			this.#selfCheck = new SelfCheck(approval, { status: () => this.#status(), goLive: () => this.#goLive() });
 		}
 		const controlPath = paths.controlSocketPath(settings.directory, settings.id, process.pid);
-		this.#control = new ControlServer(controlPath, (command) => this.#answer(command));
+		const self = { id: settings.id, pid: process.pid };
+		this.#control = new ControlServer(controlPath, self, (command) => this.#answer(command));
 		this.#reporter = new Reporter(settings.reportIntervalMs, (report) =>
 			this.#control.push({ event: 'report', report, status: this.#status() }),
 		);
@@ -130,7 +131,9 @@ class Residence {
 
 	#fault(message: string): void {
 		const text = message.slice(0, faultCharactersMax);
-		if (this.#faults.length < faultsMax) this.#faults.push(text);
+		// A storm of them would end the connection of a client that takes so much and no more.
+		if (this.#faults.length >= faultsMax) return;
+		this.#faults.push(text);
 		this.#control.push({ event: 'fault', message: text, status: this.#status() });
 	}
 

@@ -50,7 +50,7 @@ class SelfCheck {
 		try {
 			const { checkHealth } = await import('../health-check.js');
 			while (this.worker.status().state === 'held') {
-				const { healthy, detail } = await checkHealth(this.worker.status(), this.approval.check);
+				const { healthy, detail } = await checkHealth(this.worker.status(), this.approval.check, null);
 				if (healthy && this.worker.status().state === 'held') await this.worker.goLive();
 				else this.#sayOnce(detail);
 				await new Promise((resolve) => setTimeout(resolve, this.#gapMs()).unref());
