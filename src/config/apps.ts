@@ -42,6 +42,7 @@ function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
 		script: app.script,
 		cwd: app.cwd,
 		args: [...app.args],
+		nodeArgs: [...app.node_args],
 		interpreter: app.interpreter,
 		user: app.user ?? null,
 		instances,

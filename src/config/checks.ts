@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { KeyPath } from './faults.js';
 import { isLoopback, listensOnSame } from './network.js';
+import { nodeArgumentFault, nodeOptionsFault } from './node-options.js';
 import type { ClusterConfig, Config, HttpWorkerConfig } from './schema.js';
 import { appUserDefault, controlUser } from './system-users.js';
 import { durationText, portNumber } from './values.js';
@@ -75,8 +76,12 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 }
 
 /** An app of interpreter node shares whatever port it listens on; `ports` says where it has to. */
-function clusterModeConflicts(app: HttpWorkerConfig, at: (...path: string[]) => KeyPath): Conflict[] {
+function clusterModeConflicts(app: HttpWorkerConfig, at: (...path: (string | number)[]) => KeyPath): Conflict[] {
 	const conflicts: Conflict[] = [];
+	const argument = nodeArgumentFault(app.node_args);
+	if (argument !== null) conflicts.push({ at: [at('node_args', argument.index), at('node_args')], ...argument });
+	const options = nodeOptionsFault(app.env['NODE_OPTIONS'] ?? '');
+	if (options !== null) conflicts.push({ at: [at('env', 'NODE_OPTIONS')], ...options });
 	if (app.ports?.length === 0) {
 		conflicts.push({
 			at: [at('ports')],
@@ -98,6 +103,16 @@ function clusterModeConflicts(app: HttpWorkerConfig, at: (...path: string[]) => 
 
 /** Any other program listens by itself, and says where in `ports`. */
 function forkConflicts(app: HttpWorkerConfig, at: (...path: string[]) => KeyPath): Conflict[] {
+	if (app.node_args.length > 0) {
+		return [
+			{
+				at: [at('node_args')],
+				expected: `no node_args, since ${app.interpreter} runs in fork mode`,
+				got: `${app.node_args.length} of them`,
+				hint: 'node_args are for interpreter node; give another program its options by a script of your own',
+			},
+		];
+	}
 	const ports = app.ports ?? [];
 	if (app.health.port !== undefined && (instancesOf(app) > 1 || app.reuse_port || ports.length === 0)) {
 		return [

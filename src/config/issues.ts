@@ -37,12 +37,23 @@ function faultsOf(source: ConfigurationSource, issue: Issue): ConfigurationFault
 	];
 }
 
+/** Keys that people look for, and what stands in their place. */
+const absentKeys: Readonly<Record<string, { expected: string; hint: string }>> = {
+	sticky: {
+		expected: 'no sticky: there are no sticky sessions, since each worker accepts connections by itself',
+		hint: 'use instances: 1, the websocket transport alone, or an app with a port of its own for each instance and a load balancer that is sticky',
+	},
+};
+
 function unknownKey(source: ConfigurationSource, path: KeyPath): ConfigurationFault {
 	const known = keysAt(path.slice(0, -1));
-	const meant = nearest(String(path.at(-1)), known);
+	const name = String(path.at(-1));
+	const place = { ...keyPlace(source, path), key: keyText(path) };
+	const absent = Object.hasOwn(absentKeys, name) && path[0] === 'http_workers' ? absentKeys[name] : undefined;
+	if (absent) return { ...place, ...absent, got: name };
+	const meant = nearest(name, known);
 	return {
-		...keyPlace(source, path),
-		key: keyText(path),
+		...place,
 		expected: `a key out of ${known.join(', ')}`,
 		got: 'another one',
 		hint: meant === null ? null : `did you mean ${meant}?`,
@@ -56,7 +67,7 @@ function keyPlace(source: ConfigurationSource, path: KeyPath) {
 
 /** A value is repeated only where a single one without secrets belongs; an address may hold a password. */
 function mayBeShown(path: KeyPath): boolean {
-	return !isContainer(schemaAt(path)) && !path.some((part) => part === 'env' || part === 'args' || part === 'url');
+	return !isContainer(schemaAt(path)) && !path.some((part) => part === 'env' || part === 'args' || part === 'node_args' || part === 'url');
 }
 
 function hintFor(source: ConfigurationSource, path: KeyPath, value: unknown): string | null {

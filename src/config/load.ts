@@ -1,12 +1,13 @@
 import { dirname, resolve } from 'node:path';
 import { parseEnvironmentFile } from './apps.js';
-import { type Conflict, findConflicts } from './checks.js';
+import { type Conflict, findConflicts, runsInForkMode } from './checks.js';
 import { readClusterSecret } from './cluster.js';
 import { parseConfigurationDocument } from './document.js';
 import { applyOverrides, type Override } from './environment.js';
 import { ConfigurationError, type ConfigurationFault, type KeyPath, keyText } from './faults.js';
 import { checkTrustedFile, type FileKind, FileRefused, readTrustedFile } from './files.js';
 import { issueFaults } from './issues.js';
+import { nodeOptionsFault } from './node-options.js';
 import { defaultNodeName, resolveConfiguration } from './resolve.js';
 import { type Config, configurationSchema } from './schema.js';
 import { type ConfigurationSource, whereIs } from './source.js';
@@ -131,7 +132,13 @@ function fileConflicts(config: Config): Conflict[] {
 	trusted(['operations_api', 'http', 'tls', 'key'], http?.tls?.key, 'secret');
 	for (const [index, app] of config.http_workers.entries()) {
 		const { env_file: file } = app;
-		if (file !== undefined) attempt(['http_workers', index, 'env_file'], () => parseEnvironmentFile(file));
+		const path = ['http_workers', index, 'env_file'];
+		if (file === undefined) continue;
+		attempt(path, () => {
+			const { NODE_OPTIONS: options = '' } = parseEnvironmentFile(file);
+			const fault = runsInForkMode(app) ? null : nodeOptionsFault(options);
+			if (fault !== null) conflicts.push({ at: [path], ...fault });
+		});
 	}
 	trusted(['cluster', 'tls', 'ca'], config.cluster?.tls?.ca, 'open');
 	trusted(['cluster', 'tls', 'cert'], config.cluster?.tls?.cert, 'open');

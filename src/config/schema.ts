@@ -131,6 +131,11 @@ const httpWorker = section({
 		.optional()
 		.describe("Folder that the app runs in, relative to the configuration file's folder; default: that folder."),
 	args: list(text(), 256, 'texts').default([]).describe('Arguments of the script; default none.'),
+	node_args: list(text(), 64, 'texts')
+		.default([])
+		.describe(
+			'Options of Node that the script runs with, such as --import or --max-old-space-size=512; for interpreter node alone; default none.',
+		),
 	interpreter: path('the name or path of a program')
 		.default('node')
 		.describe(

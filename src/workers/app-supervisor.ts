@@ -5,7 +5,6 @@ import { readinessOf } from './app-readiness.js';
 import { Crew, type CrewParts, isNode } from './crew.js';
 import { DailyCare } from './daily.js';
 import { explained } from './log-files.js';
-import { freePlace, slotOf } from './places.js';
 import type { Pm2Process } from './pm2-process.js';
 import { Exchange, type ExchangeRequest, goneTimeoutMs } from './exchange.js';
 import type { WorkerRecord } from './records.js';
@@ -309,7 +308,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		if (missing <= 0 || this.stopped) return;
 		const started = await Promise.all(
 			(await this.crew.reserve(missing)).map((id) =>
-				this.crew.start(id, this.app, freePlace(new Set(this.workers.map(slotOf)))).then(
+				this.crew.start(id, this.app, this.crew.nextPlace(this.app)).then(
 					(worker) => this.listen(worker),
 					(error: unknown) => this.say('worker_start_failed', messageOf(error)),
 				),

@@ -1,6 +1,4 @@
 import { realpathSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { signalTree } from '../system/marked-processes.js';
@@ -8,22 +6,18 @@ import { isAlive, readProcessStat } from '../system/process.js';
 import { AppListeners } from './app-listeners.js';
 import { isApproved, removeApproval, writeApproval } from './approval.js';
 import type { Clock } from './clock.js';
-import { farewellMs, type PreloadSettings, preloadVariable } from './control.js';
-import { plainEnvironmentOf } from './environment.js';
-import { isShared } from './home.js';
+import { farewellMs } from './control.js';
 import type { HostLink } from './host-link.js';
 import type { JoinResult } from './link.js';
-import { workerLogPaths } from './log-files.js';
-import { portOf } from './places.js';
+import { freePlace, type Place, placeOnRecord, portOf } from './places.js';
 import type { PortClaims } from './port-claims.js';
 import type { Pm2Process } from './pm2-process.js';
 import type { SupervisorRecords, WorkerRecord } from './records.js';
 import type { WorkerApp } from './types.js';
 import { type OpenLink, Worker } from './worker.js';
+import { describeWorker } from './worker-description.js';
 import { numberOf, workerId } from './worker-id.js';
 
-const preloadFile = fileURLToPath(new URL('./preload/worker.cjs', import.meta.url));
-const reportIntervalMs = 1_000;
 /** A worker that is ended, not drained, gets so long to leave by itself. */
 const endGraceMs = 1_000;
 const goneCheckMs = 10;
@@ -80,17 +74,23 @@ export class Crew {
 		return Array.from({ length: count }, (_, index) => workerId(this.name, last + 1 + index));
 	}
 
+	/** The number of the next instance. A worker that drains has given its own back, unless it still has the port to it. */
+	nextPlace(app: WorkerApp): number {
+		const holders = [...this.workers.values()].filter(({ state }) => !(sharesPorts(app) && state === 'draining'));
+		return freePlace(new Set(holders.map(({ slot }) => slot)));
+	}
+
 	/** Forks a worker. Its script is resolved now, once: whatever the link points to later, this worker stays what it is. */
 	async start(id: string, app: WorkerApp, slot: number): Promise<Worker> {
 		const { host, openLink, clock } = this.parts;
-		const port = isNode(app) ? null : portOf(app, slot);
+		const place = { slot, port: isNode(app) ? null : portOf(app, slot) };
 		const release = resolveScript(app);
-		const worker = this.add(new Worker(id, app, release ?? app.script, host, port, openLink, clock));
+		const worker = this.add(new Worker(id, app, release ?? app.script, host, place, openLink, clock));
 		try {
 			if (release === null) {
 				throw new RollcallError('unavailable', `the script ${app.script} of ${app.name} cannot be found`);
 			}
-			const row = await host.client().start(this.describe(worker));
+			const row = await host.client().start(describeWorker(worker, isNode(app), killTimeoutOf(app)));
 			worker.pmId = row.pmId;
 			if (row.pid !== null) worker.attach(row.pid);
 			return worker;
@@ -105,7 +105,7 @@ export class Crew {
 		const { host, openLink, clock } = this.parts;
 		const known = this.workers.get(row.name);
 		const worker =
-			known ?? this.add(new Worker(row.name, app, row.script, host, this.portOnRecord(row.name, app), openLink, clock));
+			known ?? this.add(new Worker(row.name, app, row.script, host, this.placeOf(row.name, app), openLink, clock));
 		worker.pmId = row.pmId;
 		worker.restarts = Math.max(worker.restarts, row.restarts);
 		worker.approved = isApproved(host.home, row.name);
@@ -116,9 +116,11 @@ export class Crew {
 	}
 
 	/** Takes in a process that lives without a host. */
-	adoptOrphan({ id, pid, release, port }: WorkerRecord, app: WorkerApp): Worker {
+	adoptOrphan(record: WorkerRecord, app: WorkerApp): Worker {
 		const { host, openLink, clock } = this.parts;
-		const worker = this.add(new Worker(id, app, release, host, port, openLink, clock));
+		const { id, pid, release } = record;
+		const place = placeOnRecord(record, app, this.taken);
+		const worker = this.add(new Worker(id, app, release, host, place, openLink, clock));
 		this.listeners.recall(worker);
 		worker.attach(pid);
 		return worker;
@@ -246,6 +248,7 @@ export class Crew {
 							user: worker.host.user,
 							release: worker.release,
 							port: worker.port,
+							slot: worker.slot,
 							fork: !isNode(worker.app),
 							drainTimeoutMs: worker.app.drainTimeoutMs,
 							settings: worker.settings,
@@ -317,44 +320,14 @@ export class Crew {
 		this.forget(worker);
 	}
 
-	private portOnRecord(id: string, app: WorkerApp): number | null {
-		if (isNode(app)) return null;
+	private placeOf(id: string, app: WorkerApp): Place {
 		const record = this.parts.records.memory.workers.find((one) => one.id === id);
-		return record?.port ?? app.ports[0] ?? null;
+		if (record) return placeOnRecord(record, app, this.taken);
+		return { slot: freePlace(this.taken), port: isNode(app) ? null : (app.ports[0] ?? null) };
 	}
 
-	private describe(worker: Worker) {
-		const { app, id } = worker;
-		const { home } = worker.host;
-		const logs = workerLogPaths(home.logs, id);
-		const node = isNode(app);
-		const settings: PreloadSettings = {
-			id,
-			directory: home.sockets,
-			gate: app.gate,
-			reportIntervalMs,
-			drainTimeoutMs: app.drainTimeoutMs,
-			socketMode: isShared(home) ? 0o660 : 0o600,
-		};
-		return {
-			name: id,
-			script: worker.release,
-			cwd: app.cwd,
-			args: app.args,
-			mode: node ? ('cluster' as const) : ('fork' as const),
-			interpreter: app.interpreter,
-			nodeArgs: node ? ['--require', preloadFile] : [],
-			env: {
-				...(node ? { [preloadVariable]: JSON.stringify(settings) } : plainEnvironmentOf(app.user, process.env)),
-				...(worker.port === null ? {} : { PORT: String(worker.port) }),
-				...app.env,
-			},
-			outFile: logs.out,
-			errorFile: logs.error,
-			pidFile: join(home.pids, `${id}.pid`),
-			killTimeoutMs: killTimeoutOf(app),
-			stopExitCodes: [],
-		};
+	private get taken(): Set<number> {
+		return new Set([...this.workers.values()].map(({ slot }) => slot));
 	}
 }
 

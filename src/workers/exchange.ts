@@ -1,7 +1,7 @@
 import { messageOf } from '../errors.js';
 import { farewellMs } from './control.js';
 import { type Crew, isNode, resolveScript, sharesPorts } from './crew.js';
-import { freePlace, slotOf } from './places.js';
+import { bySlot, placesFor } from './places.js';
 import { type ReplacementOutcome, ReplacementRunner } from './replacement-runner.js';
 import type { WorkerApp } from './types.js';
 import type { Worker } from './worker.js';
@@ -42,13 +42,14 @@ export class Exchange {
 	) {}
 
 	async run(request: ExchangeRequest): Promise<ReplacementOutcome> {
-		const { app, leaving, staying, wanted } = request;
+		const { app, leaving, wanted } = request;
+		const staying = request.staying.toSorted(bySlot);
 		await this.crew.observeListeners();
 		const kept = staying.slice(0, wanted);
 		const unproven = kept.filter((worker) => worker.state !== 'serving');
 		const fresh = await this.crew.reserve(wanted - kept.length);
-		const olds = [...leaving, ...staying.slice(wanted)];
-		const previous = olds.map((worker) => ({ app: worker.app, release: worker.release, slot: slotOf(worker) ?? 0 }));
+		const olds = [...leaving, ...staying.slice(wanted)].sort(bySlot);
+		const previous = olds.map(({ app: before, release, slot }) => ({ app: before, release, slot }));
 		for (const worker of unproven) worker.inReplacement = true;
 		this.runner = new ReplacementRunner({
 			crew: this.crew,
@@ -89,7 +90,7 @@ export class Exchange {
 		previous: readonly { app: WorkerApp; release: string; slot: number }[],
 		wanted: number,
 	): Promise<void> {
-		const taken = new Set([...this.crew.workers.values()].filter((one) => one.state !== 'failed').map(slotOf));
+		const taken = new Set([...this.crew.workers.values()].filter((one) => one.state !== 'failed').map(({ slot }) => slot));
 		const missing = previous.filter(({ slot }) => !taken.has(slot)).slice(0, wanted - taken.size);
 		try {
 			const ids = await this.crew.reserve(missing.length);
@@ -103,17 +104,6 @@ export class Exchange {
 			this.hooks.say('release_not_put_back', messageOf(error));
 		}
 	}
-}
-
-/** Each new worker takes the place of an old one, as long as there are any, and then one that nobody has. */
-function placesFor(news: readonly string[], olds: readonly Worker[], kept: readonly Worker[]): Map<string, number> {
-	const taken = new Set([...olds, ...kept].map(slotOf));
-	const free = (): number => {
-		const place = freePlace(taken);
-		taken.add(place);
-		return place;
-	};
-	return new Map(news.map((id, index) => [id, slotOf(olds[index]) ?? free()]));
 }
 
 /** There is nothing to go back to where a release was written over the one before. */

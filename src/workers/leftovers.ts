@@ -64,6 +64,7 @@ function appOnRecord({ app, user, release, fork, drainTimeoutMs = drainTimeoutDe
 		script: release,
 		cwd: '/',
 		args: [],
+		nodeArgs: [],
 		interpreter: fork === true ? 'unknown' : 'node',
 		user,
 		instances: 0,

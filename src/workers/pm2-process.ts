@@ -90,13 +90,17 @@ export function describe(start: Pm2Start): object {
 	if (clash !== undefined) {
 		throw new RollcallError(
 			'configuration',
-			`env.${clash} of ${start.name} cannot be set: PM2 uses that name itself. Choose another one.`,
+			`env.${clash} of ${start.name} cannot be set: PM2 or Node uses that name itself. Choose another one.`,
 		);
 	}
 	return { ...description, env: { ...start.env } };
 }
 
 const pm2Names = new Set([
+	// By these two Node finds its place in the cluster, and by the third PM2's container its description.
+	'NODE_CHANNEL_FD',
+	'NODE_UNIQUE_ID',
+	'pm2_env',
 	'env',
 	'pm_id',
 	'status',

@@ -25,6 +25,8 @@ export interface WorkerRecord extends WorkerIdentity {
 	release: string;
 	/** Where a program without preload listens; null otherwise. */
 	port: number | null;
+	/** Its number among the instances. Not on records of earlier versions. */
+	slot?: number;
 	/** Whether it is ended by signals, having no preload to be asked. Not on records of earlier versions. */
 	fork?: boolean;
 	/** How long it may finish what is open, should its app not be wanted any more. Not on records of earlier versions. */

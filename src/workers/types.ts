@@ -142,6 +142,8 @@ export interface WorkerApp {
 	script: string;
 	cwd: string;
 	args: string[];
+	/** Options of Node, for an app of interpreter node. */
+	nodeArgs: string[];
 	interpreter: string;
 	user: string | null;
 	instances: number;

@@ -9,6 +9,7 @@ import { processOf } from './home.js';
 import type { HostLink } from './host-link.js';
 import type { LinkStatus, Probe, WorkerLink } from './link.js';
 import { type ListenSettings, listenSettingsOf, type SeenListener } from './listeners.js';
+import type { Place } from './places.js';
 import type { WorkerApp, WorkerIdentity, WorkerState } from './types.js';
 
 /** USER_HZ, which Linux has fixed for user space. */
@@ -71,8 +72,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
 		readonly app: WorkerApp,
 		readonly release: string,
 		readonly host: HostLink,
-		/** Its port where it has no preload; null for one that has. */
-		readonly port: number | null,
+		private readonly place: Place,
 		private readonly openLink: OpenLink,
 		private readonly clock: Clock,
 	) {
@@ -99,6 +99,16 @@ export class Worker extends EventEmitter<WorkerEvents> {
 		this.cutOff = 0;
 		this.emit('changed');
 		void this.open(identity);
+	}
+
+	/** Its number among the instances, from 0. */
+	get slot(): number {
+		return this.place.slot;
+	}
+
+	/** Its port where it has no preload; null for one that has. */
+	get port(): number | null {
+		return this.place.port;
 	}
 
 	get isAlive(): boolean {

@@ -187,11 +187,12 @@ export function createFor(
 	});
 }
 
-const plainApp: WorkerApp = {
+export const plainApp: WorkerApp = {
 	name: 'web',
 	script: '',
 	cwd: '',
 	args: [],
+	nodeArgs: [],
 	interpreter: 'node',
 	user: null,
 	instances: 2,

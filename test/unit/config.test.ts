@@ -98,7 +98,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 		['http_workers:', '  - name: web', '  -', 'cluster:', '  secret_file:', '  peers:', '    - {name: b}'],
 		[
 			'2:5: http_workers[0].script: expected a path, got nothing',
-			'3:4: http_workers[1]: expected a section with keys out of name, script, cwd, args, interpreter, user, instances, env, env_file, health, gate, ports, reuse_port, drain, surge, max_memory, crash_loop, got nothing (give it a value, or take the key out)',
+			'3:4: http_workers[1]: expected a section with keys out of name, script, cwd, args, node_args, interpreter, user, instances, env, env_file, health, gate, ports, reuse_port, drain, surge, max_memory, crash_loop, got nothing (give it a value, or take the key out)',
 			'4:1: cluster.listen: expected a section with keys out of host, port, got nothing',
 			'5:3: cluster.secret_file: expected a path, got nothing (give it a value, or take the key out)',
 			'7:7: cluster.peers[0].url: expected an address that begins with wss:// (or ws:// on loopback), got nothing',
@@ -270,6 +270,7 @@ describe('configuration', () => {
 				script: join(folder.path, 's.js'),
 				cwd: folder.path,
 				args: [],
+				nodeArgs: [],
 				interpreter: 'node',
 				user: null,
 				instances: 1,

@@ -1,4 +1,5 @@
 import type { Cluster } from 'node:cluster';
+import forkEnvironment = require('./fork-environment.cjs');
 import Relay = require('./relay.cjs');
 
 const installed = new WeakSet<Cluster>();
@@ -11,6 +12,7 @@ function install(cluster: Cluster): void {
 	if (installed.has(cluster)) return;
 	installed.add(cluster);
 	new Relay().install(cluster);
+	forkEnvironment.install(cluster);
 }
 
 export = { install };

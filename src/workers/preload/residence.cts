@@ -9,6 +9,7 @@ import Handover = require('./handover.cjs');
 import keepSharedPaths = require('./shared-path.cjs');
 import lend = require('./lend.cjs');
 import removeFile = require('./own-files.cjs');
+import nodeOptions = require('./node-options.cjs');
 import paths = require('./paths.cjs');
 import ProcessEvents = require('./process-events.cjs');
 import Reporter = require('./report.cjs');
@@ -73,6 +74,7 @@ class Residence {
 		// Workers outlive the host: without this, Node ends them when it is gone.
 		if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
 		forgetArgument(preload);
+		nodeOptions.forgetOurs(process.env, preload);
 		removeLeftovers(directory, id);
 		this.#gate.onListening = () => this.#control.push({ event: 'listening', status: this.#status() });
 		this.#control.onAudience = (present) => (present ? this.#reporter.start() : this.#reporter.stop());
