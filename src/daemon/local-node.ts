@@ -53,12 +53,16 @@ function readinessOf(parts: LocalNodeParts): Readiness {
 	};
 }
 
-/** The wanted apps of the file; `unavailable` when the file does not check or has no such app; the fleet names the node. */
+/**
+ * The wanted apps of the file; `unavailable` when the file does not check, or neither it nor this node has such an app; the
+ * fleet names the node. An app that runs here and is not in the file any more is taken away.
+ */
 function readWanted(parts: LocalNodeParts, app: string | null): WorkerApp[] {
 	const apps = checked(() => parts.readApps());
-	if (app !== null && !apps.some(({ name }) => name === app)) {
+	const runs = (name: string): boolean => parts.supervisor.identities(name).length > 0;
+	if (app !== null && !apps.some(({ name }) => name === app) && !runs(app)) {
 		const known = apps.map(({ name }) => name).join(', ') || 'none';
-		throw new RollcallError('unavailable', `http_workers has no app '${app}'; it has: ${known}.`);
+		throw new RollcallError('unavailable', `http_workers has no app '${app}', and none runs here; it has: ${known}.`);
 	}
 	return apps;
 }
@@ -75,7 +79,8 @@ async function replaceStep(parts: LocalNodeParts, step: Step): Promise<StepResul
 	await parts.started;
 	const result = await parts.supervisor.replace({
 		app: step.spec.app,
-		apps: readWanted(parts, step.spec.app),
+		// What was to be taken away may be gone already when a step goes forward.
+		apps: readWanted(parts, step.recovered ? null : step.spec.app),
 		...(step.recovered ? { before: step.before.workers } : {}),
 		deadlineMs: step.spec.deadlineMs,
 		onProgress: step.onProgress,

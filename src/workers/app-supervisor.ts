@@ -1,15 +1,19 @@
 import { EventEmitter } from 'node:events';
 import PQueue from 'p-queue';
 import { messageOf, RollcallError } from '../errors.js';
+import { adoptAll, drainAll, endOn, findServing, untilLinked } from './adoption.js';
 import { readinessOf } from './app-readiness.js';
+import { Arrival } from './arrival.js';
 import { Crew, type CrewParts, isNode } from './crew.js';
 import { DailyCare } from './daily.js';
 import { explained } from './log-files.js';
 import type { Pm2Process } from './pm2-process.js';
-import { Exchange, type ExchangeRequest, goneTimeoutMs } from './exchange.js';
+import { Exchange, goneTimeoutMs } from './exchange.js';
+import type { LeavingSet } from './leaving.js';
 import type { WorkerRecord } from './records.js';
 import { isSound, resultOf } from './replacement-result.js';
 import type { ReplacementOutcome } from './replacement-runner.js';
+import { identitiesOf } from './rows.js';
 import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp, WorkerIdentity } from './types.js';
 import type { Worker } from './worker.js';
 import { appOf } from './worker-id.js';
@@ -40,7 +44,7 @@ interface SetWish {
  * worker that is given up is deleted there; whatever else ends comes back without anything being done here but to look
  * whether it serves again. Jobs on the set (a start, a replacement) run one after the other.
  */
-export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
+export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements LeavingSet {
 	readonly crew: Crew;
 	private readonly daily: DailyCare;
 	private readonly jobs = new PQueue({ concurrency: 1 });
@@ -53,6 +57,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	private away = false;
 	/** What was taken in is not looked after one by one before the set as a whole was looked at. */
 	private converging = false;
+	private readonly arrival: Arrival;
 	/** The set was not brought to what is wanted, as when the disk was full, and is looked at again. */
 	private unsettled = false;
 
@@ -60,9 +65,12 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		/** As wanted now. */
 		public app: WorkerApp,
 		parts: CrewParts,
+		/** Workers that serve here and are to leave once every app has proven itself. */
+		leavers: () => readonly Worker[] = () => [],
 	) {
 		super();
 		this.crew = new Crew(app.name, parts);
+		this.arrival = new Arrival(this.crew, leavers);
 		this.daily = new DailyCare(this.crew, {
 			serving: (worker) => this.serving(worker),
 			wornOut: (worker, reason, detail) => void this.wornOut.replace(worker, reason, detail),
@@ -74,7 +82,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		});
 		this.exchange = new Exchange(this.crew, {
 			approved: (worker) => this.approved(worker),
-			started: (worker) => this.firstChance(this.listen(worker)),
+			started: (worker) => this.daily.firstChance(this.listen(worker), () => this.stopped),
 			say: (event, reason) => this.say(event, reason),
 		});
 	}
@@ -83,6 +91,10 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		worker.inReplacement = false;
 		this.listen(worker);
 		this.daily.takeOver(worker);
+	}
+
+	get name(): string {
+		return this.app.name;
 	}
 
 	get workers(): Worker[] {
@@ -94,19 +106,9 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		this.converging = true;
 		// A host that is new, or heard again, is a new chance for what was given up.
 		for (const worker of this.workers) if (worker.state === 'failed') this.crew.forget(worker);
-		const own = rows.filter((row) => appOf(row.name) === this.app.name);
-		for (const worker of this.workers) {
-			if (!own.some((row) => row.name === worker.id)) worker.pmId = null;
-		}
-		for (const row of own) {
-			const worker = this.listen(this.crew.adopt(row, this.app));
-			// Somebody was ending it when the connection broke off: that goes on.
-			if (row.status === 'stopping' || row.status === 'stopped' || row.status === 'errored') void this.endOn(worker);
-		}
-		for (const record of orphans) {
-			if (record.app !== this.app.name || this.crew.workers.has(record.id)) continue;
-			this.listen(this.crew.adoptOrphan(record, this.app));
-		}
+		const { workers, ending } = adoptAll(this.crew, this.app, rows, orphans);
+		for (const worker of workers) this.listen(worker);
+		for (const worker of ending) void endOn(this.crew, worker);
 		this.away = false;
 		await this.jobs.add(() => this.converge());
 	}
@@ -150,26 +152,57 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 			const previous = this.app;
 			const old = before?.filter((one) => appOf(one.id) === app.name) ?? this.identities();
 			this.app = app;
+			this.arrival.proving = previous.instances === 0;
 			try {
 				const wish = { app, before: before ? old : null, deadlineMs, onProgress };
 				const outcome = await this.replaceDespiteLosses(wish);
+				const isNew = previous.instances === 0;
+				if ((outcome?.outcome ?? 'back') === 'back') this.arrival.accept();
+				else if (isNew) await drainAll(this.crew);
+				if (this.arrival.refused) this.arrival.refuse(app, outcome?.reason ?? 'it did not prove itself');
 				// What was refused is not wanted any more: the old set is whole by its own measure.
-				if (outcome?.outcome === 'refused') this.app = previous;
+				if (outcome?.outcome === 'refused' || (isNew && outcome?.outcome === 'failed')) this.app = previous;
 				return this.result(old, outcome);
 			} catch (error) {
 				this.app = previous;
 				return this.result(old, { outcome: 'refused', reason: messageOf(error), cutOff: 0 });
+			} finally {
+				this.arrival.proving = false;
 			}
 		});
 	}
 
 	/** Drains and ends every worker, side by side; a replacement under way is called off first. */
 	async endAll(): Promise<void> {
-		this.stopped = true;
-		this.crew.announced = true;
-		this.exchange.callOff('the node is being stopped');
+		this.stopped = this.crew.announced = true;
+		this.exchange.end('the node is being stopped');
 		await this.jobs.onIdle();
-		await Promise.all(this.workers.map((worker) => this.crew.drain(worker)));
+		await drainAll(this.crew);
+	}
+
+	/** Drains every worker, to be replaced by nothing. */
+	leave(onProgress: (text: string) => void): Promise<ReplacementResult> {
+		// The node is as ready without it as it was before.
+		this.crew.announced = true;
+		return this.replace({ ...this.app, instances: 0 }, null, goneTimeoutMs, onProgress);
+	}
+
+	/** Serves as wanted, as far as that was accepted. */
+	get isWhole(): boolean {
+		const { wanted, healthy } = this.readiness();
+		return !this.arrival.proving && !this.isTurnedAway && healthy >= wanted;
+	}
+
+	get isTurnedAway(): boolean {
+		return this.arrival.refused !== null;
+	}
+
+	/** The workers beside which it was refused are gone: it starts as any app does that nothing serves for. */
+	startAfterAll(): void {
+		const refused = this.stopped ? null : this.arrival.takeRefused();
+		if (!refused) return;
+		this.app = refused;
+		this.job(() => this.converge()).catch((error: unknown) => this.say('workers_not_started', messageOf(error)));
 	}
 
 	close(): void {
@@ -201,105 +234,71 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 		const leaving = this.workers.filter((worker) => oldIds?.has(worker.id) ?? true);
 		if (before && leaving.length === 0 && this.readiness().healthy >= app.instances) return null;
 		const staying = this.workers.filter((worker) => !leaving.includes(worker) && isSound(worker));
-		return this.changeSet(before ?? this.identities(), {
-			app,
-			leaving,
-			staying,
-			wanted: app.instances,
-			deadlineMs,
-			onProgress,
-		});
-	}
-
-	/** An exchange that goes forward when this process dies in the middle: the set that has to go is on record. */
-	private async changeSet(old: readonly WorkerIdentity[], request: ExchangeRequest): Promise<ReplacementOutcome> {
-		const { records } = this.crew.parts;
-		const { replacing } = records.memory;
-		const { name } = this.app;
-		// What fails before it begins leaves the wish before it, not one that the next start would carry out.
-		let left = replacing[name];
-		replacing[name] = [...old];
-		try {
-			const outcome = await this.exchange.run(request);
-			left = undefined;
-			return outcome;
-		} finally {
-			if (!this.stopped) {
-				if (left) replacing[name] = left;
-				else delete replacing[name];
-				await records.save().catch((error: unknown) => this.say('record_failed', messageOf(error)));
-			}
-		}
+		const request = { app, leaving, staying, wanted: app.instances, deadlineMs, onProgress };
+		return this.exchange.runOnRecord(before ?? this.identities(), request);
 	}
 
 	identities(): ProvenWorker[] {
-		return this.workers.flatMap((worker) =>
-			worker.identity
-				? [{ ...worker.identity, proven: worker.healthy, joined: worker.joined, ports: [...worker.ports] }]
-				: [],
-		);
+		return identitiesOf(this.workers);
 	}
 
 	readiness(): AppReadiness {
-		return readinessOf(this.app, this.workers, this.crew.parts.host.complaint);
+		const complaint = this.arrival.refused?.reason ?? this.crew.parts.host.complaint;
+		const app = this.arrival.proving ? { ...this.app, instances: 0 } : this.app;
+		return readinessOf(app, this.workers, complaint);
 	}
 
 	/** Brings the set to what is wanted after whatever happened while nobody looked. */
 	private async converge(): Promise<void> {
 		this.unsettled = true;
-		await this.untilLinked();
-		await this.takeOverServing();
-		const { replacing } = this.crew.parts.records.memory;
-		const half = replacing[this.app.name];
-		const orphans = this.workers.filter((worker) => worker.pmId === null && worker.isAlive);
-		const halfIds = new Set((half ?? []).map((one) => one.id));
-		const leaving = this.workers.filter((worker) => orphans.includes(worker) || halfIds.has(worker.id));
-		const staying = this.workers.filter((worker) => !leaving.includes(worker) && isSound(worker));
-		if (half || leaving.length > 0 || staying.length > this.app.instances) {
-			const { deadlineMs, soakMs } = this.app.health;
-			const outcome = await this.changeSet(half ?? [], {
-				app: this.app,
-				leaving,
-				staying,
-				wanted: this.app.instances,
-				deadlineMs: deadlineMs + soakMs + goneTimeoutMs,
-			});
-			if (outcome.outcome !== 'back') this.say('replacement_unfinished', outcome.reason ?? outcome.outcome);
+		await untilLinked(this.crew, this.app.health.timeoutMs);
+		for (const worker of await findServing(this.crew)) this.daily.takeOver(worker);
+		try {
+			await this.exchangeUnwanted();
+		} finally {
+			this.arrival.proving = false;
 		}
 		this.converging = false;
 		for (const worker of this.workers) {
 			if (worker.state === 'starting' && worker.link) this.daily.begin(worker);
 		}
 		await this.startMissing();
+		if (this.readiness().healthy > 0) this.arrival.accept();
 		this.unsettled = false;
 	}
 
-	private async endOn(worker: Worker): Promise<void> {
-		worker.set('draining');
-		await this.untilLinked();
-		await this.crew.drain(worker);
+	/** Exchanges what is half replaced, lives without a host or is too many; and brings in with care an app that is new beside others. */
+	private async exchangeUnwanted(): Promise<void> {
+		const { replacing } = this.crew.parts.records.memory;
+		const half = replacing[this.app.name];
+		const orphans = this.workers.filter((worker) => worker.pmId === null && worker.isAlive);
+		const halfIds = new Set((half ?? []).map((one) => one.id));
+		const leaving = this.workers.filter((worker) => orphans.includes(worker) || halfIds.has(worker.id));
+		const staying = this.workers.filter((worker) => !leaving.includes(worker) && isSound(worker));
+		const proving = this.arrival.isDue;
+		this.arrival.proving = proving;
+		if (!half && leaving.length === 0 && staying.length <= this.app.instances && !proving) return;
+		const obstacle = proving ? this.arrival.obstacleTo(this.app) : null;
+		if (obstacle !== null) return this.turnAway(obstacle);
+		const { deadlineMs, soakMs } = this.app.health;
+		const outcome = await this.exchange.runOnRecord(half ?? [], {
+			app: this.app,
+			leaving,
+			staying,
+			wanted: this.app.instances,
+			deadlineMs: deadlineMs + soakMs + goneTimeoutMs,
+		});
+		if (outcome.outcome === 'back') return;
+		this.say('replacement_unfinished', outcome.reason ?? outcome.outcome);
+		if (proving) await this.turnAway(outcome.reason ?? outcome.outcome);
 	}
 
-	/** What was adopted gets a moment to answer, so that it is seen what serves already. */
-	private async untilLinked(): Promise<void> {
-		const { clock } = this.crew.parts;
-		const until = clock.now() + this.app.health.timeoutMs + 1_000;
-		while (clock.now() < until && this.workers.some((worker) => worker.isAlive && !worker.link)) await clock.sleep(10);
-	}
-
-	private async takeOverServing(): Promise<void> {
-		await Promise.all(
-			this.workers.map(async (worker) => {
-				if (worker.state !== 'starting' || !worker.link) return;
-				const status = await worker.status();
-				if (!status?.joined) return;
-				const { healthy, detail } = await worker.probe();
-				worker.joined = true;
-				worker.healthy = healthy;
-				worker.set('serving', healthy ? null : detail);
-				this.daily.takeOver(worker);
-			}),
-		);
+	/** Whatever serves in its place at present stays, so the node is as ready as before. */
+	private async turnAway(reason: string): Promise<void> {
+		this.say('app_refused', reason);
+		this.arrival.refuse(this.app, reason);
+		this.app = { ...this.app, instances: 0 };
+		await drainAll(this.crew);
 	}
 
 	/** First start: each worker by itself, with PM2's back-off and the crash loop's limits when it will not stand. */
@@ -314,24 +313,13 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 				),
 			),
 		);
-		await Promise.all(started.map((worker) => worker && this.firstChance(worker)));
-	}
-
-	/** Resolves once it is known whether the worker serves: it does, it is given up, or its time is over. */
-	private async firstChance(worker: Worker): Promise<void> {
-		this.daily.expect(worker);
-		const { clock } = this.crew.parts;
-		const { deadlineMs, soakMs } = this.app.health;
-		const until = clock.now() + deadlineMs + soakMs;
-		while (worker.state !== 'serving' && worker.state !== 'failed' && clock.now() < until && !this.stopped) {
-			await clock.sleep(10);
-		}
+		await Promise.all(started.map((worker) => worker && this.daily.firstChance(worker, () => this.stopped)));
 	}
 
 	private result(before: readonly WorkerIdentity[], outcome: ReplacementOutcome | null): ReplacementResult {
 		const { workers, app } = this;
+		const { healthy } = this.readiness();
 		const required = isNode(app) ? this.crew.listeners.requiredPorts(app) : [];
-		const healthy = this.readiness().healthy;
 		return resultOf({ app, workers, healthy, after: this.identities(), required }, before, outcome);
 	}
 
@@ -376,6 +364,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	}
 
 	private serving(worker: Worker): void {
+		this.arrival.accept();
 		if (worker.restarts > 0) this.emit('restarted', { app: this.app.name, id: worker.id, reason: 'crash' });
 	}
 
@@ -396,14 +385,12 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> {
 	}
 
 	private job<T>(work: () => Promise<T>): Promise<T> {
-		if (this.stopped) throw new RollcallError('unavailable', `The workers of ${this.app.name} are being ended.`);
+		const refusal = () => new RollcallError('unavailable', `The workers of ${this.name} are being ended.`);
+		if (this.stopped) throw refusal();
 		if (this.jobs.size >= jobsMax) {
-			throw new RollcallError('unavailable', `More than ${jobsMax} jobs wait for the workers of ${this.app.name}.`);
+			throw new RollcallError('unavailable', `More than ${jobsMax} jobs wait for the workers of ${this.name}.`);
 		}
-		return this.jobs.add(() => {
-			if (this.stopped) throw new RollcallError('unavailable', `The workers of ${this.app.name} are being ended.`);
-			return work();
-		});
+		return this.jobs.add(() => (this.stopped ? Promise.reject(refusal()) : work()));
 	}
 
 	private say(event: string, reason: string): void {

@@ -238,7 +238,8 @@ export class Crew {
 	/** Brings the record of living processes in line with what is known. */
 	remember(): void {
 		const { records, log } = this.parts;
-		const others = records.memory.workers.filter((record) => record.app !== this.name);
+		const { user } = this.parts.host;
+		const others = records.memory.workers.filter((record) => record.app !== this.name || record.user !== user);
 		const own = [...this.workers.values()].flatMap((worker) =>
 			worker.identity
 				? [

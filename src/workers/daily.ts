@@ -41,6 +41,17 @@ export class DailyCare {
 		});
 	}
 
+	/** Resolves once it is known whether a fresh worker serves: it does, it is given up, or its time is over. */
+	async firstChance(worker: Worker, isOver: () => boolean): Promise<void> {
+		this.expect(worker);
+		const { clock } = this.crew.parts;
+		const { deadlineMs, soakMs } = worker.app.health;
+		const until = clock.now() + deadlineMs + soakMs;
+		while (worker.state !== 'serving' && worker.state !== 'failed' && clock.now() < until && !isOver()) {
+			await clock.sleep(10);
+		}
+	}
+
 	/** Takes over a worker that a replacement has proven and joined. */
 	takeOver(worker: Worker): void {
 		void this.round(worker, (stillIts) => this.keep(worker, stillIts));

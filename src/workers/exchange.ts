@@ -3,7 +3,7 @@ import { farewellMs } from './control.js';
 import { type Crew, isNode, resolveScript, sharesPorts } from './crew.js';
 import { bySlot, placesFor } from './places.js';
 import { type ReplacementOutcome, ReplacementRunner } from './replacement-runner.js';
-import type { WorkerApp } from './types.js';
+import type { WorkerApp, WorkerIdentity } from './types.js';
 import type { Worker } from './worker.js';
 
 const settleRequests = 5;
@@ -35,6 +35,7 @@ interface ExchangeHooks {
 /** Exchanges workers of one app for new ones: makes the plan, has it walked through, and mends what it left. */
 export class Exchange {
 	private runner: ReplacementRunner | null = null;
+	private ended = false;
 
 	constructor(
 		private readonly crew: Crew,
@@ -70,8 +71,30 @@ export class Exchange {
 		}
 	}
 
-	/** Ends what runs, with the old workers kept unless they drain already. */
-	callOff(reason: string): void {
+	/** As `run`; and it goes forward when this process dies in the middle: the set that has to go is on record. */
+	async runOnRecord(old: readonly WorkerIdentity[], request: ExchangeRequest): Promise<ReplacementOutcome> {
+		const { records } = this.crew.parts;
+		const { replacing } = records.memory;
+		const { name } = this.crew;
+		// What fails before it begins leaves the wish before it, not one that the next start would carry out.
+		let left = replacing[name];
+		replacing[name] = [...old];
+		try {
+			const outcome = await this.run(request);
+			left = undefined;
+			return outcome;
+		} finally {
+			if (!this.ended) {
+				if (left) replacing[name] = left;
+				else delete replacing[name];
+				await records.save().catch((error: unknown) => this.hooks.say('record_failed', messageOf(error)));
+			}
+		}
+	}
+
+	/** Ends what runs, with the old workers kept unless they drain already; what is on record stays there. */
+	end(reason: string): void {
+		this.ended = true;
 		this.runner?.callOff(reason);
 	}
 
@@ -82,6 +105,7 @@ export class Exchange {
 
 	/** Leaves everything as it is, at once. */
 	abandon(): void {
+		this.ended = true;
 		this.runner?.abandon();
 	}
 
@@ -90,7 +114,9 @@ export class Exchange {
 		previous: readonly { app: WorkerApp; release: string; slot: number }[],
 		wanted: number,
 	): Promise<void> {
-		const taken = new Set([...this.crew.workers.values()].filter((one) => one.state !== 'failed').map(({ slot }) => slot));
+		const taken = new Set(
+			[...this.crew.workers.values()].filter((one) => one.state !== 'failed').map(({ slot }) => slot),
+		);
 		const missing = previous.filter(({ slot }) => !taken.has(slot)).slice(0, wanted - taken.size);
 		try {
 			const ids = await this.crew.reserve(missing.length);

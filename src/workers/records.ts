@@ -3,8 +3,12 @@ import { dirname } from 'node:path';
 import { replaceFile } from '../replace-file.js';
 import { readForeignFile } from '../system/foreign-file.js';
 import { readBootId } from '../system/kernel.js';
+import { isAlive, isOwned } from '../system/process.js';
+import type { HostLink } from './host-link.js';
 import type { ListenSettings, ProvenListeners } from './listeners.js';
+import type { Orphan } from './orphans.js';
 import type { WorkerIdentity } from './types.js';
+import { appOf } from './worker-id.js';
 
 /** What the supervisor has to remember over its own death, since nothing else knows it. */
 export interface SupervisorMemory {
@@ -16,6 +20,8 @@ export interface SupervisorMemory {
 	replacing: Record<string, WorkerIdentity[]>;
 	/** By app: where its workers were last proven to listen. A new set must listen there too. */
 	listeners: Record<string, ProvenListeners>;
+	/** Apps that have served here. Beside workers that are to leave, any other app has to prove itself first. */
+	proven: string[];
 }
 
 export interface WorkerRecord extends WorkerIdentity {
@@ -57,6 +63,15 @@ export class SupervisorRecords {
 		this.damage = damage;
 	}
 
+	/** A user's workers that live: those on record, and those that only their host could find. */
+	living({ user, owner }: Pick<HostLink, 'user' | 'owner'>, found: readonly Orphan[]): WorkerRecord[] {
+		const recorded = this.memory.workers.filter(
+			(record) => record.user === user && isAlive(record) && isOwned(record, owner),
+		);
+		const others = found.filter(({ pid }) => !recorded.some((record) => record.pid === pid));
+		return [...recorded, ...others.map((one) => ({ ...one, app: appOf(one.id), user }))];
+	}
+
 	/** Resolves when the memory as it is now is on the disk. */
 	save(): Promise<void> {
 		if (this.next) return this.next;
@@ -84,11 +99,11 @@ export class SupervisorRecords {
 	}
 }
 
-/** The file of an earlier version has no listeners. */
-type Written = Omit<SupervisorMemory, 'listeners'> & Partial<SupervisorMemory> & { boot?: string | null };
+/** The file of an earlier version has neither listeners nor proven apps. */
+type Written = Omit<SupervisorMemory, 'listeners' | 'proven'> & Partial<SupervisorMemory> & { boot?: string | null };
 
 function read(file: string, boot: string | null): { memory: SupervisorMemory; damage: string | null } {
-	const empty: SupervisorMemory = { lastNumber: {}, workers: [], replacing: {}, listeners: {} };
+	const empty: SupervisorMemory = { lastNumber: {}, workers: [], replacing: {}, listeners: {}, proven: [] };
 	let text: string;
 	try {
 		// A link or a pipe that was put there while the folder was open to others would be followed, or waited on for ever.
@@ -98,15 +113,14 @@ function read(file: string, boot: string | null): { memory: SupervisorMemory; da
 		return { memory: empty, damage: missing ? null : String(error) };
 	}
 	try {
-		const { lastNumber, workers, replacing, listeners, ...rest } = JSON.parse(text) as Written;
+		const { lastNumber, workers, replacing, listeners = {}, ...rest } = JSON.parse(text) as Written;
 		if (!Array.isArray(workers) || typeof lastNumber !== 'object' || typeof replacing !== 'object') {
 			return { memory: empty, damage: `${file} does not hold the supervisor's memory` };
 		}
 		// A process id and a start time, counted from the boot, can be another process's after the next one.
-		if ((rest.boot ?? boot) !== boot) {
-			return { memory: { ...empty, lastNumber, listeners: listeners ?? {} }, damage: null };
-		}
-		return { memory: { lastNumber, workers, replacing, listeners: listeners ?? {} }, damage: null };
+		if ((rest.boot ?? boot) !== boot) return { memory: { ...empty, lastNumber, listeners }, damage: null };
+		const proven = Array.isArray(rest.proven) ? rest.proven : [...new Set(workers.map(({ app }) => app))];
+		return { memory: { lastNumber, workers, replacing, listeners, proven }, damage: null };
 	} catch {
 		// The parser's own message would quote the file.
 		return { memory: empty, damage: `${file} is no JSON` };

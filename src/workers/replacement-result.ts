@@ -42,3 +42,20 @@ export function resultOf(
 		reason: judged === 'back' ? null : `${app.name}: ${outcome?.reason ?? lacking}`,
 	};
 }
+
+/** The node's result out of its apps': as bad as the worst of them. */
+export function combine(results: readonly ReplacementResult[]): ReplacementResult {
+	const has = (outcome: ReplacementResult['outcome']) => results.some((one) => one.outcome === outcome);
+	const reasons = results.flatMap((one) => (one.reason === null ? [] : [one.reason]));
+	const before = results.flatMap((one) => one.before);
+	return {
+		outcome: has('failed') ? 'failed' : has('refused') ? 'refused' : 'back',
+		before,
+		after: results.flatMap((one) => one.after),
+		wanted: results.reduce((sum, one) => sum + one.wanted, 0),
+		oldGone: results.every((one) => one.oldGone),
+		cutOff: results.reduce((sum, one) => sum + one.cutOff, 0),
+		reason: reasons.length === 0 ? null : reasons.join('\n'),
+		required: results.flatMap((one) => one.required ?? []),
+	};
+}

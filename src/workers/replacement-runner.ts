@@ -169,12 +169,16 @@ export class ReplacementRunner {
 		const soakGapMs = Math.min(steadyGapMs, Math.max(tickMs, this.parts.app.health.soakMs / 5));
 		const { clock } = this.crew.parts;
 		let probeAt = clock.now();
+		let wasHealthy = false;
 		while (!this.isOver && this.crew.workers.get(worker.id) === worker) {
 			if (clock.now() >= probeAt) {
 				const { healthy, detail } = await worker.probe();
 				this.dispatch({ event: 'probed', id: worker.id, healthy, detail });
 				if (worker.joined) worker.healthy = healthy;
-				probeAt = clock.now() + (worker.approved ? steadyGapMs : healthy ? soakGapMs : lookGapMs);
+				// One that missed a probe gets a moment before it is asked once more.
+				const gapMs = healthy ? soakGapMs : wasHealthy ? steadyGapMs : lookGapMs;
+				probeAt = clock.now() + (worker.approved ? steadyGapMs : gapMs);
+				wasHealthy = healthy;
 			}
 			if (worker.joined && !worker.approved) await this.countServed(worker);
 			await clock.sleep(Math.min(lookGapMs, Math.max(0, probeAt - clock.now())));

@@ -5,7 +5,8 @@
  * New before old, batch by batch (a batch has at most `surge` workers):
  *   start → prove, behind the gate → one joins and serves for a moment (the canary) → the others of the batch join and
  *   serve for a moment → as many old ones drain, side by side → the next batch.
- * Whatever fails before the old ones drain ends the batch and keeps every old worker that still serves.
+ * Whatever fails before the old ones drain ends the batch and keeps every old worker that still serves. A healthy worker
+ * that misses one probe is asked once more: some apps close a listen and open it again.
  * `old_first` is for programs that cannot share a port: the old ones of the batch leave before the new ones start.
  */
 export interface ReplacementPlan {
@@ -56,6 +57,8 @@ export interface ReplacementState {
 	stage: Stage;
 	news: ReadonlyMap<string, Newcomer>;
 	olds: ReadonlyMap<string, Leaver>;
+	/** New workers that were healthy and missed their last probe. */
+	missed: ReadonlySet<string>;
 	cutOff: number;
 }
 
@@ -96,6 +99,7 @@ export function planReplacement(plan: ReplacementPlan): ReplacementState {
 		stage: { stage: 'planned' },
 		news: new Map(plan.news.map((id) => [id, { phase: 'starting' } as const])),
 		olds: new Map(plan.olds.map((id) => [id, { phase: 'serving' } as const])),
+		missed: new Set(),
 		cutOff: 0,
 	};
 }
@@ -159,11 +163,16 @@ export function describeReplacement(state: ReplacementState): string {
 	}
 }
 
+/** Whether a probe says something about the worker: it has to be healthy, but it does not count as a part of the set yet. */
+const isJudged = (worker: Newcomer): worker is Newcomer & { phase: 'proving' | 'proven' | 'settling' } =>
+	worker.phase === 'proving' || worker.phase === 'proven' || worker.phase === 'settling';
+
 /** One step being made: the state's parts, changed in place here and nowhere else, and the effects so far. */
 class Draft {
 	private readonly plan: ReplacementPlan;
 	private readonly news: Map<string, Newcomer>;
 	private readonly olds: Map<string, Leaver>;
+	private readonly missed: Set<string>;
 	private readonly effects: ReplacementEffect[] = [];
 	private batch: number;
 	private stage: Stage;
@@ -176,14 +185,15 @@ class Draft {
 		this.plan = state.plan;
 		this.news = new Map(state.news);
 		this.olds = new Map(state.olds);
+		this.missed = new Set(state.missed);
 		this.batch = state.batch;
 		this.stage = state.stage;
 		this.cutOff = state.cutOff;
 	}
 
 	result(): ReplacementStep {
-		const { plan, batch, stage, news, olds, cutOff } = this;
-		return { state: { plan, batch, stage, news, olds, cutOff }, effects: this.effects };
+		const { plan, batch, stage, news, olds, missed, cutOff } = this;
+		return { state: { plan, batch, stage, news, olds, missed, cutOff }, effects: this.effects };
 	}
 
 	/** Starts the next batch, or finishes. */
@@ -201,16 +211,19 @@ class Draft {
 
 	probed(id: string, healthy: boolean, detail: string): void {
 		const worker = this.news.get(id);
-		if (!worker || this.stage.stage === 'ending') return;
-		if (worker.phase === 'proving') {
-			const healthySince = healthy ? (worker.healthySince ?? this.at) : null;
-			this.news.set(id, { ...worker, healthySince, detail });
-			if (worker.healthySince !== null && !healthy) this.fell(id, `it turned unhealthy during the soak: ${detail}`);
-			else if (healthySince !== null && this.at - healthySince >= this.plan.soakMs)
-				this.news.set(id, { phase: 'proven' });
-		} else if (!healthy && (worker.phase === 'proven' || worker.phase === 'settling')) {
-			this.fell(id, `it turned unhealthy: ${detail}`);
+		if (!worker || this.stage.stage === 'ending' || !isJudged(worker)) return;
+		const wasHealthy = worker.phase !== 'proving' || worker.healthySince !== null;
+		if (!healthy && this.missed.has(id)) {
+			this.fell(id, `it turned unhealthy${worker.phase === 'proving' ? ' during the soak' : ''}: ${detail}`);
+			return;
 		}
+		if (healthy) this.missed.delete(id);
+		else if (wasHealthy) this.missed.add(id);
+		if (worker.phase !== 'proving') return;
+		// A soak that was broken begins anew.
+		const healthySince = healthy ? (worker.healthySince ?? this.at) : null;
+		const isProven = healthySince !== null && this.at - healthySince >= this.plan.soakMs;
+		this.news.set(id, isProven ? { phase: 'proven' } : { ...worker, healthySince, detail });
 	}
 
 	joined(id: string): void {
@@ -251,7 +264,7 @@ class Draft {
 				return;
 			case 'canary':
 				this.settle();
-				if (this.batchNews().some((id) => this.news.get(id)?.phase === 'settled')) this.joinRest();
+				if (!this.hasMissed() && this.batchNews().some((id) => this.news.get(id)?.phase === 'settled')) this.joinRest();
 				return;
 			case 'joining':
 				this.settle();
@@ -271,7 +284,7 @@ class Draft {
 
 	private advanceProving(): void {
 		const batch = this.batchNews();
-		if (batch.every((id) => this.news.get(id)?.phase === 'proven')) {
+		if (!this.hasMissed() && batch.every((id) => this.news.get(id)?.phase === 'proven')) {
 			this.stage = { stage: 'canary' };
 			for (const id of batch.slice(0, 1)) this.join(id);
 			if (batch.length === 0) this.joinedAll();
@@ -314,12 +327,17 @@ class Draft {
 	private settle(): void {
 		for (const id of this.batchNews()) {
 			const worker = this.news.get(id);
-			if (worker?.phase !== 'settling') continue;
+			if (worker?.phase !== 'settling' || this.missed.has(id)) continue;
 			const { requests, capMs } = this.plan.settle;
 			if (worker.served < requests && this.at - worker.since < capMs) continue;
 			this.news.set(id, { phase: 'settled' });
 			this.effects.push({ effect: 'approve', id });
 		}
+	}
+
+	/** What follows waits until a worker that missed a probe was asked once more. */
+	private hasMissed(): boolean {
+		return this.batchNews().some((id) => this.missed.has(id));
 	}
 
 	private joinRest(): void {

@@ -6,6 +6,7 @@
  * gives up. Workers never depend on it: killed, it finds them again by PM2's list, their private sockets and its record.
  *
  * supervisor      composition: hosts, apps, the outside's face
+ *  change         one replacement over all apps: what leaves goes last; unconfigured-workers: found at a start
  *  host-link      one connected (and, without systemd, started) worker host for each user     → pm2, host-starter
  *  app-supervisor one app: jobs on its set, one after the other
  *   crew          its workers, and the hands laid on them: start, drain, end, approve          → worker, records
@@ -15,27 +16,28 @@
  */
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
-import { messageOf, RollcallError } from '../errors.js';
+import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 import { removeLeftovers } from '../replace-file.js';
-import { isAlive, isOwned } from '../system/process.js';
+import { isAlive } from '../system/process.js';
 import { AppSupervisor } from './app-supervisor.js';
+import { carryOut } from './change.js';
 import { type Clock, systemClock } from './clock.js';
 import { type CrewParts, isNode } from './crew.js';
-import { memoryOf } from './daily.js';
 import { checkSocketPaths, findHost, hostHome } from './home.js';
 import { HostLink } from './host-link.js';
 import { hostCommand } from './host-starter.js';
-import { Leftovers } from './leftovers.js';
 import { NodeLink } from './node-link.js';
 import type { Orphan } from './orphans.js';
 import type { Pm2Process } from './pm2-process.js';
 import { portOf } from './places.js';
 import { PortClaims } from './port-claims.js';
 import { PortLink } from './port-link.js';
-import { SupervisorRecords, type WorkerRecord } from './records.js';
+import { SupervisorRecords } from './records.js';
+import { rowOf, threadOf } from './rows.js';
 import { type HeldSockets, heldSocketsHere } from './shared-port.js';
 import type {
+	AppChanges,
 	AppReadiness,
 	ProvenWorker,
 	ReplacementResult,
@@ -45,7 +47,8 @@ import type {
 	WorkerApp,
 	WorkerRow,
 } from './types.js';
-import type { OpenLink, Worker } from './worker.js';
+import { type UnconfiguredSet, UnconfiguredWorkers } from './unconfigured-workers.js';
+import type { OpenLink } from './worker.js';
 import { appOf } from './worker-id.js';
 
 export interface SupervisorOptions {
@@ -83,8 +86,12 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private readonly supervisors = new Map<string, AppSupervisor>();
 	private cancelReconcile: () => void = () => undefined;
 	private readinessText = '';
-	private readonly leftovers: Leftovers;
 	private readonly claims: PortClaims;
+	private readonly unconfigured: UnconfiguredWorkers;
+	/** Hosts that, by the record, have workers of apps that are not configured. */
+	private readonly strayHosts = new Set<HostLink>();
+	private strayPatienceUntil = 0;
+	private replacements = 0;
 	private ended = false;
 
 	constructor(private readonly options: SupervisorOptions) {
@@ -96,7 +103,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			this.log.error({ event: 'record_damaged', reason: this.records.damage });
 		}
 		this.claims = new PortClaims(options.apps);
-		this.leftovers = new Leftovers((host) => this.crewParts(host));
+		this.unconfigured = new UnconfiguredWorkers((host) => this.crewParts(host));
 		for (const app of options.apps) this.addApp(app);
 	}
 
@@ -110,40 +117,46 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 
 	async replace(request: Parameters<Supervisor['replace']>[0]): Promise<ReplacementResult> {
 		const { apps, before, deadlineMs } = request;
-		this.claims.want(apps);
 		const wanted = request.app === null ? apps : apps.filter((app) => app.name === request.app);
-		if (request.app !== null && wanted.length === 0) {
-			throw new RollcallError('unavailable', `http_workers has no app '${request.app}'.`);
+		const leaving = this.leavingSets(apps, request.app);
+		this.replacements += 1;
+		this.claims.want(apps);
+		try {
+			await this.reachHosts(wanted);
+			return await carryOut({
+				wanted,
+				leaving,
+				isRunning: this.runs,
+				replace: (app, say) => this.addApp({ ...app, instances: 0 }).replace(app, before ?? null, deadlineMs, say),
+				onProgress: (text) => request.onProgress?.(text),
+			});
+		} finally {
+			this.replacements -= 1;
+			this.forgetEmpty();
 		}
-		const leaving = request.app === null ? this.withoutPlace(apps) : [];
-		await this.reachHosts(wanted);
-		const progress = new Map<string, string>();
-		const results = await Promise.all(
-			[...wanted, ...leaving].map((app) => {
-				const supervisor = this.addApp(app);
-				return supervisor.replace(app, before ?? null, deadlineMs, (text) => {
-					progress.set(app.name, text);
-					request.onProgress?.([...progress.values()].join('; '));
-				});
-			}),
-		);
-		for (const app of leaving)
-			if (this.supervisors.get(app.name)?.workers.length === 0) this.supervisors.delete(app.name);
-		this.changed();
-		return combine(results);
+	}
+
+	changes(apps: readonly WorkerApp[], app: string | null = null): AppChanges {
+		const meant = app === null ? apps : apps.filter(({ name }) => name === app);
+		const leaving = this.leavingSets(apps, app).filter(({ workers }) => workers.length > 0);
+		return {
+			added: meant.map(({ name }) => name).filter((name) => !this.runs(name)),
+			removed: [...new Set(leaving.map(({ name }) => name))],
+		};
 	}
 
 	identities(app?: string): ProvenWorker[] {
-		return this.all().flatMap((one) => (app === undefined || one.app.name === app ? one.identities() : []));
+		const sets = [...this.all(), ...this.unconfigured.all];
+		return sets.flatMap((one) => (app === undefined || one.name === app ? one.identities() : []));
 	}
 
 	rows(): WorkerRow[] {
 		const wanted = this.all().flatMap((one) => one.workers.map((worker) => rowOf(one.app.name, worker)));
-		return [...wanted, ...this.leftovers.workers.map((worker) => rowOf(worker.app.name, worker))];
+		return [...wanted, ...this.unconfigured.workers.map((worker) => rowOf(worker.app.name, worker))];
 	}
 
 	readiness(): AppReadiness[] {
-		return this.all().map((one) => one.readiness());
+		return [...this.all(), ...this.unconfigured.all].map((one) => one.readiness());
 	}
 
 	threads(): ThreadRow[] {
@@ -162,7 +175,8 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	async shutdown(): Promise<void> {
 		this.ended = true;
 		this.cancelReconcile();
-		await Promise.all([...this.all().map((one) => one.endAll()), this.leftovers.ended()]);
+		const leaving = this.unconfigured.all.map((one) => one.leave(() => undefined));
+		await Promise.all([...this.all().map((one) => one.endAll()), ...leaving]);
 		await Promise.all([...this.hostLinks.values()].map((host) => host.end(hostEndMs)));
 		await this.detach();
 	}
@@ -171,7 +185,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		this.ended = true;
 		this.cancelReconcile();
 		for (const one of this.all()) one.close();
-		this.leftovers.close();
+		this.unconfigured.close();
 		for (const host of this.hostLinks.values()) host.close();
 		await this.records.save();
 	}
@@ -185,7 +199,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		if (known) return known;
 		const host = this.hostOf(app.user);
 		checkSocketPaths(host.home, app.name);
-		const supervisor = new AppSupervisor(app, this.crewParts(host));
+		const supervisor = new AppSupervisor(app, this.crewParts(host), () => this.unconfigured.workers);
 		supervisor.on('crashed', (event) => this.emit('crashed', event));
 		supervisor.on('restarted', (event) => this.emit('restarted', event));
 		this.supervisors.set(app.name, supervisor);
@@ -198,11 +212,48 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		return { host, records, clock, log, openLink, claims, lbWaitMs, changed: () => this.changed() };
 	}
 
-	/** Apps that run but are wanted no more: to be replaced by nothing. */
-	private withoutPlace(apps: readonly WorkerApp[]): WorkerApp[] {
-		return this.all()
-			.filter((one) => !apps.some((app) => app.name === one.app.name))
-			.map((one) => ({ ...one.app, instances: 0 }));
+	/** What runs here and these apps do not have; with a name, of that app alone. */
+	private leavingSets(apps: readonly WorkerApp[], name: string | null): (AppSupervisor | UnconfiguredSet)[] {
+		const dropped = this.all().filter((one) => !apps.some((app) => app.name === one.name));
+		return [...dropped, ...this.unconfigured.all].filter((one) => name === null || one.name === name);
+	}
+
+	private readonly runs = (name: string): boolean => (this.supervisors.get(name)?.workers.length ?? 0) > 0;
+
+	/** Forgets apps that are not wanted and have no worker, and starts what was refused beside workers that are gone. */
+	private forgetEmpty(): void {
+		this.unconfigured.forgetEmpty();
+		// A newcomer that is about to start has no worker yet.
+		if (this.replacements > 0) return;
+		for (const one of this.all()) {
+			if (one.app.instances > 0 || one.workers.length > 0 || one.isTurnedAway) continue;
+			one.close();
+			this.supervisors.delete(one.name);
+		}
+		this.records.memory.proven = this.records.memory.proven.filter((name) => this.supervisors.has(name));
+		if (this.unconfigured.all.length === 0) for (const one of this.all()) one.startAfterAll();
+		// What was refused has no claim to a port, and what stays in its place has one again.
+		this.claims.want(this.all().flatMap(({ app }) => (app.instances > 0 ? [app] : [])));
+		this.changed();
+	}
+
+	/** What is not configured leaves once every app of the configuration serves; a configuration without apps waits for nothing. */
+	private releaseUnconfigured(): void {
+		const staying = this.unconfigured.all.filter((one) => !one.isLeaving);
+		if (staying.length === 0 || this.ended || this.replacements > 0) return;
+		if (this.all().some((one) => !one.isWhole)) return;
+		const proven = this.all().map(({ name }) => name);
+		const reason =
+			proven.length === 0 ? 'http_workers names no app' : `all of http_workers serves: ${proven.join(', ')}`;
+		for (const one of staying) {
+			this.log.warn({ event: 'unconfigured_app_drained', app: one.name, workers: idsOf(one), reason });
+			void one
+				.leave(() => undefined)
+				.then((result) => {
+					if (result.reason !== null) this.log.error({ event: 'unconfigured_app_not_ended', reason: result.reason });
+					this.forgetEmpty();
+				});
+		}
 	}
 
 	private readonly openLink: OpenLink = async (app, identity, home) => {
@@ -237,6 +288,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		host.on('down', (reason) => {
 			this.log.error({ event: 'worker_host_lost', user, reason });
 			for (const one of this.appsOf(host)) one.hostDown(reason);
+			this.unconfigured.hostDown(host);
 			this.changed();
 			this.emit('host', { user, up: false, reason });
 		});
@@ -275,45 +327,37 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 
 	/** Without any app no host is wanted, but one that still runs may hold workers of apps that were taken out, or have left some behind. */
 	private async findIdleHost(): Promise<void> {
-		for (const { user, ...worker } of this.records.memory.workers) {
-			if (isAlive(worker) && (user === null || this.options.mode === 'systemd')) this.hostOf(user);
+		this.strayPatienceUntil = this.clock.now() + hostPatienceMs;
+		for (const { user, app, ...worker } of this.records.memory.workers) {
+			if (!isAlive(worker) || (user !== null && this.options.mode !== 'systemd')) continue;
+			const host = this.hostOf(user);
+			if (!this.supervisors.has(app)) this.strayHosts.add(host);
 		}
 		if (this.hostLinks.size > 0 || this.options.mode === 'systemd') return;
 		if ((await findHost(hostHome(this.options.workerDir, null))) !== null) this.hostOf(null);
 	}
 
 	private async welcome(host: HostLink, rows: readonly Pm2Process[], orphans: readonly Orphan[]): Promise<void> {
-		await this.endUnknown(host, rows);
-		const living = this.orphansOf(host, orphans);
-		this.leftovers.end(host, (app) => !this.supervisors.has(app), living);
+		const living = this.records.living(host, orphans);
+		const isConfigured = (app: string): boolean => this.supervisors.get(app)?.crew.parts.host === host;
+		for (const one of this.unconfigured.takeIn(host, isConfigured, rows, living)) {
+			const reason = `http_workers no longer has ${one.name}: its workers serve until every app that it has is proven`;
+			this.log.warn({ event: 'unconfigured_app_kept', app: one.name, workers: idsOf(one), reason });
+		}
+		await this.untilStraysAreKnown();
 		const done = await Promise.allSettled(this.appsOf(host).map((one) => one.hostUp(rows, living)));
 		for (const result of done) {
 			if (result.status === 'rejected')
 				this.log.error({ event: 'workers_not_started', reason: messageOf(result.reason) });
 		}
+		this.releaseUnconfigured();
 		this.changed();
 	}
 
-	/** Workers of apps that the configuration no longer has. */
-	private async endUnknown(host: HostLink, rows: readonly Pm2Process[]): Promise<void> {
-		for (const row of rows) {
-			if (this.supervisors.has(appOf(row.name))) continue;
-			this.log.info({ event: 'worker_unknown', worker: row.name, worker_pid: row.pid });
-			void host
-				.client()
-				.remove(row.pmId, row.killTimeoutMs)
-				.catch((error: unknown) => this.log.warn({ event: 'worker_unknown', reason: messageOf(error) }));
-		}
-	}
-
-	/** Workers that live without a host: those on record, and those that only the host could find. */
-	private orphansOf(host: HostLink, found: readonly Orphan[]): WorkerRecord[] {
-		const { user } = host;
-		const recorded = this.records.memory.workers.filter(
-			(record) => record.user === user && isAlive(record) && isOwned(record, host.owner),
-		);
-		const others = found.filter(({ pid }) => !recorded.some((record) => record.pid === pid));
-		return [...recorded, ...others.map((one) => ({ ...one, app: appOf(one.id), user }))];
+	/** An app that is new here starts with more care beside workers that are to leave, whichever host has them. */
+	private async untilStraysAreKnown(): Promise<void> {
+		const missing = () => [...this.strayHosts].some((host) => !host.isUp);
+		while (missing() && !this.ended && this.clock.now() < this.strayPatienceUntil) await this.clock.sleep(hostLookMs);
 	}
 
 	private appsOf(host: HostLink): AppSupervisor[] {
@@ -326,6 +370,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			// A host speaks for the apps of its own user alone.
 			for (const one of this.appsOf(host))
 				for (const row of rows) if (appOf(row.name) === one.app.name) one.forked(row);
+			for (const row of rows) this.unconfigured.forked(host, row);
 		} catch (error) {
 			this.log.debug({ event: 'list_failed', reason: messageOf(error) });
 		}
@@ -337,6 +382,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			const up = [...this.hostLinks.values()].filter((host) => host.isUp);
 			void Promise.all(up.map((host) => this.lookAt(host))).then(() => {
 				for (const one of this.all()) one.settle();
+				this.releaseUnconfigured();
 				this.reconcileLater();
 			});
 		});
@@ -351,55 +397,4 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 }
 
-function rowOf(app: string, worker: Worker): WorkerRow {
-	return {
-		app,
-		id: worker.id,
-		pid: worker.identity?.pid ?? null,
-		state: worker.state,
-		started_at: worker.startedAt === null ? null : Math.round(worker.startedAt),
-		restarts: worker.restarts,
-		healthy: worker.healthy,
-		memory: memoryOf(worker),
-		cpu: worker.cpu,
-		release: worker.release,
-	};
-}
-
-function threadOf(worker: Worker, now: number): ThreadRow[] {
-	const { identity, report } = worker;
-	if (!identity || !report) return [];
-	const { heapTotal, heapUsed, externalMemory, arrayBuffers, idle, active, utilization } = report;
-	const sinceLastUpdate = Math.round(now - worker.reportedAt);
-	return [
-		{
-			threadId: identity.pid,
-			name: 'http',
-			heapTotal,
-			heapUsed,
-			externalMemory,
-			arrayBuffers,
-			sinceLastUpdate,
-			idle,
-			active,
-			utilization,
-		},
-	];
-}
-
-/** The node's result out of its apps': as bad as the worst of them. */
-function combine(results: readonly ReplacementResult[]): ReplacementResult {
-	const has = (outcome: ReplacementResult['outcome']) => results.some((one) => one.outcome === outcome);
-	const reasons = results.flatMap((one) => (one.reason === null ? [] : [one.reason]));
-	const before = results.flatMap((one) => one.before);
-	return {
-		outcome: has('failed') ? 'failed' : has('refused') ? 'refused' : 'back',
-		before,
-		after: results.flatMap((one) => one.after),
-		wanted: results.reduce((sum, one) => sum + one.wanted, 0),
-		oldGone: results.every((one) => one.oldGone),
-		cutOff: results.reduce((sum, one) => sum + one.cutOff, 0),
-		reason: reasons.length === 0 ? null : reasons.join('\n'),
-		required: results.flatMap((one) => one.required ?? []),
-	};
-}
+const idsOf = ({ crew }: UnconfiguredSet): string[] => [...crew.workers.keys()];

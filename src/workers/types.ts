@@ -94,6 +94,12 @@ export interface RequiredPorts {
 	ports: number[];
 }
 
+/** What a replacement of the workers would bring to a node and take from it: names of apps. */
+export interface AppChanges {
+	added: string[];
+	removed: string[];
+}
+
 export interface SupervisorEvents {
 	/** Readiness of some app changed. */
 	readiness: [AppReadiness[]];
@@ -110,7 +116,8 @@ export interface Supervisor extends EventEmitter<SupervisorEvents> {
 	/** Connects to (without systemd: starts) the worker host, adopts the workers that live, starts what is missing. Resolves when every app had its first chance: all proven or given up. */
 	start(): Promise<void>;
 	/**
-	 * Replaces every worker of the given app (null: all apps), new before old, with the wanted state given.
+	 * Replaces every worker of the given app (null: all apps), new before old, with the wanted state given. What runs here
+	 * and `apps` does not have is drained after everything else is back, and stays when that is refused.
 	 * `before` is given when a step is gone forward after a crash in the middle: the set that must be gone at the end.
 	 * Progress is a short text for `waiting_for`.
 	 */
@@ -121,6 +128,8 @@ export interface Supervisor extends EventEmitter<SupervisorEvents> {
 		deadlineMs: number;
 		onProgress?: (text: string) => void;
 	}): Promise<ReplacementResult>;
+	/** What a replacement with these apps would add and remove; with `app`, one of that app alone. */
+	changes(apps: readonly WorkerApp[], app?: string | null): AppChanges;
 	/** The workers that live now, joined or not. */
 	identities(app?: string): ProvenWorker[];
 	rows(): WorkerRow[];

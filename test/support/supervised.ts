@@ -122,9 +122,14 @@ export class Supervised {
 	}
 
 	/** As a control plane does whose configuration has no app any more. */
-	async restartWithoutApps(): Promise<void> {
+	restartWithoutApps(): Promise<void> {
+		return this.restartWith([]);
+	}
+
+	/** As a control plane does whose configuration has these apps now. */
+	async restartWith(apps: readonly WorkerApp[]): Promise<void> {
 		await this.supervisor.detach();
-		this.supervisor = createFor(this.app, this.folder, []);
+		this.supervisor = createFor(this.app, this.folder, apps, this.options);
 		await this.supervisor.start();
 	}
 

@@ -64,7 +64,8 @@ test('whatever befalls a new worker before the old ones drain ends the new set a
 		'it turns unhealthy in the soak': ({ happened, probed }) => {
 			happened({ event: 'process_started', id: 'n1', at: 50 });
 			probed('n1', 60);
-			return probed('n1', 70, false);
+			probed('n1', 70, false);
+			return probed('n1', 80, false);
 		},
 		'it is not healthy in time': ({ happened, probed }) => {
 			happened({ event: 'process_started', id: 'n1', at: 50 });
