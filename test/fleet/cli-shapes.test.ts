@@ -1,28 +1,34 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { z } from 'zod';
 import { resultShapes } from '../../src/cli/shapes.js';
 import { operations } from '../../src/operations/table.js';
 import { documentOf } from '../support/command-document.js';
-import { makeFleet, type RealFleet, type RealNode, rollcall, webApp } from '../support/nodes.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, webApp, whoApp } from '../support/nodes.js';
 
 type Shape = keyof typeof resultShapes;
 
 let fleet: RealFleet;
 let node: RealNode;
+/** While it is there new workers do not prove themselves, so that a rollout lasts. */
+let holdFile: string;
 before(async () => {
 	fleet = await makeFleet([{ name: 'alpha' }]);
 	[node] = fleet.nodes as [RealNode];
-	// Long enough for a word of the operator while it goes on.
-	configure({ health: { path: '/healthz', soak: '2s' } });
+	holdFile = join(node.folder, 'hold');
+	configure({});
 	await fleet.start();
 });
 after(() => fleet.end());
 
-const configure = (changes: Record<string, unknown>) =>
-	node.configure({ http_workers: [{ ...webApp(node.ports.app, 'alpha'), ...changes }] });
+const configure = (changes: Record<string, unknown>) => {
+	const web = webApp(node.ports.app, 'alpha');
+	const env = { PORT: String(node.ports.app), HOLD_FILE: holdFile };
+	const health = { path: '/healthz', soak: '100ms', deadline: '2m' };
+	node.configure({ http_workers: [{ ...web, script: whoApp, env, health, ...changes }] });
+};
 const run = (words: readonly string[]) => rollcall([...words, '--json', '--config', node.configFile]);
 const roll = ['restart_service', 'service=http_workers', 'replicated=true'];
 
@@ -38,10 +44,12 @@ test('what each command prints about a real daemon has its published shape, and 
 	await prints(['validate'], 'validate');
 	await prints(['rollout', 'plan'], 'rollout plan');
 	await prints([...roll, 'dry_run=true'], 'restart_service dry_run=true');
+	writeFileSync(holdFile, '');
 	await prints([...roll, '--detach'], 'restart_service --detach');
 	await prints(['rollout', 'pause'], 'rollout pause');
 	await prints(['status'], 'status');
 	await prints(['rollout', 'resume'], 'rollout resume');
+	rmSync(holdFile);
 	await prints(['rollout', 'follow'], 'rollout follow');
 });
 

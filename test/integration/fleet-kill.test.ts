@@ -19,9 +19,11 @@ describe('a fleet of processes, under signals', () => {
 		fleet = undefined;
 	});
 
-	async function rolling(stepMs: number): Promise<{ fleet: StubFleet; id: string }> {
-		const made = await StubFleet.make(names, stepMs, { lease: leaseMs, max_unavailable: 2 });
+	/** Of a rollout whose steps do not end before they are told to. */
+	async function rolling(): Promise<{ fleet: StubFleet; id: string }> {
+		const made = await StubFleet.make(names, 0, { lease: leaseMs, max_unavailable: 2 });
 		fleet = made;
+		made.hold();
 		await made.start();
 		made.command('alpha', { ask: 'roll', request });
 		const { news } = await made.wait(({ news }) => news.news === 'answered', 'the answer');
@@ -35,7 +37,7 @@ describe('a fleet of processes, under signals', () => {
 	const takenOver = ({ news }: Told): boolean => news.news === 'rollout' && news.coordinator !== 'alpha';
 
 	it('SIGKILL of the coordinator in the middle of a step: another takes over, finishes, and none is restarted twice', async () => {
-		const { fleet, id } = await rolling(150);
+		const { fleet, id } = await rolling();
 		await fleet.wait(({ news }) => news.news === 'began', 'a step has begun');
 		const killedAt = Number(process.hrtime.bigint()) / 1e6;
 		await fleet.kill('alpha');
@@ -46,6 +48,7 @@ describe('a fleet of processes, under signals', () => {
 			`taken over ${news.at - killedAt} ms after the kill, within the lease`,
 		);
 		const from = fleet.told.length;
+		fleet.finish();
 		await fleet.start(['alpha']);
 		for (const node of names)
 			await fleet.wait(completed(node), `completed on ${node}`, 60_000, node === 'alpha' ? from : 0);
@@ -56,11 +59,12 @@ describe('a fleet of processes, under signals', () => {
 	});
 
 	it('SIGSTOP of the coordinator for longer than its lease: after SIGCONT it drives no more', async () => {
-		const { fleet } = await rolling(300);
+		const { fleet } = await rolling();
 		await fleet.wait(({ news }) => news.news === 'began', 'a step has begun');
 		await fleet.kill('alpha', 'SIGSTOP');
 		await fleet.wait(takenOver, 'another coordinator');
 		await fleet.kill('alpha', 'SIGCONT');
+		fleet.finish();
 		for (const node of names) await fleet.wait(completed(node), `completed on ${node}`, 60_000);
 		assert.deepEqual(
 			names.map((node) => began(fleet.told, node)),
@@ -69,9 +73,10 @@ describe('a fleet of processes, under signals', () => {
 	});
 
 	it('SIGKILL of a target in its step: it goes forward when it is there again, and the rollout with it', async () => {
-		const { fleet } = await rolling(150);
+		const { fleet } = await rolling();
 		const { node } = await fleet.wait(({ news }) => news.news === 'began', 'a step has begun');
 		await fleet.kill(node);
+		fleet.finish();
 		await fleet.start([node]);
 		for (const name of names) await fleet.wait(completed(name), `completed on ${name}`, 60_000);
 		// Begun, and taken up again after the kill; every other once.

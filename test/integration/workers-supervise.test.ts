@@ -177,15 +177,15 @@ describe('supervising workers', () => {
 	});
 
 	test('a worker host that is told to end drains its workers first', async () => {
-		const program = `require('http').createServer((q, r) => setTimeout(() => r.end('slow'), 1500)).listen(+process.env.PORT);`;
+		const program = `require('http').createServer((q, r) => { r.flushHeaders(); setTimeout(() => r.end('slow'), 1500); }).listen(+process.env.PORT);`;
 		const health = { path: null, timeoutMs: 5_000, deadlineMs: 15_000, soakMs: 100, intervalMs: 60_000, failures: 3 };
 		await withNode(program, { instances: 1, health }, async (node) => {
 			const { pids, hostPid } = node;
 			await node.supervisor.detach();
-			const answer = fetch(node.url).then((response) => response.text());
-			await new Promise((resolve) => setTimeout(resolve, 300));
+			// Its headers say that the worker has the request.
+			const answer = await fetch(node.url);
 			kill(hostPid, 'SIGTERM');
-			assert.equal(await answer, 'slow');
+			assert.equal(await answer.text(), 'slow');
 			await until(() => ![hostPid, ...pids].some(lives), 15_000, 'host and workers to be gone');
 			node.supervisor = node.create();
 		});

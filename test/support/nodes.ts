@@ -22,6 +22,8 @@ import type { WorkerRow } from '../../src/workers/types.js';
 import { freePorts } from './ports.js';
 
 export const mainScript = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+/** An app that tells who it is, and proves itself when it may: see HOLD_FILE there. */
+export const whoApp = fileURLToPath(new URL('./apps/who.cjs', import.meta.url));
 const demoApp = fileURLToPath(new URL('../../src/demo/app.js', import.meta.url));
 
 export const admin = { username: 'admin', password: 'correct-horse-battery' };

@@ -13,11 +13,14 @@ export interface StubOptions {
 	config: FleetConfig;
 	stateDir: string;
 	stepMs: number;
+	/** Steps wait for `finish`. */
+	held: boolean;
 	firstPid: number;
 }
 
 export type StubCommand =
 	| { ask: 'roll'; request: RolloutRequest }
+	| { ask: 'finish' }
 	| { ask: 'syncs' }
 	| { ask: 'links' }
 	| { ask: 'cpu' };
@@ -44,6 +47,11 @@ const tell = (news: StubNews): void => {
 const options = JSON.parse(process.argv[2] ?? '') as StubOptions;
 const local = new FakeNode(options.config.node.name, 2, options.firstPid);
 local.stepMs = options.stepMs;
+let finish = (): void => undefined;
+if (options.held)
+	local.hold = new Promise((resolve) => {
+		finish = resolve;
+	});
 const execute = local.execute.bind(local);
 const snapshot = local.snapshot.bind(local);
 let granted = 0;
@@ -86,6 +94,9 @@ async function obey(command: StubCommand): Promise<void> {
 			} catch (error) {
 				tell({ news: 'answered', id: null, error: String(error), at: at() });
 			}
+			return;
+		case 'finish':
+			finish();
 			return;
 		case 'syncs':
 			tell({ news: 'syncs', syncs: fleet.recordSyncs().map(({ at, ms }) => ({ at: at + sinceStart, ms })) });

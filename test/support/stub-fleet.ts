@@ -52,6 +52,7 @@ export class StubFleet extends EventEmitter<{ told: [Told] }> {
 				},
 				stateDir: join(fleet.folder, name),
 				stepMs,
+				held: false,
 				firstPid: 1_000 * (index + 1),
 			});
 		return fleet;
@@ -80,6 +81,17 @@ export class StubFleet extends EventEmitter<{ told: [Told] }> {
 			this.command(node, { ask: 'links' });
 			await wait;
 		}
+	}
+
+	/** From now on a step begins and does not end until {@link finish}. To be called before the start. */
+	hold(): void {
+		for (const options of this.#options.values()) options.held = true;
+	}
+
+	/** Lets every step end, those of processes to come too. */
+	finish(): void {
+		for (const options of this.#options.values()) options.held = false;
+		for (const node of this.#children.keys()) this.command(node, { ask: 'finish' });
 	}
 
 	command(node: string, command: StubCommand): void {

@@ -1,13 +1,23 @@
-/** Answers who it is after ?ms= milliseconds; listens on HOST, so that other networks may ask it. */
+/**
+ * Answers who it is after ?ms= milliseconds; listens on HOST, so that other networks may ask it. While the file HOLD_FILE
+ * is there a new process does not become healthy: a roll lasts as long as the test wants.
+ */
+import fs = require('node:fs');
 import http = require('node:http');
 
-const { PORT: port, HOST: host = '127.0.0.1', NODE_NAME: node = '' } = process.env;
+const { PORT: port, HOST: host = '127.0.0.1', NODE_NAME: node = '', HOLD_FILE: holdFile = '' } = process.env;
+let held = holdFile !== '';
 
 const server = http.createServer((request, response) => {
 	const url = new URL(request.url ?? '/', 'http://localhost');
 	const answer = (): void => {
-		response.writeHead(url.pathname === '/healthz' ? 204 : 200, { 'content-type': 'application/json' });
-		response.end(url.pathname === '/healthz' ? undefined : JSON.stringify({ node, pid: process.pid }));
+		if (url.pathname === '/healthz') {
+			held &&= fs.existsSync(holdFile);
+			response.writeHead(held ? 503 : 204).end();
+			return;
+		}
+		response.writeHead(200, { 'content-type': 'application/json' });
+		response.end(JSON.stringify({ node, pid: process.pid }));
 	};
 	const ms = Number(url.searchParams.get('ms') ?? 0);
 	if (ms > 0) setTimeout(answer, ms);
