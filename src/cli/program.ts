@@ -121,9 +121,14 @@ function addRollout(build: Builder): void {
 			...before,
 			...text.split(',').filter(Boolean),
 		]);
-	rollout.add('abort [id]', 'end it; a running step finishes', ['rollcall rollout abort'], async (context, id) =>
-		(await module()).steer(context, 'abort', id),
-	);
+	rollout
+		.add<{ local?: boolean }>(
+			'abort [id]',
+			'end it; a running step finishes',
+			['rollcall rollout abort', 'rollcall rollout abort --local ID'],
+			async (context, id) => (await module()).steer(context, 'abort', id),
+		)
+		.option('--local', 'on this node alone, when a majority of the fleet is gone for good');
 }
 
 function addProcesses(build: Builder): void {

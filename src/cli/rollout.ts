@@ -56,13 +56,14 @@ const steerable: Readonly<Record<Verb, readonly RolloutState[]>> = {
 };
 
 export async function steer(
-	{ options, terminal, session }: Context<{ skip?: string[] }>,
+	{ options, terminal, session }: Context<{ skip?: string[]; local?: boolean }>,
 	verb: Verb,
 	id: string | undefined,
 ): Promise<number> {
 	return using(await connect(options, session.signal), async ({ client, words }) => {
 		const fields: Record<string, unknown> = { id: id ?? (await onlyOne(client, verb)) };
 		if (options.skip !== undefined && options.skip.length > 0) fields['skip'] = options.skip;
+		if (options.local === true) fields['local'] = true;
 		const view = (await client.operation(`${verb}_rollout`, fields)) as RolloutView;
 		writeResult(terminal, view, () => rolloutText(view, Date.now()));
 		if (verb === 'resume') writeMessage(terminal, `Follow it: rollcall rollout follow ${view.id}${words}`);

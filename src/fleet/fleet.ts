@@ -158,8 +158,9 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	async resume(id: RolloutId, skip: readonly NodeName[], user = ''): Promise<RolloutView> {
 		return required(await this.#shell.operator({ kind: 'resume', rollout: id, skip: [...skip], user }));
 	}
-	async abort(id: RolloutId, user = ''): Promise<RolloutView> {
-		return required(await this.#shell.operator({ kind: 'abort', rollout: id, user }));
+	async abort(id: RolloutId, user = '', scope: 'fleet' | 'node' = 'fleet'): Promise<RolloutView> {
+		const kind = scope === 'fleet' ? 'abort' : 'end_here';
+		return required(await this.#shell.operator({ kind, rollout: id, user }));
 	}
 	async admit(node: NodeName, user = ''): Promise<void> {
 		await this.#shell.operator({ kind: 'admit', node, user });

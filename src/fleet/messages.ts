@@ -160,6 +160,13 @@ const report = z.object({
 	have: z.array(z.object({ rollout: token, version })).max(rolloutsMax),
 	ended: z.array(token).max(rolloutsMax),
 	progress: text.nullable(),
+	endedHere: since(
+		2,
+		z
+			.array(z.object({ rollout: token, reason: text }))
+			.max(rolloutsMax)
+			.optional(),
+	),
 });
 
 const nackReason = z.discriminatedUnion('kind', [

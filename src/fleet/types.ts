@@ -71,7 +71,8 @@ export interface Fleet extends EventEmitter<FleetEvents> {
 	/** `user` says whose word it is, in what is told of the rollout. */
 	pause(id: RolloutId, user?: string): Promise<RolloutView>;
 	resume(id: RolloutId, skip: readonly NodeName[], user?: string): Promise<RolloutView>;
-	abort(id: RolloutId, user?: string): Promise<RolloutView>;
+	/** `node`: ends it on this node alone; `unavailable` until no majority has been heard for five leases. */
+	abort(id: RolloutId, user?: string, scope?: 'fleet' | 'node'): Promise<RolloutView>;
 	admit(node: NodeName, user?: string): Promise<void>;
 	/** Throws `unavailable` while the records cannot be written. */
 	get(id: RolloutId): RolloutView | undefined;

@@ -1,6 +1,6 @@
 import { RollcallError } from '../errors.js';
 import type { RolloutView } from '../rollout/types.js';
-import { count, list, text } from './fields.js';
+import { count, flag, list, text } from './fields.js';
 import { jobOf } from './jobs.js';
 import { operation, userOf } from './operation.js';
 import { rolloutSchema } from './rollout-schema.js';
@@ -13,6 +13,15 @@ function find({ node }: OperationContext, rollout: string): RolloutView {
 	const view = node.fleet.get(rollout);
 	if (!view) throw new RollcallError('not_found', `Rollout '${rollout}' not found`);
 	return view;
+}
+
+/** Whoever ends a rollout on one node alone stands on that node: over the network it would be easy to mean another one. */
+function requireSocket({ caller }: OperationContext): void {
+	if (caller.transport === 'socket') return;
+	throw new RollcallError(
+		'forbidden',
+		"'local' is taken over the admin socket alone: run rollcall rollout abort --local ID on the node itself",
+	);
 }
 
 /** Nothing more comes of a rollout by itself: ended, or stopped until an operator says how to go on. */
@@ -84,11 +93,20 @@ export const rolloutOperations = [
 	operation({
 		name: 'abort_rollout',
 		access: 'super_user',
-		fields: { id },
+		fields: {
+			id,
+			local: flag(
+				'Ends it on this node alone, once no majority was heard for five leases; over the admin socket alone.',
+			),
+		},
 		summary: 'Ends a rollout: a running step finishes, the rest is skipped.',
 		changes: true,
 		answer: rolloutSchema,
-		handler: (context, request) => context.node.fleet.abort(find(context, request.id).id, userOf(context)),
+		handler(context, request) {
+			if (request.local) requireSocket(context);
+			const scope = request.local ? 'node' : 'fleet';
+			return context.node.fleet.abort(find(context, request.id).id, userOf(context), scope);
+		},
 	}),
 	operation({
 		name: 'admit_node',

@@ -54,7 +54,10 @@ function isMemberHash(state: CoreState, heard: Heard): boolean {
 }
 
 /** What a node says of itself, as far as a decision needs it. */
-type Standing = Pick<Report, 'readiness' | 'out' | 'records' | 'have' | 'ended' | 'progress' | 'memberHash' | 'boot'>;
+type Standing = Pick<
+	Report,
+	'readiness' | 'out' | 'records' | 'have' | 'ended' | 'endedHere' | 'progress' | 'memberHash' | 'boot'
+>;
 
 /** The own node needs no report; it is asked often, so each part is looked up when it is asked for. */
 class OwnStanding implements Standing {
@@ -81,6 +84,9 @@ class OwnStanding implements Standing {
 	}
 	get ended(): RolloutId[] {
 		return this.state.durable.ended.map((one) => one.rollout);
+	}
+	get endedHere(): Report['endedHere'] {
+		return this.state.durable.endedHere.map(({ rollout, view }) => ({ rollout, reason: view.reason ?? '' }));
 	}
 	get progress(): string | null {
 		return this.state.execution?.progress ?? null;

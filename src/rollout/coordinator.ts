@@ -1,6 +1,7 @@
 /** What holding the lease means: heartbeats out, reports in, and everyone told what a majority has to know. */
 import { isHeard } from './budget.js';
 import { compareVersions, sameEpoch } from './epoch.js';
+import { openAgain } from './ended-here.js';
 import { storeEndings, toldEndings } from './follower.js';
 import { isCounted, isLive, leftOf } from './lease.js';
 import type { Left } from './members.js';
@@ -33,6 +34,10 @@ export function beginToDrive(turn: Turn, lease: Lease, candidacy: Candidacy): vo
 	storeEndings(
 		turn,
 		told.flatMap((one) => one.ended),
+	);
+	openAgain(
+		turn,
+		told.flatMap((one) => one.open),
 	);
 	const open = mergeOpen(
 		state,
@@ -209,6 +214,7 @@ function saysTheSame(a: Report, b: Report): boolean {
 		sameData(a.out, b.out) &&
 		sameData(a.have, b.have) &&
 		sameData(a.ended, b.ended) &&
+		sameData(a.endedHere, b.endedHere) &&
 		a.records.length === b.records.length &&
 		a.records.every((one, at) => isSameStep(one, b.records[at]))
 	);

@@ -9,18 +9,20 @@ import { drive } from './drive.js';
 import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './execution.js';
 import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView, storeEndings } from './follower.js';
 import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './lease.js';
+import { settleEndedHere } from './ended-here.js';
 import { advanceLocal, onLocalChecked, onLocalRequest } from './local-queue.js';
 import { advanceLooks, onLook, onLooked, onPeerLook, tookOwnLook } from './look.js';
 import { leftBy } from './members.js';
+import { noteMajority, wayOut } from './minority.js';
 import { advanceWords, onAnswer, onForward, onOperator, wordsAfterLinkDown } from './operator.js';
 import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './protocol.js';
 import { reportToCoordinator } from './report.js';
 import { sameData } from './same.js';
 import { localRuns, onChecked, onReplicatedRequest, onStartTimer, startTimerAt, tryStart } from './start.js';
 import { type CoreState, createState } from './state.js';
-import { greetAll, onGreeting, onLinkUp } from './stranger.js';
+import { beginToVote, greetAll, onGreeting, onLinkUp } from './stranger.js';
 import { silence } from './silence.js';
-import { arm, broadcast, heldLease, isDriven, openReplicated, send, store, type Turn } from './turn.js';
+import { arm, broadcast, heldLease, isAtRestHere, isDriven, openReplicated, send, store, type Turn } from './turn.js';
 import type { NodeName, RolloutId, RolloutSpec, RolloutView } from './types.js';
 import { followedView, viewOf } from './view.js';
 
@@ -82,6 +84,8 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 		case 'members':
 			turn.state.members = event.members;
 			turn.state.memberHash = event.memberHash;
+			// There is nobody left to hear first.
+			if (event.members.length === 1) beginToVote(turn);
 			greetAll(turn);
 			reportToCoordinator(turn);
 			return;
@@ -227,6 +231,8 @@ function onTimer(turn: Turn, name: TimerName): void {
 /** After every event: whoever holds the lease decides, what waits goes on, whoever follows is told a little later, timers are set. */
 function afterwards(turn: Turn): void {
 	const { state } = turn;
+	noteMajority(turn);
+	settleEndedHere(turn);
 	if (state.words.length > 0) advanceWords(turn);
 	for (const request of settledDoubts(turn)) onRequest(turn, request);
 	advanceLooks(turn);
@@ -293,8 +299,9 @@ function showChanges(turn: Turn): void {
 /** Whoever follows a rollout here hears that nobody is heard to drive it, and that somebody is again. */
 function tellSilence(turn: Turn): void {
 	const { state } = turn;
-	const followed = heldLease(state) ? [] : openReplicated(state);
-	const text = followed.length > 0 ? silence(state, turn.now) : null;
+	const followed = heldLease(state) ? [] : openReplicated(state).filter(({ spec }) => !isAtRestHere(state, spec.id));
+	const silent = followed.length > 0 ? silence(turn) : null;
+	const text = silent === null ? null : `${silent}${wayOut(turn, '')}`;
 	if (text === state.silence) return;
 	state.silence = text;
 	for (const open of followed) turn.effects.push({ kind: 'changed', view: followedView(turn, open) });

@@ -9,7 +9,7 @@ import { clause, mayStillRestart } from './text.js';
 import type { OpenRollout } from './protocol.js';
 import { driveStart } from './start.js';
 import type { Lease } from './state.js';
-import { heardMembers, isConfirmed, knows, surveyOf, type TargetStatus } from './survey.js';
+import { endedThere, heardMembers, isConfirmed, knows, surveyOf, type TargetStatus } from './survey.js';
 import { arm, note, openOf, rule, send, type Turn } from './turn.js';
 import type { NodeName, NodeRecord } from './types.js';
 
@@ -67,6 +67,7 @@ function settleGrants(turn: Turn, lease: Lease, open: OpenRollout): void {
 		if (!standing) noteHearsay(turn, lease, open, name);
 		const grant = lease.grants[name];
 		if (grant && standing && !record) noteNoRecord(turn, lease, open, name, standing.have);
+		if (standing && endedThere(state, standing.endedHere, open.spec.id) !== null) noteEnded(lease, name, record);
 		const deadline = lease.deadlines[name];
 		if (!deadline || now < deadline.at) continue;
 		if (rule(state, 'deadline')) lease.overdue[name] ??= deadline.attempt;
@@ -116,6 +117,12 @@ function isVoid(turn: Turn, open: OpenRollout, version: OpenRollout['flags']['ve
 	if (!rule(turn.state, 'fence')) return false;
 	const stored = have.find((one) => one.rollout === open.spec.id);
 	return stored !== undefined && compareVersions(stored.version, version) > 0;
+}
+
+/** It has ended the rollout for itself: a step that it has not begun by now it never begins, so the slot was never taken. */
+function noteEnded(lease: Lease, node: NodeName, record: NodeRecord | undefined): void {
+	const grant = lease.grants[node];
+	if (grant && !grant.begun && (record?.attempt ?? 0) < grant.attempt) forgetStep(lease, node);
 }
 
 function noteRunning(turn: Turn, lease: Lease, node: NodeName, attempt: number, deadlineMs: number): void {

@@ -1,6 +1,13 @@
 /** The fold of what a node keeps on disk: entries in the order written make a {@link DurableState}. */
 import { compareEpochs } from './epoch.js';
-import { type DurableEntry, type DurableState, type Ending, endedMax, type RolloutFlags } from './protocol.js';
+import {
+	type DurableEntry,
+	type DurableState,
+	type EndedHere,
+	type Ending,
+	endedMax,
+	type RolloutFlags,
+} from './protocol.js';
 import type { Epoch, NodeRecord, RolloutId } from './types.js';
 
 /**
@@ -24,6 +31,7 @@ const kinds: Readonly<Record<DurableEntry['kind'], true>> = {
 	flags: true,
 	record: true,
 	ending: true,
+	ended_here: true,
 	unfinished: true,
 	peer: true,
 	needs: true,
@@ -53,6 +61,7 @@ export function emptyDurable(): DurableState {
 		records: [],
 		unfinished: [],
 		ended: [],
+		endedHere: [],
 		peers: {},
 	};
 }
@@ -97,6 +106,9 @@ export function foldEntry(state: DurableState, entry: DurableEntry): void {
 		case 'ending':
 			foldEnding(state, entry.ending);
 			return;
+		case 'ended_here':
+			foldEndedHere(state, entry);
+			return;
 		case 'unfinished':
 			if (!state.unfinished.some((one) => one.id === entry.spec.id)) state.unfinished.push(entry.spec);
 			return;
@@ -126,6 +138,7 @@ function foldRecord(state: DurableState, record: NodeRecord): void {
 
 function foldEnding(state: DurableState, ending: Ending): void {
 	const open = state.open.find((one) => one.spec.id === ending.rollout);
+	state.endedHere = state.endedHere.filter((one) => one.rollout !== ending.rollout);
 	if (open) {
 		state.open = state.open.filter((one) => one !== open);
 		const record = state.records.find((one) => one.rollout === ending.rollout);
@@ -141,6 +154,14 @@ function foldEnding(state: DurableState, ending: Ending): void {
 	state.ended.push(ending);
 	state.ended.splice(0, state.ended.length - keptOf(state.ended));
 	forgetOldRecords(state);
+}
+
+/** What had ended for this node is open again for the rest of its fleet: from here on it is both. */
+function foldEndedHere(state: DurableState, { rollout, view }: EndedHere): void {
+	const isForAll = state.ended.some((one) => one.rollout === rollout && one.epoch !== null);
+	if (isForAll || state.endedHere.some((one) => one.rollout === rollout)) return;
+	state.ended = state.ended.filter((one) => one.rollout !== rollout);
+	state.endedHere.push({ rollout, view });
 }
 
 /** The endings of a hundred rollouts of a hundred nodes are far shorter; what a peer makes up must not fill the disk. */
@@ -177,6 +198,7 @@ export function entriesOf(state: DurableState): DurableEntry[] {
 	for (const [node, peer] of Object.entries(state.peers)) entries.push({ kind: 'peer', node, peer });
 	for (const open of state.open) entries.push({ kind: 'open', spec: open.spec, flags: open.flags });
 	for (const ending of state.ended) entries.push({ kind: 'ending', ending });
+	for (const { rollout, view } of state.endedHere) entries.push({ kind: 'ended_here', rollout, view });
 	for (const spec of state.unfinished) entries.push({ kind: 'unfinished', spec });
 	for (const record of state.records) entries.push({ kind: 'record', record });
 	return entries;

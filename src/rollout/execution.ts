@@ -9,7 +9,7 @@ import { localStepEnded } from './local-queue.js';
 import type { FlagsVersion, OpenRollout, PeerMessage } from './protocol.js';
 import { judge } from './proof.js';
 import { reportToCoordinator } from './report.js';
-import { hasEnded, isDriven, note, openOf, recordOf, rule, store, type Turn } from './turn.js';
+import { endedHereOf, hasEnded, isDriven, note, openOf, recordOf, rule, store, type Turn } from './turn.js';
 import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutSpec, Snapshot, StepResult } from './types.js';
 
 interface GrantReceived {
@@ -61,6 +61,7 @@ function isAllowed(turn: Turn, open: OpenRollout, grant: GrantReceived): boolean
 	if (compareVersions(grant.version, open.flags.version) !== 0 && rule(state, 'fence')) return false;
 	if (open.flags.halted !== null || open.flags.paused || open.flags.aborting) return false;
 	if (open.flags.skipped.includes(state.settings.self)) return false;
+	if (endedHereOf(state, grant.rollout) && rule(state, 'ended-here')) return false;
 	const record = recordOf(state, grant.rollout);
 	if (!record || !rule(state, 'once')) return true;
 	return ['refused', 'failed', 'lost'].includes(record.state) && record.attempt < grant.attempt;

@@ -1,9 +1,10 @@
 /** What a node does for a coordinator, besides restarting: promise, store, report, look at its file. */
 import { compareEpochs, compareVersions, sameEpoch } from './epoch.js';
+import { openAgain } from './ended-here.js';
 import { loseLease, startPrepare } from './lease.js';
 import type { DurableEntry, Ending, OpenRollout, PeerMessage } from './protocol.js';
 import { reportToCoordinator } from './report.js';
-import { hasEnded, heldLease, openOf, openReplicated, rule, send, store, type Turn } from './turn.js';
+import { hasEnded, heldLease, isAtRestHere, openOf, openReplicated, rule, send, store, type Turn } from './turn.js';
 import type { CoreState } from './state.js';
 import type { Epoch, NodeName, RolloutId, RolloutView } from './types.js';
 
@@ -56,6 +57,7 @@ const openMax = 32;
 /** Keeps what is newer of these rollouts, unless they have ended. */
 export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRollout[]): void {
 	const { state } = turn;
+	openAgain(turn, rollouts);
 	const entries: DurableEntry[] = [];
 	for (const { spec, flags } of rollouts) {
 		if (hasEnded(state, spec.id) && rule(state, 'ending-wins')) {
@@ -109,6 +111,7 @@ export function keepView(turn: Turn, epoch: Epoch, number: number, view: Rollout
 	const known = state.views[view.id];
 	if (known && (compareEpochs(epoch, known.epoch) || number - known.number) <= 0) return;
 	state.views[view.id] = { epoch, number, view };
+	if (isAtRestHere(state, view.id)) return;
 	turn.effects.push({ kind: 'changed', view });
 }
 

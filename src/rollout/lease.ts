@@ -5,7 +5,7 @@
 import { beginToDrive, heartbeat, hearReport } from './coordinator.js';
 import { compareEpochs, sameEpoch, zeroEpoch } from './epoch.js';
 import { promise, refuseBelow } from './follower.js';
-import { changingItself, isMajority, type Left, leftBy } from './members.js';
+import { changingItself, isMajority, type Left, leftBy, memberHashes } from './members.js';
 import type { Ending, NackReason, PeerMessage, PreparePurpose, Report } from './protocol.js';
 import { buildReport } from './report.js';
 import { leaseRefused, startLostLease } from './start.js';
@@ -13,6 +13,7 @@ import { greetAgain } from './stranger.js';
 import type { Candidacy, CoreState, Lease } from './state.js';
 import {
 	broadcast,
+	endedHereOf,
 	heldLease,
 	note,
 	openReplicated,
@@ -95,14 +96,6 @@ function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>):
 	if (message.purpose === 'takeover' && coordinator !== null && coordinator !== from)
 		return { kind: 'live', coordinator };
 	return null;
-}
-
-/** The own hash; while a change of members is open, those before and after it are right as well. */
-function memberHashes(state: CoreState): string[] {
-	const changing = openReplicated(state).flatMap(({ spec }) =>
-		spec.memberHashNext === null ? [] : [spec.memberHash, spec.memberHashNext],
-	);
-	return [...new Set([state.memberHash, ...changing])];
 }
 
 /** The coordinator, if this node is it and hears a majority, or heard it lately; nobody takes over from a live one. */
@@ -245,9 +238,14 @@ export function loseLease(turn: Turn, to: Epoch): void {
 /** When this node takes over: a lease after the last heartbeat, later by its rank among those that could. */
 export function takeoverAt(state: CoreState): number | null {
 	if (state.lease !== null || !state.durable.voting || !rule(state, 'takeover')) return null;
-	if (openReplicated(state).length === 0 || state.members.length === 1) return null;
+	const open = openReplicated(state);
+	if (open.length === 0) return null;
+	const endedHere = open.every(({ spec }) => endedHereOf(state, spec.id) !== undefined);
+	if (endedHere && state.minoritySince !== null) return null;
 	const { leaseMs } = state.settings;
-	return state.leaseFrom + leaseMs + rankOf(state) * (leaseMs / 3);
+	// Who has ended all that is open for itself leaves it to those who have not.
+	const rank = endedHere ? state.members.length : rankOf(state);
+	return state.leaseFrom + leaseMs + rank * (leaseMs / 3);
 }
 
 function rankOf(state: CoreState): number {

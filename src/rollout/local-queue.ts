@@ -3,11 +3,11 @@ import { firstFlags } from './durable.js';
 import { nextStep } from './execution.js';
 import { storeEndings } from './follower.js';
 import { judge } from './proof.js';
-import type { CheckResult, CoreEvent, OpenRollout, OperatorWord, Refusal } from './protocol.js';
+import type { CheckResult, CoreEvent, ForwardedWord, OpenRollout, Refusal } from './protocol.js';
 import { conflictWith, requestText, specOf } from './request.js';
 import type { Execution } from './state.js';
 import { clause, mayStillRestart } from './text.js';
-import { arm, isDriven, openOf, recordOf, rule, runningReplicated, store, type Turn } from './turn.js';
+import { arm, inTheWayHere, isDriven, openOf, recordOf, rule, store, type Turn } from './turn.js';
 import type { RolloutId } from './types.js';
 import { endedView, viewOf } from './view.js';
 
@@ -18,8 +18,8 @@ const locals = (turn: Turn): OpenRollout[] => turn.state.durable.open.filter((on
 
 function whyRefused(turn: Turn): Refusal | null {
 	const { state } = turn;
-	const running = runningReplicated(state);
-	if (running && rule(state, 'conflict')) return conflictWith(running, state);
+	const running = inTheWayHere(state);
+	if (running && rule(state, 'conflict')) return conflictWith(running, turn);
 	if (state.start)
 		return {
 			code: 'conflict',
@@ -89,7 +89,7 @@ export function advanceLocal(turn: Turn): void {
 		nextStep(turn);
 		return;
 	}
-	if (runningReplicated(state) || state.start?.phase === 'open') return;
+	if (inTheWayHere(state) || state.start?.phase === 'open') return;
 	const next = locals(turn).find((one) => mayRun(turn, one));
 	if (!next) return;
 	state.execution = {
@@ -173,7 +173,7 @@ function end(turn: Turn, open: OpenRollout, result: 'completed' | 'aborted', rea
 }
 
 /** An operator's word on a rollout of this node alone is done at once. */
-export function localWord(turn: Turn, open: OpenRollout, word: Exclude<OperatorWord, { kind: 'admit' }>): void {
+export function localWord(turn: Turn, open: OpenRollout, word: Exclude<ForwardedWord, { kind: 'admit' }>): void {
 	const { state } = turn;
 	const runs = state.execution?.rollout === open.spec.id;
 	switch (word.kind) {

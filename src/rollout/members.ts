@@ -53,6 +53,14 @@ export function isMajority(
 	return groups.every((group) => group.filter((name) => names.has(name)).length * 2 > group.length);
 }
 
+/** The own hash; while a change of members is open, those before and after it are right as well. */
+export function memberHashes(state: CoreState): string[] {
+	const changing = openReplicated(state).flatMap(({ spec }) =>
+		spec.memberHashNext === null ? [] : [spec.memberHash, spec.memberHashNext],
+	);
+	return [...new Set([state.memberHash, ...changing])];
+}
+
 /** Whether a change of members leaves the node out. */
 export function isLeaving({ spec }: Pick<OpenRollout, 'spec'>, node: NodeName): boolean {
 	return spec.membersNext?.every((one) => one.name !== node) ?? false;

@@ -1,12 +1,22 @@
 /** An operator's word: pause, resume, abort, admit. Any node takes it; the holder of the lease does it. */
 import { changeFlags } from './coordinator.js';
+import { endHere } from './ended-here.js';
 import { compareVersions, sameEpoch } from './epoch.js';
 import { localWord } from './local-queue.js';
+import { wayOut } from './minority.js';
 import { admitSelf } from './stranger.js';
-import type { CoreEvent, OpenRollout, OperatorAnswer, OperatorWord, PeerMessage, Refusal } from './protocol.js';
+import type {
+	CoreEvent,
+	ForwardedWord,
+	OpenRollout,
+	OperatorAnswer,
+	OperatorWord,
+	PeerMessage,
+	Refusal,
+} from './protocol.js';
 import type { CoreState, Lease, PendingWord } from './state.js';
 import { isConfirmed } from './survey.js';
-import { heldLease, isDriven, openOf, rule, send, type Turn } from './turn.js';
+import { endedHereOf, endOf, heldLease, isDriven, openOf, rule, send, type Turn } from './turn.js';
 import type { NodeName, RolloutSpec, RolloutView } from './types.js';
 import { viewOf } from './view.js';
 
@@ -15,7 +25,9 @@ const wordLimitMs = 2000;
 const wordsMax = 64;
 
 export function onOperator(turn: Turn, event: Extract<CoreEvent, { kind: 'operator' }>): void {
-	takeWord(turn, { token: event.token, word: event.word, from: null });
+	const { token, word } = event;
+	if (word.kind === 'end_here') takeEndHere(turn, token, word);
+	else takeWord(turn, { token, word, from: null });
 }
 
 export function onForward(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'forward' }>): void {
@@ -28,9 +40,27 @@ export function onAnswer(turn: Turn, message: Extract<PeerMessage, { kind: 'answ
 	if (word) answer(turn, word, message.answer);
 }
 
-type Asked = Pick<PendingWord, 'token' | 'word' | 'from'>;
+type Asked = Pick<PendingWord, 'token' | 'from'>;
+type RolloutWord = Exclude<ForwardedWord, { kind: 'admit' }>;
 
-function takeWord(turn: Turn, asked: Asked): void {
+/** Done at once and told to nobody; a rollout of this node alone is ended as ever. */
+function takeEndHere(turn: Turn, token: string, { rollout, user }: Extract<OperatorWord, { kind: 'end_here' }>): void {
+	const { state } = turn;
+	const asked: Asked = { token, from: null };
+	const word = { kind: 'abort', rollout, user } as const;
+	const open = openOf(state, rollout);
+	const settled = settledAnswer(turn, word);
+	if (settled || !open) {
+		if (settled) answer(turn, asked, settled);
+		return;
+	}
+	const refusal = isDriven(open.spec) ? endHere(turn, open, user) : null;
+	if (!isDriven(open.spec)) localWord(turn, open, word);
+	const view = endedHereOf(state, rollout) ?? viewOf(state, rollout, turn) ?? null;
+	answer(turn, asked, refusal ? { ok: false, refusal } : { ok: true, view });
+}
+
+function takeWord(turn: Turn, asked: Asked & Pick<PendingWord, 'word'>): void {
 	const { state, now } = turn;
 	const word = tidy(asked.word);
 	const pending: PendingWord = {
@@ -69,7 +99,7 @@ function takeWord(turn: Turn, asked: Asked): void {
 }
 
 /** A node named twice is one; so a list that fits no message becomes one that does. */
-function tidy(word: OperatorWord): OperatorWord {
+function tidy(word: ForwardedWord): ForwardedWord {
 	return word.kind === 'resume' ? { ...word, skip: [...new Set(word.skip)] } : word;
 }
 
@@ -79,18 +109,18 @@ const refused = (code: Refusal['code'], message: string, extra: Record<string, s
 });
 
 /** The answer for a rollout that ended, or that nobody knows. */
-function settledAnswer(turn: Turn, word: Exclude<OperatorWord, { kind: 'admit' }>): OperatorAnswer | null {
+function settledAnswer(turn: Turn, word: RolloutWord): OperatorAnswer | null {
 	const { state } = turn;
-	const ended = state.durable.ended.find((one) => one.rollout === word.rollout);
+	const ended = endOf(state, word.rollout);
 	if (ended) {
-		if (word.kind === 'abort' && ended.view.state === 'aborted') return { ok: true, view: ended.view };
-		const text = `Rollout ${word.rollout} is ${ended.view.state} already; there is nothing to ${word.kind}`;
+		if (word.kind === 'abort' && ended.state === 'aborted') return { ok: true, view: ended };
+		const text = `Rollout ${word.rollout} is ${ended.state} already; there is nothing to ${word.kind}`;
 		return refused('conflict', text, { job_id: word.rollout });
 	}
 	return openOf(state, word.rollout) ? null : refused('not_found', `Rollout '${word.rollout}' not found`);
 }
 
-function takeAdmission(turn: Turn, pending: PendingWord, word: Extract<OperatorWord, { kind: 'admit' }>): void {
+function takeAdmission(turn: Turn, pending: PendingWord, word: Extract<ForwardedWord, { kind: 'admit' }>): void {
 	const { state } = turn;
 	if (word.node === state.settings.self) {
 		answer(turn, pending, admitSelf(turn));
@@ -131,16 +161,11 @@ export function advanceWords(turn: Turn, lease: Lease | null = heldLease(turn.st
 	}
 }
 
-function advanceWord(
-	turn: Turn,
-	lease: Lease | null,
-	pending: PendingWord,
-	word: Exclude<OperatorWord, { kind: 'admit' }>,
-): void {
+function advanceWord(turn: Turn, lease: Lease | null, pending: PendingWord, word: RolloutWord): void {
 	const { state } = turn;
-	const ended = state.durable.ended.find((one) => one.rollout === word.rollout);
+	const ended = endOf(state, word.rollout);
 	if (ended) {
-		const given = endAnswer(turn, lease, pending, word, ended.view);
+		const given = endAnswer(turn, lease, pending, word, ended);
 		if (given) answer(turn, pending, given);
 		return;
 	}
@@ -171,7 +196,7 @@ function endAnswer(
 	turn: Turn,
 	lease: Lease | null,
 	pending: PendingWord,
-	word: Exclude<OperatorWord, { kind: 'admit' }>,
+	word: RolloutWord,
 	view: RolloutView,
 ): OperatorAnswer | null {
 	if (lease && pending.applied) return lease.spreading.includes(word.rollout) ? null : { ok: true, view };
@@ -180,12 +205,7 @@ function endAnswer(
 	return settledAnswer(turn, word) ?? { ok: true, view };
 }
 
-function applyWord(
-	turn: Turn,
-	lease: Lease,
-	open: OpenRollout,
-	word: Exclude<OperatorWord, { kind: 'admit' }>,
-): OperatorAnswer | null {
+function applyWord(turn: Turn, lease: Lease, open: OpenRollout, word: RolloutWord): OperatorAnswer | null {
 	const { flags, spec } = open;
 	if (flags.aborting && word.kind !== 'abort')
 		return refused('conflict', `Rollout ${spec.id} is being aborted by ${flags.aborting.by}`, { job_id: spec.id });
@@ -249,10 +269,10 @@ function tooLate(turn: Turn, word: PendingWord): OperatorAnswer {
 	if (word.applied)
 		return refused(
 			'unavailable',
-			`${what} was not stored by a majority in time (missing: ${missing.join(', ') || 'answers'}); look at get_rollout`,
+			`${what} was not stored by a majority in time (missing: ${missing.join(', ') || 'answers'}); look at get_rollout${wayOut(turn, word.word.rollout)}`,
 		);
 	return refused(
 		'unavailable',
-		`${what}: no coordinator answers; this node is linked with ${linked.length - 1} of ${state.members.length - 1} peers${missing.length > 0 ? `, missing: ${missing.join(', ')}` : ''}`,
+		`${what}: no coordinator answers; this node is linked with ${linked.length - 1} of ${state.members.length - 1} peers${missing.length > 0 ? `, missing: ${missing.join(', ')}` : ''}${wayOut(turn, word.word.rollout)}`,
 	);
 }

@@ -4,7 +4,7 @@ import { mayBegin, orderOf } from './pick.js';
 import type { CoreRequest } from './protocol.js';
 import { requestText } from './request.js';
 import type { CoreState } from './state.js';
-import { runningReplicated } from './turn.js';
+import { inTheWayHere } from './turn.js';
 import type { NodeName, RolloutPlan } from './types.js';
 
 /** For a node of which nothing is known. */
@@ -75,7 +75,7 @@ function whyRefused(
 ): string | null {
 	if (budget === null)
 		return "'max_unavailable' must be a number of nodes, at least 1, or per cent of them, 1% to 100%";
-	const running = runningReplicated(state);
+	const running = inTheWayHere(state);
 	if (running) return `Rollout ${running.spec.id} (${requestText(running.spec)}) is running or paused`;
 	if (!request.replicated || state.members.length === 1) return null;
 	const used = new Map(down.map((name) => [name, 'is down']));

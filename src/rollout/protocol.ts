@@ -10,6 +10,7 @@
  * - messages between two nodes keep their order while one link lives; a link that dies may lose its tail.
  * - every event carries `now` (the node's own monotonic clock, ms) and `wall` (ms since 1970). Ids come in with events.
  */
+import type { Rule } from './rules.js';
 import type {
 	Epoch,
 	NodeName,
@@ -50,54 +51,6 @@ export interface CoreSettings {
 	/** Rules to be switched off, for tests of the tests alone. */
 	mutations?: readonly Rule[];
 }
-
-/** Each rule of the protocol that the simulator switches off in turn, to see that an invariant notices. */
-export type Rule =
-	| 'fence' // a node refuses commands below its promise
-	| 'durable-promise' // the promise is on disk before the answer
-	| 'missing-is-down' // a node that is not heard counts as down
-	| 'count-down' // an unhealthy node counts against the budget
-	| 'count-out' // nodes that are out count against the budget
-	| 'count-foreign' // `restarting` in other rollouts' records counts
-	| 'slot-by-evidence' // a slot is given back by evidence, never by a timer
-	| 'proof' // back is judged by the facts
-	| 'proof-identity' // process id and start time, not the process id alone
-	| 'recheck-back' // nodes that are back must still be ready
-	| 'halt-on-failure'
-	| 'halted-not-completed' // a rollout with a failed node does not end completed
-	| 'once' // a node that is restarting or beyond does not begin again
-	| 'durable-record' // `restarting` is on disk before the step begins
-	| 'go-forward' // a step in the middle is taken up after a crash
-	| 'report-epoch' // a report counts only with the current epoch
-	| 'report-order' // a report counts only with a greater (boot, sequence)
-	| 'confirm' // no step before a majority has stored the rollout under the own epoch
-	| 'gather' // promises carry the rollouts that have not ended
-	| 'majority' // the lease needs a majority
-	| 'takeover' // somebody takes over when the coordinator is gone
-	| 'deadline' // a step's deadline halts
-	| 'idle-deadline' // waiting without a step halts
-	| 'majority-answer' // an operator's word is answered after a majority stored it
-	| 'ending-wins'
-	| 'conflict' // a running rollout refuses another one
-	| 'coordinator-last'
-	| 'hand-over' // a coordinator gives its lease away before it restarts itself
-	| 'stranger' // a node that lost its state does not vote
-	| 'pause' // a paused rollout begins no step
-	| 'wait-between' // some time passes between a node's evidence and the next step
-	| 'check-first' // no step before every file has been looked at
-	| 'catch-up' // before it votes, such a node takes over what it may have helped to store
-	| 'lost-turn' // it takes no turn in a rollout in which it may have had it, before an operator says so
-	| 'exempt-budget' // the exemption for an unhealthy target never lets more than B be out
-	| 'unlive-steps-down' // a coordinator that does not hear a majority lets its lease run out
-	| 'joint' // a change of members needs a majority of both
-	| 'leaver-votes-not' // a node that has left by a change of members votes for nobody
-	| 'stayers-drive' // a change of members is coordinated by nodes that are members before and after it
-	| 'member-hash' // nodes of another fleet, by the hash of its members, neither promise nor count
-	| 'version' // no word is exchanged without a version of the protocol in common
-	| 'half-way' // a change of members that halted half-way is superseded by another one only
-	| 'led' // a rollout is superseded only by who hears a majority that has stored how it stands
-	| 'unhealthy-first' // targets whose workers are unhealthy go before the others
-	| 'patience'; // a candidate waits longer for promises after each try in vain
 
 // ---------------------------------------------------------------------------------------------------------------
 // On disk
@@ -141,6 +94,13 @@ export interface OpenRollout {
 	flags: RolloutFlags;
 }
 
+/** A replicated rollout that an operator has ended on this node alone; see ended-here.ts. */
+export interface EndedHere {
+	rollout: RolloutId;
+	/** As it is shown here while no majority is heard. */
+	view: RolloutView;
+}
+
 /** The fold of all entries, in the order written. See `foldEntry` in durable.ts. */
 export interface DurableState {
 	boot: number;
@@ -157,6 +117,8 @@ export interface DurableState {
 	unfinished: RolloutSpec[];
 	/** The last ones that ended, oldest first, at most {@link endedMax}. */
 	ended: Ending[];
+	/** Of those that are open, the ones that have ended on this node alone. */
+	endedHere: EndedHere[];
 	peers: Record<NodeName, KnownPeer>;
 }
 
@@ -170,6 +132,8 @@ export type DurableEntry =
 	| { kind: 'flags'; rollout: RolloutId; flags: RolloutFlags }
 	| { kind: 'record'; record: NodeRecord }
 	| { kind: 'ending'; ending: Ending }
+	/** A build that does not know it reads past it, and has the rollout as open. */
+	| ({ kind: 'ended_here' } & EndedHere)
 	/** Written only when a log is rewritten. */
 	| { kind: 'unfinished'; spec: RolloutSpec }
 	| { kind: 'peer'; node: NodeName; peer: KnownPeer }
@@ -209,6 +173,8 @@ export interface Report {
 	ended: RolloutId[];
 	/** What the running step is at, for people. */
 	progress: string | null;
+	/** Rollouts of which this node takes no further step, since an operator has ended them on it alone; left out if there is none. */
+	endedHere?: { rollout: RolloutId; reason: string }[] | undefined;
 }
 
 export type PreparePurpose = 'start' | 'takeover' | 'handover';
@@ -224,12 +190,15 @@ export type NackReason =
 	/** Has done its part in a change of members that leaves it out. */
 	| { kind: 'left'; rollout: RolloutId };
 
-/** An operator's word on one rollout, or the admission of a node. */
-export type OperatorWord =
+/** An operator's word that any node takes and forwards to the coordinator, or to the node that it admits. */
+export type ForwardedWord =
 	| { kind: 'pause'; rollout: RolloutId; user: string }
 	| { kind: 'resume'; rollout: RolloutId; skip: NodeName[]; user: string }
 	| { kind: 'abort'; rollout: RolloutId; user: string }
 	| { kind: 'admit'; node: NodeName; user: string };
+
+/** `end_here` is for the node that it was said to, and never leaves it. */
+export type OperatorWord = ForwardedWord | { kind: 'end_here'; rollout: RolloutId; user: string };
 
 export interface Refusal {
 	/** Codes of the table of faults. */
@@ -296,7 +265,7 @@ export type PeerMessage =
 	/** The grant of a slot, to a node that has stored this version of the rollout's flags. Idempotent. */
 	| { kind: 'restart'; epoch: Epoch; rollout: RolloutId; version: FlagsVersion; attempt: number }
 	| { kind: 'handover'; epoch: Epoch; rollout: RolloutId }
-	| { kind: 'forward'; id: string; word: OperatorWord }
+	| { kind: 'forward'; id: string; word: ForwardedWord }
 	| { kind: 'answer'; id: string; answer: OperatorAnswer }
 	| { kind: 'view'; epoch: Epoch; number: number; view: RolloutView }
 	/** Look at your file for a dry run: nothing is promised, stored or started; answered by `looked`. */
@@ -390,6 +359,7 @@ export type NoteEvent =
 	| 'step_done'
 	| 'rollout_halted'
 	| 'rollout_ended'
+	| 'rollout_ended_here'
 	| 'command_refused'
 	| 'peer_refused'
 	| 'peer_lost_state'

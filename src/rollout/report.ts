@@ -24,7 +24,14 @@ export function buildReport(state: CoreState): Report {
 			.slice(-endedInReportMax)
 			.map((one) => one.rollout),
 		progress: state.execution?.progress ?? null,
+		...toldEndedHere(state),
 	};
+}
+
+/** Left out if there is none: a build that does not know the field would turn the report away. */
+function toldEndedHere({ durable }: CoreState): Pick<Report, 'endedHere'> {
+	const endedHere = durable.endedHere.map(({ rollout, view }) => ({ rollout, reason: view.reason ?? '' }));
+	return endedHere.length > 0 ? { endedHere } : {};
 }
 
 /** To the holder of the promised epoch; nothing if that is this node, or nobody yet. */

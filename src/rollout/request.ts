@@ -2,7 +2,8 @@
 import type { CoreRequest, OpenRollout, Refusal } from './protocol.js';
 import type { CoreState, PendingStart } from './state.js';
 import { changingItself } from './members.js';
-import { heldLease, peersOf, rule, runningReplicated, type Turn } from './turn.js';
+import { wayOut } from './minority.js';
+import { heldLease, inTheWayHere, isAtRestHere, peersOf, rule, type Turn } from './turn.js';
 import type { RolloutId, RolloutSpec } from './types.js';
 
 /** `restart_service http_workers`, `restart` */
@@ -11,7 +12,8 @@ export function requestText(request: Pick<CoreRequest, 'type' | 'service' | 'app
 	return request.type === 'restart' ? 'restart' : `restart_service ${request.service ?? ''}${of}`;
 }
 
-export function conflictWith(open: OpenRollout, state: CoreState): Refusal {
+export function conflictWith(open: OpenRollout, turn: Pick<Turn, 'state' | 'now'>): Refusal {
+	const { state } = turn;
 	const { spec, flags } = open;
 	const how =
 		flags.halted !== null
@@ -22,20 +24,21 @@ export function conflictWith(open: OpenRollout, state: CoreState): Refusal {
 	const by = flags.version.epoch?.node ?? state.settings.self;
 	return {
 		code: 'conflict',
-		message: `Rollout ${spec.id} (${requestText(spec)}, coordinated by ${by}) ${how}`,
+		message: `Rollout ${spec.id} (${requestText(spec)}, coordinated by ${by}) ${how}${wayOut(turn, spec.id)}`,
 		extra: { job_id: spec.id },
 	};
 }
 
 /** Why a replicated request is refused before anybody is asked. */
-export function refuseStart(state: CoreState, maxUnavailable: number | null): Refusal | null {
+export function refuseStart(turn: Turn, maxUnavailable: number | null): Refusal | null {
+	const { state } = turn;
 	if (maxUnavailable === null)
 		return {
 			code: 'invalid',
 			message: "'max_unavailable' must be a number of nodes, at least 1, or per cent of them, 1% to 100%",
 			extra: {},
 		};
-	const inTheWay = whatIsInTheWay(state, null);
+	const inTheWay = whatIsInTheWay(turn, null);
 	if (inTheWay) return inTheWay;
 	if (state.start)
 		return {
@@ -47,11 +50,12 @@ export function refuseStart(state: CoreState, maxUnavailable: number | null): Re
 }
 
 /** A rollout that forbids this node to ask for a lease, so as to start the one of this id; null: none does. */
-export function whatIsInTheWay(state: CoreState, id: RolloutId | null): Refusal | null {
-	const running = runningReplicated(state);
-	if (running && running.spec.id !== id && rule(state, 'conflict')) return conflictWith(running, state);
+export function whatIsInTheWay(turn: Turn, id: RolloutId | null): Refusal | null {
+	const { state } = turn;
+	const running = inTheWayHere(state);
+	if (running && running.spec.id !== id && rule(state, 'conflict')) return conflictWith(running, turn);
 	const change = changingItself(state);
-	if (!change || !rule(state, 'stayers-drive')) return null;
+	if (!change || isAtRestHere(state, change.spec.id) || !rule(state, 'stayers-drive')) return null;
 	const { self } = state.settings;
 	return {
 		code: 'conflict',

@@ -2,12 +2,11 @@
 import { sameEpoch } from './epoch.js';
 import { takeoverAt } from './lease.js';
 import { isMajority } from './members.js';
-import type { CoreState } from './state.js';
 import { frozen, timeOfDay } from './text.js';
 import { heldLease, peersOf, type Turn } from './turn.js';
 
 /** Null while this node coordinates, or hears who does. */
-export function silence(state: CoreState, now: number): string | null {
+export function silence({ state, now }: Turn): string | null {
 	if (heldLease(state)) return null;
 	const { epoch, heardAt } = state.follows;
 	const { self, leaseMs } = state.settings;

@@ -6,6 +6,7 @@ import { textOfEpoch } from './epoch.js';
 import { storeEndings, tellEnded, toldEndings } from './follower.js';
 import { giveUpCandidacy, startPrepare } from './lease.js';
 import { isMajority } from './members.js';
+import { smallerFleet } from './minority.js';
 import { mayBegin, orderOf } from './pick.js';
 import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from './protocol.js';
 import { conflictWith, refuseStart, requestText, specOf, whatIsInTheWay, whoIsMissing, whyNoVote } from './request.js';
@@ -23,7 +24,7 @@ export function onReplicatedRequest(turn: Turn, event: Extract<CoreEvent, { kind
 	const { state, now } = turn;
 	const { request, token, id } = event;
 	const maxUnavailable = budgetOf(request.maxUnavailable ?? state.settings.maxUnavailable, state.members.length);
-	const refusal = refuseStart(state, maxUnavailable);
+	const refusal = refuseStart(turn, maxUnavailable);
 	if (refusal || maxUnavailable === null) {
 		if (refusal) turn.effects.push({ kind: 'refuse', token, refusal });
 		return;
@@ -57,7 +58,7 @@ export function tryStart(turn: Turn, start: PendingStart): void {
 		return;
 	}
 	if (state.lease?.kind === 'candidate' && state.lease.purpose === 'start') return;
-	const inTheWay = whatIsInTheWay(state, start.id);
+	const inTheWay = whatIsInTheWay(turn, start.id);
 	if (inTheWay) {
 		// It came while this one waited for its turn; asking for the lease would only cost its coordinator the own one.
 		answerRefused(turn, inTheWay);
@@ -88,7 +89,7 @@ export function startHeld(turn: Turn, lease: Lease): void {
 	}
 	const active = openOf(state, lease.rollout);
 	if (active && isInTheWay(state, active, start)) {
-		answerRefused(turn, conflictWith(active, state));
+		answerRefused(turn, conflictWith(active, turn));
 		return;
 	}
 	start.phase = 'check';
@@ -125,7 +126,7 @@ function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
 	const active = openOf(state, lease.rollout);
 	if (active && isInTheWay(state, active, start)) {
 		// It was halted when this was asked for, and an operator has resumed it since.
-		answerRefused(turn, conflictWith(active, state));
+		answerRefused(turn, conflictWith(active, turn));
 		return;
 	}
 	const heard = heardMembers(state, lease, now);
@@ -262,7 +263,7 @@ export function leaseRefused(turn: Turn, from: NodeName, reason: NackReason): vo
 	answerRefused(
 		turn,
 		known
-			? conflictWith(known, state)
+			? conflictWith(known, turn)
 			: {
 					code: 'conflict',
 					message: `${from} knows rollout ${reason.rollout}, which is running or paused; wait for it or abort_rollout it`,
@@ -311,7 +312,8 @@ function timeOut(turn: Turn, start: PendingStart): void {
 		state.start = null;
 		return;
 	}
-	const message = whyTimedOut(turn, start, lease);
+	const advice = start.phase === 'waiting' ? '' : smallerFleet(turn);
+	const message = `${whyTimedOut(turn, start, lease)}${advice}`;
 	if (open && lease) endRollout(turn, lease, open, 'aborted', message);
 	else if (open) endWithoutLease(turn, open, message);
 	if (state.lease?.kind === 'candidate') state.lease = null;

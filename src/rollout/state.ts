@@ -12,9 +12,9 @@ import type {
 	Hello,
 	KnownPeer,
 	Member,
+	ForwardedWord,
 	NackReason,
 	OpenRollout,
-	OperatorWord,
 	PreparePurpose,
 	Report,
 	TimerName,
@@ -130,7 +130,7 @@ export interface PendingLook {
 /** An operator's word that has not been answered. */
 export interface PendingWord {
 	token: string;
-	word: OperatorWord;
+	word: ForwardedWord;
 	/** Who asked: a peer that forwarded it, or null: an operator here. */
 	from: NodeName | null;
 	until: number;
@@ -167,6 +167,8 @@ export interface CoreState {
 	follows: { epoch: Epoch; echo: number; heardAt: number | null };
 	/** Since when no link is up; null: one is. */
 	aloneSince: number | null;
+	/** Since when no majority is heard; null: one is. See ended-here.ts. */
+	minoritySince: number | null;
 	/** The lease timer counts from here. */
 	leaseFrom: number;
 	/** The highest epoch seen anywhere, so that the next own one is above it. */
@@ -209,6 +211,7 @@ export function createState(settings: CoreSettings): CoreState {
 		links: {},
 		follows: { epoch: zeroEpoch, echo: 0, heardAt: null },
 		aloneSince: null,
+		minoritySince: null,
 		leaseFrom: 0,
 		highest: zeroEpoch,
 		lease: null,

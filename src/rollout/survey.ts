@@ -3,10 +3,10 @@ import { isHeard, standingOf } from './budget.js';
 import { compareVersions } from './epoch.js';
 import { isMajority } from './members.js';
 import { judge } from './proof.js';
-import type { OpenRollout } from './protocol.js';
+import type { OpenRollout, Report } from './protocol.js';
 import type { CoreState, Lease } from './state.js';
 import { rule } from './turn.js';
-import type { NodeName, NodeRecord, NodeState } from './types.js';
+import type { NodeName, NodeRecord, NodeState, RolloutId } from './types.js';
 
 export interface TargetStatus {
 	node: NodeName;
@@ -32,16 +32,23 @@ function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeN
 	const record = standing?.records.find((one) => one.rollout === open.spec.id) ?? null;
 	const judged = standing ? judgedOf(state, lease, open, node, record) : hearsayOf(state, open, node);
 	const skipped = judged.state !== 'back' && open.flags.skipped.includes(node);
+	const apart = judged.state === 'pending' ? endedThere(state, standing?.endedHere, open.spec.id) : null;
 	return {
 		node,
-		state: skipped ? 'skipped' : judged.state,
+		state: skipped || apart !== null ? 'skipped' : judged.state,
 		attempt: judged.attempt,
-		reason: skipped ? 'skipped by an operator' : judged.reason,
+		reason: skipped ? 'skipped by an operator' : (apart ?? judged.reason),
 		overdue: !skipped && lease.overdue[node] !== undefined,
 		heard,
 		hearsay: !standing,
 		record,
 	};
+}
+
+/** Why a node takes no step of the rollout any more: an operator has ended it there. null: it does. */
+export function endedThere(state: CoreState, told: Report['endedHere'], rollout: RolloutId): string | null {
+	if (!rule(state, 'ended-here')) return null;
+	return told?.find((one) => one.rollout === rollout)?.reason ?? null;
 }
 
 type Judged = Pick<TargetStatus, 'state' | 'attempt' | 'reason'>;

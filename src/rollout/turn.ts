@@ -1,8 +1,9 @@
 /** One event being worked on: the state, the time, and the effects so far. */
 import { foldEntry } from './durable.js';
-import type { CoreEffect, DurableEntry, NoteEvent, OpenRollout, PeerMessage, Rule, TimerName } from './protocol.js';
+import type { CoreEffect, DurableEntry, NoteEvent, OpenRollout, PeerMessage, TimerName } from './protocol.js';
+import type { Rule } from './rules.js';
 import type { CoreState, Lease } from './state.js';
-import type { NodeName, NodeRecord, RolloutId, RolloutSpec } from './types.js';
+import type { NodeName, NodeRecord, RolloutId, RolloutSpec, RolloutView } from './types.js';
 
 export interface Turn {
 	state: CoreState;
@@ -85,6 +86,23 @@ export function hasEnded(state: CoreState, id: RolloutId): boolean {
 	return state.durable.ended.some((one) => one.rollout === id);
 }
 
+/** What this node shows of a rollout that has ended on it alone; undefined: it has not. See ended-here.ts. */
+export function endedHereOf(state: CoreState, id: RolloutId): RolloutView | undefined {
+	return state.durable.endedHere.find((one) => one.rollout === id)?.view;
+}
+
+/** Ended on this node alone, and no majority is heard that could go on with it. */
+export function isAtRestHere(state: CoreState, id: RolloutId): boolean {
+	return state.minoritySince !== null && endedHereOf(state, id) !== undefined;
+}
+
+/** The end of a rollout as this node shows it, for all or for itself alone; undefined: it is open. */
+export function endOf(state: CoreState, id: RolloutId): RolloutView | undefined {
+	const ended = state.durable.ended.find((one) => one.rollout === id);
+	if (ended) return ended.view;
+	return isAtRestHere(state, id) ? endedHereOf(state, id) : undefined;
+}
+
 export function recordOf(state: CoreState, id: RolloutId): NodeRecord | undefined {
 	return state.durable.records.find((one) => one.rollout === id);
 }
@@ -101,4 +119,9 @@ export function openReplicated(state: CoreState): OpenRollout[] {
 /** A replicated rollout that is running or paused, as far as this node knows. */
 export function runningReplicated(state: CoreState): OpenRollout | undefined {
 	return openReplicated(state).find((one) => one.flags.halted === null);
+}
+
+/** The same, as far as it stands in the way of what an operator asks of this node. */
+export function inTheWayHere(state: CoreState): OpenRollout | undefined {
+	return openReplicated(state).find(({ spec, flags }) => flags.halted === null && !isAtRestHere(state, spec.id));
 }

@@ -9,9 +9,10 @@ import { textOfEpoch } from './epoch.js';
 import { whatIsInTheWay } from './drive.js';
 import { heardMembers } from './survey.js';
 import { isMajority } from './members.js';
+import { wayOut } from './minority.js';
 import { silence, silenceEnds } from './silence.js';
 import { localViewOf } from './local-view.js';
-import { heldLease, isDriven, openOf, type Turn } from './turn.js';
+import { endOf, heldLease, isDriven, openOf, type Turn } from './turn.js';
 import type { NodeRecord, RolloutId, RolloutSpec, RolloutState, RolloutView, Snapshot } from './types.js';
 import { costOf, frozen, timeOfDay } from './text.js';
 
@@ -19,8 +20,8 @@ type ViewNode = RolloutView['nodes'][number];
 
 /** The rollout's view; undefined if this node does not know it. */
 export function viewOf(state: CoreState, id: RolloutId, turn: Turn): RolloutView | undefined {
-	const ended = state.durable.ended.find((one) => one.rollout === id);
-	if (ended) return ended.view;
+	const ended = endOf(state, id);
+	if (ended) return ended;
 	const open = openOf(state, id);
 	if (!open) return undefined;
 	if (!isDriven(open.spec)) return localViewOf(state, open);
@@ -35,7 +36,7 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 	const seen = state.views[open.spec.id]?.view;
 	const drives = open.flags.version.epoch?.node ?? state.settings.self;
 	const base = seen ?? emptyView(open.spec, drives);
-	const silent = silence(state, turn.now);
+	const silent = silence(turn);
 	// A word may have been stored here since: then what was waited for before it is waited for no more.
 	const shown = seen?.state === stateOf(open) ? seen.waiting_for : null;
 	return {
@@ -43,7 +44,8 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 		coordinator: drives,
 		state: stateOf(open),
 		reason: open.flags.halted ?? base.reason,
-		waiting_for: silent === null ? (shown ?? unseen(open)) : `${silent}${silenceEnds(turn)}`,
+		waiting_for:
+			silent === null ? (shown ?? unseen(open)) : `${silent}${silenceEnds(turn)}${wayOut(turn, open.spec.id)}`,
 		epoch: open.flags.version.epoch ? textOfEpoch(open.flags.version.epoch) : base.epoch,
 	};
 }
@@ -177,7 +179,7 @@ function waitingFor(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 	if (open.flags.halted !== null) return forOperator;
 	if (!isMajority(state, new Set(heard))) {
 		const missing = state.members.map((one) => one.name).filter((name) => !heard.includes(name));
-		return frozen(missing, state.members.length);
+		return `${frozen(missing, state.members.length)}${wayOut(turn, open.spec.id)}`;
 	}
 	if (open.flags.aborting) return steps || 'the end';
 	if (open.flags.paused)

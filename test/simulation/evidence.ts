@@ -59,6 +59,10 @@ export class Evidence {
 	/** Steps begun, as `node rollout attempt`, and nodes whose record said back. */
 	readonly begun = new Set<string>();
 	readonly back = new Set<string>();
+	/** Rollouts that an operator has ended on one node alone, as `node rollout`. */
+	readonly endedHere = new Set<string>();
+	/** When each node was last linked with a majority that votes, on its own clock. */
+	readonly heardMajority = new Map<string, number>();
 	/** The last attempt whose record was lost with its disk, by `node rollout`; null where a copy hides even that. */
 	readonly lost = new Map<string, number | null>();
 	/** Nodes that had been back when they lost their disk, as `node rollout`. */

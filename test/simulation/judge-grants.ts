@@ -129,6 +129,7 @@ function checkOrder(
 	for (const { name } of known.spec.members) {
 		// What a lost record said, nobody knows.
 		if (name === target || skipped.includes(name) || evidence.lost.has(`${name} ${known.spec.id}`)) continue;
+		if (evidence.endedHere.has(`${name} ${known.spec.id}`)) continue;
 		if (hasLeft(evidence.nodes, name, known.spec.id)) continue;
 		const records = seen.reports.get(name)?.report.records ?? evidence.nodes.get(name)?.disk.durable.records;
 		const record = records?.find((one) => one.rollout === known.spec.id);
@@ -152,6 +153,7 @@ function checkUnhealthyFirst(
 		if (name === target || name === node.name || skipped.includes(name) || seen.grants.has(name)) continue;
 		// Its record is gone, its turn is not.
 		if (evidence.lost.has(`${name} ${known.spec.id}`)) continue;
+		if (evidence.endedHere.has(`${name} ${known.spec.id}`)) continue;
 		if (!evidence.isHeard(node, seen, name) || !evidence.isDown(node, seen, name)) continue;
 		const report = seen.reports.get(name)?.report;
 		const isPending = report?.records.every((one) => one.rollout !== known.spec.id);
@@ -181,6 +183,7 @@ export function judgeStepBegun(evidence: Evidence, node: SimNode, spec: RolloutS
 	const lost = evidence.lost.get(key) ?? null;
 	if (lost !== null && attempt <= lost)
 		evidence.fail('I3', `${node.name} begins attempt ${attempt} of ${spec.id} again after it lost its state`);
+	if (evidence.endedHere.has(key)) evidence.fail('ended-here', `${node.name} begins a step of ${spec.id}, which was ended on it`);
 	evidence.begun.add(times);
 	const record = node.core?.durable.records.find((one) => one.rollout === spec.id);
 	const onDisk = node.disk.durable.records.find((one) => one.rollout === spec.id);

@@ -1,5 +1,5 @@
 /** Each rule of the protocol, and the invariants that may notice its absence. */
-import type { Rule } from '../../src/rollout/protocol.js';
+import type { Rule } from '../../src/rollout/rules.js';
 
 export const mutants: Readonly<Record<Rule, readonly string[]>> = {
 	fence: ['I1', 'I2', 'I3', 'I4', 'conflict'],
@@ -46,5 +46,7 @@ export const mutants: Readonly<Record<Rule, readonly string[]>> = {
 	'half-way': ['half-way'],
 	led: ['conflict'],
 	'unhealthy-first': ['order'],
+	'ended-here': ['ended-here'],
+	'gone-for-good': ['gone-for-good'],
 	patience: ['I11'],
 };

@@ -12,6 +12,7 @@ import type { SimNode, Watcher } from '../support/sim-node.js';
 import { Evidence, type Known, textOf, type Violation, type Witnessed } from './evidence.js';
 import { judgeGrant, judgeStepBegun } from './judge-grants.js';
 import { judgeAnswer, judgeLease, judgeReport } from './judge-leases.js';
+import { judgeEndedHere, noteMajority } from './judge-endings.js';
 import { judgePromise, judgeQuorum, judgeVersion, judgeVoter } from './judge-quorums.js';
 
 export class Oracle implements Watcher {
@@ -29,6 +30,7 @@ export class Oracle implements Watcher {
 
 	crashed(node: SimNode): void {
 		this.evidence.witnessed.delete(node.name);
+		this.evidence.heardMajority.delete(node.name);
 	}
 
 	threw(node: SimNode, error: Error): void {
@@ -39,6 +41,8 @@ export class Oracle implements Watcher {
 	forget(node: SimNode, told: boolean): void {
 		this.evidence.forgetful.add(node.name);
 		this.evidence.out.delete(node.name);
+		for (const key of [...this.evidence.endedHere])
+			if (key.startsWith(`${node.name} `)) this.evidence.endedHere.delete(key);
 		for (const key of [...this.evidence.begun]) {
 			if (!key.startsWith(`${node.name} `)) continue;
 			this.evidence.begun.delete(key);
@@ -103,8 +107,22 @@ export class Oracle implements Watcher {
 		if (entry.kind === 'record') this.#recordStored(node, entry.record);
 		if (entry.kind === 'open') this.#openStored(node, entry.spec, entry.flags);
 		if (entry.kind === 'flags') this.#flagsStored(node, entry.rollout, entry.flags);
+		if (entry.kind === 'ended_here') this.#endedHere(node, entry.rollout);
 		if (entry.kind === 'instance' && entry.voting) this.#mayVote(node);
-		if (entry.kind === 'ending') this.#endingStored(node, entry.ending.rollout, entry.ending.view);
+		// What ended for one node is no end for the others.
+		if (entry.kind === 'ending' && entry.ending.epoch) this.#endingStored(node, entry.ending.rollout, entry.ending.view);
+	}
+
+	/** Only once no majority was heard for long; a grant that has not begun by now never does. */
+	#endedHere(node: SimNode, rollout: string): void {
+		const key = `${node.name} ${rollout}`;
+		if (this.evidence.endedHere.has(key)) return;
+		judgeEndedHere(this.evidence, node, rollout);
+		this.evidence.endedHere.add(key);
+		const own = this.evidence.witnessed.get(node.name);
+		const grant = own?.grants.get(node.name);
+		const record = node.disk.durable.records.find((one) => one.rollout === rollout);
+		if (grant?.rollout === rollout && (record?.attempt ?? 0) < grant.attempt) own?.grants.delete(node.name);
 	}
 
 	/** From here on it knows again what a majority counts it for. */
@@ -204,6 +222,7 @@ export class Oracle implements Watcher {
 		for (const { name } of known.spec.members) {
 			const record = this.evidence.nodes.get(name)?.disk.durable.records.find((one) => one.rollout === rollout);
 			if (known.skipped.has(name) || this.evidence.forgetful.has(name)) continue;
+			if (this.evidence.endedHere.has(`${name} ${rollout}`)) continue;
 			// A node that leaves and is not heard any more is not waited for, whatever it has forgotten.
 			const leaves = known.spec.membersNext?.every((member) => member.name !== name);
 			if (leaves && record?.state === 'lost') continue;
@@ -285,7 +304,8 @@ export class Oracle implements Watcher {
 		const done = record !== undefined && record.state !== 'restarting' && (begun || record.state === 'back');
 		const refused = !begun && stored !== undefined && compareVersions(stored.version, grant.version) > 0;
 		if (done && record.state === 'back') seen.lastBack = { rollout: grant.rollout, at: node.eventNow };
-		if (done || refused || report.ended.includes(grant.rollout)) seen.grants.delete(from);
+		const never = !begun && report.endedHere?.some((one) => one.rollout === grant.rollout);
+		if (done || refused || never || report.ended.includes(grant.rollout)) seen.grants.delete(from);
 	}
 
 	#answered(node: SimNode, token: string, view: RolloutView | null): void {
@@ -297,6 +317,7 @@ export class Oracle implements Watcher {
 	}
 
 	stepped(node: SimNode, event: CoreEvent): void {
+		noteMajority(this.evidence, node);
 		if (event.kind !== 'message') return;
 		const { message, from } = event;
 		if (message.kind === 'greeting' && message.catchUp) this.evidence.unmet.get(node.name)?.delete(from);

@@ -14,7 +14,7 @@ export type Ask = {
 
 export type Action = { at: number } & (
 	| { kind: 'ask'; node: string; ask: Ask }
-	| { kind: 'pause-rollout' | 'abort-rollout'; node: string }
+	| { kind: 'pause-rollout' | 'abort-rollout' | 'end-here'; node: string }
 	| { kind: 'resume-rollout'; node: string; skip: string | null }
 	| { kind: 'admit'; node: string; who: string }
 	| { kind: 'kill'; node: string; backAfter: number | null; cold: boolean }

@@ -1,6 +1,6 @@
 /** Seeds spread over threads, in blocks, so that a failure is found early and every core has work. */
 import { Worker } from 'node:worker_threads';
-import type { Rule } from '../../src/rollout/protocol.js';
+import type { Rule } from '../../src/rollout/rules.js';
 import type { Outcome } from './world.js';
 
 export interface Job {

@@ -26,6 +26,7 @@ export function scenariosOf(random: Random, plan: Plan, changing: boolean): Acti
 		if (random.chance(0.04)) actions.push(...deafAndAsked(random, plan));
 	}
 	if (count === 2 && random.chance(0.2)) actions.push(...askingInStep(random, plan));
+	if (!changing && random.chance(count === 2 ? 0.4 : 0.1)) actions.push(...majorityGone(random, plan));
 	return actions;
 }
 
@@ -115,5 +116,33 @@ function askingInStep(random: Random, plan: Plan): Action[] {
 			backAfter: random.between(500, 2000),
 			cold: false,
 		},
+	];
+}
+
+/** Amid a rollout all others are away for so long that an operator ends it on the one that is left, and rolls that one alone. */
+function majorityGone(random: Random, plan: Plan): Action[] {
+	const node = random.pick(plan.nodes);
+	const others = plan.nodes.filter((name) => name !== node);
+	const at = random.between(settledMs, settledMs + 800);
+	const goneAt = at + random.between(100, 1000);
+	const endedAt = goneAt + 6.5 * plan.leaseMs + random.between(-1500, 2500);
+	const backAt = endedAt + random.between(-300, 3000);
+	plan.chaosMs = Math.max(plan.chaosMs, backAt + 4000);
+	const cold = random.chance(0.2);
+	const gone = others.map((name): Action => {
+		const ms = Math.max(1, Math.round(backAt - goneAt + random.between(0, 400)));
+		if (random.chance(0.4)) return { at: goneAt, kind: 'cut', from: node, to: name, both: true, ms };
+		return { at: goneAt, kind: 'kill', node: name, backAfter: ms, cold };
+	});
+	const again = random.chance(0.3) ? [{ at: endedAt + 1500, kind: 'end-here', node } as const] : [];
+	const slow: Action[] = random.chance(0.3) ? [{ at: 0, kind: 'fate', node, fates: ['slow', 'good'], stepMs: 300 }] : [];
+	return [
+		...slow,
+		{ at, kind: 'ask', node: random.pick(plan.nodes), ask: workersOf(random, plan) },
+		...gone,
+		{ at: endedAt, kind: 'end-here', node },
+		...again,
+		{ at: endedAt + random.between(50, 2000), kind: 'ask', node, ask: { ...roll, replicated: random.chance(0.3) } },
+		...(random.chance(0.3) ? wordOf(random, plan.nodes, backAt + random.between(500, 2500)) : []),
 	];
 }

@@ -1,5 +1,5 @@
 /** Makes a failing plan small: takes away actions and wildness as long as the same invariant still fails. */
-import type { Rule } from '../../src/rollout/protocol.js';
+import type { Rule } from '../../src/rollout/rules.js';
 import type { Plan } from './plan.js';
 import { type Outcome, runPlan } from './world.js';
 

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import type { Rule } from '../../src/rollout/protocol.js';
+import type { Rule } from '../../src/rollout/rules.js';
 import { readCount, readFlags, run, WrongFlag } from '../support/flags.js';
 import { mutants } from './mutants.js';
 import { type Plan, planOf } from './plan.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import type { Rule } from '../../src/rollout/protocol.js';
+import type { Rule } from '../../src/rollout/rules.js';
 import { mutants } from './mutants.js';
 import { type Plan, planOf } from './plan.js';
 import { runPlan } from './world.js';

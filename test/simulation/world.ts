@@ -1,5 +1,6 @@
 /** One run: a plan's fleet in virtual time, its faults, its operators, and at the end a mended world that has to settle. */
-import type { CoreEffect, CoreEvent, CoreRequest, OperatorWord, Rule } from '../../src/rollout/protocol.js';
+import type { CoreEffect, CoreEvent, CoreRequest, OperatorWord } from '../../src/rollout/protocol.js';
+import type { Rule } from '../../src/rollout/rules.js';
 import { FakeNetwork } from '../support/fake-network.js';
 import { Random } from '../support/random.js';
 import { type FakeConfig, SimNode } from '../support/sim-node.js';
@@ -205,6 +206,7 @@ class World {
 				return;
 			case 'pause-rollout':
 			case 'abort-rollout':
+			case 'end-here':
 			case 'resume-rollout':
 			case 'admit':
 				this.#word(action);
@@ -235,7 +237,7 @@ class World {
 		node.tell({ kind: 'request', token, id: `r${this.#tokens}`, request });
 	}
 
-	#word(action: Extract<Action, { kind: 'pause-rollout' | 'abort-rollout' | 'resume-rollout' | 'admit' }>): void {
+	#word(action: Extract<Action, { kind: 'pause-rollout' | 'abort-rollout' | 'end-here' | 'resume-rollout' | 'admit' }>): void {
 		const node = this.nodes.get(action.node);
 		if (!node?.core || node.paused) return;
 		const rollout = node.core.durable.open.at(-1)?.spec.id ?? 'r1';
@@ -243,6 +245,7 @@ class World {
 		const words: Record<typeof action.kind, () => OperatorWord> = {
 			'pause-rollout': () => ({ kind: 'pause', rollout, user }),
 			'abort-rollout': () => ({ kind: 'abort', rollout, user }),
+			'end-here': () => ({ kind: 'end_here', rollout, user }),
 			'resume-rollout': () => {
 				const skip = action.kind === 'resume-rollout' && action.skip !== null ? [action.skip] : [];
 				return { kind: 'resume', rollout, skip, user };

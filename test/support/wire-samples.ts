@@ -105,6 +105,7 @@ export const report: Report = {
 	have: [{ rollout: 'r1', version }],
 	ended: ['r0'],
 	progress: '1 of 2',
+	endedHere: [{ rollout: 'r1', reason: 'ended on alpha alone' }],
 };
 
 /** One of each kind of message, with every field filled. */

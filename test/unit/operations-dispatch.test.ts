@@ -227,6 +227,12 @@ test('an operator steers a rollout and admits a node', async () => {
 	assert.equal(await state('pause_rollout'), 'paused');
 	assert.equal(await state('resume_rollout'), 'running');
 	assert.equal(await state('abort_rollout'), 'aborted');
+	const local = { operation: 'abort_rollout', id, local: true };
+	assert.equal(await refusal(callers.socket, local), null);
+	const remote = await refusal(callers.super_user, local);
+	assert.equal(remote?.status, 403);
+	assert.match(String(remote?.error), /'local' is taken over the admin socket alone/);
+	assert.equal(await refusal(callers.super_user, { ...local, local: false }), null);
 	assert.equal((await refusal(callers.super_user, { operation: 'pause_rollout', id: 'nope' }))?.status, 404);
 	await answer({ operation: 'admit_node', node: 'beta' });
 	assert.deepEqual(services.fleet.admitted, ['beta']);

@@ -94,6 +94,7 @@ const faulty: [string, Record<string, unknown>, string][] = [
 		{ id: 'x', skip: ['beta', 7, ''] },
 		"'skip[1]' must be a string. 'skip[2]' is not allowed to be empty",
 	],
+	['abort_rollout', { id: 'x', local: 'yes' }, "'local' must be a boolean"],
 	['admit_node', {}, "'node' is required"],
 	['add_user', {}, "'username' is required. 'password' is required. 'role' is required"],
 	[
