@@ -86,6 +86,11 @@ function takeWord(turn: Turn, asked: Asked & Pick<PendingWord, 'word'>): void {
 		answer(turn, pending, unfit);
 		return;
 	}
+	const late = open ? whyTooLate(open, word) : null;
+	if (late) {
+		answer(turn, pending, late);
+		return;
+	}
 	if (open && !isDriven(open.spec)) {
 		localWord(turn, open, word);
 		answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
@@ -207,8 +212,8 @@ function endAnswer(
 
 function applyWord(turn: Turn, lease: Lease, open: OpenRollout, word: RolloutWord): OperatorAnswer | null {
 	const { flags, spec } = open;
-	if (flags.aborting && word.kind !== 'abort')
-		return refused('conflict', `Rollout ${spec.id} is being aborted by ${flags.aborting.by}`, { job_id: spec.id });
+	const late = whyTooLate(open, word);
+	if (late) return late;
 	switch (word.kind) {
 		case 'pause':
 			if (flags.halted !== null)
@@ -222,6 +227,12 @@ function applyWord(turn: Turn, lease: Lease, open: OpenRollout, word: RolloutWor
 			resume(turn, lease, open, word.skip);
 			return null;
 	}
+}
+
+/** What is being aborted is neither paused nor resumed any more. */
+function whyTooLate({ flags, spec }: OpenRollout, word: RolloutWord): OperatorAnswer | null {
+	if (!flags.aborting || word.kind === 'abort') return null;
+	return refused('conflict', `Rollout ${spec.id} is being aborted by ${flags.aborting.by}`, { job_id: spec.id });
 }
 
 function foreignSkip(spec: RolloutSpec, skip: readonly NodeName[]): OperatorAnswer | null {
