@@ -2,7 +2,7 @@ import { realpathSync } from 'node:fs';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { signalTree } from '../system/marked-processes.js';
-import { isAlive, readProcessStat } from '../system/process.js';
+import { isAlive } from '../system/process.js';
 import { AppListeners } from './app-listeners.js';
 import { isApproved, removeApproval, writeApproval } from './approval.js';
 import type { Clock } from './clock.js';
@@ -14,6 +14,7 @@ import type { PortClaims } from './port-claims.js';
 import type { Pm2Process } from './pm2-process.js';
 import type { SupervisorRecords, WorkerRecord } from './records.js';
 import type { WorkerApp } from './types.js';
+import { isInDoubt, isStopped } from './unanswering.js';
 import { type OpenLink, Worker } from './worker.js';
 import { describeWorker } from './worker-description.js';
 import { numberOf, workerId } from './worker-id.js';
@@ -23,8 +24,6 @@ const endGraceMs = 1_000;
 const goneCheckMs = 10;
 /** PM2's own patience lies behind the drain's, so that it never cuts one short. */
 const killMarginMs = 2_000;
-/** An old worker that does not answer within this cannot drain either. */
-const answerTimeoutMs = 2_000;
 /** So long the workers of a set are waited for before it is replaced; one that does not answer was seen before. */
 const observeMs = 500;
 /** An orphan that could not be ended is tried again so much later: the host that may do it can be away. */
@@ -159,24 +158,26 @@ export class Crew {
 	}
 
 	/**
-	 * Lets a worker finish what is open and leave; resolves when its process is gone and the worker forgotten. One that does
-	 * not answer cannot drain and is ended. Stopping it in PM2 is what keeps PM2 from starting it again.
+	 * Lets a worker finish what is open and leave; resolves when its process is gone and the worker forgotten. One that is
+	 * busy hears of it later. Stopping it in PM2 is what keeps PM2 from starting it again.
 	 */
 	async drain(worker: Worker): Promise<void> {
 		const { drainTimeoutMs } = worker.app;
 		const served = this.serving;
+		const inDoubt = isInDoubt(worker);
 		this.takeOut(worker);
+		if (isStopped(worker)) return this.end(worker);
 		if (!isNode(worker.app)) {
-			if (isStopped(worker)) return this.end(worker);
 			if (served > 0 && this.serving === 0) await this.letBalancersSee(worker);
 			return this.untilGone(worker, drainTimeoutMs, () => void this.signal(worker, 'SIGTERM'));
 		}
-		const answers = await Promise.race([
-			worker.status().then((status) => status !== null),
-			this.parts.clock.sleep(answerTimeoutMs).then(() => false),
-		]);
-		if (!answers) return this.end(worker);
+		if (worker.link === null || (inDoubt && !(await this.answers(worker)))) return this.end(worker);
 		await this.untilGone(worker, killTimeoutOf(worker.app), () => void worker.link?.drain(drainTimeoutMs));
+	}
+
+	private answers(worker: Worker): Promise<boolean> {
+		const late = this.parts.clock.sleep(worker.app.health.timeoutMs).then(() => false);
+		return Promise.race([worker.status().then((status) => status !== null), late]);
 	}
 
 	/** Ends a worker at once: it is asked, and a moment later killed. Resolves when its process is gone and the worker forgotten. */
@@ -342,13 +343,13 @@ export function sharesPorts(app: WorkerApp): boolean {
 	return isNode(app) || app.reusePort;
 }
 
-/** A program that is stopped (SIGSTOP) hears of no signal but SIGKILL, and finishes nothing. */
-function isStopped({ identity }: Worker): boolean {
-	return identity !== null && readProcessStat(identity.pid)?.state === 'T';
+/** Longest that a worker may take from the word to leave to its end: it may be busy at first, for as long as a probe waits. */
+export function leaveTimeoutOf(app: WorkerApp): number {
+	return app.drainTimeoutMs + (isNode(app) ? app.health.timeoutMs + farewellMs : 0);
 }
 
 function killTimeoutOf(app: WorkerApp): number {
-	return app.drainTimeoutMs + (isNode(app) ? farewellMs : 0) + killMarginMs;
+	return leaveTimeoutOf(app) + killMarginMs;
 }
 
 /** The file that a worker started now would run; null if there is none. */

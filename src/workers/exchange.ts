@@ -1,6 +1,5 @@
 import { messageOf } from '../errors.js';
-import { farewellMs } from './control.js';
-import { type Crew, isNode, resolveScript, sharesPorts } from './crew.js';
+import { type Crew, isNode, leaveTimeoutOf, resolveScript, sharesPorts } from './crew.js';
 import { bySlot, placesFor } from './places.js';
 import { type ReplacementOutcome, ReplacementRunner } from './replacement-runner.js';
 import type { WorkerApp, WorkerIdentity } from './types.js';
@@ -152,7 +151,7 @@ function planFor(app: WorkerApp, news: string[], olds: readonly Worker[], lbWait
 		soakMs: app.health.soakMs,
 		proofTimeoutMs: app.health.deadlineMs + app.health.soakMs,
 		settle: { requests: settleRequests, capMs: Math.min(settleCapMs, app.health.soakMs) },
-		drainTimeoutMs: app.drainTimeoutMs + (isNode(app) ? farewellMs : lbWaitMs),
+		drainTimeoutMs: leaveTimeoutOf(app) + (isNode(app) ? 0 : lbWaitMs),
 		goneTimeoutMs,
 	};
 }

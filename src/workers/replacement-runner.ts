@@ -3,7 +3,6 @@ import type { Crew } from './crew.js';
 import type { JoinResult } from './link.js';
 import { explained } from './log-files.js';
 import {
-	describeReplacement,
 	planReplacement,
 	type ReplacementEffect,
 	type ReplacementEvent,
@@ -11,6 +10,7 @@ import {
 	type ReplacementState,
 	stepReplacement,
 } from './replacement.js';
+import { describeReplacement } from './replacement-text.js';
 import type { WorkerApp } from './types.js';
 import type { Worker } from './worker.js';
 

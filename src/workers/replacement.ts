@@ -5,8 +5,9 @@
  * New before old, batch by batch (a batch has at most `surge` workers):
  *   start → prove, behind the gate → one joins and serves for a moment (the canary) → the others of the batch join and
  *   serve for a moment → as many old ones drain, side by side → the next batch.
- * Whatever fails before the old ones drain ends the batch and keeps every old worker that still serves. A healthy worker
- * that misses one probe is asked once more: some apps close a listen and open it again.
+ * Whatever fails before the old ones drain ends the batch and keeps every old worker that still serves. Those of the batch
+ * that have joined drain, since clients have connections to them. A healthy worker that misses one probe is asked once
+ * more: some apps close a listen and open it again.
  * `old_first` is for programs that cannot share a port: the old ones of the batch leave before the new ones start.
  */
 export interface ReplacementPlan {
@@ -23,21 +24,25 @@ export interface ReplacementPlan {
 	proofTimeoutMs: number;
 	/** After joining, a worker must have answered so many requests; without traffic `capMs` is enough. */
 	settle: { requests: number; capMs: number };
-	/** After this an old worker that has not left is ended by force. */
+	/** After this a worker that drains and has not left is ended by force. */
 	drainTimeoutMs: number;
-	/** After this much more the replacement fails, since the old one cannot be ended. */
+	/** After this much more the replacement fails, since the worker cannot be ended. */
 	goneTimeoutMs: number;
 }
 
-type Newcomer =
+export type Newcomer =
 	| { phase: 'starting' }
 	| { phase: 'proving'; since: number; healthySince: number | null; detail: string }
 	| { phase: 'proven' }
 	| { phase: 'joining' }
 	| { phase: 'settling'; since: number; served: number }
 	| { phase: 'settled' }
-	| { phase: 'ending' }
+	/** `served`: it had joined, so it drains first. */
+	| { phase: 'ending'; served: boolean }
 	| { phase: 'ended' };
+
+const mayServe = new Set<string | undefined>(['joining', 'settling', 'settled']);
+const isDraining = (worker: Newcomer | undefined): boolean => worker?.phase === 'ending' && worker.served;
 
 type Leaver = { phase: 'serving' } | { phase: 'draining' } | { phase: 'gone' };
 
@@ -48,7 +53,7 @@ type Stage =
 	| { stage: 'canary' }
 	| { stage: 'joining' }
 	| { stage: 'draining'; since: number; forced: boolean }
-	| { stage: 'ending'; since: number; reason: string; culprit: string | null }
+	| { stage: 'ending'; since: number; forced: boolean; reason: string; culprit: string | null }
 	| { stage: 'finished'; outcome: 'back' | 'refused' | 'failed'; reason: string | null };
 
 export interface ReplacementState {
@@ -140,29 +145,6 @@ export function stepReplacement(before: ReplacementState, event: ReplacementEven
 	return draft.result();
 }
 
-/** What the replacement waits for, in words for an operator. */
-export function describeReplacement(state: ReplacementState): string {
-	const news = [...state.news.values()];
-	const count = (...phases: Newcomer['phase'][]) => news.filter((one) => phases.includes(one.phase)).length;
-	switch (state.stage.stage) {
-		case 'planned':
-			return 'about to begin';
-		case 'proving':
-			return `${count('proven', 'joining', 'settling', 'settled')} of ${news.length} new workers healthy`;
-		case 'canary':
-		case 'joining':
-			return `${count('settled')} of ${news.length} new workers serving`;
-		case 'draining': {
-			const left = [...state.olds.values()].filter((one) => one.phase === 'draining').length;
-			return `${left} old ${left === 1 ? 'worker' : 'workers'} draining`;
-		}
-		case 'ending':
-			return `ending the new workers: ${state.stage.reason}`;
-		case 'finished':
-			return state.stage.outcome;
-	}
-}
-
 /** Whether a probe says something about the worker: it has to be healthy, but it does not count as a part of the set yet. */
 const isJudged = (worker: Newcomer): worker is Newcomer & { phase: 'proving' | 'proven' | 'settling' } =>
 	worker.phase === 'proving' || worker.phase === 'proven' || worker.phase === 'settling';
@@ -244,10 +226,8 @@ class Draft {
 	}
 
 	gone(id: string, cutOff: number): void {
-		if (this.olds.has(id)) {
-			this.olds.set(id, { phase: 'gone' });
-			this.cutOff += cutOff;
-		}
+		this.cutOff += cutOff;
+		if (this.olds.has(id)) this.olds.set(id, { phase: 'gone' });
 		if (this.news.get(id)?.phase === 'ending') this.news.set(id, { phase: 'ended' });
 	}
 
@@ -314,11 +294,19 @@ class Draft {
 		}
 	}
 
-	private advanceEnding(stage: { since: number; reason: string; culprit: string | null }): void {
+	private advanceEnding(stage: Stage & { stage: 'ending' }): void {
 		const left = this.batchNews().filter((id) => this.news.get(id)?.phase === 'ending');
+		const waited = this.at - stage.since;
 		if (left.length === 0) {
 			this.finish(this.plan.order === 'new_first' ? 'refused' : 'failed', stage.reason, stage.culprit);
-		} else if (this.at - stage.since >= this.plan.goneTimeoutMs) {
+			return;
+		}
+		const draining = left.filter((id) => isDraining(this.news.get(id)));
+		if (draining.length > 0 && !stage.forced) {
+			if (waited < this.plan.drainTimeoutMs) return;
+			this.stage = { ...stage, since: this.at, forced: true };
+			for (const id of draining) this.effects.push({ effect: 'end', id });
+		} else if (waited >= this.plan.goneTimeoutMs) {
 			const reason = `${stage.reason}; refused workers could not be ended: ${left.join(', ')}`;
 			this.finish('failed', reason, stage.culprit);
 		}
@@ -374,10 +362,11 @@ class Draft {
 	}
 
 	private endBatch(reason: string, culprit: string | null): void {
-		this.stage = { stage: 'ending', since: this.at, reason, culprit };
+		this.stage = { stage: 'ending', since: this.at, forced: false, reason, culprit };
 		for (const id of this.batchNews()) {
-			this.news.set(id, { phase: 'ending' });
-			this.effects.push({ effect: 'end', id });
+			const served = mayServe.has(this.news.get(id)?.phase);
+			this.news.set(id, { phase: 'ending', served });
+			this.effects.push({ effect: served ? 'drain' : 'end', id });
 		}
 	}
 

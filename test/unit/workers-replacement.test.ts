@@ -86,10 +86,31 @@ test('whatever befalls a new worker before the old ones drain ends the new set a
 	for (const [what, fall] of Object.entries(falls)) {
 		const game = play();
 		game.happened({ event: 'begun', at: 0 });
-		assert.deepEqual(fall(game), ['end n1', 'end n2'], what);
+		// What may have been public already has clients, and drains.
+		const first = what.includes('join') || what.includes('canary') ? 'drain n1' : 'end n1';
+		assert.deepEqual(fall(game), [first, 'end n2'], what);
 		assert.deepEqual(game.happened({ event: 'gone', id: 'n1', cutOff: 0, at: 0 }), [], what);
 		assert.deepEqual(game.happened({ event: 'gone', id: 'n2', cutOff: 0, at: 0 }), ['finish refused'], what);
 	}
+});
+
+test('a new worker that had joined is given the time to drain when the set is refused, and then ended by force', () => {
+	const refused = () => {
+		const game = play();
+		game.happened({ event: 'begun', at: 0 });
+		game.prove(['n1', 'n2'], 0);
+		game.happened({ event: 'joined', id: 'n1', at: 1_000 });
+		const fell = { event: 'fell', id: 'n1', detail: 'unwell', at: 1_100 } as const;
+		assert.deepEqual(game.happened(fell), ['drain n1', 'end n2']);
+		assert.deepEqual(game.happened({ event: 'gone', id: 'n2', cutOff: 0, at: 1_200 }), []);
+		assert.deepEqual(game.happened({ event: 'time_passed', at: 31_099 }), []);
+		return game;
+	};
+	assert.deepEqual(refused().happened({ event: 'gone', id: 'n1', cutOff: 0, at: 31_099 }), ['finish refused']);
+	const { happened } = refused();
+	assert.deepEqual(happened({ event: 'time_passed', at: 31_100 }), ['end n1']);
+	assert.deepEqual(happened({ event: 'time_passed', at: 36_099 }), []);
+	assert.deepEqual(happened({ event: 'time_passed', at: 36_100 }), ['finish failed']);
 });
 
 test('with surge 1 each new worker takes the place of one old before the next starts', () => {
