@@ -10,7 +10,7 @@ import PQueue from 'p-queue';
 import { RollcallError } from '../errors.js';
 import { type ForeignPlace, foreignPlace, openForeignSocket, pathOfDescriptor } from '../system/foreign-file.js';
 import type { ProcessIdentity } from '../system/process.js';
-import { guardReading } from './guarded-socket.js';
+import { answersPace, eventsPace, guardReading, type Pace } from './guarded-socket.js';
 import { isOrphan, type Orphan, type OrphanSignal, type SocketQuestion } from './orphans.js';
 import { type Callback, loadClient, type RawBusMessage, type RawClient, type RawSocket } from './pm2.js';
 import { describe, type Pm2Process, type Pm2Start, type RawProcess, readProcess } from './pm2-process.js';
@@ -59,7 +59,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 			await connectSocket(place, 'rpc.sock', (path, callback) => {
 				raw.rpc_socket_file = path;
 				raw.launchRPC(callback);
-				prepareSocket(raw.client_sock);
+				prepareSocket(raw.client_sock, answersPace);
 				raw.client_sock.once('ignored error', callback);
 				raw.client_sock.once('error', callback);
 			});
@@ -147,7 +147,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		const bus = await connectSocket<EventEmitter>(place, 'pub.sock', (path, callback) => {
 			this.raw.pub_socket_file = path;
 			this.raw.launchBus((error, emitter) => callback(error, emitter));
-			prepareSocket(this.raw.sub_sock);
+			prepareSocket(this.raw.sub_sock, eventsPace);
 			this.raw.sub_sock.once('ignored error', callback);
 			this.raw.sub_sock.once('error', callback);
 		});
@@ -256,10 +256,10 @@ async function connectSocket<T = unknown>(
  * Without a retry a socket of PM2 says that it closed; with one it would go on trying for ever and say nothing, under a
  * path that is good for one connection.
  */
-function prepareSocket(socket: RawSocket): void {
+function prepareSocket(socket: RawSocket, pace: Pace): void {
 	socket.set('retry timeout', 0);
 	socket.retry = 0;
-	guardReading(socket);
+	guardReading(socket, pace);
 }
 
 function endSocket(socket: RawSocket | undefined): void {

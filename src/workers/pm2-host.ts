@@ -1,7 +1,7 @@
 /** PM2's daemon inside the worker host's own process, with what it cannot do taught to it. */
 import { RollcallError } from '../errors.js';
 import { isOrphanSignal, isSocketQuestion, type Orphan, type OrphanSignal, type SocketQuestion } from './orphans.js';
-import { loadDaemon, type RawBusMessage, type RawGod } from './pm2.js';
+import { loadDaemon, type RawBusMessage, type RawDaemon, type RawGod } from './pm2.js';
 import { type Pm2Process, readProcess } from './pm2-process.js';
 
 /** Longest that PM2's daemon may take to listen on its own sockets. */
@@ -51,6 +51,7 @@ export async function runPm2(home: string, errands: HostErrands): Promise<Pm2Hos
 			resolve();
 		});
 	});
+	sayEventsAlone(daemon);
 	return {
 		list: () => god.getFormatedProcesses().map(readProcess),
 		remove: (pmId) => new Promise((resolve) => god.deleteProcessId(pmId, () => resolve())),
@@ -63,6 +64,14 @@ export async function runPm2(home: string, errands: HostErrands): Promise<Pm2Hos
 				if (event === 'exit' && process?.['exec_mode'] === 'cluster_mode') listener(String(process['name']));
 			});
 		},
+	};
+}
+
+/** PM2 says on its bus all that workers log, too: nobody there wants it, and it would wait in memory for those who read slowly. */
+function sayEventsAlone({ pub }: RawDaemon): void {
+	const emit = pub.emit.bind(pub);
+	pub.emit = (event, data) => {
+		if (event === 'process:event') emit(event, data);
 	};
 }
 

@@ -48,6 +48,8 @@ export interface RawGod {
 export interface RawDaemon {
 	innerStart(ready: () => void): void;
 	close(options: unknown, callback: () => void): void;
+	/** Says what happens to whoever is connected to PM2's bus; there once it is started. */
+	pub: { emit(event: string, data: unknown): void };
 }
 
 export interface RawBusMessage {

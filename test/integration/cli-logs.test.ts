@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+	appendFileSync,
+	mkdirSync,
+	mkdtempSync,
+	renameSync,
+	rmSync,
+	symlinkSync,
+	utimesSync,
+	writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -45,6 +54,21 @@ test('the last lines of one app, each with its worker, nothing of another app', 
 			['web-api', 'other app'],
 		],
 	);
+});
+
+test('of names that an app’s user made up no control character is shown, and a link in the place of a folder leads nowhere', async () => {
+	writeFileSync(join(logs, '\u001b]0;owned\u0007\u009b31m-1-out.log'), 'from a made-up name\n');
+	mkdirSync(join(folder, 'theirs'));
+	writeFileSync(join(folder, 'theirs', 'root-1-out.log'), 'theirs\n');
+	mkdirSync(join(folder, 'workers', 'other'));
+	symlinkSync(join(folder, 'theirs'), join(folder, 'workers', 'other', 'logs'));
+	for (const more of [[], ['--json']]) {
+		const { code, stdout } = await runCommand(['logs', ...more, ...config]);
+		assert.equal(code, 0);
+		assert.ok(stdout.includes('from a made-up name'));
+		assert.doesNotMatch(stdout.replaceAll('\n', ''), /\p{Cc}/u);
+		assert.ok(!stdout.includes('theirs'));
+	}
 });
 
 test('an app that wrote nothing, and a worker_dir that is not there, are said (1)', async () => {

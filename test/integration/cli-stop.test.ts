@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { messageLineShape, stopShape } from '../../src/cli/shapes.js';
+import { readProcessStat } from '../../src/system/process.js';
 import { runCommand } from '../support/command.js';
 
 const holderScript = fileURLToPath(new URL('../support/lock-holder.js', import.meta.url));
@@ -78,3 +80,33 @@ test('who does not leave in time is named (7), and killed only when asked', asyn
 	assert.equal(killing.code, 0);
 	assert.equal(stopShape.parse(JSON.parse(killing.stdout)).stopped[0]?.killed, true);
 });
+
+test('a lock or a socket that names a process which is not its user’s, or the one that asks, ends nothing (5)', async (context) => {
+	const signals: string[] = [];
+	const note = (signal: string): void => void signals.push(signal);
+	process.on('SIGTERM', note);
+	context.after(() => process.removeListener('SIGTERM', note));
+	// In another home, a worker who must not be told to drain.
+	let said = '';
+	const victim = createServer((socket) => socket.on('data', (data) => (said += String(data))).resume());
+	context.after(() => victim.close());
+	mkdirSync(join(folder, 'workers/web/w'));
+	victim.listen(join(folder, 'victim.sock'));
+	await once(victim, 'listening');
+	symlinkSync(
+		join(folder, 'victim.sock'),
+		join(folder, `workers/web/w/web-1.${holderPid(await hold('state/other'))}.ctl`),
+	);
+	symlinkSync(join(folder, 'victim.sock'), join(folder, `workers/web/w/web-2.${process.pid}.ctl`));
+	const before = await runCommand([...stop, '--timeout', '300ms', '--kill']);
+	assert.deepEqual([before.code, JSON.parse(before.stdout)], [0, { stopped: [] }]);
+	await hold('workers/web/lock');
+	const forged = { pid: process.pid, started: readProcessStat(process.pid)?.started, details: {} };
+	writeFileSync(join(folder, 'workers/web/lock'), JSON.stringify(forged));
+	const { code, stderr } = await runCommand([...stop, '--timeout', '300ms', '--kill']);
+	assert.equal(code, 5, stderr);
+	assert.match(stderr, /does not belong to the owner of the folder/);
+	assert.deepEqual([signals, said], [[], '']);
+});
+
+const holderPid = ({ pid }: ChildProcess): number => pid ?? 0;

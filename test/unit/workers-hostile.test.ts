@@ -1,12 +1,13 @@
 /** A worker runs as another user and may say what it likes on the sockets that the control plane asks. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { RollcallError } from '../../src/errors.js';
+import { guardReading } from '../../src/workers/guarded-socket.js';
 import { Pm2Client } from '../../src/workers/pm2-client.js';
 import { probe } from '../../src/workers/probe.js';
 import { connectWorker } from '../../src/workers/control-client.js';
@@ -107,6 +108,39 @@ test('a program in the place of a worker host that says anything but what PM2 sa
 		client.close();
 		for (const server of servers) server.close();
 	}
+});
+
+test('a program in the place of a worker host that floods its sockets is read at a bounded pace, and waits', async () => {
+	let heard = 0;
+	const hear = (): void => {
+		heard += 1;
+	};
+	const socket = { onmessage: () => hear };
+	const connection = Object.assign(new EventEmitter(), { paused: false, destroyed: false });
+	const resumed = once(connection, 'resumed');
+	Object.assign(connection, {
+		isPaused: () => connection.paused,
+		pause: () => (connection.paused = true),
+		resume: () => {
+			connection.paused = false;
+			connection.emit('resumed');
+		},
+		destroy: () => (connection.destroyed = true),
+	});
+	guardReading(socket, { atOnce: 1_000_000, perSecond: 10_000_000 });
+	const read = (socket.onmessage as unknown as (from: object) => (message: Buffer) => void)(connection);
+	const messages = 100_000;
+	for (let sent = 0; sent < messages && !connection.paused; sent += 1) {
+		connection.emit('data', Buffer.alloc(1));
+		read(Buffer.alloc(1));
+	}
+	assert.ok(heard < 1_000 && connection.paused && !connection.destroyed, `${heard} messages were heard`);
+	// The timer that lets it go on keeps no process alive.
+	const alive = setInterval(() => undefined, 1_000);
+	await resumed;
+	clearInterval(alive);
+	connection.emit('data', Buffer.alloc(40 * 1024 * 1024));
+	assert.ok(connection.destroyed, 'a message longer than any list ends the connection');
 });
 
 test('whatever a worker answers to a probe, the probe ends within its time', async (context) => {

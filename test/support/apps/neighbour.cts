@@ -35,7 +35,7 @@ async function takeHostsPlace(words: Words): Promise<void> {
 		orphan('mine-1', String(process.pid), ownStart),
 	];
 	const online = { status: 'online' };
-	const row = { name: words('worker'), pm_id: Number(words('pm_id')), pid: process.pid, pm2_env: online };
+	const row = { name: words('worker'), pm_id: Number(words('pm_id')), pid: process.ppid, pm2_env: online };
 	const host = await fakeHost(home, ({ method, argument }) => {
 		if (method === 'getMonitorData') return [row];
 		return method === 'getReport' && (argument as { orphans?: unknown })?.orphans === true ? { orphans } : {};
