@@ -1,6 +1,6 @@
 import type { ClusterNode } from '../fleet/types.js';
 import type { RolloutPlan, RolloutState, RolloutView } from '../rollout/types.js';
-import type { WorkerRow } from '../workers/types.js';
+import type { AppChanges, WorkerRow } from '../workers/types.js';
 import { clean, cleanLines, fit, indent, table } from './terminal.js';
 import { bytes, count, moment, span } from './words.js';
 
@@ -126,10 +126,23 @@ export function planText(plan: RolloutPlan): string {
 	if (plan.refused !== null) lines.push(`would be refused: ${clean(plan.refused)}`);
 	if (plan.down.length > 0) lines.push(`down now: ${plan.down.map(clean).join(', ')}`);
 	lines.push(`at most ${count(plan.max_unavailable, 'node')} out at a time, about ${span(plan.estimate_ms)} in all`);
+	for (const [node, changes] of Object.entries(plan.apps ?? {})) {
+		const text = changesText(changes);
+		if (text !== null) lines.push(`${clean(node)} ${text}`);
+	}
 	plan.steps.forEach(({ nodes, estimate_ms }, index) => {
 		lines.push(`${String(index + 1).padStart(3)}. ${nodes.map(clean).join(', ')}  about ${span(estimate_ms)}`);
 	});
 	return lines.join('\n');
+}
+
+/** `adds site, removes web once all else is back`; null where nothing comes or goes. */
+export function changesText({ added, removed }: AppChanges): string | null {
+	const parts = [
+		...(added.length > 0 ? [`adds ${added.map(clean).join(', ')}`] : []),
+		...(removed.length > 0 ? [`removes ${removed.map(clean).join(', ')} once all else is back`] : []),
+	];
+	return parts.length === 0 ? null : parts.join(', ');
 }
 
 /** Any answer as text: a list of records as a table, a record as lines `key: value`, the rest as JSON. */

@@ -66,6 +66,8 @@ export const rolloutShape = z
 	})
 	.meta({ id: 'rollout' });
 
+const appChanges = z.object({ added: z.array(text), removed: z.array(text) });
+
 export const planShape = z
 	.object({
 		order: z.array(text),
@@ -74,6 +76,8 @@ export const planShape = z
 		steps: z.array(z.object({ nodes: z.array(text), estimate_ms: z.number() })),
 		estimate_ms: z.number(),
 		refused: orNull(text),
+		/** By node: apps that would come and go. Only of http_workers, and without nodes that do not say. */
+		apps: z.record(text, appChanges).optional(),
 	})
 	.meta({ id: 'plan' });
 
@@ -128,6 +132,8 @@ export const validateShape = z.object({
 	node: text,
 	apps: z.array(text),
 	peers: z.array(text),
+	/** What a roll would add to the daemon that answers on the configuration's admin socket, and remove; null if none answers. */
+	changes: orNull(appChanges),
 });
 
 export const initShape = z.object({

@@ -34,8 +34,9 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 		snapshot: () => ({ workers: parts.supervisor.identities().map(identityOf) }),
 		settled: () => parts.started,
 		async preflight({ service, app }) {
-			if (service === 'http_workers') readWanted(parts, app);
-			else if (parts.configuration.standsIn) checked(() => parts.configuration.read());
+			if (service === 'http_workers') return parts.supervisor.changes(readWanted(parts, app), app);
+			if (parts.configuration.standsIn) checked(() => parts.configuration.read());
+			return null;
 		},
 		execute(step) {
 			if (step.spec.type === 'restart') return restartStep(parts, step);

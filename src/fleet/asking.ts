@@ -1,14 +1,21 @@
 import { RollcallError } from '../errors.js';
 import type { Refusal } from '../rollout/protocol.js';
-import type { RolloutView } from '../rollout/types.js';
+import type { AppChanges, NodeName, RolloutView } from '../rollout/types.js';
 import type { Clock } from './clock.js';
 
 export const operatorsWaitingMax = 256;
 /** The core answers long before; this is for a core that was ended by a disk that hangs. */
 const answerMsMax = 20_000;
 
+/** The core's answer to an operator. */
+export interface Answered {
+	view: RolloutView | null;
+	/** Of a dry run: what it would bring to each node and take from it. */
+	apps: Record<NodeName, AppChanges>;
+}
+
 interface Waiting {
-	resolve(view: RolloutView | null): void;
+	resolve(answer: Answered): void;
 	reject(error: RollcallError): void;
 	cancel(): void;
 }
@@ -20,7 +27,7 @@ export class Asking {
 	constructor(private readonly clock: Clock) {}
 
 	/** Resolves or rejects with the answer, or once none came in time; `tell` asks. */
-	ask(token: string, tell: () => void): Promise<RolloutView | null> {
+	ask(token: string, tell: () => void): Promise<Answered> {
 		if (this.#waiting.size >= operatorsWaitingMax)
 			return Promise.reject(new RollcallError('unavailable', 'Too many requests wait for an answer; try again.'));
 		return new Promise((resolve, reject) => {
@@ -32,8 +39,8 @@ export class Asking {
 		});
 	}
 
-	answer(token: string, view: RolloutView | null): void {
-		this.#taken(token)?.resolve(view);
+	answer(token: string, answer: Answered): void {
+		this.#taken(token)?.resolve(answer);
 	}
 
 	refuse(token: string, { code, message, extra }: Refusal): void {

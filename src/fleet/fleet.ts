@@ -148,9 +148,9 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		return required(await this.#shell.request(coreRequest(request)));
 	}
 	async plan(request: RolloutRequest): Promise<RolloutPlan> {
-		const fault = await this.#faultOfFiles(coreRequest(request));
+		const { fault, apps } = await this.#lookAtFiles(coreRequest(request));
 		const plan = this.#core().plan(coreRequest(request));
-		return { ...plan, refused: plan.refused ?? fault };
+		return { ...plan, refused: plan.refused ?? fault, ...(Object.keys(apps).length > 0 ? { apps } : {}) };
 	}
 	async pause(id: RolloutId, user = ''): Promise<RolloutView> {
 		return required(await this.#shell.operator({ kind: 'pause', rollout: id, user }));
@@ -275,12 +275,11 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	}
 
 	/** What is wrong with the file of any target, as it answers itself; null when nothing is. */
-	async #faultOfFiles(request: CoreRequest): Promise<string | null> {
+	async #lookAtFiles(request: CoreRequest): Promise<{ fault: string | null; apps: NonNullable<RolloutPlan['apps']> }> {
 		try {
-			await this.#shell.look(request);
-			return null;
+			return { fault: null, apps: await this.#shell.look(request) };
 		} catch (thrown) {
-			return messageOf(thrown);
+			return { fault: messageOf(thrown), apps: {} };
 		}
 	}
 

@@ -201,11 +201,13 @@ const answer = z.discriminatedUnion('ok', [
 	z.object({ ok: z.literal(false), refusal }),
 ]);
 
+const appNames = z.array(z.string().max(128)).max(appsMax);
 const checkResult = z.object({
 	fault: text.nullable(),
 	members: members.nullable(),
 	memberHash: hash.nullable(),
 	configHash: hash.nullable(),
+	apps: since(2, z.object({ added: appNames, removed: appNames }).optional()),
 });
 
 const schema = z.discriminatedUnion('kind', [

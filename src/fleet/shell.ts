@@ -11,7 +11,7 @@ import type {
 	OperatorWord,
 } from '../rollout/protocol.js';
 import type { RolloutView, StepResult } from '../rollout/types.js';
-import { Asking } from './asking.js';
+import { type Answered, Asking } from './asking.js';
 import type { CheckRequest, Core, Happening, ShellPorts, StepRequest } from './ports.js';
 import { clipped } from './text.js';
 import { CoreTimers } from './timers.js';
@@ -94,17 +94,17 @@ export class Shell extends EventEmitter<ShellEvents> {
 		this.#enqueue({ event: this.#stamped(happening) });
 	}
 
-	request(request: CoreRequest): Promise<RolloutView | null> {
-		return this.#ask((token) => ({ kind: 'request', token, id: this.ports.newId(), request }));
+	async request(request: CoreRequest): Promise<RolloutView | null> {
+		return (await this.#ask((token) => ({ kind: 'request', token, id: this.ports.newId(), request }))).view;
 	}
 
-	/** Resolves when the files of all targets check; rejects with what is wrong. */
-	async look(request: CoreRequest): Promise<void> {
-		await this.#ask((token) => ({ kind: 'look', token, request }));
+	/** Resolves when the files of all targets check, to what they would change; rejects with what is wrong. */
+	async look(request: CoreRequest): Promise<Answered['apps']> {
+		return (await this.#ask((token) => ({ kind: 'look', token, request }))).apps;
 	}
 
-	operator(word: OperatorWord): Promise<RolloutView | null> {
-		return this.#ask((token) => ({ kind: 'operator', token, word }));
+	async operator(word: OperatorWord): Promise<RolloutView | null> {
+		return (await this.#ask((token) => ({ kind: 'operator', token, word }))).view;
 	}
 
 	/** null before the start, and while a failed disk keeps the core from running. */
@@ -271,7 +271,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 				this.#timers.clear(effect.name);
 				break;
 			case 'answer':
-				this.#asking.answer(effect.token, effect.view);
+				this.#asking.answer(effect.token, { view: effect.view, apps: effect.apps ?? {} });
 				break;
 			case 'refuse':
 				this.#asking.refuse(effect.token, effect.refusal);
@@ -337,7 +337,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 		});
 	}
 
-	#ask(make: (token: string) => Happening): Promise<RolloutView | null> {
+	#ask(make: (token: string) => Happening): Promise<Answered> {
 		if (!this.#core || this.#closed) return Promise.reject(new RollcallError('unavailable', this.whyNoCore));
 		const token = this.ports.newId();
 		return this.#asking.ask(token, () => this.tell(make(token)));

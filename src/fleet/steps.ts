@@ -39,8 +39,7 @@ export async function checkHere(
 		case 'clustering':
 		case 'http_workers':
 		case null:
-			await ports.local.preflight({ service, app });
-			return nothing;
+			return { ...nothing, apps: (await ports.local.preflight({ service, app })) ?? undefined };
 	}
 }
 

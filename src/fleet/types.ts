@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type {
+	AppChanges,
 	NodeName,
 	OnFailure,
 	Readiness,
@@ -94,8 +95,11 @@ export interface LocalNode {
 	snapshot(): Pick<Snapshot, 'workers'>;
 	/** Resolves once a daemon that has just started knows which workers live. */
 	settled(): Promise<void>;
-	/** Reads the configuration again as far as the request needs it; throws RollcallError `unavailable` naming node and key. Nothing is started. */
-	preflight(request: { service: Service | null; app: string | null }): Promise<void>;
+	/**
+	 * Reads the configuration again as far as the request needs it; throws RollcallError `unavailable` naming node and key.
+	 * Nothing is started. Resolves to what the request would bring and take away; null where no app is concerned.
+	 */
+	preflight(request: { service: Service | null; app: string | null }): Promise<AppChanges | null>;
 	/**
 	 * Does one step here and proves it. `before` is the stored set; `recovered` is true when the daemon died in the
 	 * middle and goes forward. For type `restart` with recovered false the promise never settles: the process ends.

@@ -4,6 +4,7 @@ import { requestText } from './request.js';
 import { faultOf } from './start.js';
 import type { CoreState, PendingLook } from './state.js';
 import { arm, peersOf, send, type Turn } from './turn.js';
+import type { AppChanges } from '../workers/types.js';
 import type { NodeName } from './types.js';
 
 /** Longest that an answer is waited for. */
@@ -67,7 +68,7 @@ export function advanceLooks(turn: Turn): void {
 		if (silent.length > 0 && now < look.until) continue;
 		state.looks = state.looks.filter((one) => one !== look);
 		const fault = silent.length > 0 ? `${silent.join(', ')} did not check its file in time` : whatIsWrong(state, look);
-		if (fault === null) turn.effects.push({ kind: 'answer', token: look.token, view: null });
+		if (fault === null) turn.effects.push({ kind: 'answer', token: look.token, view: null, apps: changesOf(look) });
 		else refuse(turn, look.token, fault);
 	}
 	arm(turn, 'look', state.looks.length > 0 ? Math.min(...state.looks.map((one) => one.until)) : null);
@@ -85,6 +86,12 @@ function whatIsWrong(state: CoreState, look: PendingLook): string | null {
 	if (request.service === 'clustering_config' && away.length > 0)
 		return `${requestText(request)} needs every node; not linked: ${away.join(', ')}`;
 	return faultOf(state, look);
+}
+
+function changesOf({ checks }: PendingLook): Record<NodeName, AppChanges> {
+	return Object.fromEntries(
+		Object.entries(checks).flatMap(([node, check]) => (check?.apps ? [[node, check.apps] as const] : [])),
+	);
 }
 
 function refuse(turn: Turn, token: string, message: string): void {

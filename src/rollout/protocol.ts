@@ -10,6 +10,7 @@
  * - messages between two nodes keep their order while one link lives; a link that dies may lose its tail.
  * - every event carries `now` (the node's own monotonic clock, ms) and `wall` (ms since 1970). Ids come in with events.
  */
+import type { AppChanges } from '../workers/types.js';
 import type { Rule } from './rules.js';
 import type {
 	Epoch,
@@ -218,6 +219,8 @@ export interface CheckResult {
 	members: Member[] | null;
 	memberHash: string | null;
 	configHash: string | null;
+	/** Only for http_workers; earlier versions do not say. */
+	apps?: AppChanges | undefined;
 }
 
 export type PeerMessage =
@@ -340,7 +343,8 @@ export type CoreEffect =
 	| { kind: 'run_step'; spec: RolloutSpec; attempt: number; before: Snapshot; recovered: boolean }
 	| { kind: 'set_timer'; name: TimerName; at: number }
 	| { kind: 'clear_timer'; name: TimerName }
-	| { kind: 'answer'; token: string; view: RolloutView | null }
+	/** `apps`: of a dry run, what it would bring to each node and take from it. */
+	| { kind: 'answer'; token: string; view: RolloutView | null; apps?: Record<NodeName, AppChanges> }
 	| { kind: 'refuse'; token: string; refusal: Refusal }
 	/** A rollout changed, for whoever follows it. */
 	| { kind: 'changed'; view: RolloutView }

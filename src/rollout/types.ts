@@ -2,7 +2,9 @@
  * The words of a rollout, shared by the pure core, the shell around it and whoever shows it.
  * Nothing here but types. All times are ms: `wall` since 1970, `now` on the node's own monotonic clock.
  */
-import type { ProvenWorker, RequiredPorts, WorkerIdentity } from '../workers/types.js';
+import type { AppChanges, ProvenWorker, RequiredPorts, WorkerIdentity } from '../workers/types.js';
+
+export type { AppChanges };
 
 export type NodeName = string;
 export type RolloutId = string;
@@ -132,4 +134,6 @@ export interface RolloutPlan {
 	steps: { nodes: NodeName[]; estimate_ms: number }[];
 	estimate_ms: number;
 	refused: string | null;
+	/** What would come to each node and go from it, as far as its file was looked at. */
+	apps?: Record<NodeName, AppChanges>;
 }

@@ -78,6 +78,36 @@ describe('what cannot be done is refused with a clear error, and nothing is half
 		);
 	});
 
+	test('a change of http_workers says what comes and goes, and an app that the file no longer has goes by its name', async () => {
+		const good = readFileSync(node.configFile, 'utf8');
+		const write = (text: string) => writeFileSync(node.configFile, text, { mode: 0o600 });
+		const changed = good.replace('name: web', 'name: site');
+		assert.notEqual(changed, good);
+		write(changed);
+		const changes = { added: ['site'], removed: ['web'] };
+		const { json: plan } = await node.call('restart_service', { service: 'http_workers', dry_run: true });
+		assert.deepEqual([plan['refused'], plan['apps']], [null, { alpha: changes }]);
+		const { stdout } = await rollcall(['rollout', 'plan', '--socket', node.socketPath]);
+		assert.match(stdout, /alpha adds site, removes web once all else is back/);
+		const { stdout: validated } = await rollcall(['validate', '--config', node.configFile]);
+		assert.match(validated, /a roll of http_workers adds site, removes web once all else is back/);
+		const json = JSON.parse((await rollcall(['validate', '--json', '--config', node.configFile])).stdout) as object;
+		assert.deepEqual((json as { changes: object }).changes, changes);
+		const roll = (app: string) =>
+			rollcall(['restart_service', 'service=http_workers', `app=${app}`, '--socket', node.socketPath]);
+		const names = async () => [...new Set((await node.workers()).map((row) => row.app))];
+		assert.equal((await roll('site')).code, 0);
+		assert.deepEqual((await names()).sort(), ['site', 'web']);
+		assert.equal((await roll('web')).code, 0);
+		assert.deepEqual(await names(), ['site']);
+		const { status, json: refused } = await node.call('restart_service', { service: 'http_workers', app: 'web' });
+		assert.equal(status, 503);
+		assert.match(String(refused['error']), /alpha: http_workers has no app 'web', and none runs here; it has: site/);
+		write(good);
+		assert.equal((await rollcall(['restart_service', 'service=http_workers', '--socket', node.socketPath])).code, 0);
+		assert.deepEqual(await names(), ['web']);
+	});
+
 	test('every durable store has its row in table_size', async () => {
 		const { json } = await node.call<{ table_size: { table: string; record_count: number; table_size: number }[] }>(
 			'system_information',

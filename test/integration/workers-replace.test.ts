@@ -73,6 +73,19 @@ describe('replacing workers', () => {
 		});
 	}
 
+	test('a release that closes its listen and opens it again during the soak is taken', async () => {
+		// The third answer is well within the soak; the next probe comes before the listen is open again.
+		node.release(`let answers = 0;
+			const open = () => server.listen(+process.env.PORT);
+			const server = require('http').createServer((q, r) => {
+				if (++answers === 3) { server.close(); setTimeout(open, 300); }
+				r.end('ok');
+			});
+			open();`);
+		const result = await node.replace({ health: { ...node.app.health, soakMs: 1_000, deadlineMs: 15_000 } });
+		assert.equal(result.outcome, 'back', result.reason ?? '');
+	});
+
 	test('after refusals a mended release is taken', async () => {
 		node.release(programs.good);
 		const result = await node.replace({ health: { ...node.app.health, soakMs: 300, deadlineMs: 15_000 } });

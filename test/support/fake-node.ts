@@ -59,9 +59,10 @@ export class FakeNode implements LocalNode {
 	snapshot(): { workers: WorkerIdentity[] } {
 		return { workers: [...this.workers] };
 	}
-	async preflight(request: { service: string | null; app: string | null }): Promise<void> {
+	async preflight(request: { service: string | null; app: string | null }): Promise<null> {
 		this.preflights.push(request);
 		if (this.fault) throw this.fault;
+		return null;
 	}
 
 	async execute(step: Parameters<LocalNode['execute']>[0]): Promise<StepResult> {

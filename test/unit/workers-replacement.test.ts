@@ -57,6 +57,29 @@ test('a good set is started, proven, joined canary first, settled, and only then
 	assert.deepEqual(happened({ event: 'gone', id: 'o2', cutOff: 3, at: 2_100 }), ['finish back']);
 });
 
+test('a new worker that misses one probe is asked once more, and soaks anew', () => {
+	// Some apps close a listen and open it again; two misses in a row are no such thing.
+	const { happened, probed, prove } = play({ news: ['n1'] });
+	happened({ event: 'begun', at: 0 });
+	happened({ event: 'process_started', id: 'n1', at: 0 });
+	probed('n1', 100);
+	assert.deepEqual(probed('n1', 600, false), []);
+	assert.deepEqual(probed('n1', 800), []);
+	assert.deepEqual(probed('n1', 1_700), [], 'a soak that was broken does not count');
+	assert.deepEqual(probed('n1', 1_800), ['join n1']);
+	happened({ event: 'joined', id: 'n1', at: 1_900 });
+	assert.deepEqual(probed('n1', 2_000, false), []);
+	assert.deepEqual(happened({ event: 'served', id: 'n1', requests: 9, at: 2_100 }), [], 'it waits for the next answer');
+	assert.deepEqual(probed('n1', 2_200), ['approve n1', 'drain o1', 'drain o2']);
+	const other = play({ news: ['n1'] });
+	other.happened({ event: 'begun', at: 0 });
+	other.prove(['n1'], 0);
+	other.happened({ event: 'joined', id: 'n1', at: 1_100 });
+	assert.deepEqual(other.probed('n1', 1_200, false), []);
+	assert.deepEqual(other.probed('n1', 1_300, false), ['end n1']);
+	assert.deepEqual(prove(['n1'], 3_000), []);
+});
+
 test('whatever befalls a new worker before the old ones drain ends the new set and keeps the old', () => {
 	const falls: Record<string, (game: ReturnType<typeof play>) => string[]> = {
 		'its process ends while it is proven': ({ happened }) =>
