@@ -218,7 +218,7 @@ class Traffic {
 			socket.setTimeout(server.timeout ?? 0);
 		}
 		visitor.open.push(response);
-		promiseLess(response, visitor.lingerMs);
+		promiseLess(response, server.keepAliveTimeout ?? 0);
 		response.once('close', () => this.#ended(visitor, response));
 		// The answer may be through before the last of the request has come.
 		request.once('close', () => rest(visitor));
@@ -253,9 +253,8 @@ function lingerOf(server: RequestStart['server']): number {
  * so that neither the server's own timeout nor a drain ever meets a request that is on its way (RFC 9112, 9.3 leaves that
  * race open). Node writes the header from this private field; where a Node has none, setting it does nothing.
  */
-function promiseLess(response: http.ServerResponse & { _keepAliveTimeout?: number }, lingerMs: number): void {
-	if (lingerMs >= 2 * promiseMarginMs && lingerMs !== Number.POSITIVE_INFINITY)
-		response._keepAliveTimeout = lingerMs - promiseMarginMs;
+function promiseLess(response: http.ServerResponse & { _keepAliveTimeout?: number }, keepAliveMs: number): void {
+	if (keepAliveMs >= 2 * promiseMarginMs) response._keepAliveTimeout = keepAliveMs - promiseMarginMs;
 }
 
 function rest(visitor: Visitor): void {
