@@ -3,9 +3,9 @@ import http2 from 'node:http2';
 
 export interface Http2LoadOptions {
 	/** So many requests are open at once, each followed by the next. */
-	slots?: number;
-	/** Or one so often, whatever became of those before. */
-	everyMs?: number;
+	slots: number;
+	/** Between an answer and the next request. */
+	pauseMs?: number;
 }
 
 export interface Http2LoadReport {
@@ -26,25 +26,21 @@ export class Http2Load {
 	#sessions = 0;
 	#session: http2.ClientHttp2Session | null = null;
 	#stopping = false;
-	readonly #open = new Set<Promise<void>>();
-	readonly #timer: NodeJS.Timeout | null = null;
+	readonly #slots: Promise<void>[];
 	readonly #watchers = new Set<() => void>();
 
 	constructor(
 		private readonly url: string,
-		{ slots = 1, everyMs }: Http2LoadOptions,
+		{ slots, pauseMs = 0 }: Http2LoadOptions,
 	) {
-		if (everyMs !== undefined) this.#timer = setInterval(() => this.#track(this.#ask()), everyMs);
-		else for (let slot = 0; slot < slots; slot++) this.#track(this.#askOn());
+		this.#slots = Array.from({ length: slots }, () => this.#askOn(pauseMs));
 	}
 
-	#track(asked: Promise<void>): void {
-		this.#open.add(asked);
-		void asked.finally(() => this.#open.delete(asked));
-	}
-
-	async #askOn(): Promise<void> {
-		while (!this.#stopping && this.failures.length === 0) await this.#ask();
+	async #askOn(pauseMs: number): Promise<void> {
+		while (!this.#stopping) {
+			await this.#ask();
+			if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+		}
 	}
 
 	#current(): http2.ClientHttp2Session {
@@ -88,8 +84,7 @@ export class Http2Load {
 	/** Asks for nothing more, and waits for what is open. */
 	async stop(): Promise<Http2LoadReport> {
 		this.#stopping = true;
-		if (this.#timer) clearInterval(this.#timer);
-		await Promise.all(this.#open);
+		await Promise.all(this.#slots);
 		this.#session?.close();
 		return { ok: this.ok, sessions: this.#sessions, failures: this.failures };
 	}

@@ -10,7 +10,7 @@ const holdMs = 200;
 const nextRequestMs = 100;
 /** With less time than this until the session is cut off, no answer is held back. */
 const holdTimeoutMs = 2_000;
-/** No request for this long: the client waits for answers, or is idle. */
+/** No request for this long while answers are held: the client waits for them. */
 const quietMs = 30;
 /** Longest wait for a place for the notice, while the client does not read what was written before, and how often to look. */
 const noticeMs = 1_000;
@@ -61,22 +61,40 @@ class SessionEnd {
 
 	/** Begins, with so much time until the session is cut off. */
 	async run(timeoutMs: number): Promise<void> {
-		if (timeoutMs >= holdTimeoutMs) await this.#becomeQuiet();
-		if (await this.#giveNotice()) {
+		try {
+			if (timeoutMs >= holdTimeoutMs) await this.#becomeQuiet();
+			if (await this.#giveNotice()) {
+				this.#release();
+				await this.#roundTrip(roundTripMs);
+			} else await this.#forbidStreams();
+			if (!this.#over) this.session.goaway();
+		} finally {
 			this.#release();
-			await this.#roundTrip(roundTripMs);
-		} else await this.#forbidStreams();
-		if (!this.#over) this.session.goaway();
-		this.#release();
+		}
+		await this.#close();
+	}
+
+	/** Lets what is open finish. Node may wait for ever for a client that reads nothing: what is empty is ended. */
+	async #close(): Promise<void> {
 		await delay(closeMs);
 		if (!this.#over) this.session.close();
+		const { socket, streams } = this.visitor;
+		while (!socket.destroyed) {
+			await delay(closeMs);
+			if (streams.size > 0) continue;
+			this.session.destroy();
+			socket.destroy();
+		}
 	}
 
 	get #over(): boolean {
 		return this.session.destroyed || this.session.closed;
 	}
 
-	/** Comes back when no answer is on its way to the client, and probably no request from it. */
+	/**
+	 * Comes back when no answer is on its way to the client, and probably no request from it: it waits for those that are
+	 * held. One that waits for nothing asks when it likes, so its next request is awaited first.
+	 */
 	async #becomeQuiet(): Promise<void> {
 		this.#held = [];
 		for (const stream of this.visitor.streams) this.#hold(stream);
@@ -84,10 +102,12 @@ class SessionEnd {
 		const end = performance.now() + holdMs;
 		await this.#roundTrip(holdMs);
 		while (performance.now() < end) {
-			if (!(await this.#nextRequest(quietMs))) return;
+			if (!(await this.#nextRequest(quietMs)) && this.visitor.streams.size > 0) return;
 		}
-		// Requests keep coming; just after one the next is furthest away.
+		// Requests that wait for no answer keep coming, or none does; just after one the next is furthest away.
 		await this.#nextRequest(nextRequestMs);
+		// Holding is of no use then, and all that is held would be lost with a client that still opens a stream.
+		if (this.visitor.secure !== null) this.#release();
 	}
 
 	#hold(stream: http2.ServerHttp2Stream): void {
