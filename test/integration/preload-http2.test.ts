@@ -97,33 +97,6 @@ test('a stream that comes after the notice is served, and the GOAWAY a round tri
 	await drained(worker);
 });
 
-test('over TLS a stream that comes before the client agrees to open no more is served', async () => {
-	const { port, start } = await serve(true);
-	const worker = await start();
-	const line = new Http2Line(port, tls.connect({ port, ALPNProtocols: ['h2'], rejectUnauthorized: false }));
-	await line.settings();
-	line.agree(1);
-	line.ask(1);
-	await line.frame(frameType.data, 1);
-	await worker.control.drain({ timeoutMs: longMs, handOver: true });
-	line.acknowledge(await line.frame(frameType.ping));
-	const empty = [await line.settings(), await line.settings()];
-	assert.deepEqual(
-		empty.map((frame) => frame.payload.length),
-		[0, 0],
-	);
-	line.agree(2);
-	const limit = await line.settings();
-	assert.deepEqual([limit.payload.readUInt16BE(0), limit.payload.readUInt32BE(2)], [3, 0]);
-	line.ask(3);
-	line.agree(1);
-	const end = await line.frame(frameType.goaway);
-	assert.deepEqual([lastStreamOf(end), errorOf(end)], [3, 0]);
-	assert.equal(String((await line.frame(frameType.data, 3)).payload), String(worker.pid));
-	line.socket.end();
-	await drained(worker);
-});
-
 for (const secure of [false, true]) {
 	const how = secure ? 'over TLS' : 'in the clear';
 	test(`a session that begins while its worker drains gets its first requests answered, ${how}`, async () => {

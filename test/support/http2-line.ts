@@ -19,8 +19,7 @@ const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const requestFields = Buffer.from([0x82, 0x86, 0x84, 0x41, 0x01, 0x78]);
 
 /**
- * An HTTP/2 connection to write to frame by frame. It does nothing by itself but agree to the first SETTINGS: a test says
- * what is acknowledged, and when.
+ * An HTTP/2 connection to write to frame by frame. It acknowledges nothing by itself.
  */
 export class Http2Line {
 	readonly #frames: Frame[] = [];
@@ -67,21 +66,9 @@ export class Http2Line {
 		this.send(frameType.ping, acknowledged, 0, ping.payload);
 	}
 
-	/** Acknowledges so many SETTINGS, in one write. */
-	agree(count: number): void {
-		this.socket.cork();
-		for (let index = 0; index < count; index++) this.send(frameType.settings, acknowledged, 0);
-		this.socket.uncork();
-	}
-
-	/** The next frame of this type that has a payload or is asked for by its stream, be it there already or yet to come. */
+	/** The next frame of this type on this stream (0: the connection), be it there already or yet to come. */
 	frame(type: number, stream = 0): Promise<Frame> {
 		return this.#next(`frame ${type}`, (frame) => frame.type === type && frame.stream === stream);
-	}
-
-	/** The next SETTINGS that are no acknowledgement. */
-	settings(): Promise<Frame> {
-		return this.#next('SETTINGS', (frame) => frame.type === frameType.settings && (frame.flags & acknowledged) === 0);
 	}
 
 	#next(what: string, isIt: (frame: Frame) => boolean): Promise<Frame> {

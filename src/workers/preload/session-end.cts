@@ -17,8 +17,6 @@ const noticeMs = 1_000;
 const noticeCheckMs = 20;
 /** Longest wait for what the client sent before it read the notice. */
 const roundTripMs = 2_000;
-/** Longest wait for the client's agreement to SETTINGS. */
-const settingsMs = 1_000;
 /**
  * A client that has read GOAWAY closes the connection itself, and until then it stays open: closed at once, with frames
  * of the client on their way, it would be reset, and the client would lose answers that it has not read yet.
@@ -38,10 +36,9 @@ const { writeSync } = fs;
  * later, when all streams have come that the client opened before it read that, GOAWAY with the last stream served.
  *
  * Node cannot send such a notice: after session.goaway() it ignores every new stream, whichever identifier was given.
- * So the notice is written beside it, which works in the clear alone. Over TLS the client is forbidden to open streams
- * by SETTINGS instead, for one round trip: proxies take another connection then, but Node's client keeps what it is
- * asked for and gives it up at GOAWAY; and with either it gives up what it has queued and not written. So the moment
- * is chosen: answers are held back until the client waits for them, and follow the GOAWAY.
+ * So the notice is written beside it, which works in the clear alone; TLS gets the final GOAWAY at once. And clients
+ * drop the requests that they have queued but not written when they read GOAWAY. For both reasons the moment is
+ * chosen: answers are held back until the client waits for them, and follow the GOAWAY.
  */
 class SessionEnd {
 	/** Ends of answers that the client gets after the GOAWAY; null when nothing is held. */
@@ -66,7 +63,7 @@ class SessionEnd {
 			if (await this.#giveNotice()) {
 				this.#release();
 				await this.#roundTrip(roundTripMs);
-			} else await this.#forbidStreams();
+			}
 			if (!this.#over) this.session.goaway();
 		} finally {
 			this.#release();
@@ -106,8 +103,6 @@ class SessionEnd {
 		}
 		// Requests that wait for no answer keep coming, or none does; just after one the next is furthest away.
 		await this.#nextRequest(nextRequestMs);
-		// Holding is of no use then, and all that is held would be lost with a client that still opens a stream.
-		if (this.visitor.secure !== null) this.#release();
 	}
 
 	#hold(stream: http2.ServerHttp2Stream): void {
@@ -158,24 +153,6 @@ class SessionEnd {
 			await delay(noticeCheckMs);
 		}
 		return false;
-	}
-
-	/**
-	 * Forbids new streams, and comes back when the client has agreed; all that it opened before are served. nghttp2 itself
-	 * would refuse those between sending and agreement, but takes any agreement for this one: so the limit is sent
-	 * between the agreements to two empty SETTINGS, which come together.
-	 */
-	async #forbidStreams(): Promise<void> {
-		if (this.#over) return;
-		const { session } = this;
-		await within(settingsMs, (done) => {
-			session.once('close', done);
-			session.settings({}, (error) => {
-				if (error === null && !this.#over) session.settings({ maxConcurrentStreams: 0 }, done);
-			});
-			session.settings({});
-		});
-		await turn();
 	}
 
 	/**
