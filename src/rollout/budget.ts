@@ -2,7 +2,6 @@
 import { outOf } from './durable.js';
 import type { Member, OpenRollout, Report } from './protocol.js';
 import type { CoreState, Heard, Lease } from './state.js';
-import { rule } from './turn.js';
 import type { NodeName, Readiness, RolloutId } from './types.js';
 
 /** Any app below its wanted number of healthy workers, set Unavailable by an operator, or draining. */
@@ -39,7 +38,7 @@ export function isHeard(state: CoreState, lease: Lease, node: NodeName, now: num
 	const heard = lease.hears[node];
 	const link = state.links[node];
 	if (!heard || !link || link.refused !== null) return false;
-	if (link.stranger && rule(state, 'stranger')) return false;
+	if (link.stranger) return false;
 	if (!isMemberHash(state, heard)) return false;
 	return now - heard.at <= state.settings.leaseMs / 3;
 }
@@ -47,7 +46,7 @@ export function isHeard(state: CoreState, lease: Lease, node: NodeName, now: num
 /** While a change of members runs, the old and the new hash are both right. */
 function isMemberHash(state: CoreState, heard: Heard): boolean {
 	const hash = heard.report.memberHash;
-	if (hash === state.memberHash || !rule(state, 'member-hash')) return true;
+	if (hash === state.memberHash) return true;
 	return state.durable.open.some(
 		({ spec }) => spec.memberHashNext !== null && (hash === spec.memberHashNext || hash === spec.memberHash),
 	);
@@ -116,41 +115,38 @@ export function unhealthyIn({ used, heard }: Budget): Set<NodeName> {
 export function budgetUsed(
 	state: CoreState,
 	lease: Lease,
-	rollout: Pick<OpenRollout, 'flags'> & { spec: { id: RolloutId; members: readonly Member[] } },
+	rollout: Pick<OpenRollout, 'flags'> & { spec: { members: readonly Member[] } },
 	now: number,
 ): Budget {
 	const budget: Budget = { heard: new Set(), used: new Map(), maybeOut: new Set() };
 	for (const { name } of rollout.spec.members) {
 		if (isHeard(state, lease, name, now)) budget.heard.add(name);
 		if (rollout.flags.skipped.includes(name)) continue;
-		const why = whyCounted(state, lease, rollout.spec.id, name, budget.heard.has(name));
+		const why = whyCounted(state, lease, name, budget.heard.has(name));
 		if (why !== null) budget.used.set(name, why);
-		if (mayBeOut(state, lease, rollout.spec.id, name)) budget.maybeOut.add(name);
+		if (mayBeOut(state, lease, name)) budget.maybeOut.add(name);
 	}
 	return budget;
 }
 
-function whyCounted(state: CoreState, lease: Lease, rollout: RolloutId, node: NodeName, heard: boolean): string | null {
+function whyCounted(state: CoreState, lease: Lease, node: NodeName, heard: boolean): string | null {
 	const standing = standingOf(state, lease, node);
-	if (isOut(state, lease, rollout, node)) return 'is out';
+	if (isOut(state, lease, node)) return 'is out';
 	const refused = state.links[node]?.refused ?? null;
 	if (!heard && refused !== null) return `takes no part (${refused})`;
-	if (!heard || !standing) return rule(state, 'missing-is-down') ? 'is not heard' : null;
-	if (!isDown(standing.readiness) || !rule(state, 'count-down')) return null;
+	if (!heard || !standing) return 'is not heard';
+	if (!isDown(standing.readiness)) return null;
 	return whatIsDown(standing.readiness) ?? 'is down';
 }
 
 /** Taken out by a grant whose slot is not given back, or restarting in any record, open or ended. */
-function isOut(state: CoreState, lease: Lease, rollout: RolloutId, node: NodeName): boolean {
-	if (!rule(state, 'count-out')) return false;
-	if (!rule(state, 'slot-by-evidence') && lease.overdue[node] !== undefined) return false;
+function isOut(state: CoreState, lease: Lease, node: NodeName): boolean {
 	if (lease.grants[node] || lease.stale[node] !== undefined) return true;
-	const out = standingOf(state, lease, node)?.out ?? [];
-	return rule(state, 'count-foreign') ? out.length > 0 : out.includes(rollout);
+	return (standingOf(state, lease, node)?.out ?? []).length > 0;
 }
 
 /** A node that never answered in this epoch may have taken a grant of an earlier one. */
-function mayBeOut(state: CoreState, lease: Lease, rollout: RolloutId, node: NodeName): boolean {
-	if (isOut(state, lease, rollout, node)) return true;
+function mayBeOut(state: CoreState, lease: Lease, node: NodeName): boolean {
+	if (isOut(state, lease, node)) return true;
 	return node !== state.settings.self && lease.hears[node] === undefined;
 }

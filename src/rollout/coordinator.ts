@@ -19,7 +19,6 @@ import {
 	openOf,
 	openReplicated,
 	peersOf,
-	rule,
 	send,
 	store,
 	type Turn,
@@ -192,9 +191,9 @@ export function hearReport(turn: Turn, from: NodeName, epoch: Epoch, report: Rep
 	const lease = heldLease(state);
 	if (!lease) return;
 	const own = sameEpoch(epoch, lease.epoch);
-	if (!own && rule(state, 'report-epoch')) return;
+	if (!own) return;
 	const before = lease.hears[from];
-	if (!isCounted(state, before?.report, report)) return;
+	if (!isCounted(before?.report, report)) return;
 	const sentAt = own ? (lease.sent[report.echo] ?? Number.NEGATIVE_INFINITY) : now;
 	const wasHeard = isHeard(state, lease, from, now);
 	lease.hears[from] = { at: Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt), report, decided: true };

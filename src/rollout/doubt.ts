@@ -5,7 +5,7 @@
 import { tellEnded, toldEndings } from './follower.js';
 import type { CoreEvent } from './protocol.js';
 import type { CoreState } from './state.js';
-import { arm, heldLease, openOf, rule, runningReplicated, send, type Turn } from './turn.js';
+import { arm, heldLease, openOf, runningReplicated, send, type Turn } from './turn.js';
 import type { NodeName, RolloutId } from './types.js';
 
 export type Request = Extract<CoreEvent, { kind: 'request' }>;
@@ -19,7 +19,7 @@ export function waitsForWord(turn: Turn, event: Request): boolean {
 	const { state, now } = turn;
 	const running = runningReplicated(state);
 	const coordinator = state.durable.promised.node;
-	if (!running || heldLease(state) || !rule(state, 'conflict')) return false;
+	if (!running || heldLease(state)) return false;
 	if (!state.links[coordinator] || state.doubts.length >= doubtsMax) return false;
 	state.doubts.push({ event, rollout: running.spec.id, until: now + doubtLimitMs });
 	send(turn, coordinator, { kind: 'inquiry', rollout: running.spec.id });

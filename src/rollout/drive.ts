@@ -10,7 +10,7 @@ import type { OpenRollout } from './protocol.js';
 import { driveStart } from './start.js';
 import type { Lease } from './state.js';
 import { endedThere, heardMembers, isConfirmed, knows, surveyOf, type TargetStatus } from './survey.js';
-import { arm, note, openOf, rule, send, type Turn } from './turn.js';
+import { arm, note, openOf, send, type Turn } from './turn.js';
 import type { NodeName, NodeRecord } from './types.js';
 
 /** Everything that the holder of the lease decides, after each event. */
@@ -44,9 +44,9 @@ function driveRollout(turn: Turn, lease: Lease, known: OpenRollout, majority: bo
 		endRollout(turn, lease, open, 'completed', mayStillLive(open, targets));
 		return;
 	}
-	if (open.flags.paused && rule(state, 'pause')) return;
+	if (open.flags.paused) return;
 	const failing = targets.filter(isFailing);
-	if (mustHalt(turn, open, targets, failing)) {
+	if (mustHalt(open, targets, failing)) {
 		halt(turn, lease, open, haltReason(failing));
 		return;
 	}
@@ -66,11 +66,11 @@ function settleGrants(turn: Turn, lease: Lease, open: OpenRollout): void {
 		if (record) settleRecord(turn, lease, open, name, record);
 		if (!standing) noteHearsay(turn, lease, open, name);
 		const grant = lease.grants[name];
-		if (grant && standing && !record) noteNoRecord(turn, lease, open, name, standing.have);
-		if (standing && endedThere(state, standing.endedHere, open.spec.id) !== null) noteEnded(lease, name, record);
+		if (grant && standing && !record) noteNoRecord(lease, open, name, standing.have);
+		if (standing && endedThere(standing.endedHere, open.spec.id) !== null) noteEnded(lease, name, record);
 		const deadline = lease.deadlines[name];
 		if (!deadline || now < deadline.at) continue;
-		if (rule(state, 'deadline')) lease.overdue[name] ??= deadline.attempt;
+		lease.overdue[name] ??= deadline.attempt;
 	}
 }
 
@@ -105,16 +105,15 @@ type Have = readonly { rollout: string; version: OpenRollout['flags']['version']
  * A grant that did not arrive is void once the node has stored newer flags. One that had arrived is void only by a new attempt:
  * the node lost its state, and nobody knows how far the step had come.
  */
-function noteNoRecord(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName, have: Have): void {
+function noteNoRecord(lease: Lease, open: OpenRollout, node: NodeName, have: Have): void {
 	const grant = lease.grants[node];
 	if (!grant) return;
 	const again = !grant.begun || grant.attempt < open.flags.attempt;
-	if (again && isVoid(turn, open, grant.version, have)) forgetStep(lease, node);
+	if (again && isVoid(open, grant.version, have)) forgetStep(lease, node);
 }
 
 /** The node has stored flags newer than the grant, so it will refuse it: the slot was never taken. */
-function isVoid(turn: Turn, open: OpenRollout, version: OpenRollout['flags']['version'], have: Have): boolean {
-	if (!rule(turn.state, 'fence')) return false;
+function isVoid(open: OpenRollout, version: OpenRollout['flags']['version'], have: Have): boolean {
 	const stored = have.find((one) => one.rollout === open.spec.id);
 	return stored !== undefined && compareVersions(stored.version, version) > 0;
 }
@@ -154,7 +153,6 @@ function isFinished(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 		// Once the others have applied it, a node that leaves is linked with nobody.
 		if (isLeaving(open, one.node) && !one.heard && one.state !== 'restarting') return true;
 		if (one.hearsay) return one.state === 'skipped';
-		if (!rule(state, 'halted-not-completed') && isFailing(one)) return true;
 		return one.state === 'back' || one.state === 'skipped';
 	};
 	if (!targets.every(done)) return false;
@@ -166,13 +164,8 @@ function isFinished(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 }
 
 /** With `halt` at the first failure; with `continue` when nothing else is left to do. */
-function mustHalt(
-	turn: Turn,
-	open: OpenRollout,
-	targets: readonly TargetStatus[],
-	failing: readonly TargetStatus[],
-): boolean {
-	if (failing.length === 0 || !rule(turn.state, 'halt-on-failure')) return false;
+function mustHalt(open: OpenRollout, targets: readonly TargetStatus[], failing: readonly TargetStatus[]): boolean {
+	if (failing.length === 0) return false;
 	if (open.spec.onFailure === 'halt') return true;
 	return targets.every((one) => isFailing(one) || one.state === 'back' || one.state === 'skipped');
 }
@@ -218,7 +211,7 @@ function stepWhatMay(turn: Turn, lease: Lease, open: OpenRollout, targets: reado
 	const { state, now } = turn;
 	if (!isConfirmed(state, lease, open)) return false;
 	const isTooEarly = lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs;
-	if (isTooEarly && rule(state, 'wait-between')) return true;
+	if (isTooEarly) return true;
 	if (lease.handover) return continueHandover(turn, lease, open);
 	let begun = false;
 	for (let left = targets.length, standing = targets; left > 0; left -= 1) {
@@ -247,11 +240,10 @@ function nextTarget(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 		const order = plannedOrder(turn, open, able, budget).filter((name) => !early(name));
 		return order.find((name) => isLeaving(open, name)) ?? order[0] ?? null;
 	}
-	const rules = { exemptBudget: rule(state, 'exempt-budget') };
 	return (
 		plannedOrder(turn, open, able, budget).find((name) => {
 			if (isLastButEarly(turn, name, targets, budget)) return false;
-			return mayBegin(name, budget, open.spec.maxUnavailable, rules).ok;
+			return mayBegin(name, budget, open.spec.maxUnavailable).ok;
 		}) ?? null
 	);
 }
@@ -259,7 +251,7 @@ function nextTarget(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 /** The coordinator waits until no other target is left, unless it is unhealthy itself. */
 function isLastButEarly(turn: Turn, name: NodeName, targets: readonly TargetStatus[], budget: Budget): boolean {
 	const { self } = turn.state.settings;
-	if (name !== self || budget.used.has(name) || !rule(turn.state, 'coordinator-last')) return false;
+	if (name !== self || budget.used.has(name)) return false;
 	return targets.some((one) => one.node !== self && (one.state === 'pending' || one.state === 'restarting'));
 }
 
@@ -270,9 +262,8 @@ export function plannedOrder(
 	budget: Budget,
 ): NodeName[] {
 	const members = open.spec.members.filter((member) => targets.some((one) => one.node === member.name));
-	const unhealthy = rule(turn.state, 'unhealthy-first') ? unhealthyIn(budget) : new Set<NodeName>();
-	const last = rule(turn.state, 'coordinator-last') ? turn.state.settings.self : null;
-	return orderOf(members, unhealthy, last);
+	const unhealthy = unhealthyIn(budget);
+	return orderOf(members, unhealthy, turn.state.settings.self);
 }
 
 /** A node that is back in this rollout and not ready any more, or not heard, stops everything: the change may be bad. */
@@ -283,7 +274,7 @@ export function unreadyBack(
 	targets: readonly TargetStatus[],
 ): string | null {
 	const { state } = turn;
-	if (!rule(state, 'recheck-back') || open.spec.service === 'clustering_config') return null;
+	if (open.spec.service === 'clustering_config') return null;
 	for (const one of targets) {
 		if (one.state !== 'back' || open.flags.skipped.includes(one.node)) continue;
 		if (!one.heard) return `${one.node}, which was back, to be heard again`;
@@ -310,7 +301,7 @@ function grant(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): voi
 }
 
 function mustHandOver(turn: Turn, open: OpenRollout, next: NodeName): boolean {
-	return open.spec.type === 'restart' && next === turn.state.settings.self && rule(turn.state, 'hand-over');
+	return open.spec.type === 'restart' && next === turn.state.settings.self;
 }
 
 /** Asks a peer that is back to take the lease; until it holds it, this node stays the coordinator. */
@@ -344,7 +335,7 @@ function idle(turn: Turn, lease: Lease, open: OpenRollout, now_: { busy: boolean
 		return;
 	}
 	lease.idleSince ??= now;
-	if (now - lease.idleSince < open.spec.deadlineMs || !rule(state, 'idle-deadline')) return;
+	if (now - lease.idleSince < open.spec.deadlineMs) return;
 	const targets = surveyOf(state, lease, open, now);
 	const failing = targets.filter(isFailing);
 	const why = `waited longer than the deadline for ${whatIsInTheWay(turn, lease, open, targets)}`;

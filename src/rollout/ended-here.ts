@@ -20,7 +20,7 @@ import { endsHereAt, isGoneForGood, whoIsNotHeard } from './minority.js';
 import type { OpenRollout, Refusal } from './protocol.js';
 import type { CoreState } from './state.js';
 import { mayStillRestart, timeOfDay } from './text.js';
-import { endedHereOf, heldLease, isAtRestHere, note, openOf, recordOf, rule, store, type Turn } from './turn.js';
+import { endedHereOf, heldLease, isAtRestHere, note, openOf, recordOf, store, type Turn } from './turn.js';
 import type { RolloutSpec } from './types.js';
 import { endedView, viewOf } from './view.js';
 
@@ -30,8 +30,7 @@ export function endHere(turn: Turn, open: OpenRollout, user: string): Refusal | 
 	const { id } = open.spec;
 	if (endedHereOf(state, id)) return null;
 	const early = whyTooEarly(turn, open.spec);
-	if (early !== null && rule(state, 'gone-for-good'))
-		return { code: 'unavailable', message: early, extra: { job_id: id } };
+	if (early !== null) return { code: 'unavailable', message: early, extra: { job_id: id } };
 	const last = viewOf(state, id, turn);
 	if (!last) return null;
 	const { self } = state.settings;

@@ -9,7 +9,7 @@ import { localStepEnded } from './local-queue.js';
 import type { FlagsVersion, OpenRollout, PeerMessage } from './protocol.js';
 import { judge } from './proof.js';
 import { reportToCoordinator } from './report.js';
-import { endedHereOf, hasEnded, isDriven, note, openOf, recordOf, rule, store, type Turn } from './turn.js';
+import { endedHereOf, hasEnded, isDriven, note, openOf, recordOf, store, type Turn } from './turn.js';
 import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutSpec, Snapshot, StepResult } from './types.js';
 
 interface GrantReceived {
@@ -22,7 +22,7 @@ interface GrantReceived {
 /** A grant from a coordinator, this node itself included. */
 export function onRestart(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'restart' }>): void {
 	const { state } = turn;
-	if (!state.durable.voting && rule(state, 'stranger')) return;
+	if (!state.durable.voting) return;
 	if (refuseBelow(turn, from, message.epoch)) {
 		note(turn, 'command_refused', { from, rollout: message.rollout });
 		return;
@@ -57,13 +57,13 @@ function takeGrant(turn: Turn, grant: GrantReceived): boolean {
 
 function isAllowed(turn: Turn, open: OpenRollout, grant: GrantReceived): boolean {
 	const { state } = turn;
-	if (compareEpochs(grant.epoch, state.durable.promised) < 0 && rule(state, 'fence')) return false;
-	if (compareVersions(grant.version, open.flags.version) !== 0 && rule(state, 'fence')) return false;
+	if (compareEpochs(grant.epoch, state.durable.promised) < 0) return false;
+	if (compareVersions(grant.version, open.flags.version) !== 0) return false;
 	if (open.flags.halted !== null || open.flags.paused || open.flags.aborting) return false;
 	if (open.flags.skipped.includes(state.settings.self)) return false;
-	if (endedHereOf(state, grant.rollout) && rule(state, 'ended-here')) return false;
+	if (endedHereOf(state, grant.rollout)) return false;
 	const record = recordOf(state, grant.rollout);
-	if (!record || !rule(state, 'once')) return true;
+	if (!record) return true;
 	return ['refused', 'failed', 'lost'].includes(record.state) && record.attempt < grant.attempt;
 }
 
@@ -124,8 +124,7 @@ export function onStepEnded(turn: Turn, rollout: RolloutId, attempt: number, res
 function judgeOwn(turn: Turn, spec: RolloutSpec | undefined, record: NodeRecord): 'back' | 'refused' | 'failed' {
 	const { state } = turn;
 	if (!spec) return record.result?.outcome ?? 'failed';
-	const rules = { facts: rule(state, 'proof'), identity: rule(state, 'proof-identity') };
-	return judge(spec, state.settings.self, record, rules).state;
+	return judge(spec, state.settings.self, record).state;
 }
 
 /** After a step, or a start: what was left in the middle goes first, then a grant that had to wait. */
@@ -144,7 +143,7 @@ export function nextStep(turn: Turn): void {
 function recover(turn: Turn, record: NodeRecord): boolean {
 	const { state } = turn;
 	const spec = specOf(turn, record.rollout);
-	if (!spec || !record.before || !rule(state, 'go-forward')) return false;
+	if (!spec || !record.before) return false;
 	state.execution = {
 		rollout: record.rollout,
 		attempt: record.attempt,

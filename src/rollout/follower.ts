@@ -4,7 +4,7 @@ import { openAgain } from './ended-here.js';
 import { loseLease, startPrepare } from './lease.js';
 import type { DurableEntry, Ending, OpenRollout, PeerMessage } from './protocol.js';
 import { reportToCoordinator } from './report.js';
-import { hasEnded, heldLease, isAtRestHere, openOf, openReplicated, rule, send, store, type Turn } from './turn.js';
+import { hasEnded, heldLease, isAtRestHere, openOf, openReplicated, send, store, type Turn } from './turn.js';
 import type { CoreState } from './state.js';
 import type { Epoch, NodeName, RolloutId, RolloutView } from './types.js';
 
@@ -13,7 +13,7 @@ type Message<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { kind: Ki
 /** Answers a command of a lower epoch than the promised one with the promise; true: it was refused. */
 export function refuseBelow(turn: Turn, from: NodeName, epoch: Epoch): boolean {
 	const { promised } = turn.state.durable;
-	if (compareEpochs(epoch, promised) >= 0 || !rule(turn.state, 'fence')) return false;
+	if (compareEpochs(epoch, promised) >= 0) return false;
 	send(turn, from, { kind: 'nack', epoch, promised, reason: { kind: 'promised' } });
 	return true;
 }
@@ -60,7 +60,7 @@ export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRol
 	openAgain(turn, rollouts);
 	const entries: DurableEntry[] = [];
 	for (const { spec, flags } of rollouts) {
-		if (hasEnded(state, spec.id) && rule(state, 'ending-wins')) {
+		if (hasEnded(state, spec.id)) {
 			tellEnded(turn, from, [spec.id]);
 			continue;
 		}
@@ -133,11 +133,10 @@ export function onHandover(turn: Turn, from: NodeName, message: Message<'handove
 
 export function onEnded(turn: Turn, message: Message<'ended'>): void {
 	const { state } = turn;
-	const wins = rule(state, 'ending-wins') ? message.endings : [];
-	storeEndings(turn, wins);
+	storeEndings(turn, message.endings);
 	const lease = heldLease(state);
 	if (!lease) return;
-	for (const ending of wins) {
+	for (const ending of message.endings) {
 		if (lease.rollout === ending.rollout) lease.rollout = null;
 		if (!lease.spreading.includes(ending.rollout)) lease.spreading.push(ending.rollout);
 	}

@@ -18,7 +18,6 @@ import {
 	note,
 	openReplicated,
 	peersOf,
-	rule,
 	runningReplicated,
 	send,
 	type Turn,
@@ -44,8 +43,7 @@ export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: Rollo
 }
 
 function mayVote(state: CoreState): boolean {
-	if (leftBy(state) && rule(state, 'leaver-votes-not')) return false;
-	return state.durable.voting || !rule(state, 'stranger');
+	return !leftBy(state) && state.durable.voting;
 }
 
 /**
@@ -53,7 +51,7 @@ function mayVote(state: CoreState): boolean {
  * same time, one of them with a slow disk, would otherwise void each other's asking in step and for ever.
  */
 export const prepareLimitMs = (state: CoreState): number =>
-	(state.settings.leaseMs / 3) * (rule(state, 'patience') ? Math.min(3, Math.max(1, state.tries)) : 1);
+	(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.tries));
 
 export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'>): void {
 	const { state } = turn;
@@ -70,7 +68,7 @@ export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'
 		kind: 'promise',
 		epoch,
 		report: buildReport(state),
-		open: rule(state, 'gather') ? openReplicated(state) : [],
+		open: openReplicated(state),
 		ended: newestEndings(state),
 	});
 }
@@ -82,13 +80,13 @@ export function newestEndings(state: CoreState): Ending[] {
 
 function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>): NackReason | null {
 	const { state } = turn;
-	if (!state.durable.voting && rule(state, 'stranger')) return { kind: 'stranger' };
+	if (!state.durable.voting) return { kind: 'stranger' };
 	const gone = leftBy(state);
-	if (gone && rule(state, 'leaver-votes-not')) return { kind: 'left', rollout: gone.spec.id };
+	if (gone) return { kind: 'left', rollout: gone.spec.id };
 	const own = memberHashes(state);
-	if (!message.memberHashes.some((hash) => own.includes(hash)) && rule(state, 'member-hash'))
+	if (!message.memberHashes.some((hash) => own.includes(hash)))
 		return { kind: 'members', memberHash: state.memberHash };
-	if (message.purpose === 'start' && rule(state, 'conflict')) {
+	if (message.purpose === 'start') {
 		const running = runningReplicated(state);
 		if (running && running.spec.id !== message.rollout) return { kind: 'conflict', rollout: running.spec.id };
 	}
@@ -110,14 +108,14 @@ function liveCoordinator(turn: Turn): NodeName | null {
 
 /** A coordinator that has not heard a majority for a lease lets its lease run out. */
 export function isLive(state: CoreState, lease: Lease, now: number): boolean {
-	return now - lease.majorityAt < state.settings.leaseMs || !rule(state, 'unlive-steps-down');
+	return now - lease.majorityAt < state.settings.leaseMs;
 }
 
 export function onPromise(turn: Turn, from: NodeName, message: Message<'promise'>): void {
 	const { state } = turn;
 	const lease = state.lease;
 	if (!lease || !sameEpoch(lease.epoch, message.epoch)) return;
-	if (state.links[from]?.stranger && rule(state, 'stranger')) return;
+	if (state.links[from]?.stranger) return;
 	if (lease.kind === 'held') {
 		hearReport(turn, from, message.epoch, message.report);
 		return;
@@ -237,7 +235,7 @@ export function loseLease(turn: Turn, to: Epoch): void {
 
 /** When this node takes over: a lease after the last heartbeat, later by its rank among those that could. */
 export function takeoverAt(state: CoreState): number | null {
-	if (state.lease !== null || !state.durable.voting || !rule(state, 'takeover')) return null;
+	if (state.lease !== null || !state.durable.voting) return null;
 	const open = openReplicated(state);
 	if (open.length === 0) return null;
 	const endedHere = open.every(({ spec }) => endedHereOf(state, spec.id) !== undefined);
@@ -263,7 +261,7 @@ export function onLeaseTimer(turn: Turn): void {
 	const { state } = turn;
 	const at = takeoverAt(state);
 	if (at === null || turn.now < at) return;
-	if (changingItself(state) && rule(state, 'stayers-drive')) {
+	if (changingItself(state)) {
 		// It asks whether the change has ended without it, and leaves the coordinating to those that stay.
 		for (const peer of peersOf(state)) greetAgain(turn, peer);
 		state.leaseFrom = turn.now;
@@ -279,8 +277,8 @@ export function onPrepareTimer(turn: Turn): void {
 	giveUpCandidacy(turn);
 }
 
-/** A report that is not counted, so that nobody mistakes one for another. */
-export function isCounted(state: CoreState, before: Report | undefined, report: Report): boolean {
-	if (!before || !rule(state, 'report-order')) return true;
+/** Whether `report` is newer than the last one (boot, then sequence). */
+export function isCounted(before: Report | undefined, report: Report): boolean {
+	if (!before) return true;
 	return report.boot > before.boot || (report.boot === before.boot && report.sequence > before.sequence);
 }

@@ -7,7 +7,7 @@ import type { CheckResult, CoreEvent, ForwardedWord, OpenRollout, Refusal } from
 import { conflictWith, requestText, specOf } from './request.js';
 import type { Execution } from './state.js';
 import { clause, mayStillRestart } from './text.js';
-import { arm, inTheWayHere, isDriven, openOf, recordOf, rule, store, type Turn } from './turn.js';
+import { arm, inTheWayHere, isDriven, openOf, recordOf, store, type Turn } from './turn.js';
 import type { RolloutId } from './types.js';
 import { endedView, viewOf } from './view.js';
 
@@ -19,7 +19,7 @@ const locals = (turn: Turn): OpenRollout[] => turn.state.durable.open.filter((on
 function whyRefused(turn: Turn): Refusal | null {
 	const { state } = turn;
 	const running = inTheWayHere(state);
-	if (running && rule(state, 'conflict')) return conflictWith(running, turn);
+	if (running) return conflictWith(running, turn);
 	if (state.start)
 		return {
 			code: 'conflict',

@@ -4,7 +4,7 @@
  */
 import type { OpenRollout } from './protocol.js';
 import type { CoreState } from './state.js';
-import { openReplicated, recordOf, rule } from './turn.js';
+import { openReplicated, recordOf } from './turn.js';
 import type { NodeName, RolloutId } from './types.js';
 
 /** A node that has done its part in a change that leaves it out. It votes for nobody while that change is open. */
@@ -46,8 +46,7 @@ export function isMajority(
 	told: readonly OpenRollout[] = [],
 	left: readonly Left[] = [],
 ): boolean {
-	if (!rule(state, 'majority')) return true;
-	const changes = rule(state, 'joint') ? changesOf([...openReplicated(state), ...told], left) : [];
+	const changes = changesOf([...openReplicated(state), ...told], left);
 	const groups = changes.flatMap(({ before, after, left: gone }) => [before.filter((name) => !gone.has(name)), after]);
 	if (groups.length === 0) groups.push(state.members.map((one) => one.name));
 	return groups.every((group) => group.filter((name) => names.has(name)).length * 2 > group.length);

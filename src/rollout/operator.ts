@@ -16,7 +16,7 @@ import type {
 } from './protocol.js';
 import type { CoreState, Lease, PendingWord } from './state.js';
 import { isConfirmed } from './survey.js';
-import { endedHereOf, endOf, heldLease, isDriven, openOf, rule, send, type Turn } from './turn.js';
+import { endedHereOf, endOf, heldLease, isDriven, openOf, send, type Turn } from './turn.js';
 import type { NodeName, RolloutSpec, RolloutView } from './types.js';
 import { viewOf } from './view.js';
 
@@ -192,7 +192,7 @@ function advanceWord(turn: Turn, lease: Lease | null, pending: PendingWord, word
 	const now = openOf(state, word.rollout);
 	const stored = now && pending.applied && compareVersions(now.flags.version, pending.applied.version) >= 0;
 	if (!now || !stored) return;
-	if (!isConfirmed(state, lease, now) && rule(state, 'majority-answer')) return;
+	if (!isConfirmed(state, lease, now)) return;
 	answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
 }
 

@@ -29,11 +29,10 @@ export function mayBegin(
 	target: NodeName,
 	budget: Budget,
 	maxUnavailable: number,
-	rules: { exemptBudget: boolean } = { exemptBudget: true },
 ): { ok: true } | { ok: false; inTheWay: NodeName[] } {
 	if (budget.used.has(target)) {
 		const out = new Set(budget.maybeOut).add(target);
-		if (out.size <= maxUnavailable || !rules.exemptBudget) return { ok: true };
+		if (out.size <= maxUnavailable) return { ok: true };
 		return { ok: false, inTheWay: [...budget.maybeOut].filter((name) => name !== target) };
 	}
 	if (budget.used.size + 1 <= maxUnavailable) return { ok: true };

@@ -8,28 +8,14 @@ export interface Verdict {
 	reason: string | null;
 }
 
-/** Rules that a test may switch off. */
-export interface ProofRules {
-	facts: boolean;
-	identity: boolean;
-}
-
-const allRules: ProofRules = { facts: true, identity: true };
-
 /** Judges a step by its record: `before` is what the node stored, `result` what its executor found at the end. */
-export function judge(
-	spec: RolloutSpec,
-	node: NodeName,
-	record: Pick<NodeRecord, 'before' | 'result'>,
-	rules: ProofRules = allRules,
-): Verdict {
+export function judge(spec: RolloutSpec, node: NodeName, record: Pick<NodeRecord, 'before' | 'result'>): Verdict {
 	const { before, result } = record;
 	if (!result) return { state: 'failed', reason: 'there is no evidence' };
-	if (!rules.facts) return { state: result.outcome, reason: result.reason };
 	if (!before) return { state: 'failed', reason: 'what ran before was not stored' };
 	switch (result.outcome) {
 		case 'back': {
-			const missing = missingForBack(spec, node, before, result, rules);
+			const missing = missingForBack(spec, node, before, result);
 			return missing === null ? { state: 'back', reason: null } : { state: 'failed', reason: missing };
 		}
 		case 'refused': {
@@ -46,22 +32,16 @@ type Kind = Service | 'restart';
 
 const kindOf = (spec: RolloutSpec): Kind => (spec.type === 'restart' ? 'restart' : (spec.service ?? 'http_workers'));
 
-function missingForBack(
-	spec: RolloutSpec,
-	node: NodeName,
-	before: Snapshot,
-	result: StepResult,
-	rules: ProofRules,
-): string | null {
+function missingForBack(spec: RolloutSpec, node: NodeName, before: Snapshot, result: StepResult): string | null {
 	const after = result.after;
 	if (!after) return 'there is no evidence of what runs now';
 	const kind = kindOf(spec);
 	switch (kind) {
 		case 'http_workers':
-			return missingWorkers(spec, before, result, rules);
+			return missingWorkers(spec, before, result);
 		case 'restart':
 			if (after.boot <= before.boot) return `the daemon did not restart: boot is ${after.boot}, was ${before.boot}`;
-			return missingWorkers(spec, before, result, rules);
+			return missingWorkers(spec, before, result);
 		case 'clustering':
 			return missingLinks(before, after) ?? changedWorkers(before, after.workers);
 		case 'clustering_config': {
@@ -74,10 +54,10 @@ function missingForBack(
 	}
 }
 
-function missingWorkers(spec: RolloutSpec, before: Snapshot, result: StepResult, rules: ProofRules): string | null {
+function missingWorkers(spec: RolloutSpec, before: Snapshot, result: StepResult): string | null {
 	const after = inScope(spec, result.after?.workers ?? []);
 	const old = inScope(spec, before.workers);
-	const same = after.find((worker) => old.some((one) => sameProcess(one, worker, rules)));
+	const same = after.find((worker) => old.some((one) => sameProcess(one, worker)));
 	if (same) return `worker ${same.id} (process ${same.pid}) is not new`;
 	if (after.length !== result.wanted) return `${after.length} of ${result.wanted} workers run`;
 	const unproven = after.find((worker) => !worker.proven);
@@ -128,8 +108,8 @@ function changedWorkers(before: Snapshot, after: readonly WorkerIdentity[]): str
 }
 
 /** A process id alone is used again by the kernel; together with the start time it is not. */
-function sameProcess(a: WorkerIdentity, b: WorkerIdentity, rules: ProofRules): boolean {
-	return rules.identity ? a.pid === b.pid && a.started === b.started : a.id === b.id;
+function sameProcess(a: WorkerIdentity, b: WorkerIdentity): boolean {
+	return a.pid === b.pid && a.started === b.started;
 }
 
 /** The workers that a rollout covers: all, or those of one app, whose ids are `<app>-<number>`. */

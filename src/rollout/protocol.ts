@@ -11,7 +11,6 @@
  * - every event carries `now` (the node's own monotonic clock, ms) and `wall` (ms since 1970). Ids come in with events.
  */
 import type { AppChanges } from '../workers/types.js';
-import type { Rule } from './rules.js';
 import type {
 	Epoch,
 	NodeName,
@@ -49,8 +48,6 @@ export interface CoreSettings {
 	/** Nodes, or a text with per cent. */
 	maxUnavailable: number | string;
 	onFailure: OnFailure;
-	/** Rules to be switched off, for tests of the tests alone. */
-	mutations?: readonly Rule[];
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ import type { CoreRequest, OpenRollout, Refusal } from './protocol.js';
 import type { CoreState, PendingStart } from './state.js';
 import { changingItself } from './members.js';
 import { wayOut } from './minority.js';
-import { heldLease, inTheWayHere, isAtRestHere, peersOf, rule, type Turn } from './turn.js';
+import { heldLease, inTheWayHere, isAtRestHere, peersOf, type Turn } from './turn.js';
 import type { RolloutId, RolloutSpec } from './types.js';
 
 /** `restart_service http_workers`, `restart` */
@@ -53,9 +53,9 @@ export function refuseStart(turn: Turn, maxUnavailable: number | null): Refusal 
 export function whatIsInTheWay(turn: Turn, id: RolloutId | null): Refusal | null {
 	const { state } = turn;
 	const running = inTheWayHere(state);
-	if (running && running.spec.id !== id && rule(state, 'conflict')) return conflictWith(running, turn);
+	if (running && running.spec.id !== id) return conflictWith(running, turn);
 	const change = changingItself(state);
-	if (!change || isAtRestHere(state, change.spec.id) || !rule(state, 'stayers-drive')) return null;
+	if (!change || isAtRestHere(state, change.spec.id)) return null;
 	const { self } = state.settings;
 	return {
 		code: 'conflict',
@@ -66,8 +66,8 @@ export function whatIsInTheWay(turn: Turn, id: RolloutId | null): Refusal | null
 
 /** Why this node may not coordinate yet; null: it may. It may soon, if all it lacks is a greeting that is under way. */
 export function whyNoVote(state: CoreState): string | null {
-	const { self, mutations } = state.settings;
-	if (state.durable.voting || mutations?.includes('stranger') === true) return null;
+	const { self } = state.settings;
+	if (state.durable.voting) return null;
 	const missing = state.members
 		.map((member) => member.name)
 		.filter((name) => name !== self && !state.metSinceNew.includes(name));

@@ -12,7 +12,7 @@ import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from '.
 import { conflictWith, refuseStart, requestText, specOf, whatIsInTheWay, whoIsMissing, whyNoVote } from './request.js';
 import type { CoreState, Lease, PendingStart } from './state.js';
 import { heardMembers, isConfirmed, knows } from './survey.js';
-import { arm, broadcast, hasEnded, heldLease, openOf, rule, send, type Turn } from './turn.js';
+import { arm, broadcast, hasEnded, heldLease, openOf, send, type Turn } from './turn.js';
 import type { NodeName, RolloutId } from './types.js';
 import { emptyView, endedView, viewOf } from './view.js';
 
@@ -88,7 +88,7 @@ export function startHeld(turn: Turn, lease: Lease): void {
 		return;
 	}
 	const active = openOf(state, lease.rollout);
-	if (active && isInTheWay(state, active, start)) {
+	if (active && isInTheWay(active, start)) {
 		answerRefused(turn, conflictWith(active, turn));
 		return;
 	}
@@ -97,10 +97,8 @@ export function startHeld(turn: Turn, lease: Lease): void {
 }
 
 /** What runs, or is paused; and a change of members that halted half-way, to all but another one. */
-function isInTheWay(state: CoreState, active: OpenRollout, start: PendingStart): boolean {
-	if (!rule(state, 'conflict')) return false;
-	const isChange = active.spec.service === 'clustering_config' && start.request.service !== 'clustering_config';
-	const halfWay = isChange && rule(state, 'half-way');
+function isInTheWay(active: OpenRollout, start: PendingStart): boolean {
+	const halfWay = active.spec.service === 'clustering_config' && start.request.service !== 'clustering_config';
 	return active.flags.halted === null || halfWay;
 }
 
@@ -124,7 +122,7 @@ function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
 	const { state, now } = turn;
 	const { service, app } = start.request;
 	const active = openOf(state, lease.rollout);
-	if (active && isInTheWay(state, active, start)) {
+	if (active && isInTheWay(active, start)) {
 		// It was halted when this was asked for, and an operator has resumed it since.
 		answerRefused(turn, conflictWith(active, turn));
 		return;
@@ -156,7 +154,6 @@ function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
  * over long since and drive on what would be ended here.
  */
 function isLed({ state, now }: Turn, lease: Lease): boolean {
-	if (!rule(state, 'led')) return true;
 	if (!isMajority(state, new Set(heardMembers(state, lease, now)))) return false;
 	const active = openOf(state, lease.rollout);
 	return !active || isConfirmed(state, lease, active);
@@ -164,7 +161,6 @@ function isLed({ state, now }: Turn, lease: Lease): boolean {
 
 /** What a file does not check for, or where the files disagree about the members. */
 export function faultOf(state: CoreState, start: Pick<PendingStart, 'checks' | 'request'>): string | null {
-	if (!rule(state, 'check-first')) return null;
 	const checks = Object.entries(start.checks).sort(([a], [b]) => (a < b ? -1 : 1));
 	for (const [node, check] of checks) if (check?.fault) return `${node}: ${check.fault}`;
 	if (start.request.service !== 'clustering_config') return null;

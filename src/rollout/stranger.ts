@@ -8,7 +8,7 @@ import { promise, storeEndings, storeOpen, toldEndings } from './follower.js';
 import { newestEndings } from './lease.js';
 import type { Hello, KnownPeer, OpenRollout, OperatorAnswer, PeerMessage } from './protocol.js';
 import type { CoreState } from './state.js';
-import { heldLease, note, openOf, openReplicated, peersOf, recordOf, rule, send, store, type Turn } from './turn.js';
+import { heldLease, note, openOf, openReplicated, peersOf, recordOf, send, store, type Turn } from './turn.js';
 import type { NodeName } from './types.js';
 
 export function onLinkUp(turn: Turn, hello: Hello): void {
@@ -30,7 +30,7 @@ export function onLinkUp(turn: Turn, hello: Hello): void {
 function whyRefused(state: CoreState, hello: Hello): string | null {
 	const own = state.settings.protocol;
 	const theirs = hello.protocol;
-	if ((theirs.max >= own.min && own.max >= theirs.min) || !rule(state, 'version')) return null;
+	if (theirs.max >= own.min && own.max >= theirs.min) return null;
 	return `speaks protocol ${theirs.min} to ${theirs.max}, this node ${own.min} to ${own.max}; upgrade the older one`;
 }
 
@@ -93,7 +93,7 @@ export function onGreeting(turn: Turn, from: NodeName, message: Extract<PeerMess
 	// One that does not vote is told what it may have forgotten, unless it was.
 	if (!voting) greet(turn, from);
 	const endings = toldEndings(state, message.open);
-	if (endings.length > 0 && rule(state, 'ending-wins')) send(turn, from, { kind: 'ended', endings });
+	if (endings.length > 0) send(turn, from, { kind: 'ended', endings });
 }
 
 /** The peer has caught up, or an operator admitted it: it counts from here, starting with its next report. */
@@ -112,7 +112,6 @@ function acceptAgain(turn: Turn, node: NodeName, instance: string): void {
 /** A peer knows a later boot of this node: the state folder was put back, so what it says of promises is too old. */
 function demoteSelf(turn: Turn): void {
 	const { state } = turn;
-	if (!rule(state, 'stranger')) return;
 	note(turn, 'peer_lost_state', { node: state.settings.self });
 	store(turn, { kind: 'instance', instance: state.process, voting: false });
 	state.metSinceNew = [];
@@ -129,11 +128,9 @@ function meet(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 
 	if (!message.catchUp) return;
 	const isFirst = !state.metSinceNew.includes(from);
 	promise(turn, message.promised);
-	if (rule(state, 'catch-up')) {
-		storeEndings(turn, message.catchUp.ended);
-		storeOpen(turn, from, message.catchUp.open);
-	}
-	if (isFirst && message.stranger && rule(state, 'lost-turn')) noteLostTurns(turn, message.catchUp.open);
+	storeEndings(turn, message.catchUp.ended);
+	storeOpen(turn, from, message.catchUp.open);
+	if (isFirst && message.stranger) noteLostTurns(turn, message.catchUp.open);
 	if (isFirst) state.metSinceNew.push(from);
 	const others = state.members.map((member) => member.name).filter((name) => name !== state.settings.self);
 	if (others.every((name) => state.metSinceNew.includes(name))) beginToVote(turn);

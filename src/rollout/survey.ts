@@ -5,7 +5,6 @@ import { isMajority } from './members.js';
 import { judge } from './proof.js';
 import type { OpenRollout, Report } from './protocol.js';
 import type { CoreState, Lease } from './state.js';
-import { rule } from './turn.js';
 import type { NodeName, NodeRecord, NodeState, RolloutId } from './types.js';
 
 export interface TargetStatus {
@@ -32,7 +31,7 @@ function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeN
 	const record = standing?.records.find((one) => one.rollout === open.spec.id) ?? null;
 	const judged = standing ? judgedOf(state, lease, open, node, record) : hearsayOf(state, open, node);
 	const skipped = judged.state !== 'back' && open.flags.skipped.includes(node);
-	const apart = judged.state === 'pending' ? endedThere(state, standing?.endedHere, open.spec.id) : null;
+	const apart = judged.state === 'pending' ? endedThere(standing?.endedHere, open.spec.id) : null;
 	return {
 		node,
 		state: skipped || apart !== null ? 'skipped' : judged.state,
@@ -46,8 +45,7 @@ function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeN
 }
 
 /** Why a node takes no step of the rollout any more: an operator has ended it there. null: it does. */
-export function endedThere(state: CoreState, told: Report['endedHere'], rollout: RolloutId): string | null {
-	if (!rule(state, 'ended-here')) return null;
+export function endedThere(told: Report['endedHere'], rollout: RolloutId): string | null {
 	return told?.find((one) => one.rollout === rollout)?.reason ?? null;
 }
 
@@ -68,15 +66,14 @@ function judgedOf(
 	const waiting: Judged = { state: grant ? 'restarting' : 'pending', attempt: open.flags.attempt, reason: null };
 	if (record?.state === 'restarting') return { state: 'restarting', attempt: record.attempt, reason: null };
 	const isGone = record?.state !== 'back' && (record?.attempt ?? 0) < attemptSeen(state, lease, open, node);
-	if (isGone && rule(state, 'lost-turn')) return { state: 'failed', attempt: open.flags.attempt, reason: lostText };
+	if (isGone) return { state: 'failed', attempt: open.flags.attempt, reason: lostText };
 	if (!record || record.state === 'none') return waiting;
 	if (record.state === 'lost' && record.attempt >= open.flags.attempt)
 		return { state: 'failed', attempt: record.attempt, reason: lostText };
-	const rules = { facts: rule(state, 'proof'), identity: rule(state, 'proof-identity') };
-	const verdict = record.state === 'failed' || record.state === 'lost' ? null : judge(open.spec, node, record, rules);
+	const verdict = record.state === 'failed' || record.state === 'lost' ? null : judge(open.spec, node, record);
 	if (verdict?.state === 'back') return { state: 'back', attempt: record.attempt, reason: null };
 	if (record.attempt < open.flags.attempt) return waiting;
-	const reason = verdict?.reason ?? judge(open.spec, node, record, rules).reason;
+	const reason = verdict?.reason ?? judge(open.spec, node, record).reason;
 	return { state: verdict?.state ?? 'failed', attempt: record.attempt, reason };
 }
 
@@ -110,7 +107,6 @@ function hearsayOf(state: CoreState, open: OpenRollout, node: NodeName): Judged 
 
 /** The present version of the rollout is on the disks of a majority, under the own epoch. */
 export function isConfirmed(state: CoreState, lease: Lease, open: OpenRollout): boolean {
-	if (!rule(state, 'confirm')) return true;
 	return isMajority(state, new Set(holdersOf(state, lease, open)));
 }
 

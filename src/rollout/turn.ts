@@ -1,7 +1,6 @@
 /** One event being worked on: the state, the time, and the effects so far. */
 import { foldEntry } from './durable.js';
 import type { CoreEffect, DurableEntry, NoteEvent, OpenRollout, PeerMessage, TimerName } from './protocol.js';
-import type { Rule } from './rules.js';
 import type { CoreState, Lease } from './state.js';
 import type { NodeName, NodeRecord, RolloutId, RolloutSpec, RolloutView } from './types.js';
 
@@ -16,25 +15,12 @@ export interface Turn {
 	showing?: boolean;
 }
 
-/** Whether a rule is on. Only tests switch one off. */
-export function rule(state: CoreState, name: Rule): boolean {
-	return !state.settings.mutations?.includes(name);
-}
-
 /** Remembers the entries and puts them on disk before anything that this turn does afterwards. */
 export function store(turn: Turn, ...entries: DurableEntry[]): void {
 	for (const entry of entries) foldEntry(turn.state.durable, entry);
-	const kept = entries.filter((entry) => !isForgotten(turn.state, entry));
-	if (kept.length === 0) return;
 	const last = turn.effects.at(-1);
-	if (last?.kind === 'store') last.entries.push(...kept);
-	else turn.effects.push({ kind: 'store', entries: kept });
-}
-
-/** Only ever true for a core that a test has broken on purpose. */
-function isForgotten(state: CoreState, entry: DurableEntry): boolean {
-	if (entry.kind === 'promised') return !rule(state, 'durable-promise');
-	return entry.kind === 'record' && entry.record.state === 'restarting' && !rule(state, 'durable-record');
+	if (last?.kind === 'store') last.entries.push(...entries);
+	else turn.effects.push({ kind: 'store', entries });
 }
 
 export function send(turn: Turn, to: NodeName, message: PeerMessage): void {

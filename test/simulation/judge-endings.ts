@@ -23,7 +23,8 @@ export function noteMajority({ heardMajority }: Evidence, { name, core, eventNow
 export function judgeEndedHere(evidence: Evidence, node: SimNode, rollout: string): void {
 	const { name, disk, eventNow } = node;
 	const open = disk.durable.open.find((one) => one.spec.id === rollout);
-	if (!open || !isDriven(open.spec)) evidence.fail('ended-here', `${name} ends ${rollout} for itself, which is not open`);
+	if (!open || !isDriven(open.spec))
+		evidence.fail('ended-here', `${name} ends ${rollout} for itself, which is not open`);
 	const alone = eventNow - (evidence.heardMajority.get(name) ?? eventNow);
 	if (alone < leasesMin * evidence.leaseMs - toleranceMs)
 		evidence.fail('gone-for-good', `${name} ends ${rollout} for itself after ${alone} ms without a majority`);

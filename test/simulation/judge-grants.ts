@@ -183,7 +183,8 @@ export function judgeStepBegun(evidence: Evidence, node: SimNode, spec: RolloutS
 	const lost = evidence.lost.get(key) ?? null;
 	if (lost !== null && attempt <= lost)
 		evidence.fail('I3', `${node.name} begins attempt ${attempt} of ${spec.id} again after it lost its state`);
-	if (evidence.endedHere.has(key)) evidence.fail('ended-here', `${node.name} begins a step of ${spec.id}, which was ended on it`);
+	if (evidence.endedHere.has(key))
+		evidence.fail('ended-here', `${node.name} begins a step of ${spec.id}, which was ended on it`);
 	evidence.begun.add(times);
 	const record = node.core?.durable.records.find((one) => one.rollout === spec.id);
 	const onDisk = node.disk.durable.records.find((one) => one.rollout === spec.id);

@@ -1,52 +1,498 @@
-/** Each rule of the protocol, and the invariants that may notice its absence. */
-import type { Rule } from '../../src/rollout/rules.js';
+/**
+ * Each rule of the protocol as the fault that takes it out: patches over the built files, each found exactly once (white
+ * space aside), and the invariants that may notice it. `mutant-build.ts` lays them over a copy of the build.
+ */
+export interface Patch {
+	/** Below dist/src, without its ending. */
+	readonly file: string;
+	readonly from: string;
+	readonly to: string;
+}
 
-export const mutants: Readonly<Record<Rule, readonly string[]>> = {
-	fence: ['I1', 'I2', 'I3', 'I4', 'conflict'],
-	'durable-promise': ['I4'],
-	'missing-is-down': ['I1', 'I2'],
-	'count-down': ['I2'],
-	'count-out': ['I1', 'I2'],
-	'count-foreign': ['I1', 'I2'],
-	'slot-by-evidence': ['I1', 'I2', 'I8'],
-	proof: ['I5'],
-	'proof-identity': ['I5'],
-	'recheck-back': ['I6'],
-	'halt-on-failure': ['I7', 'I11'],
-	'halted-not-completed': ['I7'],
-	once: ['I3'],
-	'durable-record': ['I3'],
-	'go-forward': ['I11'],
-	'report-epoch': ['I2', 'I6', 'I7', 'I9', 'I10'],
-	'report-order': ['I2', 'I6', 'I7', 'I9', 'I10'],
-	confirm: ['I10'],
-	gather: ['I10'],
-	majority: ['quorum'],
-	takeover: ['I11'],
-	deadline: ['I11', 'I7'],
-	'idle-deadline': ['I11'],
-	'majority-answer': ['answer'],
-	'ending-wins': ['I11', 'ended'],
-	conflict: ['conflict'],
-	'coordinator-last': ['order'],
-	'hand-over': ['hand-over'],
-	stranger: ['I4', 'I13', 'voting'],
-	pause: ['word'],
-	'wait-between': ['wait'],
-	'check-first': ['check'],
-	'catch-up': ['I10'],
-	'lost-turn': ['I3'],
-	'exempt-budget': ['I1', 'I2'],
-	'unlive-steps-down': ['I11'],
-	joint: ['quorum'],
-	'leaver-votes-not': ['quorum'],
-	'stayers-drive': ['stayers'],
-	'member-hash': ['members'],
-	version: ['version'],
-	'half-way': ['half-way'],
-	led: ['conflict'],
-	'unhealthy-first': ['order'],
-	'ended-here': ['ended-here'],
-	'gone-for-good': ['gone-for-good'],
-	patience: ['I11'],
+export interface Mutant {
+	/** What holds without the fault. */
+	readonly rule: string;
+	readonly serves: readonly string[];
+	readonly patches: readonly Patch[];
+}
+
+export const mutants: Readonly<Record<string, Mutant>> = {
+	fence: {
+		rule: 'a node refuses commands below its promise',
+		serves: ['I1', 'I2', 'I3', 'I4', 'conflict'],
+		patches: [
+			{
+				file: 'rollout/execution',
+				from: 'if (compareEpochs(grant.epoch, state.durable.promised) < 0) return false;',
+				to: '',
+			},
+			{
+				file: 'rollout/execution',
+				from: 'if (compareVersions(grant.version, open.flags.version) !== 0) return false;',
+				to: '',
+			},
+			{
+				file: 'rollout/drive',
+				from: 'return stored !== undefined && compareVersions(stored.version, version) > 0;',
+				to: 'return false;',
+			},
+			{ file: 'rollout/follower', from: 'if (compareEpochs(epoch, promised) >= 0) return false;', to: 'return false;' },
+		],
+	},
+	'durable-promise': {
+		rule: 'the promise is on disk before the answer',
+		serves: ['I4'],
+		patches: [
+			{
+				file: 'rollout/turn',
+				from: "if (last?.kind === 'store') last.entries.push(...entries);",
+				to: "entries = entries.filter((one) => one.kind !== 'promised'); if (entries.length === 0) return; if (last?.kind === 'store') last.entries.push(...entries);",
+			},
+		],
+	},
+	'missing-is-down': {
+		rule: 'a node that is not heard counts as down',
+		serves: ['I1', 'I2'],
+		patches: [
+			{
+				file: 'rollout/budget',
+				from: "if (!heard || !standing) return 'is not heard';",
+				to: 'if (!heard || !standing) return null;',
+			},
+		],
+	},
+	'count-down': {
+		rule: 'an unhealthy node counts against the budget',
+		serves: ['I2'],
+		patches: [{ file: 'rollout/budget', from: 'if (!isDown(standing.readiness)) return null;', to: 'return null;' }],
+	},
+	'count-out': {
+		rule: 'nodes that are out count against the budget',
+		serves: ['I1', 'I2'],
+		patches: [
+			{
+				file: 'rollout/budget',
+				from: 'if (lease.grants[node] || lease.stale[node] !== undefined) return true;',
+				to: 'return false;',
+			},
+		],
+	},
+	'count-foreign': {
+		rule: "`restarting` in other rollouts' records counts",
+		serves: ['I1', 'I2'],
+		patches: [
+			{
+				file: 'rollout/budget',
+				from: 'return (standingOf(state, lease, node)?.out ?? []).length > 0;',
+				to: 'return (standingOf(state, lease, node)?.out ?? []).includes(lease.rollout);',
+			},
+		],
+	},
+	'slot-by-evidence': {
+		rule: 'a slot is given back by evidence, never by a timer',
+		serves: ['I1', 'I2', 'I8'],
+		patches: [
+			{
+				file: 'rollout/budget',
+				from: 'if (lease.grants[node] || lease.stale[node] !== undefined) return true;',
+				to: 'if (lease.overdue[node] !== undefined) return false; if (lease.grants[node] || lease.stale[node] !== undefined) return true;',
+			},
+		],
+	},
+	proof: {
+		rule: 'back is judged by the facts',
+		serves: ['I5'],
+		patches: [
+			{
+				file: 'rollout/proof',
+				from: "if (!before) return { state: 'failed', reason: 'what ran before was not stored' };",
+				to: 'return { state: result.outcome, reason: result.reason };',
+			},
+		],
+	},
+	'proof-identity': {
+		rule: 'process id and start time, not the process id alone',
+		serves: ['I5'],
+		patches: [
+			{
+				file: 'rollout/proof',
+				from: 'function sameProcess(a, b) { return a.pid === b.pid && a.started === b.started; }',
+				to: 'function sameProcess(a, b) { return a.id === b.id; }',
+			},
+		],
+	},
+	'recheck-back': {
+		rule: 'nodes that are back must still be ready',
+		serves: ['I6'],
+		patches: [
+			{
+				file: 'rollout/drive',
+				from: "if (open.spec.service === 'clustering_config') return null;",
+				to: 'return null;',
+			},
+		],
+	},
+	'halt-on-failure': {
+		rule: 'a failed step halts the rollout',
+		serves: ['I7', 'I11'],
+		patches: [{ file: 'rollout/drive', from: 'if (failing.length === 0) return false;', to: 'return false;' }],
+	},
+	'halted-not-completed': {
+		rule: 'a rollout with a failed node does not end completed',
+		serves: ['I7'],
+		patches: [
+			{
+				file: 'rollout/drive',
+				from: "return one.state === 'back' || one.state === 'skipped'; };",
+				to: "return one.state === 'back' || one.state === 'skipped' || isFailing(one); };",
+			},
+		],
+	},
+	once: {
+		rule: 'a node that is restarting or beyond does not begin again',
+		serves: ['I3'],
+		patches: [{ file: 'rollout/execution', from: 'if (!record) return true;', to: 'return true;' }],
+	},
+	'durable-record': {
+		rule: '`restarting` is on disk before the step begins',
+		serves: ['I3'],
+		patches: [
+			{
+				file: 'rollout/turn',
+				from: "if (last?.kind === 'store') last.entries.push(...entries);",
+				to: "entries = entries.filter((one) => one.kind !== 'record' || one.record.state !== 'restarting'); if (entries.length === 0) return; if (last?.kind === 'store') last.entries.push(...entries);",
+			},
+		],
+	},
+	'go-forward': {
+		rule: 'a step in the middle is taken up after a crash',
+		serves: ['I11'],
+		patches: [{ file: 'rollout/execution', from: 'if (!spec || !record.before) return false;', to: 'return false;' }],
+	},
+	'report-epoch': {
+		rule: 'a report counts only with the current epoch',
+		serves: ['I2', 'I6', 'I7', 'I9', 'I10'],
+		patches: [{ file: 'rollout/coordinator', from: 'if (!own) return;', to: '' }],
+	},
+	'report-order': {
+		rule: 'a report counts only with a greater (boot, sequence)',
+		serves: ['I2', 'I6', 'I7', 'I9', 'I10'],
+		patches: [{ file: 'rollout/lease', from: 'if (!before) return true;', to: 'return true;' }],
+	},
+	confirm: {
+		rule: 'no step before a majority has stored the rollout under the own epoch',
+		serves: ['I10'],
+		patches: [
+			{
+				file: 'rollout/survey',
+				from: 'return isMajority(state, new Set(holdersOf(state, lease, open)));',
+				to: 'return true;',
+			},
+		],
+	},
+	gather: {
+		rule: 'promises carry the rollouts that have not ended',
+		serves: ['I10'],
+		patches: [{ file: 'rollout/lease', from: 'open: openReplicated(state),', to: 'open: [],' }],
+	},
+	majority: {
+		rule: 'the lease needs a majority',
+		serves: ['quorum'],
+		patches: [
+			{
+				file: 'rollout/members',
+				from: 'const changes = changesOf([...openReplicated(state), ...told], left);',
+				to: 'return true;',
+			},
+		],
+	},
+	takeover: {
+		rule: 'somebody takes over when the coordinator is gone',
+		serves: ['I11'],
+		patches: [
+			{
+				file: 'rollout/lease',
+				from: 'if (state.lease !== null || !state.durable.voting) return null;',
+				to: 'return null;',
+			},
+		],
+	},
+	deadline: {
+		rule: "a step's deadline halts",
+		serves: ['I11', 'I7'],
+		patches: [{ file: 'rollout/drive', from: 'lease.overdue[name] ??= deadline.attempt;', to: '' }],
+	},
+	'idle-deadline': {
+		rule: 'waiting without a step halts',
+		serves: ['I11'],
+		patches: [
+			{ file: 'rollout/drive', from: 'if (now - lease.idleSince < open.spec.deadlineMs) return;', to: 'return;' },
+		],
+	},
+	'majority-answer': {
+		rule: "an operator's word is answered after a majority stored it",
+		serves: ['answer'],
+		patches: [{ file: 'rollout/operator', from: 'if (!isConfirmed(state, lease, now)) return;', to: '' }],
+	},
+	'ending-wins': {
+		rule: 'an ending wins over open',
+		serves: ['I11', 'ended'],
+		patches: [
+			{
+				file: 'rollout/stranger',
+				from: "if (endings.length > 0) send(turn, from, { kind: 'ended', endings });",
+				to: '',
+			},
+			{ file: 'rollout/follower', from: 'if (hasEnded(state, spec.id)) { tellEnded', to: 'if (false) { tellEnded' },
+			{
+				file: 'rollout/follower',
+				from: 'storeEndings(turn, message.endings);',
+				to: 'message.endings = []; storeEndings(turn, message.endings);',
+			},
+		],
+	},
+	conflict: {
+		rule: 'a running rollout refuses another one',
+		serves: ['conflict'],
+		patches: [
+			{
+				file: 'rollout/request',
+				from: 'if (running && running.spec.id !== id) return conflictWith(running, turn);',
+				to: '',
+			},
+			{ file: 'rollout/doubt', from: 'if (!running || heldLease(state)) return false;', to: 'return false;' },
+			{ file: 'rollout/start', from: 'return active.flags.halted === null || halfWay;', to: 'return false;' },
+			{ file: 'rollout/lease', from: "if (message.purpose === 'start') {", to: 'if (false) {' },
+			{ file: 'rollout/local-queue', from: 'if (running) return conflictWith(running, turn);', to: '' },
+		],
+	},
+	'coordinator-last': {
+		rule: 'the coordinator goes last',
+		serves: ['order'],
+		patches: [
+			{ file: 'rollout/drive', from: 'if (name !== self || budget.used.has(name)) return false;', to: 'return false;' },
+			{
+				file: 'rollout/drive',
+				from: 'return orderOf(members, unhealthy, turn.state.settings.self);',
+				to: 'return orderOf(members, unhealthy, null);',
+			},
+		],
+	},
+	'hand-over': {
+		rule: 'a coordinator gives its lease away before it restarts itself',
+		serves: ['hand-over'],
+		patches: [
+			{
+				file: 'rollout/drive',
+				from: "return open.spec.type === 'restart' && next === turn.state.settings.self;",
+				to: 'return false;',
+			},
+		],
+	},
+	stranger: {
+		rule: 'a node that lost its state does not vote',
+		serves: ['I4', 'I13', 'voting'],
+		patches: [
+			{
+				file: 'rollout/execution',
+				from: 'if (!state.durable.voting) return; if (refuseBelow(turn, from, message.epoch))',
+				to: 'if (refuseBelow(turn, from, message.epoch))',
+			},
+			{ file: 'rollout/budget', from: 'if (link.stranger) return false;', to: '' },
+			{ file: 'rollout/lease', from: 'return !leftBy(state) && state.durable.voting;', to: 'return !leftBy(state);' },
+			{ file: 'rollout/lease', from: "if (!state.durable.voting) return { kind: 'stranger' };", to: '' },
+			{ file: 'rollout/lease', from: 'if (state.links[from]?.stranger) return;', to: '' },
+			{
+				file: 'rollout/stranger',
+				from: "note(turn, 'peer_lost_state', { node: state.settings.self }); store(turn",
+				to: 'return; store(turn',
+			},
+			{
+				file: 'rollout/request',
+				from: 'if (state.durable.voting) return null; const missing',
+				to: 'return null; const missing',
+			},
+		],
+	},
+	pause: {
+		rule: 'a paused rollout begins no step',
+		serves: ['word'],
+		patches: [{ file: 'rollout/drive', from: 'if (open.flags.paused) return;', to: '' }],
+	},
+	'wait-between': {
+		rule: "some time passes between a node's evidence and the next step",
+		serves: ['wait'],
+		patches: [{ file: 'rollout/drive', from: 'if (isTooEarly) return true;', to: '' }],
+	},
+	'check-first': {
+		rule: 'no step before every file has been looked at',
+		serves: ['check'],
+		patches: [
+			{
+				file: 'rollout/start',
+				from: 'const checks = Object.entries(start.checks)',
+				to: 'return null; const checks = Object.entries(start.checks)',
+			},
+		],
+	},
+	'catch-up': {
+		rule: 'before it votes, such a node takes over what it may have helped to store',
+		serves: ['I10'],
+		patches: [
+			{
+				file: 'rollout/stranger',
+				from: 'storeEndings(turn, message.catchUp.ended); storeOpen(turn, from, message.catchUp.open);',
+				to: '',
+			},
+		],
+	},
+	'lost-turn': {
+		rule: 'it takes no turn in a rollout in which it may have had it, before an operator says so',
+		serves: ['I3'],
+		patches: [
+			{
+				file: 'rollout/survey',
+				from: "if (isGone) return { state: 'failed'",
+				to: "if (false) return { state: 'failed'",
+			},
+			{
+				file: 'rollout/stranger',
+				from: 'if (isFirst && message.stranger) noteLostTurns(turn, message.catchUp.open);',
+				to: '',
+			},
+		],
+	},
+	'exempt-budget': {
+		rule: 'the exemption for an unhealthy target never lets more than B be out',
+		serves: ['I1', 'I2'],
+		patches: [
+			{
+				file: 'rollout/pick',
+				from: 'if (out.size <= maxUnavailable) return { ok: true };',
+				to: 'return { ok: true };',
+			},
+		],
+	},
+	'unlive-steps-down': {
+		rule: 'a coordinator that does not hear a majority lets its lease run out',
+		serves: ['I11'],
+		patches: [
+			{ file: 'rollout/lease', from: 'return now - lease.majorityAt < state.settings.leaseMs;', to: 'return true;' },
+		],
+	},
+	joint: {
+		rule: 'a change of members needs a majority of both',
+		serves: ['quorum'],
+		patches: [
+			{
+				file: 'rollout/members',
+				from: 'const changes = changesOf([...openReplicated(state), ...told], left);',
+				to: 'const changes = [];',
+			},
+		],
+	},
+	'leaver-votes-not': {
+		rule: 'a node that has left by a change of members votes for nobody',
+		serves: ['quorum'],
+		patches: [
+			{
+				file: 'rollout/lease',
+				from: 'return !leftBy(state) && state.durable.voting;',
+				to: 'return state.durable.voting;',
+			},
+			{ file: 'rollout/lease', from: "if (gone) return { kind: 'left', rollout: gone.spec.id };", to: '' },
+		],
+	},
+	'stayers-drive': {
+		rule: 'a change of members is coordinated by nodes that are members before and after it',
+		serves: ['stayers'],
+		patches: [
+			{
+				file: 'rollout/request',
+				from: 'if (!change || isAtRestHere(state, change.spec.id)) return null;',
+				to: 'return null;',
+			},
+			{ file: 'rollout/lease', from: 'if (changingItself(state)) {', to: 'if (false) {' },
+		],
+	},
+	'member-hash': {
+		rule: 'nodes of another fleet, by the hash of its members, neither promise nor count',
+		serves: ['members'],
+		patches: [
+			{ file: 'rollout/budget', from: 'if (hash === state.memberHash) return true;', to: 'return true;' },
+			{
+				file: 'rollout/lease',
+				from: 'if (!message.memberHashes.some((hash) => own.includes(hash)))',
+				to: 'if (false)',
+			},
+		],
+	},
+	version: {
+		rule: 'no word is exchanged without a version of the protocol in common',
+		serves: ['version'],
+		patches: [
+			{
+				file: 'rollout/stranger',
+				from: 'if (theirs.max >= own.min && own.max >= theirs.min) return null;',
+				to: 'return null;',
+			},
+		],
+	},
+	'half-way': {
+		rule: 'a change of members that halted half-way is superseded by another one only',
+		serves: ['half-way'],
+		patches: [
+			{
+				file: 'rollout/start',
+				from: 'return active.flags.halted === null || halfWay;',
+				to: 'return active.flags.halted === null;',
+			},
+		],
+	},
+	led: {
+		rule: 'a rollout is superseded only by who hears a majority that has stored how it stands',
+		serves: ['conflict'],
+		patches: [
+			{
+				file: 'rollout/start',
+				from: 'if (!isMajority(state, new Set(heardMembers(state, lease, now)))) return false; const active = openOf(state, lease.rollout);',
+				to: 'return true; const active = openOf(state, lease.rollout);',
+			},
+		],
+	},
+	'unhealthy-first': {
+		rule: 'targets whose workers are unhealthy go before the others',
+		serves: ['order'],
+		patches: [
+			{ file: 'rollout/drive', from: 'const unhealthy = unhealthyIn(budget);', to: 'const unhealthy = new Set();' },
+		],
+	},
+	'ended-here': {
+		rule: 'a node takes no step of a rollout that an operator has ended on it alone',
+		serves: ['ended-here'],
+		patches: [
+			{
+				file: 'rollout/survey',
+				from: 'return told?.find((one) => one.rollout === rollout)?.reason ?? null;',
+				to: 'return null;',
+			},
+			{ file: 'rollout/execution', from: 'if (endedHereOf(state, grant.rollout)) return false;', to: '' },
+		],
+	},
+	'gone-for-good': {
+		rule: 'a rollout is ended on one node alone only after five leases without a majority',
+		serves: ['gone-for-good'],
+		patches: [{ file: 'rollout/ended-here', from: 'if (early !== null)', to: 'if (false)' }],
+	},
+	patience: {
+		rule: 'a candidate waits longer for promises after each try in vain',
+		serves: ['I11'],
+		patches: [
+			{
+				file: 'rollout/lease',
+				from: '(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.tries));',
+				to: 'state.settings.leaseMs / 3;',
+			},
+		],
+	},
 };

@@ -110,7 +110,8 @@ export class Oracle implements Watcher {
 		if (entry.kind === 'ended_here') this.#endedHere(node, entry.rollout);
 		if (entry.kind === 'instance' && entry.voting) this.#mayVote(node);
 		// What ended for one node is no end for the others.
-		if (entry.kind === 'ending' && entry.ending.epoch) this.#endingStored(node, entry.ending.rollout, entry.ending.view);
+		if (entry.kind === 'ending' && entry.ending.epoch)
+			this.#endingStored(node, entry.ending.rollout, entry.ending.view);
 	}
 
 	/** Only once no majority was heard for long; a grant that has not begun by now never does. */

@@ -6,7 +6,7 @@ import { type Outcome, runPlan } from './world.js';
 export function runBlock(job: Job): Done {
 	let done: Done = nothingDone;
 	for (let seed = job.from; seed < job.from + job.count; seed += 1) {
-		const outcome = runPlan(planOf(seed), { mutations: job.mutations });
+		const outcome = runPlan(planOf(seed));
 		done = add(done, doneOf(outcome));
 		if (outcome.violation && job.stopAtFirst) break;
 	}

@@ -1,12 +1,10 @@
 /** Seeds spread over threads, in blocks, so that a failure is found early and every core has work. */
 import { Worker } from 'node:worker_threads';
-import type { Rule } from '../../src/rollout/rules.js';
 import type { Outcome } from './world.js';
 
 export interface Job {
 	from: number;
 	count: number;
-	mutations: readonly Rule[];
 	/** Ends the block at the first violation. */
 	stopAtFirst: boolean;
 }
@@ -59,8 +57,8 @@ export class Pool {
 	readonly #idle: Worker[];
 	readonly #waiting: ((worker: Worker) => void)[] = [];
 
-	constructor(threads: number) {
-		const file = new URL('./pool-worker.js', import.meta.url);
+	/** `file`: the thread's program; another one for a patched build. */
+	constructor(threads: number, file: URL = new URL('./pool-worker.js', import.meta.url)) {
 		this.#idle = Array.from({ length: threads }, () => new Worker(file, { resourceLimits }));
 	}
 

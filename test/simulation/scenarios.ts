@@ -135,7 +135,9 @@ function majorityGone(random: Random, plan: Plan): Action[] {
 		return { at: goneAt, kind: 'kill', node: name, backAfter: ms, cold };
 	});
 	const again = random.chance(0.3) ? [{ at: endedAt + 1500, kind: 'end-here', node } as const] : [];
-	const slow: Action[] = random.chance(0.3) ? [{ at: 0, kind: 'fate', node, fates: ['slow', 'good'], stepMs: 300 }] : [];
+	const slow: Action[] = random.chance(0.3)
+		? [{ at: 0, kind: 'fate', node, fates: ['slow', 'good'], stepMs: 300 }]
+		: [];
 	return [
 		...slow,
 		{ at, kind: 'ask', node: random.pick(plan.nodes), ask: workersOf(random, plan) },

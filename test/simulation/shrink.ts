@@ -1,7 +1,6 @@
 /** Makes a failing plan small: takes away actions and wildness as long as the same invariant still fails. */
-import type { Rule } from '../../src/rollout/rules.js';
 import type { Plan } from './plan.js';
-import { type Outcome, runPlan } from './world.js';
+import type { Outcome } from './world.js';
 
 export interface Shrunk {
 	plan: Plan;
@@ -11,11 +10,12 @@ export interface Shrunk {
 
 const runsMax = 400;
 
-export function shrink(plan: Plan, invariant: string, mutations: readonly Rule[] = []): Shrunk {
-	let best: Shrunk = { plan, outcome: runPlan(plan, { mutations }), runs: 1 };
+/** `run`: the world that the plan fails in, which is another one for a patched build. */
+export function shrink(plan: Plan, invariant: string, run: (plan: Plan) => Outcome): Shrunk {
+	let best: Shrunk = { plan, outcome: run(plan), runs: 1 };
 	const attempt = (candidate: Plan): boolean => {
 		if (best.runs >= runsMax) return false;
-		const outcome = runPlan(candidate, { mutations });
+		const outcome = run(candidate);
 		best.runs += 1;
 		if (outcome.violation?.invariant !== invariant) return false;
 		best = { plan: candidate, outcome, runs: best.runs };

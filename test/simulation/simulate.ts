@@ -6,9 +6,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import type { Rule } from '../../src/rollout/rules.js';
 import { readCount, readFlags, run, WrongFlag } from '../support/flags.js';
-import { mutants } from './mutants.js';
+import { buildMutants } from './mutant-build.js';
+import { type Mutant, mutants } from './mutants.js';
 import { type Plan, planOf } from './plan.js';
 import { add, type Done, nothingDone, Pool } from './pool.js';
 import { shrink } from './shrink.js';
@@ -43,22 +43,39 @@ async function main(): Promise<boolean> {
 	const threads = readCount('threads', values.threads, 1, 256);
 	const rules = rulesOf(values.rule);
 	if (values.replay !== '') return replay(values.replay, values.log);
-	if (values.log) return tell(planOf(from), rules);
-	const pool = new Pool(threads);
+	if (values.mutants) return table(threads, from, seeds, rules.length > 0 ? rules : Object.keys(mutants));
+	if (rules.length === 0) return oneBuild({ poolWorker: undefined, runPlan }, values.log, threads, from, seeds);
+	const broken = buildMutants(rules);
 	try {
-		if (!values.mutants) return await simulate(pool, from, seeds, rules);
-		return await table(pool, from, seeds, rules.length > 0 ? rules : (Object.keys(mutants) as Rule[]));
+		const world = await broken.world();
+		return await oneBuild({ poolWorker: broken.poolWorker, runPlan: world.runPlan }, values.log, threads, from, seeds);
+	} finally {
+		broken.remove();
+	}
+}
+
+/** What the seeds run on: this build, or a patched copy of it. */
+interface Build {
+	poolWorker: URL | undefined;
+	runPlan: typeof runPlan;
+}
+
+async function oneBuild(build: Build, log: boolean, threads: number, from: number, seeds: number): Promise<boolean> {
+	if (log) return tell(planOf(from), build.runPlan);
+	const pool = new Pool(threads, build.poolWorker);
+	try {
+		return await simulate(pool, from, seeds, build.runPlan);
 	} finally {
 		await pool.close();
 	}
 }
 
-function rulesOf(names: string): Rule[] {
+function rulesOf(names: string): string[] {
 	const known = Object.keys(mutants);
 	const rules = names === '' ? [] : names.split(',');
 	const unknown = rules.find((name) => !known.includes(name));
 	if (unknown !== undefined) throw new WrongFlag(`--rule knows no '${unknown}'; the rules are ${known.join(', ')}`);
-	return rules as Rule[];
+	return rules;
 }
 
 /** A file with one kept failure a line, as this prints them. */
@@ -69,7 +86,7 @@ function replay(file: string, log: boolean): boolean {
 	let good = true;
 	for (const line of lines) {
 		const { plan } = JSON.parse(line) as { plan: Plan };
-		if (log) good = tell(plan, []) && good;
+		if (log) good = tell(plan, runPlan) && good;
 		else {
 			const { violation } = runPlan(plan);
 			say(`${plan.seed}: ${violation?.message ?? 'holds'}`);
@@ -87,19 +104,19 @@ function textOf(file: string): string {
 	}
 }
 
-function tell(plan: Plan, mutations: readonly Rule[]): boolean {
-	const outcome = runPlan(plan, { mutations, log: (line) => say(line.slice(0, 1200)) });
+function tell(plan: Plan, run: typeof runPlan): boolean {
+	const outcome = run(plan, { log: (line) => say(line.slice(0, 1200)) });
 	say(JSON.stringify(outcome));
 	return outcome.violation === null;
 }
 
-async function simulate(pool: Pool, from: number, seeds: number, mutations: readonly Rule[]): Promise<boolean> {
+async function simulate(pool: Pool, from: number, seeds: number, run: typeof runPlan): Promise<boolean> {
 	const began = performance.now();
 	const blocks = [];
 	let done = nothingDone;
 	for (let at = from; at < from + seeds; at += blockSeeds) {
 		const count = Math.min(blockSeeds, from + seeds - at);
-		const block = pool.run({ from: at, count, mutations, stopAtFirst: false });
+		const block = pool.run({ from: at, count, stopAtFirst: false });
 		blocks.push(
 			block.then((part) => {
 				const shown = Math.floor(done.seeds / progressSeeds);
@@ -113,7 +130,7 @@ async function simulate(pool: Pool, from: number, seeds: number, mutations: read
 	const seconds = (performance.now() - began) / 1000;
 	for (const { seed, violation } of done.violations.slice(0, shownMax)) {
 		if (!violation) continue;
-		const small = shrink(planOf(seed), violation.invariant, mutations);
+		const small = shrink(planOf(seed), violation.invariant, run);
 		say(`seed ${seed}: ${violation.message}`);
 		say(`  after ${small.runs} runs: ${small.outcome.violation?.message}`);
 		say(`  ${JSON.stringify({ seed, invariant: violation.invariant, plan: small.plan })}`);
@@ -132,34 +149,51 @@ function summary(done: Done, seconds: number): string {
 	].join('\n');
 }
 
-/** The rule that is off, the invariant that noticed, the seeds that it took. */
-async function table(pool: Pool, from: number, seeds: number, rules: readonly Rule[]): Promise<boolean> {
-	const rows = await Promise.all(rules.map((rule) => hunt(pool, rule, from, seeds)));
-	say('| rule taken out | noticed by | serves | seeds |');
-	say('|---|---|---|---|');
-	for (const row of rows)
-		say(`| ${row.rule} | ${row.invariant ?? 'NOTHING'} | ${mutants[row.rule].join(', ')} | ${row.seeds} |`);
-	return rows.every((row) => row.invariant !== null && mutants[row.rule].includes(row.invariant));
+interface HuntRow {
+	rule: string;
+	invariant: string | null;
+	seeds: number;
 }
 
-async function hunt(
-	pool: Pool,
-	rule: Rule,
-	from: number,
-	seeds: number,
-): Promise<{ rule: Rule; invariant: string | null; seeds: number }> {
-	let ran = 0;
-	let other: string | null = null;
-	for (let at = from; at < from + seeds; at += blockSeeds) {
-		const done = await pool.run({ from: at, count: blockSeeds, mutations: [rule], stopAtFirst: false });
-		for (const { seed, violation } of done.violations) {
-			if (violation && mutants[rule].includes(violation.invariant))
-				return { rule, invariant: violation.invariant, seeds: seed - from + 1 };
-			other ??= violation?.invariant ?? null;
+/** Each rule that is taken out, the invariant that noticed, the seeds that it took; `threads` rules at a time. */
+async function table(threads: number, from: number, seeds: number, rules: readonly string[]): Promise<boolean> {
+	const left = [...rules];
+	const rows: HuntRow[] = [];
+	const work = async (): Promise<void> => {
+		for (let rule = left.shift(); rule !== undefined; rule = left.shift()) rows.push(await hunt(rule, from, seeds));
+	};
+	await Promise.all(Array.from({ length: threads }, work));
+	say('| rule taken out | noticed by | serves | seeds |');
+	say('|---|---|---|---|');
+	const noticed = rules.map((rule) => {
+		const row = rows.find((one) => one.rule === rule);
+		const { serves } = mutants[rule] as Mutant;
+		say(`| ${rule} | ${row?.invariant ?? 'NOTHING'} | ${serves.join(', ')} | ${row?.seeds} |`);
+		return row !== undefined && row.invariant !== null && serves.includes(row.invariant);
+	});
+	return noticed.every(Boolean);
+}
+
+async function hunt(rule: string, from: number, seeds: number): Promise<HuntRow> {
+	const { serves } = mutants[rule] as Mutant;
+	const broken = buildMutants([rule]);
+	const pool = new Pool(1, broken.poolWorker);
+	let [ran, other] = [0, null as string | null];
+	try {
+		for (let at = from; at < from + seeds; at += blockSeeds) {
+			const done = await pool.run({ from: at, count: blockSeeds, stopAtFirst: false });
+			for (const { seed, violation } of done.violations) {
+				if (violation && serves.includes(violation.invariant))
+					return { rule, invariant: violation.invariant, seeds: seed - from + 1 };
+				other ??= violation?.invariant ?? null;
+			}
+			ran += done.seeds;
 		}
-		ran += done.seeds;
+		return { rule, invariant: other, seeds: ran };
+	} finally {
+		await pool.close();
+		broken.remove();
 	}
-	return { rule, invariant: other, seeds: ran };
 }
 
 await run('simulate', async () => ((await main()) ? 0 : 1));

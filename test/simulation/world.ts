@@ -1,6 +1,5 @@
 /** One run: a plan's fleet in virtual time, its faults, its operators, and at the end a mended world that has to settle. */
 import type { CoreEffect, CoreEvent, CoreRequest, OperatorWord } from '../../src/rollout/protocol.js';
-import type { Rule } from '../../src/rollout/rules.js';
 import { FakeNetwork } from '../support/fake-network.js';
 import { Random } from '../support/random.js';
 import { type FakeConfig, SimNode } from '../support/sim-node.js';
@@ -28,7 +27,6 @@ export interface Outcome {
 }
 
 export interface WorldOptions {
-	mutations?: readonly Rule[];
 	/** Called with every event and effect, for people. */
 	log?: (line: string) => void;
 	/** Nothing that one node says or stores is shared with another one, or with its disk. */
@@ -85,7 +83,6 @@ class World {
 					waitBetweenMs: plan.waitBetweenMs,
 					maxUnavailable: 1,
 					onFailure: 'halt',
-					mutations: this.options.mutations ?? [],
 				},
 				syncMs: plan.syncMs[name] ?? 5,
 				clockRate: plan.clockRate[name] ?? 1,
@@ -237,7 +234,9 @@ class World {
 		node.tell({ kind: 'request', token, id: `r${this.#tokens}`, request });
 	}
 
-	#word(action: Extract<Action, { kind: 'pause-rollout' | 'abort-rollout' | 'end-here' | 'resume-rollout' | 'admit' }>): void {
+	#word(
+		action: Extract<Action, { kind: 'pause-rollout' | 'abort-rollout' | 'end-here' | 'resume-rollout' | 'admit' }>,
+	): void {
 		const node = this.nodes.get(action.node);
 		if (!node?.core || node.paused) return;
 		const rollout = node.core.durable.open.at(-1)?.spec.id ?? 'r1';
