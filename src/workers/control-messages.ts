@@ -26,6 +26,7 @@ const status = z.object({
 	openRequests: z.number(),
 	served: z.number(),
 	faults: z.array(z.string()),
+	threadPorts: z.array(z.number()).optional(),
 });
 
 const report = z.object({

@@ -99,6 +99,8 @@ export interface WorkerStatus {
 	served: number;
 	/** Texts of uncaught exceptions and unhandled rejections, at most ten, each at most 2,000 characters. */
 	faults: string[];
+	/** Ports on which worker threads of it tried to listen, at most ten. Earlier versions do not say. */
+	threadPorts?: number[] | undefined;
 }
 
 /** Bytes and ms; idle, active and utilization of the event loop since the last report. */

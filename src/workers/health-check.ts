@@ -32,6 +32,8 @@ export async function checkHealth(
 	const listeners = listens.map(publicListener);
 	const unhealthy = (detail: string): Probe => ({ healthy: false, detail, listeners, ports: [] });
 	if (listens.length === 0) return unhealthy(faults[0] ?? 'it has not called listen() yet');
+	const [threadPort] = status.threadPorts ?? [];
+	if (threadPort !== undefined) return unhealthy(`a worker thread of it wants to listen on port ${threadPort}`);
 	const joined = status.state === 'live';
 	const missing = missingListener(listens, check.required, joined);
 	if (missing !== null) return unhealthy(missing);

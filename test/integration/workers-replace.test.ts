@@ -3,6 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import { startLoad } from '../support/load.js';
 import { lives, programs, Supervised } from '../support/supervised.js';
 
+const threads = `const { Worker, isMainThread } = require('node:worker_threads');`;
+
 describe('replacing workers', () => {
 	let node: Supervised;
 	before(async () => {
@@ -46,6 +48,15 @@ describe('replacing workers', () => {
 		'turns unhealthy during the soak': {
 			program: `const t = Date.now(); require('http').createServer((q, r) => { r.statusCode = Date.now() - t > 500 ? 500 : 200; r.end(); }).listen(+process.env.PORT);`,
 			says: /unhealthy/,
+		},
+		'listens in a worker thread': {
+			program: `${threads} if (isMainThread) new Worker(__filename).on('error', () => {}); else { ${programs.good} }`,
+			says: /a worker thread called listen\(\) on port \d+/,
+		},
+		'listens in a worker thread and for something else in the main one': {
+			program: `${threads} if (isMainThread) { new Worker(__filename).on('error', () => {}); require('http').createServer((q, r) => r.end()).listen(0); } else { ${programs.good} }`,
+			says: /a worker thread of it wants to listen on port \d+/,
+			deadlineMs: 4_000,
 		},
 		hangs: {
 			program: `${programs.good} setTimeout(() => { for (;;); }, 50);`,

@@ -14,6 +14,7 @@ import paths = require('./paths.cjs');
 import ProcessEvents = require('./process-events.cjs');
 import Reporter = require('./report.cjs');
 import SelfCheck = require('./self-check.cjs');
+import threadListen = require('./thread-listen.cjs');
 import Traffic = require('./traffic.cjs');
 import type { ControlAnswer, ControlCommand, PreloadSettings, WorkerStatus } from '../control.js';
 
@@ -22,6 +23,7 @@ const cluster = nodeCluster as unknown as nodeCluster.Cluster;
 const socketModeDefault = 0o600;
 const drainTimeoutDefaultMs = 30_000;
 const faultsMax = 10;
+const threadPortsMax = 10;
 const faultCharactersMax = 2_000;
 
 /** All that the preload does in one worker, put together. */
@@ -30,6 +32,7 @@ class Residence {
 	readonly #traffic = new Traffic();
 	readonly #events = new ProcessEvents();
 	readonly #faults: string[] = [];
+	readonly #threadPorts = new Set<number>();
 	readonly #gate: Gate;
 	readonly #control: ControlServer;
 	readonly #reporter: Reporter;
@@ -79,6 +82,10 @@ class Residence {
 		this.#gate.onListening = () => this.#control.push({ event: 'listening', status: this.#status() });
 		this.#control.onAudience = (present) => (present ? this.#reporter.start() : this.#reporter.stop());
 		keepSharedPaths();
+		threadListen.watch((port, message) => {
+			if (this.#threadPorts.size < threadPortsMax) this.#threadPorts.add(port);
+			this.#fault(message);
+		});
 		this.#gate.install();
 		this.#control.listen(socketMode);
 		void this.#selfCheck?.run();
@@ -94,6 +101,7 @@ class Residence {
 			openRequests: this.#traffic.openRequests,
 			served: this.#traffic.served,
 			faults: [...this.#faults],
+			threadPorts: [...this.#threadPorts],
 		};
 	}
 

@@ -1,9 +1,11 @@
 /**
- * Runs inside every Node worker before the app, by `node --require`. It is inert wherever it was only inherited: in
- * worker threads and in children that an app starts with the same arguments.
+ * Runs inside every Node worker before the app, by `node --require`. In its worker threads it refuses to listen; in children
+ * that an app starts with the same arguments it is inert.
  */
 import threads = require('node:worker_threads');
 import takeSettings = require('./settings.cjs');
+
+if (!threads.isMainThread) (require('./thread-listen.cjs') as typeof import('./thread-listen.cjs')).refuse();
 
 const settings = threads.isMainThread ? takeSettings(process.env) : null;
 if (settings !== null) {
