@@ -97,8 +97,9 @@ export function describe(start: Pm2Start): object {
 }
 
 const pm2Names = new Set([
-	// By these two Node finds its place in the cluster, and by the third PM2's container its description.
+	// By these Node finds its place in the cluster, and by the last one PM2's container its description.
 	'NODE_CHANNEL_FD',
+	'NODE_CHANNEL_SERIALIZATION_MODE',
 	'NODE_UNIQUE_ID',
 	'pm2_env',
 	'env',

@@ -8,6 +8,8 @@ import { kill, plainApp, python, Supervised } from '../support/supervised.js';
 
 const secret = 'canary-of-the-environment';
 const heapMiB = 77;
+/** V8 adds room for what is young, more in later versions; without the option it takes a quarter of the memory and more. */
+const heapMiBMax = 256;
 
 /** Answers what Node made of what it was started with. With TLS_PORT it listens only once it has trusted a server there. */
 const program = `
@@ -68,7 +70,7 @@ describe('a Node app', () => {
 		assert.equal(result.outcome, 'back', result.reason ?? '');
 		const { loaded, heap, options, execArgv } = await ask(node);
 		assert.deepEqual(loaded, ['agent', 'file', 'loader']);
-		assert.ok(heap >= heapMiB && heap < 2 * heapMiB, `${heap} MiB`);
+		assert.ok(heap >= heapMiB && heap < heapMiBMax, `${heap} MiB`);
 		assert.equal(options, `--require agent --require "./a file.cjs" --max-old-space-size=${heapMiB}`);
 		assert.deepEqual(execArgv.slice(0, 3), ['--import', './loader.mjs', '--enable-source-maps']);
 		assert.ok(!execArgv.join().includes('preload'));
