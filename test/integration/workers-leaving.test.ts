@@ -38,10 +38,12 @@ test('a refused roll loses nothing that its new workers had begun to answer', as
 
 test('an old worker that is busy when its drain begins answers what it was asked, and leaves then', async () => {
 	const busyMs = 5_000;
-	const program = `require('http').createServer((q, r) => {
+	const program = `const server = require('http').createServer((q, r) => {
 		if (q.url === '/busy') for (const end = Date.now() + ${busyMs}; Date.now() < end;);
 		r.end(String(process.pid));
-	}).listen(+process.env.PORT);`;
+	});
+	server.keepAliveTimeout = 120_000;
+	server.listen(+process.env.PORT);`;
 	const health = { path: null, timeoutMs: 2_000, deadlineMs: 15_000, soakMs: 300, intervalMs: 3_000, failures: 3 };
 	const node = await Supervised.start(program, { instances: 1, health });
 	try {

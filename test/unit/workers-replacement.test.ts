@@ -76,7 +76,7 @@ test('a new worker that misses one probe is asked once more, and soaks anew', ()
 	other.prove(['n1'], 0);
 	other.happened({ event: 'joined', id: 'n1', at: 1_100 });
 	assert.deepEqual(other.probed('n1', 1_200, false), []);
-	assert.deepEqual(other.probed('n1', 1_300, false), ['end n1']);
+	assert.deepEqual(other.probed('n1', 1_300, false), ['drain n1']);
 	assert.deepEqual(prove(['n1'], 3_000), []);
 });
 
