@@ -128,12 +128,18 @@ test('while the others go on with it this node is neither free to restart beside
 	assert.match(fleet.untilState('alpha', id, 'aborted').reason ?? '', /^aborted by eve/);
 });
 
-test('a rollout that only this node had stored is known to the next coordinator all the same', () => {
+test('a rollout that only this node still knows is told to the others, and comes to an end all the same', () => {
 	const { fleet, id } = endedAlone(['alpha', 'beta', 'gamma']);
-	fleet.node('gamma').disk.lose();
-	fleet.node('beta').start();
-	fleet.node('gamma').start();
-	fleet.until('gamma knows it', () => fleet.view('gamma', id) !== undefined);
+	for (const name of ['beta', 'gamma']) {
+		fleet.node(name).disk.lose();
+		fleet.node(name).start();
+	}
+	const halted = fleet.untilState('gamma', id, 'halted');
+	assert.match(halted.reason ?? '', /(beta|gamma) failed: it lost its state/);
+	const onGamma = () => fleet.view('gamma', id)?.nodes.find(({ node }) => node === 'alpha')?.state;
+	fleet.until('alpha shows as skipped', () => onGamma() === 'skipped');
+	assert.equal(fleet.say('alpha', { kind: 'abort', rollout: id, user: 'eve' }).ok, true);
+	fleet.untilState('beta', id, 'aborted');
 });
 
 test('a step that runs finishes, counts as out until then, and is back in the end', () => {
