@@ -96,6 +96,7 @@ export class UnconfiguredSet implements LeavingSet {
 	readonly crew: Crew;
 	private leaving: Promise<ReplacementResult> | null = null;
 	private readonly heard = new WeakSet<Worker>();
+	private readonly served = new WeakSet<Worker>();
 
 	constructor(
 		readonly name: string,
@@ -141,11 +142,11 @@ export class UnconfiguredSet implements LeavingSet {
 		return identitiesOf(this.workers);
 	}
 
-	/** As many are wanted as there are, until they leave. */
+	/** Those that have served count as wanted until they leave; one that never did is no loss to the node. */
 	readiness(): AppReadiness {
 		const { workers } = this;
 		const healthy = workers.filter((one) => one.joined && one.healthy).length;
-		const wanted = this.leaving === null ? workers.length : 0;
+		const wanted = this.leaving === null ? workers.filter((one) => this.served.has(one)).length : 0;
 		return { app: this.name, wanted, healthy, degraded: 'http_workers no longer has it' };
 	}
 
@@ -199,7 +200,10 @@ export class UnconfiguredSet implements LeavingSet {
 			if (worker.link !== link || this.isLeaving) return;
 			worker.joined = status?.joined ?? worker.joined;
 			worker.healthy = healthy;
-			if (worker.joined) worker.set('serving', healthy ? null : detail);
+			if (worker.joined) {
+				this.served.add(worker);
+				worker.set('serving', healthy ? null : detail);
+			}
 			await clock.sleep(worker.joined ? worker.app.health.intervalMs : joinGapMs);
 		}
 	}
