@@ -106,7 +106,7 @@ class Table {
 			env: row.unnamed ? env : { ...env, PORT: String(port) },
 			health: {
 				path: row.path ?? null,
-				timeoutMs: 2_000,
+				timeoutMs: row.isSlow ? 2_000 : 10_000,
 				deadlineMs: 7_000,
 				soakMs: 300,
 				intervalMs: 1_000,

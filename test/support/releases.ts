@@ -17,6 +17,8 @@ export interface Row {
 	proves?: (app: WorkerApp) => number[];
 	/** There is no PORT in its environment. */
 	unnamed?: boolean;
+	/** It is to run into the time limit of a probe; else that is far above any stall of a busy machine. */
+	isSlow?: boolean;
 	/** Nobody sends it requests. */
 	silent?: boolean;
 	extension?: string;
@@ -116,7 +118,7 @@ const unwell: { what: string; release: string; path?: string; says: RegExp }[] =
 	{ what: 'never answers', release: 'serve(() => {}, P)', path: healthz, says: /gave no answer within 2000 ms/ },
 	{
 		what: 'answers too late',
-		release: 'serve((q, r) => setTimeout(() => r.end(), 4000), P)',
+		release: 'serve((q, r) => setTimeout(() => r.end(), 20000), P)',
 		path: healthz,
 		says: /gave no answer within 2000 ms/,
 	},
@@ -146,6 +148,7 @@ export const lies: Row[] = [
 		release: program(`${release}; serve(ok, M);`),
 		...(path === undefined ? {} : { path }),
 		says,
+		isSlow: says.source.includes('2000 ms'),
 	})),
 	{
 		what: 'a raw TCP port beside a health path that answers 500',
@@ -240,6 +243,7 @@ export const lies: Row[] = [
 		release: python('Handler.do_GET = lambda self: time.sleep(60); serve(port)'),
 		path: healthz,
 		silent: true,
+		isSlow: true,
 		says: /no answer within 2000 ms/,
 	},
 ];
