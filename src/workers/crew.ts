@@ -138,7 +138,7 @@ export class Crew {
 	}
 
 	join(worker: Worker): Promise<JoinResult> {
-		return this.parts.claims.join(this.name, worker);
+		return this.parts.claims.join(worker);
 	}
 
 	/** Takes up where the workers listen now, after a look at each: one that listens late may not have been seen yet. */

@@ -13,6 +13,7 @@ import type { ProcessIdentity } from '../system/process.js';
 import { answersPace, eventsPace, guardReading, type Pace } from './guarded-socket.js';
 import { isOrphan, type Orphan, type OrphanSignal, type SocketQuestion } from './orphans.js';
 import { type Callback, loadClient, type RawBusMessage, type RawClient, type RawSocket } from './pm2.js';
+import { isWorkerId } from './worker-id.js';
 import { describe, type Pm2Process, type Pm2Start, type RawProcess, readProcess } from './pm2-process.js';
 
 export interface Pm2Events {
@@ -233,7 +234,8 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 
 function rowsOf(answer: unknown): Pm2Process[] {
 	const rows = Array.isArray(answer) ? answer.slice(0, rowsMax) : [];
-	return rows.map((row: RawProcess) => readProcess(row)).filter(({ pmId }) => pmId >= 0);
+	// Another name than Rollcall gives is none of its workers'; names become part of paths.
+	return rows.map((row: RawProcess) => readProcess(row)).filter(({ name, pmId }) => pmId >= 0 && isWorkerId(name));
 }
 
 /** Connects to a socket of the home's owner. PM2 gets a path that nobody can put anything else under. */

@@ -31,10 +31,10 @@ export class PortClaims {
 	}
 
 	/** Lets a worker take public connections, unless another app has its port. */
-	async join(app: string, worker: Worker): Promise<JoinResult> {
+	async join(worker: Worker): Promise<JoinResult> {
 		const gone = { ok: false, code: null, detail: 'its process ended' } as const;
 		if ((await worker.status()) === null) return gone;
-		const clash = this.clash(app, worker.seenListeners ?? []);
+		const clash = this.clash(worker.app, worker.seenListeners ?? []);
 		if (clash !== null) return { ok: false, code: null, detail: clash };
 		worker.joining = true;
 		const result = (await worker.link?.join()) ?? gone;
@@ -43,10 +43,12 @@ export class PortClaims {
 	}
 
 	/** Why a worker of the app may not listen there; null if it may. */
-	private clash(app: string, listeners: readonly PublicListener[]): string | null {
+	private clash(app: WorkerApp, listeners: readonly PublicListener[]): string | null {
 		for (const claimant of this.claimants) {
 			const wanted = this.wanted.find((one) => one.name === claimant.name);
-			if (claimant.name === app || wanted === undefined) continue;
+			if (claimant.name === app.name || wanted === undefined) continue;
+			// Another user's workers say where they listen, and the kernel gives no port to two users.
+			if (wanted.user !== app.user) continue;
 			const claimed = claimsOf(claimant, wanted);
 			const taken = listeners.find((one) => claimed.some((other) => overlaps(one, other)));
 			if (taken) return `${nameOf(taken)} is app ${claimant.name}'s; give one of the two another port`;

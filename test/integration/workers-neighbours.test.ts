@@ -55,7 +55,7 @@ const appOf = (user: string): WorkerApp => ({
 const rowOf = (supervisor: Supervisor, id: string) => supervisor.rows().find((row) => row.id === id);
 
 test('a worker host speaks for the processes of its user and the apps of its user alone', async (context) => {
-	const [own, theirs, made] = [await sleeper(), await sleeper(), await sleeper()];
+	const [mineServing, own, theirs, made] = [await sleeper(), await sleeper(), await sleeper(), await sleeper()];
 	const online = { pm2_env: { status: 'online' } };
 	let heard = '';
 	const victim = createServer((socket) => {
@@ -74,7 +74,9 @@ test('a worker host speaks for the processes of its user and the apps of its use
 		orphan('left-1', own),
 	];
 	const rows = [
-		{ name: 'mine-1', pm_id: 0, pid: process.pid, ...online },
+		{ name: 'mine-1', pm_id: 0, pid: mineServing.pid, ...online },
+		{ name: 'gone-3', pm_id: 3, pid: process.pid, ...online },
+		{ name: '../../other/w/other-1', pm_id: 7, pid: theirs.pid, ...online },
 		// What the other user's host calls its own worker, with another process.
 		{ name: 'other-1', pm_id: 0, pid: made.pid, ...online },
 	];
@@ -101,12 +103,17 @@ test('a worker host speaks for the processes of its user and the apps of its use
 	await until(() => rowOf(supervisor, 'other-1')?.state === 'serving', 30_000, 'the other worker');
 	const looks = () => mine.calls.filter(({ method }) => method === 'getMonitorData').length;
 	const before = looks();
-	mine.tell('process:event', { event: 'online', process: rows[1] });
+	mine.tell('process:event', { event: 'online', process: rows.at(-1) });
 	await until(() => looks() > before + 1, 30_000, 'looks at what the host holds now');
 	// The one that is its own is ended: the others have had their turn by then.
 	assert.deepEqual(await own.exit, [null, 'SIGKILL']);
 	assert.equal(rowOf(supervisor, 'other-1')?.pid, theirs.pid);
-	assert.equal(rowOf(supervisor, 'mine-1')?.pid, null);
+	assert.equal(rowOf(supervisor, 'mine-1')?.pid, mineServing.pid);
+	assert.ok(supervisor.identities().every(({ pid }) => pid !== process.pid && pid !== process.ppid));
+	assert.deepEqual(
+		supervisor.rows().filter(({ id }) => id.includes('/')),
+		[],
+	);
 	assert.ok(isAlive(theirs) && isAlive(made));
 	assert.equal(heard, '');
 });

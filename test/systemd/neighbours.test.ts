@@ -118,6 +118,7 @@ test('a program in the worker host’s place that names other processes as its w
 			victim_started: await startOf(before.worker),
 			worker: before.id,
 			pm_id: 0,
+			own: (await neighbour())?.id,
 			port: 8082,
 		};
 		await attack(`/host?${new URLSearchParams({ words: JSON.stringify(words) })}`);

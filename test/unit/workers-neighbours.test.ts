@@ -10,6 +10,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { foreignPlace, openForeignSocket } from '../../src/system/foreign-file.js';
 import { findOwned, readProcessStat } from '../../src/system/process.js';
+import type { AppListeners } from '../../src/workers/app-listeners.js';
 import { isApproved, removeApproval, writeApproval } from '../../src/workers/approval.js';
 import { type Clock, systemClock } from '../../src/workers/clock.js';
 import { controlSocketPath } from '../../src/workers/control.js';
@@ -18,7 +19,12 @@ import { hostHome } from '../../src/workers/home.js';
 import { lastErrorLines } from '../../src/workers/log-files.js';
 import { NodeLink } from '../../src/workers/node-link.js';
 import { Pm2Client } from '../../src/workers/pm2-client.js';
+import { PortClaims } from '../../src/workers/port-claims.js';
+import { probe } from '../../src/workers/probe.js';
+import type { WorkerApp } from '../../src/workers/types.js';
+import type { Worker as RunningWorker } from '../../src/workers/worker.js';
 import fakeHost from '../support/apps/fake-host.cjs';
+import { plainApp } from '../support/supervised.js';
 
 const worker = { id: 'web-1', pid: process.pid };
 const owner = process.geteuid?.() ?? 0;
@@ -174,6 +180,15 @@ test('a socket that a worker names as its own is asked only where it belongs to 
 	assert.deepEqual([connections, heard], [1, '']);
 });
 
+test('an address that a worker names as its own is asked only where it is one of this host', async () => {
+	// Of a network for documentation (RFC 5737): nobody has it, and whoever asks there waits for ever.
+	const target = { host: '203.0.113.1', port: 80 };
+	await assert.rejects(probe(target, { path: '/', timeoutMs: 60_000 }), {
+		code: 'unreachable',
+		message: /no address of/,
+	});
+});
+
 test('a link in the place of PM2’s sockets leads to no other worker host', async (context) => {
 	const host = await fakeHost(other.path, () => ({}));
 	context.after(() => host.close());
@@ -198,6 +213,29 @@ test('with a link in the place of the logs no line of another user’s worker is
 	symlinkSync(other.logs, home.logs);
 	assert.deepEqual(await lastErrorLines(home, 'web-1', 5), []);
 	assert.deepEqual(await lastErrorLines(other, 'web-1', 5), ['theirs']);
+});
+
+test('a port that another user’s worker says it has keeps no app from it; one of the same user does', async () => {
+	const app = (name: string, user: string) => ({ ...plainApp, name, user });
+	const listener = { port: 8080, address: '127.0.0.1', path: null, http: true };
+	const workerOf = (of: WorkerApp) =>
+		({
+			app: of,
+			joined: true,
+			seenListeners: [listener],
+			status: async () => ({}),
+			link: { join: async () => ({ ok: true }) },
+		}) as unknown as RunningWorker;
+	const [liar, sibling, victim] = [app('liar', 'mine'), app('sibling', 'other'), app('victim', 'other')];
+	for (const [claimant, ok] of [
+		[liar, true],
+		[sibling, false],
+	] as const) {
+		const claims = new PortClaims([liar, sibling, victim]);
+		const listeners = { required: () => [] } as unknown as AppListeners;
+		claims.add({ name: claimant.name, listeners, workers: new Map([['x-1', workerOf(claimant)]]) });
+		assert.equal((await claims.join(workerOf(victim))).ok, ok, claimant.name);
+	}
 });
 
 test('a number is a process of a user only where the kernel says so: never this one, one above it, a thread or no number', async (context) => {

@@ -36,8 +36,10 @@ async function takeHostsPlace(words: Words): Promise<void> {
 	];
 	const online = { status: 'online' };
 	const row = { name: words('worker'), pm_id: Number(words('pm_id')), pid: process.ppid, pm2_env: online };
+	// It serves on as it did, so that whatever else is named here has its turn.
+	const own = { name: words('own'), pm_id: 0, pid: process.ppid, pm2_env: online };
 	const host = await fakeHost(home, ({ method, argument }) => {
-		if (method === 'getMonitorData') return [row];
+		if (method === 'getMonitorData') return [own, row];
 		return method === 'getReport' && (argument as { orphans?: unknown })?.orphans === true ? { orphans } : {};
 	});
 	setInterval(() => host.tell('process:event', { event: 'online', process: row }), 500);
