@@ -1,13 +1,13 @@
 /** What holding the lease means: heartbeats out, reports in, and everyone told what a majority has to know. */
+import { openAgain } from './reopen.js';
+import { endedView } from './view-parts.js';
+import { toldEndings, storeEndings } from './endings.js';
 import { isHeard } from './budget.js';
 import { compareVersions, sameEpoch } from './epoch.js';
-import { openAgain } from './ended-here.js';
-import { storeEndings, toldEndings } from './follower.js';
 import { isCounted, isLive, leftOf } from './lease.js';
 import type { Left } from './members.js';
 import type { Ending, OpenRollout, PeerMessage, Report } from './protocol.js';
 import { sameData } from './same.js';
-import { startHeld } from './start.js';
 import type { Candidacy, CoreState, Lease } from './state.js';
 import { knows } from './survey.js';
 import {
@@ -24,7 +24,7 @@ import {
 	type Turn,
 } from './turn.js';
 import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutView } from './types.js';
-import { endedView, viewOf } from './view.js';
+import { viewOf } from './view.js';
 
 /** Gathers what the promises told, takes up the rollout that is open, ends what it superseded. */
 export function beginToDrive(turn: Turn, lease: Lease, candidacy: Candidacy): void {
@@ -50,7 +50,6 @@ export function beginToDrive(turn: Turn, lease: Lease, candidacy: Candidacy): vo
 	for (const one of told.flatMap((promise) => promise.open))
 		if (hasEnded(state, one.spec.id) && !lease.spreading.includes(one.spec.id)) lease.spreading.push(one.spec.id);
 	if (active) takeUp(turn, lease, withLeft(active, leftOf(candidacy)));
-	startHeld(turn, lease);
 }
 
 /** Who refused its promise because it has left by this rollout is written down with it: nobody may hear of it again. */

@@ -3,26 +3,57 @@
  * It knows no clock, no randomness, no timer, no file and no socket. The state is changed in place; whoever needs the
  * old one copies it first.
  */
-import { heartbeatEveryMs, hearReport, onHeartbeatTimer } from './coordinator.js';
+import { greetAll } from './greeting.js';
+import { storeEndings } from './endings.js';
+import { heartbeatEveryMs, hearReport, onHeartbeatTimer, heartbeat, beginToDrive } from './coordinator.js';
 import { onInquiry, onOngoing, type Request, settledDoubts, waitsForWord } from './doubt.js';
 import { drive } from './drive.js';
 import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './execution.js';
-import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView, storeEndings } from './follower.js';
+import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView } from './follower.js';
 import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './lease.js';
 import { settleEndedHere } from './ended-here.js';
-import { advanceLocal, onLocalChecked, onLocalRequest } from './local-queue.js';
+import { advanceLocal, onLocalChecked, onLocalRequest, localStepEnded } from './local-queue.js';
 import { advanceLooks, onLook, onLooked, onPeerLook, tookOwnLook } from './look.js';
 import { leftBy } from './members.js';
 import { noteMajority, wayOut } from './minority.js';
-import { advanceWords, onAnswer, onForward, onOperator, wordsAfterLinkDown } from './operator.js';
+import {
+	advanceWords,
+	onAnswer,
+	onForward,
+	onOperator,
+	wordsAfterLinkDown,
+	commandsAfterLostLease,
+} from './operator.js';
 import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './protocol.js';
 import { reportToCoordinator } from './report.js';
 import { sameData } from './same.js';
-import { localRuns, onChecked, onReplicatedRequest, onStartTimer, startTimerAt, tryStart } from './start.js';
+import {
+	localRuns,
+	onChecked,
+	onReplicatedRequest,
+	onStartTimer,
+	startTimerAt,
+	tryStart,
+	startLostLease,
+	driveStart,
+	startHeld,
+	leaseRefused,
+} from './start.js';
 import { type CoreState, createState } from './state.js';
-import { beginToVote, greetAll, onGreeting, onLinkUp } from './stranger.js';
+import { beginToVote, onGreeting, onLinkUp } from './stranger.js';
 import { silence } from './silence.js';
-import { arm, broadcast, heldLease, isAtRestHere, isDriven, openReplicated, send, store, type Turn } from './turn.js';
+import {
+	arm,
+	broadcast,
+	heldLease,
+	isAtRestHere,
+	isDriven,
+	openReplicated,
+	send,
+	store,
+	type Turn,
+	type Fact,
+} from './turn.js';
 import type { NodeName, RolloutId, RolloutSpec, RolloutView } from './types.js';
 import { followedView, viewOf } from './view.js';
 
@@ -32,8 +63,9 @@ export function createCore(settings: CoreSettings): CoreState {
 
 /** Does what one event asks for. The effects are to be carried out in order; see protocol.ts. */
 export function step(state: CoreState, event: CoreEvent): { state: CoreState; effects: CoreEffect[] } {
-	const turn: Turn = { state, now: event.now, wall: event.wall, effects: [] };
+	const turn: Turn = { state, now: event.now, wall: event.wall, effects: [], facts: [] };
 	onEvent(turn, event);
+	settleFacts(turn);
 	if (state.started && !turn.quiet) afterwards(turn);
 	return { state, effects: turn.effects };
 }
@@ -88,6 +120,43 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			if (event.members.length === 1) beginToVote(turn);
 			greetAll(turn);
 			reportToCoordinator(turn);
+			return;
+	}
+}
+
+/** Hands on what the lower rooms have found out, until they find out nothing more. */
+function settleFacts(turn: Turn): void {
+	for (let fact = turn.facts.shift(); fact !== undefined; fact = turn.facts.shift()) onFact(turn, fact);
+}
+
+function onFact(turn: Turn, fact: Fact): void {
+	const { state } = turn;
+	switch (fact.kind) {
+		case 'held':
+			if (state.lease !== fact.lease) return;
+			beginToDrive(turn, fact.lease, fact.candidacy);
+			startHeld(turn, fact.lease);
+			heartbeat(turn, fact.lease);
+			return;
+		case 'lost':
+			commandsAfterLostLease(state);
+			startLostLease(turn);
+			return;
+		case 'denied':
+			startLostLease(turn);
+			return;
+		case 'refused':
+			leaseRefused(turn, fact.from, fact.reason);
+			return;
+		case 'reported':
+			hearReport(turn, fact.from, fact.epoch, fact.report);
+			return;
+		case 'local_step_ended':
+			localStepEnded(turn, fact.rollout);
+			nextStep(turn);
+			return;
+		case 'order':
+			onRestart(turn, state.settings.self, fact.message);
 			return;
 	}
 }
@@ -233,15 +302,22 @@ function afterwards(turn: Turn): void {
 	const { state } = turn;
 	noteMajority(turn);
 	settleEndedHere(turn);
+	settleFacts(turn);
 	if (state.words.length > 0) advanceWords(turn);
 	for (const request of settledDoubts(turn)) onRequest(turn, request);
+	settleFacts(turn);
 	advanceLooks(turn);
 	endIfLeft(turn);
 	const lease = heldLease(state);
-	if (lease) drive(turn, lease);
+	if (lease) {
+		driveStart(turn, lease);
+		drive(turn, lease);
+		settleFacts(turn);
+	}
 	// It may have been given back just now, everything being told: a word that ended the rollout was its last.
 	if (lease && state.lease === null && state.words.length > 0) advanceWords(turn, lease);
 	if (state.start?.phase === 'waiting' && !localRuns(state)) tryStart(turn, state.start);
+	settleFacts(turn);
 	advanceLocal(turn);
 	if (turn.showing) showChanges(turn);
 	tellSilence(turn);
@@ -340,7 +416,7 @@ export interface Instant {
 
 /** A rollout as this node knows it; undefined if it does not. */
 export function getRollout(state: CoreState, id: RolloutId, at: Instant): RolloutView | undefined {
-	return viewOf(state, id, { state, ...at, effects: [] });
+	return viewOf(state, id, { state, ...at, effects: [], facts: [] });
 }
 
 /** Newest first, at most `limit`. */

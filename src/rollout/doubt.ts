@@ -2,7 +2,7 @@
  * A rollout that this node knows to run, but does not coordinate, may have ended a moment ago without this node having
  * been told yet. So its coordinator is asked before a request is refused because of it.
  */
-import { tellEnded, toldEndings } from './follower.js';
+import { tellEnded, toldEndings } from './endings.js';
 import type { CoreEvent } from './protocol.js';
 import type { CoreState } from './state.js';
 import { arm, heldLease, openOf, runningReplicated, send, type Turn } from './turn.js';

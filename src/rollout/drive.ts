@@ -1,13 +1,12 @@
 /** The course of a rollout: looked at anew after every event, so nothing depends on what came in which order. */
-import { type Budget, budgetUsed, isDown, standingOf, unhealthyIn, whatIsDown } from './budget.js';
+import { unreadyBack, whatIsInTheWay } from './blocked-by.js';
+import { type Budget, budgetUsed, standingOf, unhealthyIn } from './budget.js';
 import { changeFlags, endRollout } from './coordinator.js';
 import { compareVersions } from './epoch.js';
-import { onRestart } from './execution.js';
 import { isLeaving, isMajority } from './members.js';
 import { mayBegin, orderOf } from './pick.js';
 import { clause, mayStillRestart } from './text.js';
 import type { OpenRollout } from './protocol.js';
-import { driveStart } from './start.js';
 import type { Lease } from './state.js';
 import { endedThere, heardMembers, isConfirmed, knows, surveyOf, type TargetStatus } from './survey.js';
 import { arm, note, openOf, send, type Turn } from './turn.js';
@@ -19,7 +18,6 @@ export function drive(turn: Turn, lease: Lease): void {
 	const heard = heardMembers(state, lease, now);
 	const majority = isMajority(state, new Set(heard));
 	if (majority) lease.majorityAt = now;
-	driveStart(turn, lease);
 	const open = openOf(state, lease.rollout);
 	if (!open) lease.rollout = null;
 	else if (state.start === null || state.start.id !== open.spec.id) driveRollout(turn, lease, open, majority);
@@ -266,25 +264,6 @@ export function plannedOrder(
 	return orderOf(members, unhealthy, turn.state.settings.self);
 }
 
-/** A node that is back in this rollout and not ready any more, or not heard, stops everything: the change may be bad. */
-export function unreadyBack(
-	turn: Turn,
-	lease: Lease,
-	open: OpenRollout,
-	targets: readonly TargetStatus[],
-): string | null {
-	const { state } = turn;
-	if (open.spec.service === 'clustering_config') return null;
-	for (const one of targets) {
-		if (one.state !== 'back' || open.flags.skipped.includes(one.node)) continue;
-		if (!one.heard) return `${one.node}, which was back, to be heard again`;
-		const readiness = standingOf(state, lease, one.node)?.readiness;
-		if (readiness && isDown(readiness))
-			return `${one.node}, which was back, to be ready again (${whatIsDown(readiness) ?? 'down'})`;
-	}
-	return null;
-}
-
 function grant(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): void {
 	const { state, now } = turn;
 	const { version, attempt } = open.flags;
@@ -296,7 +275,7 @@ function grant(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): voi
 	if (!lease.begun.includes(node)) lease.begun.push(node);
 	note(turn, 'step_granted', { rollout: open.spec.id, node, attempt });
 	const message = { kind: 'restart', epoch: lease.epoch, rollout: open.spec.id, version, attempt } as const;
-	if (node === state.settings.self) onRestart(turn, node, message);
+	if (node === state.settings.self) turn.facts.push({ kind: 'order', message });
 	else send(turn, node, message);
 }
 
@@ -345,23 +324,6 @@ function idle(turn: Turn, lease: Lease, open: OpenRollout, now_: { busy: boolean
 		open,
 		failing.length > 0 ? `${why}; ${haltReason(failing)}` : `${why}. Mend it, then resume_rollout`,
 	);
-}
-
-/** Why no step begins now, for people. */
-export function whatIsInTheWay(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): string {
-	const { state, now } = turn;
-	if (!isConfirmed(state, lease, open)) return 'a majority to store the rollout';
-	if (lease.handover)
-		return `${lease.handover.to} to take over the lease before ${state.settings.self} restarts itself`;
-	const back = unreadyBack(turn, lease, open, targets);
-	if (back) return back;
-	const budget = budgetUsed(state, lease, open, now);
-	const used = [...budget.used].map(([name, why]) => `${name} ${why}`);
-	const pending = targets.filter((one) => one.state === 'pending');
-	const unheard = pending.filter((one) => !one.heard).map((one) => one.node);
-	if (used.length > 0) return `a free slot: ${used.join(', ')}, and max_unavailable is ${open.spec.maxUnavailable}`;
-	if (unheard.length > 0) return `${unheard.join(', ')} to be heard`;
-	return 'the next step to begin';
 }
 
 /** Endings go out until a majority has them, and for a while to the rest. */

@@ -14,15 +14,15 @@
  * - When the members change (the dead are taken out of the file), or one member is left, nobody here is going to ask for
  *   it any more: it ends on this node for good. A coordinator of the former members that tells it again opens it again, ended here.
  */
-import { loseLease } from './lease.js';
-import { isLeaving } from './members.js';
+import { loseLease } from './promise.js';
+import { isOfThisFleet } from './reopen.js';
+import { endedView } from './view-parts.js';
 import { endsHereAt, isGoneForGood, whoIsNotHeard } from './minority.js';
 import type { OpenRollout, Refusal } from './protocol.js';
-import type { CoreState } from './state.js';
 import { mayStillRestart, timeOfDay } from './text.js';
 import { endedHereOf, heldLease, isAtRestHere, note, openOf, recordOf, store, type Turn } from './turn.js';
 import type { RolloutSpec } from './types.js';
-import { endedView, viewOf } from './view.js';
+import { viewOf } from './view.js';
 
 /** Ends the rollout on this node alone; answers why it does not, or null. Doing it twice changes nothing. */
 export function endHere(turn: Turn, open: OpenRollout, user: string): Refusal | null {
@@ -66,19 +66,4 @@ export function settleEndedHere(turn: Turn): void {
 	}
 	const driven = heldLease(state)?.rollout ?? null;
 	if (driven !== null && isAtRestHere(state, driven)) loseLease(turn, state.durable.promised);
-}
-
-function isOfThisFleet(state: CoreState, { memberHash, memberHashNext }: RolloutSpec): boolean {
-	return state.members.length > 1 && [memberHash, memberHashNext].includes(state.memberHash);
-}
-
-/** A coordinator of its members tells of a rollout that had ended here for good: this node votes on it again. */
-export function openAgain(turn: Turn, told: readonly OpenRollout[]): void {
-	const { state } = turn;
-	for (const { spec, flags } of told) {
-		const ending = state.durable.ended.find((one) => one.rollout === spec.id);
-		if (!ending || ending.epoch !== null) continue;
-		if (isLeaving({ spec }, state.settings.self) || !isOfThisFleet(state, spec)) continue;
-		store(turn, { kind: 'ended_here', rollout: spec.id, view: ending.view }, { kind: 'open', spec, flags });
-	}
 }

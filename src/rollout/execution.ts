@@ -2,10 +2,10 @@
  * What a node does with a grant: store `restarting` and the set before, do the step, judge its evidence, store that,
  * tell the coordinator. One step at a time; after a crash in the middle it goes forward.
  */
+import { promise, refuseBelow } from './promise.js';
+import { tellEnded } from './endings.js';
 import { nextBegun } from './durable.js';
 import { compareEpochs, compareVersions } from './epoch.js';
-import { promise, refuseBelow, tellEnded } from './follower.js';
-import { localStepEnded } from './local-queue.js';
 import type { FlagsVersion, OpenRollout, PeerMessage } from './protocol.js';
 import { judge } from './proof.js';
 import { reportToCoordinator } from './report.js';
@@ -117,8 +117,9 @@ export function onStepEnded(turn: Turn, rollout: RolloutId, attempt: number, res
 	store(turn, { kind: 'record', record: { ...record, result, state: verdict, endedAt: turn.wall } });
 	note(turn, 'step_done', { rollout, attempt, state: verdict, cut_off: result.cutOff });
 	reportToCoordinator(turn);
-	if (known && !isDriven(known)) localStepEnded(turn, known.id);
-	nextStep(turn);
+	// The end of a rollout comes before the next step begins.
+	if (known && !isDriven(known)) turn.facts.push({ kind: 'local_step_ended', rollout: known.id });
+	else nextStep(turn);
 }
 
 function judgeOwn(turn: Turn, spec: RolloutSpec | undefined, record: NodeRecord): 'back' | 'refused' | 'failed' {

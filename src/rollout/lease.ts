@@ -2,14 +2,13 @@
  * The lease: held by promises of a majority, under an epoch above every promise. Only the lease has a time-to-live;
  * what a node may still do under an old one is decided by that node's own promise.
  */
-import { beginToDrive, heartbeat, hearReport } from './coordinator.js';
+import { newestEndings } from './endings.js';
+import { promise, loseLease, refuseBelow } from './promise.js';
+import { greetAgain } from './greeting.js';
 import { compareEpochs, sameEpoch, zeroEpoch } from './epoch.js';
-import { promise, refuseBelow } from './follower.js';
 import { changingItself, isMajority, type Left, leftBy, memberHashes } from './members.js';
-import type { Ending, NackReason, PeerMessage, PreparePurpose, Report } from './protocol.js';
+import type { NackReason, PeerMessage, PreparePurpose, Report } from './protocol.js';
 import { buildReport } from './report.js';
-import { leaseRefused, startLostLease } from './start.js';
-import { greetAgain } from './stranger.js';
 import type { Candidacy, CoreState, Lease } from './state.js';
 import {
 	broadcast,
@@ -25,8 +24,6 @@ import {
 import type { Epoch, NodeName, RolloutId } from './types.js';
 
 type Message<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { kind: Kind }>;
-
-const endingsInPromiseMax = 4;
 
 /** Asks everyone at once. The own promise is on disk before the asking, so that no epoch is ever used twice. */
 export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: RolloutId | null): void {
@@ -73,11 +70,6 @@ export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'
 	});
 }
 
-/** The newest endings of replicated rollouts; what is older is told when a link is made. */
-export function newestEndings(state: CoreState): Ending[] {
-	return state.durable.ended.filter((one) => one.epoch !== null).slice(-endingsInPromiseMax);
-}
-
 function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>): NackReason | null {
 	const { state } = turn;
 	if (!state.durable.voting) return { kind: 'stranger' };
@@ -117,7 +109,7 @@ export function onPromise(turn: Turn, from: NodeName, message: Message<'promise'
 	if (!lease || !sameEpoch(lease.epoch, message.epoch)) return;
 	if (state.links[from]?.stranger) return;
 	if (lease.kind === 'held') {
-		hearReport(turn, from, message.epoch, message.report);
+		turn.facts.push({ kind: 'reported', from, epoch: message.epoch, report: message.report });
 		return;
 	}
 	lease.promises[from] = { report: message.report, open: message.open, ended: message.ended };
@@ -157,8 +149,7 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 	state.lease = lease;
 	state.tries = 0;
 	note(turn, 'lease_held', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, purpose: candidacy.purpose });
-	beginToDrive(turn, lease, candidacy);
-	heartbeat(turn, lease);
+	turn.facts.push({ kind: 'held', lease, candidacy });
 }
 
 /** Who refused because a change of members leaves it out. */
@@ -184,7 +175,7 @@ export function onNack(turn: Turn, from: NodeName, message: Message<'nack'>): vo
 
 function candidateRefused(turn: Turn, lease: Candidacy, from: NodeName, message: Message<'nack'>): void {
 	const { state } = turn;
-	leaseRefused(turn, from, message.reason);
+	turn.facts.push({ kind: 'refused', from, reason: message.reason });
 	note(turn, 'lease_refused', { by: from, reason: message.reason.kind });
 	switch (message.reason.kind) {
 		case 'promised':
@@ -207,30 +198,20 @@ function candidateRefused(turn: Turn, lease: Candidacy, from: NodeName, message:
 }
 
 /** Tries again later than a higher-ranked node would. */
-export function giveUpCandidacy(turn: Turn): void {
+function giveUpCandidacy(turn: Turn): void {
+	withdraw(turn);
+	turn.facts.push({ kind: 'denied' });
+}
+
+/** Takes back what was asked for; who asks for it knows. */
+export function withdraw(turn: Turn): void {
 	turn.state.lease = null;
 	hurry(turn);
-	startLostLease(turn);
 }
 
 /** Whoever lost its lease, or did not get one, waits a third of a lease instead of a whole one. */
 function hurry(turn: Turn): void {
 	turn.state.leaseFrom = turn.now - (turn.state.settings.leaseMs * 2) / 3;
-}
-
-/** Another epoch is promised somewhere: what this node granted and heard under its own is forgotten. */
-export function loseLease(turn: Turn, to: Epoch): void {
-	const { state } = turn;
-	const lease = state.lease;
-	if (!lease) return;
-	state.lease = null;
-	if (lease.kind === 'held')
-		note(turn, 'lease_lost', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, to: `${to.counter}@${to.node}` });
-	for (const word of state.words) {
-		word.sentTo = null;
-		word.applied = null;
-	}
-	startLostLease(turn);
 }
 
 /** When this node takes over: a lease after the last heartbeat, later by its rank among those that could. */

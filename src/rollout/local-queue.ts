@@ -1,7 +1,8 @@
 /** Rollouts of this node alone: one after the other, no lease, also in a minority; never beside a replicated one. */
+import { storeEndings } from './endings.js';
+import { endedView } from './view-parts.js';
 import { firstFlags } from './durable.js';
 import { nextStep } from './execution.js';
-import { storeEndings } from './follower.js';
 import { judge } from './proof.js';
 import type { CheckResult, CoreEvent, ForwardedWord, OpenRollout, Refusal } from './protocol.js';
 import { conflictWith, requestText, specOf } from './request.js';
@@ -9,7 +10,7 @@ import type { Execution } from './state.js';
 import { clause, mayStillRestart } from './text.js';
 import { arm, inTheWayHere, isDriven, openOf, recordOf, store, type Turn } from './turn.js';
 import type { RolloutId } from './types.js';
-import { endedView, viewOf } from './view.js';
+import { viewOf } from './view.js';
 
 /** Rollouts of this node alone that may wait. */
 export const localQueueMax = 64;

@@ -1,11 +1,11 @@
 /** A rollout of this node alone, as everyone is shown it. */
+import { afterOf, processesOf, emptyView } from './view-parts.js';
 import { judge } from './proof.js';
 import type { OpenRollout } from './protocol.js';
 import type { CoreState } from './state.js';
 import { costOf, timeOfDay } from './text.js';
 import { recordOf } from './turn.js';
 import type { NodeState, RolloutState, RolloutView } from './types.js';
-import { afterOf, emptyView, processesOf } from './view.js';
 
 export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
 	const { self } = state.settings;

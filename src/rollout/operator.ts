@@ -266,6 +266,14 @@ function forward(turn: Turn, pending: PendingWord): void {
 	send(turn, epoch.node, { kind: 'forward', id: pending.token, word: pending.word });
 }
 
+/** The next coordinator is told again: what this one was told, or had applied, may be forgotten. */
+export function commandsAfterLostLease(state: CoreState): void {
+	for (const word of state.words) {
+		word.sentTo = null;
+		word.applied = null;
+	}
+}
+
 /** A word that was sent over a link that died is sent again. */
 export function wordsAfterLinkDown(state: CoreState, node: NodeName): void {
 	for (const word of state.words) if (word.sentTo === node) word.sentTo = null;

@@ -1,10 +1,11 @@
 /** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
+import { emptyView, endedView } from './view-parts.js';
+import { tellEnded, storeEndings, toldEndings } from './endings.js';
 import { budgetOf, budgetUsed, unhealthyIn } from './budget.js';
 import { endAs, endRollout, takeUp } from './coordinator.js';
 import { firstFlags } from './durable.js';
 import { textOfEpoch } from './epoch.js';
-import { storeEndings, tellEnded, toldEndings } from './follower.js';
-import { giveUpCandidacy, startPrepare } from './lease.js';
+import { startPrepare, withdraw } from './lease.js';
 import { isMajority } from './members.js';
 import { smallerFleet } from './minority.js';
 import { mayBegin, orderOf } from './pick.js';
@@ -14,7 +15,7 @@ import type { CoreState, Lease, PendingStart } from './state.js';
 import { heardMembers, isConfirmed, knows } from './survey.js';
 import { arm, broadcast, hasEnded, heldLease, openOf, send, type Turn } from './turn.js';
 import type { NodeName, RolloutId } from './types.js';
-import { emptyView, endedView, viewOf } from './view.js';
+import { viewOf } from './view.js';
 
 /** The answer is given within two seconds; some of them are left for the way to whoever asked. */
 export const startLimitMs = 1900;
@@ -286,7 +287,7 @@ export function onStartTimer(turn: Turn): void {
 		return;
 	}
 	if (start.retryAt !== null && turn.now >= start.retryAt) {
-		if (turn.state.lease?.kind === 'candidate') giveUpCandidacy(turn);
+		if (turn.state.lease?.kind === 'candidate') withdraw(turn);
 		tryStart(turn, start);
 	}
 }

@@ -2,13 +2,14 @@
  * Links, and nodes that lost their state: such a node has forgotten what it promised, so it does not vote before it
  * has heard all others and taken over the highest promise, or an operator admits it. A new node is no different.
  */
+import { greetAll, greet } from './greeting.js';
+import { promise } from './promise.js';
+import { storeEndings, storeOpen, toldEndings } from './endings.js';
 import { nextBegun } from './durable.js';
 import { compareEpochs } from './epoch.js';
-import { promise, storeEndings, storeOpen, toldEndings } from './follower.js';
-import { newestEndings } from './lease.js';
 import type { Hello, KnownPeer, OpenRollout, OperatorAnswer, PeerMessage } from './protocol.js';
 import type { CoreState } from './state.js';
-import { heldLease, note, openOf, openReplicated, peersOf, recordOf, send, store, type Turn } from './turn.js';
+import { heldLease, note, openOf, recordOf, send, store, type Turn } from './turn.js';
 import type { NodeName } from './types.js';
 
 export function onLinkUp(turn: Turn, hello: Hello): void {
@@ -44,40 +45,6 @@ function remember(turn: Turn, node: NodeName, peer: KnownPeer): void {
 	const knew = turn.state.durable.peers[node];
 	if (knew?.instance === peer.instance && knew.boot === peer.boot && knew.process === peer.process) return;
 	store(turn, { kind: 'peer', node, peer });
-}
-
-/** Says what a peer has to know, unless it was just said. */
-export function greet(turn: Turn, peer: NodeName): void {
-	const { state } = turn;
-	const link = state.links[peer];
-	if (!link) return;
-	const forgetful = link.stranger || link.knew === null || link.greeting?.voting === false;
-	const message: PeerMessage = {
-		kind: 'greeting',
-		promised: state.durable.promised,
-		voting: state.durable.voting,
-		instance: state.durable.instance ?? '',
-		memberHash: state.memberHash,
-		readiness: state.readiness,
-		open: openReplicated(state).map((one) => one.spec.id),
-		stranger: link.stranger,
-		catchUp: forgetful ? { open: openReplicated(state), ended: newestEndings(state) } : null,
-	};
-	const { voting, instance, memberHash, readiness, stranger } = message;
-	const text = JSON.stringify([voting, instance, memberHash, readiness, stranger, forgetful]);
-	if (link.said === text) return;
-	link.said = text;
-	send(turn, peer, message);
-}
-
-export function greetAgain(turn: Turn, peer: NodeName): void {
-	const link = turn.state.links[peer];
-	if (link) link.said = '';
-	greet(turn, peer);
-}
-
-export function greetAll(turn: Turn): void {
-	for (const peer of peersOf(turn.state)) greet(turn, peer);
 }
 
 export function onGreeting(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'greeting' }>): void {

@@ -1,14 +1,42 @@
 /** One event being worked on: the state, the time, and the effects so far. */
 import { foldEntry } from './durable.js';
-import type { CoreEffect, DurableEntry, NoteEvent, OpenRollout, PeerMessage, TimerName } from './protocol.js';
-import type { CoreState, Lease } from './state.js';
-import type { NodeName, NodeRecord, RolloutId, RolloutSpec, RolloutView } from './types.js';
+import type {
+	CoreEffect,
+	DurableEntry,
+	NoteEvent,
+	OpenRollout,
+	PeerMessage,
+	TimerName,
+	Report,
+	NackReason,
+} from './protocol.js';
+import type { CoreState, Lease, Candidacy } from './state.js';
+import type { NodeName, NodeRecord, RolloutId, RolloutSpec, RolloutView, Epoch } from './types.js';
+
+/** Facts come up, nothing below calls up. */
+export type Fact =
+	/** This node holds the lease, by the promises of that candidacy. */
+	| { kind: 'held'; lease: Lease; candidacy: Candidacy }
+	/** Another epoch is promised: what was granted and heard under the own one is forgotten. */
+	| { kind: 'lost' }
+	/** It did not get the lease that it asked for. */
+	| { kind: 'denied' }
+	/** A peer gave no promise. */
+	| { kind: 'refused'; from: NodeName; reason: NackReason }
+	/** A promise that came late: its report counts like any other. */
+	| { kind: 'reported'; from: NodeName; epoch: Epoch; report: Report }
+	/** A step of a rollout of this node alone has ended. */
+	| { kind: 'local_step_ended'; rollout: RolloutId }
+	/** The coordinator's own step: an order to oneself is a message, too. */
+	| { kind: 'order'; message: Extract<PeerMessage, { kind: 'restart' }> };
 
 export interface Turn {
 	state: CoreState;
 	now: number;
 	wall: number;
 	effects: CoreEffect[];
+	/** What the lower rooms have found out, for those above them; core.ts hands it on, in order. */
+	facts: Fact[];
 	/** What came in says nothing new, so nothing is to be decided. */
 	quiet?: boolean;
 	/** Whoever follows is to be told what has changed. */

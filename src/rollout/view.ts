@@ -1,22 +1,20 @@
 /** A rollout as everyone is shown it. */
+import { whatIsInTheWay } from './blocked-by.js';
+import { afterOf, emptyView, type ViewNode, headOf, stateOf, processesOf } from './view-parts.js';
 import { orderOf } from './pick.js';
-import { inScope } from './proof.js';
 import type { OpenRollout } from './protocol.js';
 import type { CoreState, Lease } from './state.js';
 import { surveyOf, type TargetStatus } from './survey.js';
 import { type Budget, budgetUsed, standingOf, unhealthyIn, whatIsDown } from './budget.js';
 import { textOfEpoch } from './epoch.js';
-import { whatIsInTheWay } from './drive.js';
 import { heardMembers } from './survey.js';
 import { isMajority } from './members.js';
 import { wayOut } from './minority.js';
 import { silence, silenceEnds } from './silence.js';
 import { localViewOf } from './local-view.js';
 import { endOf, heldLease, isDriven, openOf, type Turn } from './turn.js';
-import type { NodeRecord, RolloutId, RolloutSpec, RolloutState, RolloutView, Snapshot } from './types.js';
+import type { RolloutId, RolloutView } from './types.js';
 import { costOf, frozen, timeOfDay } from './text.js';
-
-type ViewNode = RolloutView['nodes'][number];
 
 /** The rollout's view; undefined if this node does not know it. */
 export function viewOf(state: CoreState, id: RolloutId, turn: Turn): RolloutView | undefined {
@@ -52,61 +50,6 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 
 const unseen = ({ flags }: OpenRollout): string => (flags.halted === null ? 'word from the coordinator' : forOperator);
 const forOperator = 'an operator: resume_rollout, abort_rollout, or a new rollout';
-
-export function stateOf(open: OpenRollout): RolloutState {
-	if (open.flags.halted !== null) return 'halted';
-	return open.flags.paused ? 'paused' : 'running';
-}
-
-export function emptyView(spec: RolloutSpec, coordinator: string): RolloutView {
-	const order = orderOf(spec.members, new Set(), coordinator);
-	const nodes = order.map(
-		(node): ViewNode => ({
-			node,
-			state: 'pending',
-			attempt: 1,
-			before: null,
-			after: null,
-			started_at: null,
-			back_at: null,
-			reason: null,
-		}),
-	);
-	return { ...headOf(spec, coordinator), order, nodes };
-}
-
-/** As a rollout is kept once it has ended: nothing is waited for any more, and what had not begun never will. */
-export function endedView(
-	last: RolloutView,
-	state: 'completed' | 'aborted',
-	reason: string | null,
-	wall: number,
-): RolloutView {
-	const nodes = last.nodes.map((node) => (node.state === 'pending' ? { ...node, state: 'skipped' as const } : node));
-	return { ...last, nodes, state, reason, waiting_for: null, ended_at: wall };
-}
-
-/** What does not change, and what a rollout is shown with before anything is known of it. */
-function headOf(spec: RolloutSpec, coordinator: string): RolloutView {
-	return {
-		id: spec.id,
-		type: spec.type,
-		service: spec.service,
-		app: spec.app,
-		replicated: spec.replicated,
-		user: spec.user,
-		state: 'running',
-		reason: null,
-		waiting_for: null,
-		coordinator,
-		epoch: null,
-		max_unavailable: spec.maxUnavailable,
-		order: [],
-		nodes: [],
-		created_at: spec.createdAt,
-		ended_at: null,
-	};
-}
 
 function drivenView(turn: Turn, lease: Lease, open: OpenRollout): RolloutView {
 	const { state, now } = turn;
@@ -155,19 +98,6 @@ function viewNode(lease: Lease, open: OpenRollout, target: TargetStatus, seen: V
 		back_at: target.state === 'back' ? (times?.back ?? null) : null,
 		reason: target.overdue ? 'not back within the deadline' : (target.reason ?? costOf(record)),
 	};
-}
-
-export function processesOf(
-	spec: RolloutSpec,
-	snapshot: Pick<Snapshot, 'boot' | 'workers'> | null,
-): ViewNode['before'] {
-	if (!snapshot) return null;
-	const workers = inScope(spec, snapshot.workers).map(({ id, pid, started }) => ({ id, pid, started }));
-	return { boot: snapshot.boot, workers };
-}
-
-export function afterOf(spec: RolloutSpec, record: NodeRecord): ViewNode['after'] {
-	return processesOf(spec, record.result?.after ?? null);
 }
 
 /** One line: what the rollout waits for, until when, and what may be done about it. */

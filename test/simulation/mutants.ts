@@ -36,7 +36,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 				from: 'return stored !== undefined && compareVersions(stored.version, version) > 0;',
 				to: 'return false;',
 			},
-			{ file: 'rollout/follower', from: 'if (compareEpochs(epoch, promised) >= 0) return false;', to: 'return false;' },
+			{ file: 'rollout/promise', from: 'if (compareEpochs(epoch, promised) >= 0) return false;', to: 'return false;' },
 		],
 	},
 	'durable-promise': {
@@ -126,7 +126,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I6'],
 		patches: [
 			{
-				file: 'rollout/drive',
+				file: 'rollout/blocked-by',
 				from: "if (open.spec.service === 'clustering_config') return null;",
 				to: 'return null;',
 			},
@@ -243,7 +243,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 				from: "if (endings.length > 0) send(turn, from, { kind: 'ended', endings });",
 				to: '',
 			},
-			{ file: 'rollout/follower', from: 'if (hasEnded(state, spec.id)) { tellEnded', to: 'if (false) { tellEnded' },
+			{ file: 'rollout/endings', from: 'if (hasEnded(state, spec.id)) { tellEnded', to: 'if (false) { tellEnded' },
 			{
 				file: 'rollout/follower',
 				from: 'storeEndings(turn, message.endings);',
