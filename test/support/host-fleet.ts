@@ -13,6 +13,14 @@ export interface ClusterStatus {
 	nodes: { name: string; link: string; boot: number | null; version: string | null; ready: boolean | null }[];
 }
 
+export interface HostFleetOptions {
+	/** As `rollout.lb_wait`; none by default. */
+	lbWait?: string;
+	/** Rows of `http_workers` beside the app `web`, indented for the file, and what they need below /srv. */
+	apps?: string;
+	files?: Readonly<Record<string, string>>;
+}
+
 /** Three booted hosts with Rollcall installed, linked over TLS; each runs two workers of the app `web` on port 8080. */
 export class HostFleet {
 	readonly #hosts = new Map<Name, Host>();
@@ -20,15 +28,16 @@ export class HostFleet {
 	private constructor(
 		private readonly bed: TestHosts,
 		private readonly network: string,
+		private readonly options: HostFleetOptions,
 	) {}
 
-	/** `tag` and `network` as for {@link TestHosts}; `lbWait` as `rollout.lb_wait`. */
-	static async boot(tag: string, network: string, lbWait = '0s'): Promise<HostFleet> {
-		const fleet = new HostFleet(await TestHosts.create(tag, network), network);
+	/** `tag` and `network` as for {@link TestHosts}. */
+	static async boot(tag: string, network: string, options: HostFleetOptions = {}): Promise<HostFleet> {
+		const fleet = new HostFleet(await TestHosts.create(tag, network), network, options);
 		const folder = await mkdtemp(join(tmpdir(), 'rc-ca-'));
 		try {
 			const authority = await TestAuthority.make(folder);
-			await Promise.all(names.map((name) => fleet.#install(name, authority, lbWait)));
+			await Promise.all(names.map((name) => fleet.#install(name, authority)));
 			await fleet.linked();
 		} catch (error) {
 			await fleet.clear();
@@ -80,19 +89,21 @@ export class HostFleet {
 		await this.bed.clear();
 	}
 
-	async #install(name: Name, authority: TestAuthority, lbWait: string): Promise<void> {
+	async #install(name: Name, authority: TestAuthority): Promise<void> {
 		const { material } = await authority.issue(name);
 		const host = await this.up(name);
 		const table = names.map((peer) => `${this.address(peer)} ${peer}`).join('\n');
 		await host.write('/etc/hosts', `127.0.0.1 localhost\n${table}\n`);
-		await installOn(host, this.#configuration(name, lbWait), {
+		for (const [path, text] of Object.entries(this.options.files ?? {})) await host.write(path, text);
+		await installOn(host, this.#configuration(name), {
 			'/etc/rollcall/tls/ca.pem': material.ca,
 			'/etc/rollcall/tls/cert.pem': material.cert,
 			'/etc/rollcall/tls/key.pem': material.key,
 		});
 	}
 
-	#configuration(name: Name, lbWait: string): string {
+	#configuration(name: Name): string {
+		const { lbWait = '0s', apps = '' } = this.options;
 		return `
 node: {name: ${name}}
 operations_api:
@@ -107,7 +118,7 @@ http_workers:
     env: {PORT: "8080"}
     health: {path: /healthz, deadline: 60s}
     drain: {timeout: 10s}
-cluster:
+${apps}cluster:
   listen: {host: ${this.address(name)}, port: 9933}
   tls: {ca: /etc/rollcall/tls/ca.pem, cert: /etc/rollcall/tls/cert.pem, key: /etc/rollcall/tls/key.pem}
   peers:

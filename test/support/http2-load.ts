@@ -57,7 +57,9 @@ export class Http2Load {
 	async #ask(): Promise<void> {
 		const stream = this.#current().request({ ':path': '/' });
 		try {
-			const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader];
+			const [headers] = (await once(stream, 'response')) as [
+				http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader,
+			];
 			const text = (await stream.setEncoding('utf8').toArray()).join('');
 			if (headers[':status'] !== 200 || !/^\d+$/.test(text)) throw new Error(`${headers[':status']} ${text}`);
 			this.ok++;

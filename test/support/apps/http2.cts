@@ -13,4 +13,4 @@ const server =
 				{ key: fs.readFileSync(key), cert: fs.readFileSync(String(process.env['TLS_CERT'])), allowHTTP1: true },
 				answer,
 			);
-server.listen(Number(process.env['PORT']), '127.0.0.1');
+server.listen(Number(process.env['PORT']), process.env['HOST'] ?? '127.0.0.1');
