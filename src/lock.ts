@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { messageOf, RollcallError } from './errors.js';
-import { readForeignFile } from './system/foreign-file.js';
+import { readUntrustedFile } from './system/foreign-file.js';
 import { isAlive, readProcessStat } from './system/process.js';
 
 /**
@@ -114,7 +114,7 @@ function writeHolder(descriptor: number, holder: LockHolder): void {
 
 function readHolder(path: string): LockHolder | null {
 	try {
-		return JSON.parse(readForeignFile(path, holderBytesMax)) as LockHolder;
+		return JSON.parse(readUntrustedFile(path, holderBytesMax)) as LockHolder;
 	} catch {
 		return null;
 	}

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { defaultSecretFile, type InitialOptions, initialConfiguration } from '../config/initial.js';
+import { defaultSecretFile, type TemplateOptions, configurationTemplate } from '../config/initial.js';
 import { messageOf, RollcallError } from '../errors.js';
 import { configFileDefault } from './places.js';
 import type { Context } from './context.js';
@@ -11,7 +11,7 @@ import { shellWord } from './words.js';
 
 /** The flags of `rollcall init`, as Commander hands them over. */
 export interface InitFlags
-	extends Omit<InitialOptions, 'tls' | 'peers' | 'port' | 'name' | 'appName' | 'script' | 'healthPath'> {
+	extends Omit<TemplateOptions, 'tls' | 'peers' | 'port' | 'name' | 'appName' | 'script' | 'healthPath'> {
 	node?: string;
 	app?: string;
 	appName?: string;
@@ -31,7 +31,7 @@ export async function init({ options, terminal, session }: Context<InitFlags>): 
 	const { stdin, stderr } = process;
 	const asks = !hasFlags(options) && stdin.isTTY === true && stderr.isTTY === true;
 	const wanted = asks ? await ask(stdin, stderr, session.signal) : fromFlags(options);
-	const text = initialConfiguration(wanted);
+	const text = configurationTemplate(wanted);
 	if (options.print === true) {
 		writeResult(terminal, { text }, () => text);
 		return 0;
@@ -54,7 +54,7 @@ const flagNames = [
 
 const hasFlags = (flags: InitFlags) => flagNames.some((name) => flags[name] !== undefined);
 
-function fromFlags({ node, app, port, health, peer, ...rest }: InitFlags): InitialOptions {
+function fromFlags({ node, app, port, health, peer, ...rest }: InitFlags): TemplateOptions {
 	const same = ['zone', 'stateDir', 'workerDir', 'runtimeDir', 'http', 'listen', 'secretFile'] as const;
 	const ofApp = ['appName', 'cwd', 'interpreter', 'user', 'instances'] as const;
 	const given = [...same, ...ofApp].flatMap((name) => (rest[name] === undefined ? [] : [[name, rest[name]]]));
@@ -75,14 +75,14 @@ function portOf(text: string): number {
 }
 
 /** Asks on the terminal; an empty answer takes what stands in brackets. Ctrl-C writes nothing. */
-async function ask(input: Readable, output: Writable, signal: AbortSignal): Promise<InitialOptions> {
+async function ask(input: Readable, output: Writable, signal: AbortSignal): Promise<TemplateOptions> {
 	const { createInterface } = await import('node:readline/promises');
 	const lines = createInterface({ input, output });
 	// While it reads, the terminal hands Ctrl-C to readline and not to the process.
 	lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
 	const question = async (text: string) => (await lines.question(`${text} `, { signal })).trim();
-	const answers: InitialOptions = {};
-	const put = async (key: Exclude<keyof InitialOptions, 'peers' | 'tls' | 'port'>, text: string) => {
+	const answers: TemplateOptions = {};
+	const put = async (key: Exclude<keyof TemplateOptions, 'peers' | 'tls' | 'port'>, text: string) => {
 		const answer = await question(text);
 		if (answer !== '') answers[key] = answer;
 	};

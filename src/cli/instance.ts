@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, RollcallError } from '../errors.js';
 import { findHolder, findNamed } from '../lock.js';
-import { foreignPlace } from '../system/foreign-file.js';
+import { untrustedPlace } from '../system/foreign-file.js';
 import { isAlive, isOwned } from '../system/process.js';
 import type { Places } from './places.js';
 import { count, span } from './words.js';
-import { drainWorker, leftWorkers } from './left-workers.js';
+import { drainWorker, orphanWorkers } from './left-workers.js';
 
 /** A process of an instance, found and ended. */
 export interface Ended {
@@ -68,7 +68,7 @@ async function findHosts({ workerDir }: Places): Promise<Found[]> {
 	const found: Found[] = [];
 	for (const folder of foldersOf(workerDir)) {
 		const user = folder === 'self' ? null : folder;
-		const { owner } = foreignPlace(join(workerDir, folder));
+		const { owner } = untrustedPlace(join(workerDir, folder));
 		found.push(...(await find(join(workerDir, folder, 'lock'), { what: 'worker host', user, owner })));
 	}
 	return found;
@@ -178,9 +178,9 @@ async function isGone(found: Pick<Found, 'pid' | 'started'>, timeoutMs: number, 
 /** Workers go on when their host dies; nobody else would end them now. */
 async function endLeftWorkers({ workerDir }: Places, drainMs: number, options: EndOptions): Promise<Ended[]> {
 	const left = foldersOf(workerDir).flatMap((folder) => {
-		const place = foreignPlace(join(workerDir, folder));
+		const place = untrustedPlace(join(workerDir, folder));
 		const user = folder === 'self' ? null : folder;
-		return leftWorkers(place).map((worker) => ({ worker, place, user }));
+		return orphanWorkers(place).map((worker) => ({ worker, place, user }));
 	});
 	const ended = await Promise.all(
 		left.map(async ({ worker, place, user }): Promise<Ended[]> => {

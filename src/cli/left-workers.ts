@@ -1,12 +1,17 @@
 import { closeSync, readdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
-import { type ForeignPlace, inForeignFolder, openForeignSocket, pathOfDescriptor } from '../system/foreign-file.js';
+import {
+	type UntrustedPlace,
+	inUntrustedFolder,
+	openUntrustedSocket,
+	pathOfDescriptor,
+} from '../system/foreign-file.js';
 import { findOwned, type ProcessIdentity } from '../system/process.js';
 import type { ControlCommand } from '../workers/control.js';
 
 /** A worker whose host is gone. */
-export interface LeftWorker extends ProcessIdentity {
+export interface OrphanWorker extends ProcessIdentity {
 	id: string;
 	socket: string;
 }
@@ -15,11 +20,11 @@ export interface LeftWorker extends ProcessIdentity {
  * The living workers whose control sockets lie in the home of a worker host: `<id>.<pid>.ctl`. The names are its user's to
  * choose, so only processes of that user count.
  */
-export function leftWorkers(place: ForeignPlace): LeftWorker[] {
+export function orphanWorkers(place: UntrustedPlace): OrphanWorker[] {
 	const folder = join(place.root, 'w');
 	let names: string[];
 	try {
-		names = inForeignFolder(folder, place, (path) => readdirSync(path));
+		names = inUntrustedFolder(folder, place, (path) => readdirSync(path));
 	} catch {
 		return [];
 	}
@@ -34,10 +39,10 @@ export function leftWorkers(place: ForeignPlace): LeftWorker[] {
  * Asks a worker on its control socket to finish what is open and leave. Resolves to true when somebody answered there,
  * once the connection has ended, which is when the process has left or the drain's time is over; false if nobody did.
  */
-export async function drainWorker(worker: LeftWorker, place: ForeignPlace, timeoutMs: number): Promise<boolean> {
+export async function drainWorker(worker: OrphanWorker, place: UntrustedPlace, timeoutMs: number): Promise<boolean> {
 	let descriptor: number;
 	try {
-		descriptor = openForeignSocket(worker.socket, place);
+		descriptor = openUntrustedSocket(worker.socket, place);
 	} catch {
 		return false;
 	}
@@ -48,7 +53,7 @@ export async function drainWorker(worker: LeftWorker, place: ForeignPlace, timeo
 	}
 }
 
-function drainAt(path: string, { id, pid }: LeftWorker, timeoutMs: number): Promise<boolean> {
+function drainAt(path: string, { id, pid }: OrphanWorker, timeoutMs: number): Promise<boolean> {
 	return new Promise((resolve) => {
 		let connected = false;
 		const command: ControlCommand = { seq: 1, to: { id, pid }, command: 'drain', timeoutMs, handOver: false };

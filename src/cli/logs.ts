@@ -2,7 +2,7 @@ import { closeSync, fstatSync, lstatSync, readdirSync, readSync, type Stats, wat
 import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 import { messageOf, RollcallError } from '../errors.js';
-import { type ForeignPlace, foreignPlace, inForeignFolder, openForeignFile } from '../system/foreign-file.js';
+import { type UntrustedPlace, untrustedPlace, inUntrustedFolder, openUntrustedFile } from '../system/foreign-file.js';
 import { readPlaces } from './places.js';
 import type { Context } from './context.js';
 import { clean, cleanLines, type Terminal, toJson } from './terminal.js';
@@ -14,7 +14,7 @@ interface LogFile {
 	stream: 'out' | 'error';
 	path: string;
 	/** The home that it lies in: its user can put anything in the file's place. */
-	place: ForeignPlace;
+	place: UntrustedPlace;
 	/** ms since 1970: the last line. Whatever was written last is shown last. */
 	writtenAt: number;
 }
@@ -29,7 +29,7 @@ const lineCharactersMax = 1024 * 1024;
 /** Where the workers of one user write. */
 interface LogFolder {
 	path: string;
-	place: ForeignPlace;
+	place: UntrustedPlace;
 }
 
 /** Shows the last lines that the workers of this host wrote, and with `--follow` what comes. */
@@ -64,7 +64,7 @@ function logFolders(workerDir: string): LogFolder[] {
 	try {
 		return readdirSync(workerDir, { withFileTypes: true })
 			.filter((entry) => entry.isDirectory())
-			.map(({ name }) => ({ path: join(workerDir, name, 'logs'), place: foreignPlace(join(workerDir, name)) }));
+			.map(({ name }) => ({ path: join(workerDir, name, 'logs'), place: untrustedPlace(join(workerDir, name)) }));
 	} catch (error) {
 		const text = `${workerDir} cannot be read: ${messageOf(error)}. The logs belong to the workers' user; run this as root or as that user.`;
 		const code = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'not_found' : 'forbidden';
@@ -75,7 +75,7 @@ function logFolders(workerDir: string): LogFolder[] {
 function logFiles({ path: folder, place }: LogFolder, app: string | undefined): LogFile[] {
 	let names: string[];
 	try {
-		names = inForeignFolder(folder, place, (path) => readdirSync(path));
+		names = inUntrustedFolder(folder, place, (path) => readdirSync(path));
 	} catch (error) {
 		// A link in the folder's place leads to what is no log of this user's.
 		if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
@@ -152,7 +152,7 @@ class LogReader {
 	#withFile(use: (descriptor: number, stat: Stats) => void): void {
 		let descriptor: number;
 		try {
-			descriptor = openForeignFile(this.file.path, this.file.place);
+			descriptor = openUntrustedFile(this.file.path, this.file.place);
 		} catch {
 			return;
 		}
@@ -193,7 +193,7 @@ function followFolders(
 			reader.more();
 		};
 		for (const folder of folders) {
-			const watcher = inForeignFolder(folder.path, folder.place, (path) => watch(path, { signal }));
+			const watcher = inUntrustedFolder(folder.path, folder.place, (path) => watch(path, { signal }));
 			watcher.on('change', (_event, name) => {
 				const file = typeof name === 'string' ? logFile(folder, name) : null;
 				if (file !== null && isOf(file, app)) look(file);

@@ -1,4 +1,4 @@
-import { shapesJsonSchemaText } from './shapes.js';
+import { jsonSchemasText } from './shapes.js';
 
 /** Prints the shapes of the commands' output; `npm run schema` puts them into config/output.schema.json. */
-process.stdout.write(shapesJsonSchemaText());
+process.stdout.write(jsonSchemasText());

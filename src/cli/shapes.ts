@@ -220,7 +220,7 @@ export const messageLineShape = z.discriminatedUnion('event', [
 ]);
 
 /** The content of config/output.schema.json: every document by the words of its command, and the lines on stderr. */
-export function shapesJsonSchemaText(): string {
+export function jsonSchemasText(): string {
 	const all = z.object({ ...resultShapes, stderr: messageLineShape });
 	// As an input schema it lets further keys in. The limits of whole numbers in JavaScript say nothing here.
 	const { $schema, ...schema } = z.toJSONSchema(all, {

@@ -5,7 +5,7 @@ import { parseConfig } from './load.js';
 import { isLoopback } from './network.js';
 
 /** What `rollcall init` asks for. Texts are as an operator types them; whatever is not given stays at its default. */
-export interface InitialOptions {
+export interface TemplateOptions {
 	/** `node.name`; default: the host name. */
 	name?: string;
 	zone?: string;
@@ -44,7 +44,7 @@ export const defaultTlsFiles = { ca: 'tls/ca.pem', cert: 'tls/cert.pem', key: 't
  * A commented configuration. It was checked as {@link parseConfig} does, but for the files it refers to, which may not be
  * there yet. Throws `usage` for flags that make no valid one.
  */
-export function initialConfiguration(options: InitialOptions): string {
+export function configurationTemplate(options: TemplateOptions): string {
 	const text = [
 		'# Configuration of Rollcall. Every key is described in the README and in config/rollcall.schema.json.',
 		'# Check it after a change:  rollcall validate --config FILE',
@@ -89,7 +89,7 @@ function pair(indent: string, key: string, value: unknown, comment = ''): string
 	return [`${indent}${key}: ${scalar.trimEnd()}${comment === '' ? '' : `   # ${comment}`}`];
 }
 
-function nodeLines(options: InitialOptions): string[] {
+function nodeLines(options: TemplateOptions): string[] {
 	const name = pair('  ', 'name', options.name, 'unique in the fleet; default: the host name');
 	const zone = pair('  ', 'zone', options.zone, 'a rollout goes zone by zone');
 	const named = name.length + zone.length > 0;
@@ -108,7 +108,7 @@ function nodeLines(options: InitialOptions): string[] {
 	];
 }
 
-function listenerLines(options: InitialOptions): string[] {
+function listenerLines(options: TemplateOptions): string[] {
 	if (options.http === undefined) {
 		return [
 			'# Operations over TCP, beside the admin socket. Anything but loopback needs tls.',
@@ -125,7 +125,7 @@ function listenerLines(options: InitialOptions): string[] {
 	];
 }
 
-function appLines(options: InitialOptions): string[] {
+function appLines(options: TemplateOptions): string[] {
 	if (options.script === undefined) {
 		return [
 			'# The http apps of this node.',
@@ -154,14 +154,14 @@ function appLines(options: InitialOptions): string[] {
 	];
 }
 
-function healthLines(options: InitialOptions): string[] {
+function healthLines(options: TemplateOptions): string[] {
 	if (options.healthPath !== undefined) {
 		return pair('    ', 'health', { path: options.healthPath, deadline: '30s', soak: '1s' }, 'healthy: 2xx');
 	}
 	return ['    # health: {path: /healthz}   # answers 2xx when healthy; without it GET / with any status below 500'];
 }
 
-function clusterLines(options: InitialOptions): string[] {
+function clusterLines(options: TemplateOptions): string[] {
 	if (options.listen === undefined) {
 		if ((options.peers ?? []).length > 0) {
 			throw new RollcallError(
@@ -189,7 +189,7 @@ function clusterLines(options: InitialOptions): string[] {
 }
 
 /** How the nodes know each other; what was asked for is written, be it wrong, and then refused by name. */
-function trustLines(options: InitialOptions, loopback: boolean): string[] {
+function trustLines(options: TemplateOptions, loopback: boolean): string[] {
 	const given = options.tls !== undefined || options.secretFile !== undefined;
 	const tls = options.tls ?? (given || loopback ? undefined : defaultTlsFiles);
 	const secret = options.secretFile ?? (given || !loopback ? undefined : defaultSecretFile);

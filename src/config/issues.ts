@@ -67,7 +67,10 @@ function keyPlace(source: ConfigurationSource, path: KeyPath) {
 
 /** A value is repeated only where a single one without secrets belongs; an address may hold a password. */
 function mayBeShown(path: KeyPath): boolean {
-	return !isContainer(schemaAt(path)) && !path.some((part) => part === 'env' || part === 'args' || part === 'node_args' || part === 'url');
+	return (
+		!isContainer(schemaAt(path)) &&
+		!path.some((part) => part === 'env' || part === 'args' || part === 'node_args' || part === 'url')
+	);
 }
 
 function hintFor(source: ConfigurationSource, path: KeyPath, value: unknown): string | null {

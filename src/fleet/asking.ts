@@ -21,7 +21,7 @@ interface Waiting {
 }
 
 /** Operators who asked and have not been answered, by token. */
-export class Asking {
+export class PendingRequests {
 	readonly #waiting = new Map<string, Waiting>();
 
 	constructor(private readonly clock: Clock) {}

@@ -1,5 +1,5 @@
 import { coordinatorOf, createCore, getRollout, listRollouts, step } from '../rollout/core.js';
-import { planOf } from '../rollout/plan.js';
+import { estimateOf } from '../rollout/plan.js';
 import { type CoreRequest, type CoreSettings, endedMax } from '../rollout/protocol.js';
 import type { NodeName, RolloutView } from '../rollout/types.js';
 import type { Clock } from './clock.js';
@@ -15,7 +15,7 @@ export function freshCore(config: FleetConfig, membership: Membership, clock: Cl
 		step: (event) => step(state, event).effects,
 		view: (id) => getRollout(state, id, instant()),
 		views: (limit) => listRollouts(state, limit, instant()),
-		plan: (request) => planOf(state, request, mediansOf(request, listRollouts(state, endedMax, instant()))),
+		plan: (request) => estimateOf(state, request, mediansOf(request, listRollouts(state, endedMax, instant()))),
 		coordinator: () => coordinatorOf(state),
 	};
 }

@@ -8,10 +8,10 @@ import type {
 	CoreRequest,
 	DurableEntry,
 	DurableState,
-	OperatorWord,
+	OperatorCommand,
 } from '../rollout/protocol.js';
 import type { RolloutView, StepResult } from '../rollout/types.js';
-import { type Answered, Asking } from './asking.js';
+import { type Answered, PendingRequests } from './asking.js';
 import type { CheckRequest, Core, Happening, ShellPorts, StepRequest } from './ports.js';
 import { clipped } from './text.js';
 import { CoreTimers } from './timers.js';
@@ -59,13 +59,13 @@ export class Shell extends EventEmitter<ShellEvents> {
 	/** What ended the last core, for whoever asks while there is none. */
 	#endedBy = '';
 	readonly #timers: CoreTimers;
-	readonly #asking: Asking;
+	readonly #asking: PendingRequests;
 	/** By rollout and attempt: what runs in this process, and the latest that ended. A core that was ended does not end a step. */
 	readonly #running = new Map<string, RunningStep>();
 
 	constructor(private readonly ports: ShellPorts) {
 		super();
-		this.#asking = new Asking(ports.clock);
+		this.#asking = new PendingRequests(ports.clock);
 		this.#timers = new CoreTimers(ports.clock, (name, timer) => {
 			this.#enqueue({ event: this.#stamped({ kind: 'timer', name }), timer });
 		});
@@ -103,7 +103,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 		return (await this.#ask((token) => ({ kind: 'look', token, request }))).apps;
 	}
 
-	async operator(word: OperatorWord): Promise<RolloutView | null> {
+	async operator(word: OperatorCommand): Promise<RolloutView | null> {
 		return (await this.#ask((token) => ({ kind: 'operator', token, word }))).view;
 	}
 

@@ -26,7 +26,7 @@ export function unreadyBack(
 }
 
 /** Why no step begins now, for people. */
-export function whatIsInTheWay(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): string {
+export function blockedBy(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): string {
 	const { state, now } = turn;
 	if (!isConfirmed(state, lease, open)) return 'a majority to store the rollout';
 	if (lease.handover)

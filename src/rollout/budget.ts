@@ -35,7 +35,7 @@ export function budgetOf(wanted: number | string, members: number): number | nul
 /** A peer is heard by a report of the own epoch within the last third of a lease, over a live link. */
 export function isHeard(state: CoreState, lease: Lease, node: NodeName, now: number): boolean {
 	if (node === state.settings.self) return true;
-	const heard = lease.hears[node];
+	const heard = lease.reports[node];
 	const link = state.links[node];
 	if (!heard || !link || link.refused !== null) return false;
 	if (link.stranger) return false;
@@ -95,7 +95,7 @@ class OwnStanding implements Standing {
 /** A peer's last report in this epoch, or the own state. */
 export function standingOf(state: CoreState, lease: Lease, node: NodeName): Standing | null {
 	if (node === state.settings.self) return new OwnStanding(state);
-	return lease.hears[node]?.report ?? null;
+	return lease.reports[node]?.report ?? null;
 }
 
 export interface Budget {
@@ -148,5 +148,5 @@ function isOut(state: CoreState, lease: Lease, node: NodeName): boolean {
 /** A node that never answered in this epoch may have taken a grant of an earlier one. */
 function mayBeOut(state: CoreState, lease: Lease, node: NodeName): boolean {
 	if (isOut(state, lease, node)) return true;
-	return node !== state.settings.self && lease.hears[node] === undefined;
+	return node !== state.settings.self && lease.reports[node] === undefined;
 }

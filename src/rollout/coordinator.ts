@@ -4,10 +4,10 @@ import { endedView } from './view-parts.js';
 import { toldEndings, storeEndings } from './endings.js';
 import { isHeard } from './budget.js';
 import { compareVersions, sameEpoch } from './epoch.js';
-import { isCounted, isLive, leftOf } from './lease.js';
+import { isNewer, isLive, leftOf } from './lease.js';
 import type { Left } from './members.js';
 import type { Ending, OpenRollout, PeerMessage, Report } from './protocol.js';
-import { sameData } from './same.js';
+import { isEqual } from './same.js';
 import type { Candidacy, CoreState, Lease } from './state.js';
 import { knows } from './survey.js';
 import {
@@ -177,7 +177,7 @@ export function onHeartbeatTimer(turn: Turn): void {
 }
 
 function lacks(state: CoreState, lease: Lease, peer: NodeName): boolean {
-	const report = lease.hears[peer]?.report;
+	const report = lease.reports[peer]?.report;
 	if (!report) return true;
 	const active = openOf(state, lease.rollout);
 	if (active && !knows(state, lease, active, peer)) return true;
@@ -191,11 +191,11 @@ export function hearReport(turn: Turn, from: NodeName, epoch: Epoch, report: Rep
 	if (!lease) return;
 	const own = sameEpoch(epoch, lease.epoch);
 	if (!own) return;
-	const before = lease.hears[from];
-	if (!isCounted(before?.report, report)) return;
+	const before = lease.reports[from];
+	if (!isNewer(before?.report, report)) return;
 	const sentAt = own ? (lease.sent[report.echo] ?? Number.NEGATIVE_INFINITY) : now;
 	const wasHeard = isHeard(state, lease, from, now);
-	lease.hears[from] = { at: Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt), report, decided: true };
+	lease.reports[from] = { at: Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt), report, decided: true };
 	turn.quiet = wasHeard && before?.decided === true && saysTheSame(before.report, report);
 	const stale = lease.stale[from];
 	if (stale !== undefined && report.ended.includes(stale)) delete lease.stale[from];
@@ -208,11 +208,11 @@ function saysTheSame(a: Report, b: Report): boolean {
 		a.boot === b.boot &&
 		a.memberHash === b.memberHash &&
 		a.progress === b.progress &&
-		sameData(a.readiness, b.readiness) &&
-		sameData(a.out, b.out) &&
-		sameData(a.have, b.have) &&
-		sameData(a.ended, b.ended) &&
-		sameData(a.endedHere, b.endedHere) &&
+		isEqual(a.readiness, b.readiness) &&
+		isEqual(a.out, b.out) &&
+		isEqual(a.have, b.have) &&
+		isEqual(a.ended, b.ended) &&
+		isEqual(a.endedHere, b.endedHere) &&
 		a.records.length === b.records.length &&
 		a.records.every((one, at) => isSameStep(one, b.records[at]))
 	);

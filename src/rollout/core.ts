@@ -6,27 +6,27 @@
 import { greetAll } from './greeting.js';
 import { storeEndings } from './endings.js';
 import { heartbeatEveryMs, hearReport, onHeartbeatTimer, heartbeat, beginToDrive } from './coordinator.js';
-import { onInquiry, onOngoing, type Request, settledDoubts, waitsForWord } from './doubt.js';
+import { onInquiry, onOngoing, type Request, settledInquiries, waitsForInquiry } from './doubt.js';
 import { drive } from './drive.js';
 import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './execution.js';
 import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView } from './follower.js';
 import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './lease.js';
 import { settleEndedHere } from './ended-here.js';
 import { advanceLocal, onLocalChecked, onLocalRequest, localStepEnded } from './local-queue.js';
-import { advanceLooks, onLook, onLooked, onPeerLook, tookOwnLook } from './look.js';
+import { advanceDryRuns, onDryRun, onDryRunAnswer, onPeerDryRun, tookOwnCheck } from './look.js';
 import { leftBy } from './members.js';
 import { noteMajority, wayOut } from './minority.js';
 import {
-	advanceWords,
+	advanceCommands,
 	onAnswer,
 	onForward,
 	onOperator,
-	wordsAfterLinkDown,
+	commandsAfterLinkDown,
 	commandsAfterLostLease,
 } from './operator.js';
 import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './protocol.js';
 import { reportToCoordinator } from './report.js';
-import { sameData } from './same.js';
+import { isEqual } from './same.js';
 import {
 	localRuns,
 	onChecked,
@@ -41,7 +41,7 @@ import {
 } from './start.js';
 import { type CoreState, createState } from './state.js';
 import { beginToVote, onGreeting, onLinkUp } from './stranger.js';
-import { silence } from './silence.js';
+import { leaderlessText } from './silence.js';
 import {
 	arm,
 	broadcast,
@@ -76,10 +76,10 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			onStarted(turn, event);
 			return;
 		case 'request':
-			if (!waitsForWord(turn, event)) onRequest(turn, event);
+			if (!waitsForInquiry(turn, event)) onRequest(turn, event);
 			return;
 		case 'look':
-			onLook(turn, event);
+			onDryRun(turn, event);
 			return;
 		case 'operator':
 			onOperator(turn, event);
@@ -90,7 +90,7 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 		case 'link_down':
 			delete turn.state.links[event.node];
 			if (Object.keys(turn.state.links).length === 0) turn.state.aloneSince ??= turn.now;
-			wordsAfterLinkDown(turn.state, event.node);
+			commandsAfterLinkDown(turn.state, event.node);
 			return;
 		case 'message':
 			if (turn.state.links[event.from]?.refused === null) onMessage(turn, event.from, event.message);
@@ -195,7 +195,7 @@ function onReadiness(turn: Turn, event: Extract<CoreEvent, { kind: 'readiness' }
 /** The own file was looked at: for a local request, for this node's own start, or for another coordinator. */
 function onOwnCheck(turn: Turn, rollout: RolloutId, result: CheckResult): void {
 	const { state } = turn;
-	if (tookOwnLook(turn, rollout, result)) return;
+	if (tookOwnCheck(turn, rollout, result)) return;
 	if (state.locals.some((one) => one.id === rollout)) {
 		onLocalChecked(turn, rollout, result);
 		return;
@@ -256,10 +256,10 @@ function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
 			onEnded(turn, message);
 			return;
 		case 'look':
-			onPeerLook(turn, from, message);
+			onPeerDryRun(turn, from, message);
 			return;
 		case 'looked':
-			onLooked(turn.state, from, message);
+			onDryRunAnswer(turn.state, from, message);
 			return;
 		case 'inquiry':
 			onInquiry(turn, from, message.rollout);
@@ -303,10 +303,10 @@ function afterwards(turn: Turn): void {
 	noteMajority(turn);
 	settleEndedHere(turn);
 	settleFacts(turn);
-	if (state.words.length > 0) advanceWords(turn);
-	for (const request of settledDoubts(turn)) onRequest(turn, request);
+	if (state.commands.length > 0) advanceCommands(turn);
+	for (const request of settledInquiries(turn)) onRequest(turn, request);
 	settleFacts(turn);
-	advanceLooks(turn);
+	advanceDryRuns(turn);
 	endIfLeft(turn);
 	const lease = heldLease(state);
 	if (lease) {
@@ -315,7 +315,7 @@ function afterwards(turn: Turn): void {
 		settleFacts(turn);
 	}
 	// It may have been given back just now, everything being told: a word that ended the rollout was its last.
-	if (lease && state.lease === null && state.words.length > 0) advanceWords(turn, lease);
+	if (lease && state.lease === null && state.commands.length > 0) advanceCommands(turn, lease);
 	if (state.start?.phase === 'waiting' && !localRuns(state)) tryStart(turn, state.start);
 	settleFacts(turn);
 	advanceLocal(turn);
@@ -363,7 +363,7 @@ function showChanges(turn: Turn): void {
 		const driven = isDriven(spec);
 		const view = viewOf(state, spec.id, turn);
 		const shown = state.views[spec.id];
-		if (!view || (shown && sameData(shown.view, view))) continue;
+		if (!view || (shown && isEqual(shown.view, view))) continue;
 		if (driven && lease) {
 			lease.viewNumber += 1;
 			keepView(turn, lease.epoch, lease.viewNumber, view);
@@ -376,10 +376,10 @@ function showChanges(turn: Turn): void {
 function tellSilence(turn: Turn): void {
 	const { state } = turn;
 	const followed = heldLease(state) ? [] : openReplicated(state).filter(({ spec }) => !isAtRestHere(state, spec.id));
-	const silent = followed.length > 0 ? silence(turn) : null;
+	const silent = followed.length > 0 ? leaderlessText(turn) : null;
 	const text = silent === null ? null : `${silent}${wayOut(turn, '')}`;
-	if (text === state.silence) return;
-	state.silence = text;
+	if (text === state.leaderless) return;
+	state.leaderless = text;
 	for (const open of followed) turn.effects.push({ kind: 'changed', view: followedView(turn, open) });
 }
 
@@ -396,7 +396,7 @@ function setTimers(turn: Turn): void {
 	const candidate = state.lease?.kind === 'candidate' ? state.lease : null;
 	arm(turn, 'prepare', candidate ? candidate.sentAt + prepareLimitMs(state) : null);
 	arm(turn, 'start', startTimerAt(state));
-	const words = state.words.map((one) => one.until);
+	const words = state.commands.map((one) => one.until);
 	arm(turn, 'operator', words.length > 0 ? Math.min(...words) : null);
 }
 

@@ -11,17 +11,17 @@ import type { NodeName, RolloutId } from './types.js';
 export type Request = Extract<CoreEvent, { kind: 'request' }>;
 
 /** Longest that a request waits for the coordinator's word; without it the rollout counts as running. */
-export const doubtLimitMs = 100;
+export const inquiryTimeoutMs = 100;
 const doubtsMax = 64;
 
-/** true: the request waits; {@link settledDoubts} gives it back. */
-export function waitsForWord(turn: Turn, event: Request): boolean {
+/** true: the request waits; {@link settledInquiries} gives it back. */
+export function waitsForInquiry(turn: Turn, event: Request): boolean {
 	const { state, now } = turn;
 	const running = runningReplicated(state);
 	const coordinator = state.durable.promised.node;
 	if (!running || heldLease(state)) return false;
-	if (!state.links[coordinator] || state.doubts.length >= doubtsMax) return false;
-	state.doubts.push({ event, rollout: running.spec.id, until: now + doubtLimitMs });
+	if (!state.links[coordinator] || state.inquiries.length >= doubtsMax) return false;
+	state.inquiries.push({ event, rollout: running.spec.id, until: now + inquiryTimeoutMs });
 	send(turn, coordinator, { kind: 'inquiry', rollout: running.spec.id });
 	return true;
 }
@@ -32,15 +32,15 @@ export function onInquiry(turn: Turn, from: NodeName, rollout: RolloutId): void 
 }
 
 export function onOngoing(state: CoreState, rollout: RolloutId): void {
-	for (const doubt of state.doubts) if (doubt.rollout === rollout) doubt.until = 0;
+	for (const doubt of state.inquiries) if (doubt.rollout === rollout) doubt.until = 0;
 }
 
 /** The requests that wait no longer: the rollout has ended, goes on, or nobody said. */
-export function settledDoubts(turn: Turn): Request[] {
+export function settledInquiries(turn: Turn): Request[] {
 	const { state, now } = turn;
-	const settled = state.doubts.filter((one) => now >= one.until || !openOf(state, one.rollout));
-	state.doubts = state.doubts.filter((one) => !settled.includes(one));
-	const until = state.doubts.map((one) => one.until);
+	const settled = state.inquiries.filter((one) => now >= one.until || !openOf(state, one.rollout));
+	state.inquiries = state.inquiries.filter((one) => !settled.includes(one));
+	const until = state.inquiries.map((one) => one.until);
 	arm(turn, 'doubt', until.length > 0 ? Math.min(...until) : null);
 	return settled.map((one) => one.event);
 }

@@ -1,5 +1,5 @@
 /** The course of a rollout: looked at anew after every event, so nothing depends on what came in which order. */
-import { unreadyBack, whatIsInTheWay } from './blocked-by.js';
+import { unreadyBack, blockedBy } from './blocked-by.js';
 import { type Budget, budgetUsed, standingOf, unhealthyIn } from './budget.js';
 import { changeFlags, endRollout } from './coordinator.js';
 import { compareVersions } from './epoch.js';
@@ -8,7 +8,7 @@ import { mayBegin, orderOf } from './pick.js';
 import { clause, mayStillRestart } from './text.js';
 import type { OpenRollout } from './protocol.js';
 import type { Lease } from './state.js';
-import { endedThere, heardMembers, isConfirmed, knows, surveyOf, type TargetStatus } from './survey.js';
+import { endedThere, heardMembers, isConfirmed, knows, targetsOf, type TargetStatus } from './survey.js';
 import { arm, note, openOf, send, type Turn } from './turn.js';
 import type { NodeName, NodeRecord } from './types.js';
 
@@ -30,7 +30,7 @@ export function drive(turn: Turn, lease: Lease): void {
 function driveRollout(turn: Turn, lease: Lease, known: OpenRollout, majority: boolean): void {
 	const { state, now } = turn;
 	settleGrants(turn, lease, known);
-	const targets = surveyOf(state, lease, known, now);
+	const targets = targetsOf(state, lease, known, now);
 	const open = noteLeft(turn, lease, known, targets);
 	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
 	if (open.flags.aborting) {
@@ -219,7 +219,7 @@ function stepWhatMay(turn: Turn, lease: Lease, open: OpenRollout, targets: reado
 		grant(turn, lease, open, next);
 		begun = true;
 		if (state.lease !== lease) break;
-		standing = surveyOf(state, lease, open, now);
+		standing = targetsOf(state, lease, open, now);
 	}
 	return begun;
 }
@@ -286,7 +286,7 @@ function mustHandOver(turn: Turn, open: OpenRollout, next: NodeName): boolean {
 /** Asks a peer that is back to take the lease; until it holds it, this node stays the coordinator. */
 function handOver(turn: Turn, lease: Lease, open: OpenRollout, tried: readonly NodeName[]): boolean {
 	const { state, now } = turn;
-	const peers = surveyOf(state, lease, open, now).filter(
+	const peers = targetsOf(state, lease, open, now).filter(
 		(one) => one.heard && one.node !== state.settings.self && one.state !== 'restarting',
 	);
 	const able = [...peers.filter((one) => one.state === 'back'), ...peers.filter((one) => one.state !== 'back')];
@@ -315,9 +315,9 @@ function idle(turn: Turn, lease: Lease, open: OpenRollout, now_: { busy: boolean
 	}
 	lease.idleSince ??= now;
 	if (now - lease.idleSince < open.spec.deadlineMs) return;
-	const targets = surveyOf(state, lease, open, now);
+	const targets = targetsOf(state, lease, open, now);
 	const failing = targets.filter(isFailing);
-	const why = `waited longer than the deadline for ${whatIsInTheWay(turn, lease, open, targets)}`;
+	const why = `waited longer than the deadline for ${blockedBy(turn, lease, open, targets)}`;
 	halt(
 		turn,
 		lease,
@@ -331,7 +331,7 @@ function spread(turn: Turn, lease: Lease, heard: readonly NodeName[]): void {
 	const { state, now } = turn;
 	const { self, leaseMs } = state.settings;
 	lease.spreading = lease.spreading.filter((id) => {
-		const have = (name: NodeName): boolean => name === self || lease.hears[name]?.report.ended.includes(id) === true;
+		const have = (name: NodeName): boolean => name === self || lease.reports[name]?.report.ended.includes(id) === true;
 		const holders = state.members.map((one) => one.name).filter(have);
 		if (!isMajority(state, new Set(holders))) return true;
 		return !heard.every(have) && now < lease.spreadSince + 2 * leaseMs;

@@ -18,7 +18,7 @@ export function onHeartbeat(turn: Turn, from: NodeName, message: Message<'heartb
 	state.follows.echo = Math.max(state.follows.echo, message.number);
 	if (message.live) {
 		state.follows.heardAt = turn.now;
-		state.tries = 0;
+		state.attempts = 0;
 		state.leaseFrom = turn.now;
 	}
 	reportToCoordinator(turn);

@@ -32,7 +32,7 @@ export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: Rollo
 	const above = compareEpochs(state.highest, state.durable.promised) > 0 ? state.highest : state.durable.promised;
 	const epoch: Epoch = { counter: above.counter + 1, node: state.settings.self };
 	state.lease = null;
-	state.tries += 1;
+	state.attempts += 1;
 	promise(turn, epoch);
 	state.lease = { kind: 'candidate', epoch, purpose, rollout, sentAt: turn.now, promises: {}, refusals: {} };
 	broadcast(turn, { kind: 'prepare', epoch, purpose, rollout, memberHashes: memberHashes(state) });
@@ -48,7 +48,7 @@ function mayVote(state: CoreState): boolean {
  * same time, one of them with a slow disk, would otherwise void each other's asking in step and for ever.
  */
 export const prepareLimitMs = (state: CoreState): number =>
-	(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.tries));
+	(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.attempts));
 
 export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'>): void {
 	const { state } = turn;
@@ -121,7 +121,7 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 	const names = new Set([...Object.keys(candidacy.promises), state.settings.self]);
 	const told = Object.values(candidacy.promises).flatMap((one) => one.open);
 	if (!isMajority(state, names, told, leftOf(candidacy))) return;
-	const hears: Lease['hears'] = {};
+	const hears: Lease['reports'] = {};
 	for (const [name, { report }] of Object.entries(candidacy.promises))
 		hears[name] = { at: candidacy.sentAt, report, decided: false };
 	const lease: Lease = {
@@ -130,7 +130,7 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 		since: now,
 		number: 0,
 		sent: { 0: candidacy.sentAt },
-		hears,
+		reports: hears,
 		majorityAt: now,
 		rollout: null,
 		grants: {},
@@ -147,7 +147,7 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 		viewNumber: 0,
 	};
 	state.lease = lease;
-	state.tries = 0;
+	state.attempts = 0;
 	note(turn, 'lease_held', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, purpose: candidacy.purpose });
 	turn.facts.push({ kind: 'held', lease, candidacy });
 }
@@ -259,7 +259,7 @@ export function onPrepareTimer(turn: Turn): void {
 }
 
 /** Whether `report` is newer than the last one (boot, then sequence). */
-export function isCounted(before: Report | undefined, report: Report): boolean {
+export function isNewer(before: Report | undefined, report: Report): boolean {
 	if (!before) return true;
 	return report.boot > before.boot || (report.boot === before.boot && report.sequence > before.sequence);
 }

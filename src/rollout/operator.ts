@@ -10,11 +10,11 @@ import type {
 	ForwardedWord,
 	OpenRollout,
 	OperatorAnswer,
-	OperatorWord,
+	OperatorCommand,
 	PeerMessage,
 	Refusal,
 } from './protocol.js';
-import type { CoreState, Lease, PendingWord } from './state.js';
+import type { CoreState, Lease, PendingCommand } from './state.js';
 import { isConfirmed } from './survey.js';
 import { endedHereOf, endOf, heldLease, isDriven, openOf, send, type Turn } from './turn.js';
 import type { NodeName, RolloutSpec, RolloutView } from './types.js';
@@ -31,20 +31,24 @@ export function onOperator(turn: Turn, event: Extract<CoreEvent, { kind: 'operat
 }
 
 export function onForward(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'forward' }>): void {
-	if (turn.state.words.some((one) => one.token === message.id)) return;
+	if (turn.state.commands.some((one) => one.token === message.id)) return;
 	takeWord(turn, { token: message.id, word: message.word, from });
 }
 
 export function onAnswer(turn: Turn, message: Extract<PeerMessage, { kind: 'answer' }>): void {
-	const word = turn.state.words.find((one) => one.token === message.id && one.from === null);
+	const word = turn.state.commands.find((one) => one.token === message.id && one.from === null);
 	if (word) answer(turn, word, message.answer);
 }
 
-type Asked = Pick<PendingWord, 'token' | 'from'>;
+type Asked = Pick<PendingCommand, 'token' | 'from'>;
 type RolloutWord = Exclude<ForwardedWord, { kind: 'admit' }>;
 
 /** Done at once and told to nobody; a rollout of this node alone is ended as ever. */
-function takeEndHere(turn: Turn, token: string, { rollout, user }: Extract<OperatorWord, { kind: 'end_here' }>): void {
+function takeEndHere(
+	turn: Turn,
+	token: string,
+	{ rollout, user }: Extract<OperatorCommand, { kind: 'end_here' }>,
+): void {
 	const { state } = turn;
 	const asked: Asked = { token, from: null };
 	const word = { kind: 'abort', rollout, user } as const;
@@ -60,10 +64,10 @@ function takeEndHere(turn: Turn, token: string, { rollout, user }: Extract<Opera
 	answer(turn, asked, refusal ? { ok: false, refusal } : { ok: true, view });
 }
 
-function takeWord(turn: Turn, asked: Asked & Pick<PendingWord, 'word'>): void {
+function takeWord(turn: Turn, asked: Asked & Pick<PendingCommand, 'word'>): void {
 	const { state, now } = turn;
 	const word = tidy(asked.word);
-	const pending: PendingWord = {
+	const pending: PendingCommand = {
 		...asked,
 		word,
 		until: now + state.settings.leaseMs + wordLimitMs,
@@ -96,11 +100,11 @@ function takeWord(turn: Turn, asked: Asked & Pick<PendingWord, 'word'>): void {
 		answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
 		return;
 	}
-	if (state.words.length >= wordsMax) {
+	if (state.commands.length >= wordsMax) {
 		answer(turn, pending, refused('unavailable', 'too many operators wait for an answer; try again'));
 		return;
 	}
-	state.words.push(pending);
+	state.commands.push(pending);
 }
 
 /** A node named twice is one; so a list that fits no message becomes one that does. */
@@ -125,7 +129,7 @@ function settledAnswer(turn: Turn, word: RolloutWord): OperatorAnswer | null {
 	return openOf(state, word.rollout) ? null : refused('not_found', `Rollout '${word.rollout}' not found`);
 }
 
-function takeAdmission(turn: Turn, pending: PendingWord, word: Extract<ForwardedWord, { kind: 'admit' }>): void {
+function takeAdmission(turn: Turn, pending: PendingCommand, word: Extract<ForwardedWord, { kind: 'admit' }>): void {
 	const { state } = turn;
 	if (word.node === state.settings.self) {
 		answer(turn, pending, admitSelf(turn));
@@ -142,13 +146,13 @@ function takeAdmission(turn: Turn, pending: PendingWord, word: Extract<Forwarded
 	}
 	if (pending.from !== null) return;
 	pending.sentTo = word.node;
-	state.words.push(pending);
+	state.commands.push(pending);
 	send(turn, word.node, { kind: 'forward', id: pending.token, word });
 }
 
 function answer(turn: Turn, word: Asked, given: OperatorAnswer): void {
 	const { state } = turn;
-	state.words = state.words.filter((one) => one.token !== word.token);
+	state.commands = state.commands.filter((one) => one.token !== word.token);
 	if (word.from !== null) {
 		send(turn, word.from, { kind: 'answer', id: word.token, answer: given });
 		return;
@@ -158,15 +162,15 @@ function answer(turn: Turn, word: Asked, given: OperatorAnswer): void {
 }
 
 /** Called after every event: words are done, forwarded, or answered once a majority has stored them. */
-export function advanceWords(turn: Turn, lease: Lease | null = heldLease(turn.state)): void {
+export function advanceCommands(turn: Turn, lease: Lease | null = heldLease(turn.state)): void {
 	const { state } = turn;
-	for (const word of [...state.words]) {
+	for (const word of [...state.commands]) {
 		if (word.word.kind !== 'admit') advanceWord(turn, lease, word, word.word);
-		if (state.words.includes(word) && turn.now >= word.until) answer(turn, word, tooLate(turn, word));
+		if (state.commands.includes(word) && turn.now >= word.until) answer(turn, word, tooLate(turn, word));
 	}
 }
 
-function advanceWord(turn: Turn, lease: Lease | null, pending: PendingWord, word: RolloutWord): void {
+function advanceWord(turn: Turn, lease: Lease | null, pending: PendingCommand, word: RolloutWord): void {
 	const { state } = turn;
 	const ended = endOf(state, word.rollout);
 	if (ended) {
@@ -200,7 +204,7 @@ function advanceWord(turn: Turn, lease: Lease | null, pending: PendingWord, word
 function endAnswer(
 	turn: Turn,
 	lease: Lease | null,
-	pending: PendingWord,
+	pending: PendingCommand,
 	word: RolloutWord,
 	view: RolloutView,
 ): OperatorAnswer | null {
@@ -256,7 +260,7 @@ function resume(turn: Turn, lease: Lease, open: OpenRollout, skip: readonly Node
 }
 
 /** To the coordinator that this node follows; again when another one is there. */
-function forward(turn: Turn, pending: PendingWord): void {
+function forward(turn: Turn, pending: PendingCommand): void {
 	const { state, now } = turn;
 	if (pending.from !== null) return;
 	const { epoch, heardAt } = state.follows;
@@ -268,18 +272,18 @@ function forward(turn: Turn, pending: PendingWord): void {
 
 /** The next coordinator is told again: what this one was told, or had applied, may be forgotten. */
 export function commandsAfterLostLease(state: CoreState): void {
-	for (const word of state.words) {
+	for (const word of state.commands) {
 		word.sentTo = null;
 		word.applied = null;
 	}
 }
 
 /** A word that was sent over a link that died is sent again. */
-export function wordsAfterLinkDown(state: CoreState, node: NodeName): void {
-	for (const word of state.words) if (word.sentTo === node) word.sentTo = null;
+export function commandsAfterLinkDown(state: CoreState, node: NodeName): void {
+	for (const word of state.commands) if (word.sentTo === node) word.sentTo = null;
 }
 
-function tooLate(turn: Turn, word: PendingWord): OperatorAnswer {
+function tooLate(turn: Turn, word: PendingCommand): OperatorAnswer {
 	const { state } = turn;
 	if (word.word.kind === 'admit') return refused('unavailable', `${word.word.node} did not answer; try again`);
 	const linked = state.members.filter((member) => state.links[member.name] || member.name === state.settings.self);

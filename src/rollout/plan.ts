@@ -11,7 +11,7 @@ import type { NodeName, RolloutPlan } from './types.js';
 const estimateDefaultMs = 10_000;
 
 /** `medians`: ms that a node's step took in earlier rollouts of this kind. */
-export function planOf(
+export function estimateOf(
 	state: CoreState,
 	request: CoreRequest,
 	medians: Readonly<Record<NodeName, number>> = {},

@@ -196,7 +196,7 @@ export type ForwardedWord =
 	| { kind: 'admit'; node: NodeName; user: string };
 
 /** `end_here` is for the node that it was said to, and never leaves it. */
-export type OperatorWord = ForwardedWord | { kind: 'end_here'; rollout: RolloutId; user: string };
+export type OperatorCommand = ForwardedWord | { kind: 'end_here'; rollout: RolloutId; user: string };
 
 export interface Refusal {
 	/** Codes of the table of faults. */
@@ -298,7 +298,7 @@ export type CoreEvent = { now: number; wall: number } & (
 	/** A dry run asks for the files of all targets. Answered by `answer` without a view, or `refuse` with what is wrong. */
 	| { kind: 'look'; token: string; request: CoreRequest }
 	/** `token` is unique over the fleet: it also names the word while it is forwarded. */
-	| { kind: 'operator'; token: string; word: OperatorWord }
+	| { kind: 'operator'; token: string; word: OperatorCommand }
 	| { kind: 'link_up'; hello: Hello }
 	| { kind: 'link_down'; node: NodeName }
 	| { kind: 'message'; from: NodeName; message: PeerMessage }

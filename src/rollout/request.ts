@@ -38,7 +38,7 @@ export function refuseStart(turn: Turn, maxUnavailable: number | null): Refusal 
 			message: "'max_unavailable' must be a number of nodes, at least 1, or per cent of them, 1% to 100%",
 			extra: {},
 		};
-	const inTheWay = whatIsInTheWay(turn, null);
+	const inTheWay = conflictingRollout(turn, null);
 	if (inTheWay) return inTheWay;
 	if (state.start)
 		return {
@@ -50,7 +50,7 @@ export function refuseStart(turn: Turn, maxUnavailable: number | null): Refusal 
 }
 
 /** A rollout that forbids this node to ask for a lease, so as to start the one of this id; null: none does. */
-export function whatIsInTheWay(turn: Turn, id: RolloutId | null): Refusal | null {
+export function conflictingRollout(turn: Turn, id: RolloutId | null): Refusal | null {
 	const { state } = turn;
 	const running = inTheWayHere(state);
 	if (running && running.spec.id !== id) return conflictWith(running, turn);
@@ -112,7 +112,7 @@ export function whoIsMissing(turn: Turn, start: PendingStart): string {
 	const lease = heldLease(state);
 	const texts: string[] = [];
 	for (const { name } of state.members) {
-		if (name === state.settings.self || lease?.hears[name]) continue;
+		if (name === state.settings.self || lease?.reports[name]) continue;
 		const reason = start.refusals[name];
 		const refused = state.links[name]?.refused;
 		if (refused) texts.push(`${name} takes no part (${refused})`);

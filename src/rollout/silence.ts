@@ -6,7 +6,7 @@ import { frozen, timeOfDay } from './text.js';
 import { heldLease, peersOf, type Turn } from './turn.js';
 
 /** Null while this node coordinates, or hears who does. */
-export function silence({ state, now }: Turn): string | null {
+export function leaderlessText({ state, now }: Turn): string | null {
 	if (heldLease(state)) return null;
 	const { epoch, heardAt } = state.follows;
 	const { self, leaseMs } = state.settings;
@@ -21,7 +21,7 @@ export function silence({ state, now }: Turn): string | null {
 }
 
 /** When this node takes over if no other does before. */
-export function silenceEnds(turn: Turn): string {
+export function takeoverText(turn: Turn): string {
 	const at = takeoverAt(turn.state);
 	return at === null || at <= turn.now ? '' : `, until ${timeOfDay(turn.wall + at - turn.now)}`;
 }

@@ -10,7 +10,15 @@ import { isMajority } from './members.js';
 import { smallerFleet } from './minority.js';
 import { mayBegin, orderOf } from './pick.js';
 import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from './protocol.js';
-import { conflictWith, refuseStart, requestText, specOf, whatIsInTheWay, whoIsMissing, whyNoVote } from './request.js';
+import {
+	conflictWith,
+	refuseStart,
+	requestText,
+	specOf,
+	conflictingRollout,
+	whoIsMissing,
+	whyNoVote,
+} from './request.js';
 import type { CoreState, Lease, PendingStart } from './state.js';
 import { heardMembers, isConfirmed, knows } from './survey.js';
 import { arm, broadcast, hasEnded, heldLease, openOf, send, type Turn } from './turn.js';
@@ -40,7 +48,7 @@ export function onReplicatedRequest(turn: Turn, event: Extract<CoreEvent, { kind
 		wall: turn.wall,
 		phase: 'waiting',
 		retryAt: null,
-		tries: 0,
+		attempts: 0,
 		checks: {},
 		refusals: {},
 	};
@@ -59,13 +67,13 @@ export function tryStart(turn: Turn, start: PendingStart): void {
 		return;
 	}
 	if (state.lease?.kind === 'candidate' && state.lease.purpose === 'start') return;
-	const inTheWay = whatIsInTheWay(turn, start.id);
+	const inTheWay = conflictingRollout(turn, start.id);
 	if (inTheWay) {
 		// It came while this one waited for its turn; asking for the lease would only cost its coordinator the own one.
 		answerRefused(turn, inTheWay);
 		return;
 	}
-	start.tries += 1;
+	start.attempts += 1;
 	start.refusals = {};
 	startPrepare(turn, 'start', start.id);
 }
@@ -276,7 +284,7 @@ export function startLostLease(turn: Turn): void {
 	if (!start || start.phase === 'waiting') return;
 	start.phase = 'lease';
 	const rank = state.members.findIndex((member) => member.name === state.settings.self);
-	start.retryAt = now + retryEveryMs * (1 + Math.max(0, rank)) * Math.min(start.tries + 1, 4);
+	start.retryAt = now + retryEveryMs * (1 + Math.max(0, rank)) * Math.min(start.attempts + 1, 4);
 }
 
 export function onStartTimer(turn: Turn): void {

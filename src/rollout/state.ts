@@ -69,7 +69,7 @@ export interface Lease {
 	/** Number of the last heartbeat sent, and when the last ones were. */
 	number: number;
 	sent: Record<number, number>;
-	hears: Record<NodeName, Heard>;
+	reports: Record<NodeName, Heard>;
 	/** When a majority was last heard. */
 	majorityAt: number;
 	/** The rollout that is driven; null: only endings are spread. */
@@ -106,7 +106,7 @@ export interface PendingStart {
 	phase: 'waiting' | 'lease' | 'check' | 'open';
 	/** When the lease is asked for again. */
 	retryAt: number | null;
-	tries: number;
+	attempts: number;
 	checks: Record<NodeName, CheckResult | null>;
 	/** The last refusals of a lease, for the text of a 503. */
 	refusals: Record<NodeName, NackReason>;
@@ -120,7 +120,7 @@ export interface PendingLocal {
 }
 
 /** A dry run that waits for what the files say; null: not looked at yet. */
-export interface PendingLook {
+export interface PendingDryRun {
 	token: string;
 	request: CoreRequest;
 	until: number;
@@ -128,7 +128,7 @@ export interface PendingLook {
 }
 
 /** An operator's word that has not been answered. */
-export interface PendingWord {
+export interface PendingCommand {
 	token: string;
 	word: ForwardedWord;
 	/** Who asked: a peer that forwarded it, or null: an operator here. */
@@ -175,22 +175,22 @@ export interface CoreState {
 	highest: Epoch;
 	lease: Candidacy | Lease | null;
 	/** Leases asked for since one was held here, or a coordinator was heard as live. */
-	tries: number;
+	attempts: number;
 	execution: Execution | null;
 	/** A grant that waits until the running step of another rollout has ended. */
 	deferred: { rollout: RolloutId; epoch: Epoch; version: FlagsVersion; attempt: number } | null;
 	start: PendingStart | null;
 	locals: PendingLocal[];
 	/** Requests that wait for the word of a coordinator, whether the rollout in their way still runs. */
-	doubts: { event: Extract<CoreEvent, { kind: 'request' }>; rollout: RolloutId; until: number }[];
-	looks: PendingLook[];
+	inquiries: { event: Extract<CoreEvent, { kind: 'request' }>; rollout: RolloutId; until: number }[];
+	dryRuns: PendingDryRun[];
 	/** Who asked for the look at the own file that is under way, by its id. */
-	lookers: Record<string, NodeName>;
-	words: PendingWord[];
+	checkers: Record<string, NodeName>;
+	commands: PendingCommand[];
 	/** Pushed by the coordinator, or last built here. */
 	views: Record<RolloutId, { epoch: Epoch; number: number; view: RolloutView }>;
 	/** What was told last of hearing no coordinator. */
-	silence: string | null;
+	leaderless: string | null;
 	/** The peers whose greeting came since this node lost its state, or is new. */
 	metSinceNew: NodeName[];
 	timers: Partial<Record<TimerName, number>>;
@@ -215,17 +215,17 @@ export function createState(settings: CoreSettings): CoreState {
 		leaseFrom: 0,
 		highest: zeroEpoch,
 		lease: null,
-		tries: 0,
+		attempts: 0,
 		execution: null,
 		deferred: null,
 		start: null,
 		locals: [],
-		doubts: [],
-		looks: [],
-		lookers: {},
-		words: [],
+		inquiries: [],
+		dryRuns: [],
+		checkers: {},
+		commands: [],
 		views: {},
-		silence: null,
+		leaderless: null,
 		metSinceNew: [],
 		timers: {},
 	};

@@ -71,7 +71,7 @@ function acceptAgain(turn: Turn, node: NodeName, instance: string): void {
 	link.stranger = false;
 	remember(turn, node, { instance, boot: link.hello.boot, process: link.hello.process });
 	const lease = heldLease(state);
-	if (lease) delete lease.hears[node];
+	if (lease) delete lease.reports[node];
 	note(turn, 'node_admitted', { node });
 	greet(turn, node);
 }

@@ -21,7 +21,7 @@ export interface TargetStatus {
 	record: NodeRecord | null;
 }
 
-export function surveyOf(state: CoreState, lease: Lease, open: OpenRollout, now: number): TargetStatus[] {
+export function targetsOf(state: CoreState, lease: Lease, open: OpenRollout, now: number): TargetStatus[] {
 	return open.spec.members.map(({ name }) => statusOf(state, lease, open, name, now));
 }
 
@@ -111,12 +111,12 @@ export function isConfirmed(state: CoreState, lease: Lease, open: OpenRollout): 
 }
 
 export function holdersOf(state: CoreState, lease: Lease, open: OpenRollout): NodeName[] {
-	return [...Object.keys(lease.hears), state.settings.self].filter((node) => knows(state, lease, open, node));
+	return [...Object.keys(lease.reports), state.settings.self].filter((node) => knows(state, lease, open, node));
 }
 
 export function knows(state: CoreState, lease: Lease, open: OpenRollout, node: NodeName): boolean {
 	if (node === state.settings.self) return true;
-	const have = lease.hears[node]?.report.have.find((one) => one.rollout === open.spec.id);
+	const have = lease.reports[node]?.report.have.find((one) => one.rollout === open.spec.id);
 	return have !== undefined && compareVersions(have.version, open.flags.version) === 0;
 }
 

@@ -1,16 +1,16 @@
 /** A rollout as everyone is shown it. */
-import { whatIsInTheWay } from './blocked-by.js';
+import { blockedBy } from './blocked-by.js';
 import { afterOf, emptyView, type ViewNode, headOf, stateOf, processesOf } from './view-parts.js';
 import { orderOf } from './pick.js';
 import type { OpenRollout } from './protocol.js';
 import type { CoreState, Lease } from './state.js';
-import { surveyOf, type TargetStatus } from './survey.js';
+import { targetsOf, type TargetStatus } from './survey.js';
 import { type Budget, budgetUsed, standingOf, unhealthyIn, whatIsDown } from './budget.js';
 import { textOfEpoch } from './epoch.js';
 import { heardMembers } from './survey.js';
 import { isMajority } from './members.js';
 import { wayOut } from './minority.js';
-import { silence, silenceEnds } from './silence.js';
+import { leaderlessText, takeoverText } from './silence.js';
 import { localViewOf } from './local-view.js';
 import { endOf, heldLease, isDriven, openOf, type Turn } from './turn.js';
 import type { RolloutId, RolloutView } from './types.js';
@@ -34,7 +34,7 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 	const seen = state.views[open.spec.id]?.view;
 	const drives = open.flags.version.epoch?.node ?? state.settings.self;
 	const base = seen ?? emptyView(open.spec, drives);
-	const silent = silence(turn);
+	const silent = leaderlessText(turn);
 	// A word may have been stored here since: then what was waited for before it is waited for no more.
 	const shown = seen?.state === stateOf(open) ? seen.waiting_for : null;
 	return {
@@ -43,7 +43,7 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 		state: stateOf(open),
 		reason: open.flags.halted ?? base.reason,
 		waiting_for:
-			silent === null ? (shown ?? unseen(open)) : `${silent}${silenceEnds(turn)}${wayOut(turn, open.spec.id)}`,
+			silent === null ? (shown ?? unseen(open)) : `${silent}${takeoverText(turn)}${wayOut(turn, open.spec.id)}`,
 		epoch: open.flags.version.epoch ? textOfEpoch(open.flags.version.epoch) : base.epoch,
 	};
 }
@@ -53,7 +53,7 @@ const forOperator = 'an operator: resume_rollout, abort_rollout, or a new rollou
 
 function drivenView(turn: Turn, lease: Lease, open: OpenRollout): RolloutView {
 	const { state, now } = turn;
-	const targets = surveyOf(state, lease, open, now);
+	const targets = targetsOf(state, lease, open, now);
 	const budget = budgetUsed(state, lease, open, now);
 	const begun = lease.begun.filter((name) => targets.some((one) => one.node === name && one.state !== 'pending'));
 	const order = [...begun, ...plannedNext(turn, open, targets, begun, budget)];
@@ -117,7 +117,7 @@ function waitingFor(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 	if (steps) return steps;
 	if (lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs)
 		return `wait_between, until ${clock(turn, lease.backAt + open.spec.waitBetweenMs)}`;
-	const why = whatIsInTheWay(turn, lease, open, targets);
+	const why = blockedBy(turn, lease, open, targets);
 	const until = lease.idleSince === null ? '' : `, until ${clock(turn, lease.idleSince + open.spec.deadlineMs)}`;
 	return `${why}${until}`;
 }

@@ -29,7 +29,9 @@ export function judgeReadiness(facts: ReadinessFacts, app: string | null): Readi
 		...(facts.draining ? ['draining'] : []),
 		...(facts.availability === 'Unavailable' ? ['unavailable'] : []),
 		// Of an app that leaves, or proves itself beside others, nothing is wanted yet: that is no fault of the node.
-		...apps.filter(({ wanted, healthy }) => healthy < 1 && (app !== null || wanted > 0)).map((row) => `${row.app}: no healthy worker`),
+		...apps
+			.filter(({ wanted, healthy }) => healthy < 1 && (app !== null || wanted > 0))
+			.map((row) => `${row.app}: no healthy worker`),
 	];
 	return { ready: reasons.length === 0, reasons, notes: [...(facts.notes ?? [])], apps };
 }

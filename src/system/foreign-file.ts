@@ -7,7 +7,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSy
 import { basename, dirname, relative } from 'node:path';
 
 /** A folder of another user, and everything below it. Its own name is not that user's to change. */
-export interface ForeignPlace {
+export interface UntrustedPlace {
 	/** Below this folder no link is followed. */
 	root: string;
 	/** User id that files and sockets must belong to. */
@@ -19,7 +19,7 @@ const pathOnly = 0o10000000;
 const folderFlags = pathOnly | constants.O_DIRECTORY;
 
 /** The place of a folder that belongs to the user who may write in it. Throws ENOENT when it is not there. */
-export function foreignPlace(root: string): ForeignPlace {
+export function untrustedPlace(root: string): UntrustedPlace {
 	return { root, owner: statSync(root).uid };
 }
 
@@ -30,7 +30,7 @@ export const pathOfDescriptor = (descriptor: number): string => `/proc/self/fd/$
  * Calls `use` with a path of the same folder in which no link can be put any more. Throws as open(2) does: ENOTDIR where a
  * folder on the way is a link.
  */
-export function inForeignFolder<T>(folder: string, { root }: ForeignPlace, use: (path: string) => T): T {
+export function inUntrustedFolder<T>(folder: string, { root }: UntrustedPlace, use: (path: string) => T): T {
 	let descriptor = openSync(root, folderFlags);
 	try {
 		for (const name of namesBetween(root, folder)) {
@@ -48,15 +48,15 @@ export function inForeignFolder<T>(folder: string, { root }: ForeignPlace, use: 
  * Opens a regular file and nothing else; with a `place` one of its owner's, reached without a link. Throws as open(2) does
  * (ELOOP for a link), EINVAL for what is no regular file, EPERM for another's. The caller closes the descriptor.
  */
-export function openForeignFile(path: string, place?: ForeignPlace): number {
+export function openUntrustedFile(path: string, place?: UntrustedPlace): number {
 	const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 	if (place === undefined) return judged(openSync(path, flags), path, isFile);
 	return openIn(place, path, flags, isFile);
 }
 
-/** At most the last `bytesMax` bytes of such a file, as text. Throws as {@link openForeignFile} does. */
-export function readForeignFile(path: string, bytesMax: number, place?: ForeignPlace): string {
-	const descriptor = openForeignFile(path, place);
+/** At most the last `bytesMax` bytes of such a file, as text. Throws as {@link openUntrustedFile} does. */
+export function readUntrustedFile(path: string, bytesMax: number, place?: UntrustedPlace): string {
+	const descriptor = openUntrustedFile(path, place);
 	try {
 		const { size } = fstatSync(descriptor);
 		const bytes = Buffer.alloc(Math.min(size, bytesMax));
@@ -69,18 +69,18 @@ export function readForeignFile(path: string, bytesMax: number, place?: ForeignP
 
 /**
  * Finds a socket of the owner's to connect to, by {@link pathOfDescriptor}. The owner of a socket's file is the user who
- * bound it, so it is known who listens before a word is said. Throws as {@link openForeignFile} does. The caller closes
+ * bound it, so it is known who listens before a word is said. Throws as {@link openUntrustedFile} does. The caller closes
  * the descriptor once it is connected.
  */
-export function openForeignSocket(path: string, place: ForeignPlace): number {
+export function openUntrustedSocket(path: string, place: UntrustedPlace): number {
 	return openIn(place, path, pathOnly | constants.O_NOFOLLOW, (stat) => stat.isSocket());
 }
 
 /** What an app names itself may lie anywhere: then the owner alone decides. */
-function openIn(place: ForeignPlace, path: string, flags: number, isKind: (stat: Stats) => boolean): number {
+function openIn(place: UntrustedPlace, path: string, flags: number, isKind: (stat: Stats) => boolean): number {
 	const open = (name: string): number => judged(openSync(name, flags), path, isKind, place.owner);
 	if (!path.startsWith(`${place.root}/`)) return open(path);
-	return inForeignFolder(dirname(path), place, (folder) => open(`${folder}/${basename(path)}`));
+	return inUntrustedFolder(dirname(path), place, (folder) => open(`${folder}/${basename(path)}`));
 }
 
 const isFile = (stat: Stats): boolean => stat.isFile();

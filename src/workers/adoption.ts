@@ -1,4 +1,4 @@
-import type { Crew } from './crew.js';
+import type { WorkerPool } from './crew.js';
 import type { Pm2Process } from './pm2-process.js';
 import type { WorkerRecord } from './records.js';
 import type { WorkerApp } from './types.js';
@@ -10,7 +10,7 @@ export const linkMarginMs = 1_000;
 
 /** Takes in what a host holds of an app, and what lives of it without a host; `ending`: these were being ended before. */
 export function adoptAll(
-	crew: Crew,
+	crew: WorkerPool,
 	app: WorkerApp,
 	rows: readonly Pm2Process[],
 	orphans: readonly WorkerRecord[],
@@ -33,18 +33,18 @@ export function isEnding({ status }: Pm2Process): boolean {
 }
 
 /** Ends a worker, once it had a moment to answer. */
-export async function endOn(crew: Crew, worker: Worker): Promise<void> {
+export async function endOn(crew: WorkerPool, worker: Worker): Promise<void> {
 	worker.set('draining');
 	await untilLinked(crew, worker.app.health.timeoutMs);
 	await crew.drain(worker);
 }
 
-export async function drainAll(crew: Crew): Promise<void> {
+export async function drainAll(crew: WorkerPool): Promise<void> {
 	await Promise.all([...crew.workers.values()].map((worker) => crew.drain(worker)));
 }
 
 /** What was adopted gets a moment to answer, so that it is seen what serves already. */
-export async function untilLinked(crew: Crew, probeTimeoutMs: number): Promise<void> {
+export async function untilLinked(crew: WorkerPool, probeTimeoutMs: number): Promise<void> {
 	const { clock } = crew.parts;
 	const until = clock.now() + probeTimeoutMs + linkMarginMs;
 	const waits = () => [...crew.workers.values()].some((worker) => worker.isAlive && !worker.link);
@@ -52,7 +52,7 @@ export async function untilLinked(crew: Crew, probeTimeoutMs: number): Promise<v
 }
 
 /** The adopted workers that take public connections; from now on they count as serving. */
-export async function findServing(crew: Crew): Promise<Worker[]> {
+export async function findServing(crew: WorkerPool): Promise<Worker[]> {
 	const found: Worker[] = [];
 	await Promise.all(
 		[...crew.workers.values()].map(async (worker) => {

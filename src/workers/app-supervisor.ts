@@ -4,11 +4,11 @@ import { messageOf, RollcallError } from '../errors.js';
 import { adoptAll, drainAll, endOn, findServing, untilLinked } from './adoption.js';
 import { readinessOf } from './app-readiness.js';
 import { Arrival } from './arrival.js';
-import { Crew, type CrewParts, isNode } from './crew.js';
-import { DailyCare } from './daily.js';
+import { WorkerPool, type WorkerPoolParts, isNode } from './crew.js';
+import { HealthMonitor } from './daily.js';
 import { explained } from './log-files.js';
 import type { Pm2Process } from './pm2-process.js';
-import { Exchange, goneTimeoutMs } from './exchange.js';
+import { ReplacementPlan, goneTimeoutMs } from './exchange.js';
 import type { LeavingSet } from './leaving.js';
 import type { WorkerRecord } from './records.js';
 import { isSound, resultOf } from './replacement-result.js';
@@ -17,7 +17,7 @@ import { identitiesOf } from './rows.js';
 import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp, WorkerIdentity } from './types.js';
 import type { Worker } from './worker.js';
 import { appOf } from './worker-id.js';
-import { WornOut } from './worn-out.js';
+import { Recycling } from './worn-out.js';
 
 export interface AppSupervisorEvents {
 	crashed: [{ worker: WorkerIdentity; app: string; reason: string }];
@@ -45,11 +45,11 @@ interface SetWish {
  * whether it serves again. Jobs on the set (a start, a replacement) run one after the other.
  */
 export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements LeavingSet {
-	readonly crew: Crew;
-	private readonly daily: DailyCare;
+	readonly crew: WorkerPool;
+	private readonly daily: HealthMonitor;
 	private readonly jobs = new PQueue({ concurrency: 1 });
-	private readonly wornOut: WornOut;
-	private readonly exchange: Exchange;
+	private readonly wornOut: Recycling;
+	private readonly exchange: ReplacementPlan;
 	/** Workers whose events are listened to already. */
 	private readonly heard = new WeakSet<Worker>();
 	private stopped = false;
@@ -64,23 +64,23 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	constructor(
 		/** As wanted now. */
 		public app: WorkerApp,
-		parts: CrewParts,
+		parts: WorkerPoolParts,
 		/** Workers that serve here and are to leave once every app has proven itself. */
 		leavers: () => readonly Worker[] = () => [],
 	) {
 		super();
-		this.crew = new Crew(app.name, parts);
+		this.crew = new WorkerPool(app.name, parts);
 		this.arrival = new Arrival(this.crew, leavers);
-		this.daily = new DailyCare(this.crew, {
+		this.daily = new HealthMonitor(this.crew, {
 			serving: (worker) => this.serving(worker),
 			wornOut: (worker, reason, detail) => void this.wornOut.replace(worker, reason, detail),
 		});
-		this.wornOut = new WornOut(parts.clock, {
+		this.wornOut = new Recycling(parts.clock, {
 			replace: (worker) => this.replaceOne(worker),
 			replaced: ({ id }, reason) => this.emit('restarted', { app: this.app.name, id, reason }),
 			say: (event, reason) => this.say(event, reason),
 		});
-		this.exchange = new Exchange(this.crew, {
+		this.exchange = new ReplacementPlan(this.crew, {
 			approved: (worker) => this.approved(worker),
 			started: (worker) => this.daily.firstChance(this.listen(worker), () => this.stopped),
 			say: (event, reason) => this.say(event, reason),

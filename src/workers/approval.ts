@@ -1,7 +1,7 @@
 /** The file by which a worker that PM2 restarts may join without the control plane: what was proven, and what it has to prove again. */
 import { closeSync, fchmodSync, openSync, rmSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
-import { foreignPlace, inForeignFolder, readForeignFile } from '../system/foreign-file.js';
+import { untrustedPlace, inUntrustedFolder, readUntrustedFile } from '../system/foreign-file.js';
 import { approvalPath } from './control.js';
 import type { HealthCheck } from './health-check.js';
 import type { HostHome } from './home.js';
@@ -19,7 +19,7 @@ export interface Approval {
 
 export function isApproved(home: Home, id: string): boolean {
 	try {
-		return at(home, id, (path) => readForeignFile(path, approvalBytesMax)) !== '';
+		return at(home, id, (path) => readUntrustedFile(path, approvalBytesMax)) !== '';
 	} catch {
 		return false;
 	}
@@ -51,7 +51,7 @@ export function removeApproval(home: Home, id: string): void {
 
 /** Calls `use` with a path of the file in the very folder of the home. */
 function at<T>({ path, sockets }: Home, id: string, use: (path: string) => T): T {
-	return inForeignFolder(sockets, foreignPlace(path), (folder) =>
+	return inUntrustedFolder(sockets, untrustedPlace(path), (folder) =>
 		use(`${folder}/${basename(approvalPath(sockets, id))}`),
 	);
 }

@@ -1,4 +1,4 @@
-import type { Crew } from './crew.js';
+import type { WorkerPool } from './crew.js';
 import { portInTheWay } from './leaving.js';
 import type { WorkerApp } from './types.js';
 import type { Worker } from './worker.js';
@@ -14,7 +14,7 @@ export class Arrival {
 	refused: { app: WorkerApp; reason: string } | null = null;
 
 	constructor(
-		private readonly crew: Crew,
+		private readonly crew: WorkerPool,
 		private readonly leavers: () => readonly Worker[],
 	) {}
 

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import net from 'node:net';
 import { RollcallError } from '../errors.js';
-import { type ForeignPlace, openForeignSocket, pathOfDescriptor } from '../system/foreign-file.js';
+import { type UntrustedPlace, openUntrustedSocket, pathOfDescriptor } from '../system/foreign-file.js';
 import { Allowance } from './allowance.js';
 import type { Addressee, ControlAnswer, ControlCommand, ControlPush, WorkerStatus } from './control.js';
 import { parseControlLine } from './control-messages.js';
@@ -22,7 +22,7 @@ const readCost = 1_024;
 /** What has to be true of a socket, and of who answers there. */
 export interface ExpectedWorker {
 	/** Below it lies the socket, which belongs to its owner. */
-	place: ForeignPlace;
+	place: UntrustedPlace;
 	/** Every command is for it, and every answer has to be its own. */
 	worker: Addressee;
 }
@@ -65,9 +65,9 @@ export async function connectWorker(path: string, options: ControlOptions = {}):
 	}
 }
 
-async function connect(path: string, place: ForeignPlace | undefined): Promise<net.Socket> {
+async function connect(path: string, place: UntrustedPlace | undefined): Promise<net.Socket> {
 	if (place === undefined) return connectTo(path);
-	const descriptor = openForeignSocket(path, place);
+	const descriptor = openUntrustedSocket(path, place);
 	try {
 		return await connectTo(pathOfDescriptor(descriptor));
 	} finally {

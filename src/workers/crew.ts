@@ -29,7 +29,7 @@ const observeMs = 500;
 /** An orphan that could not be ended is tried again so much later: the host that may do it can be away. */
 const forceAgainMs = 1_000;
 
-export interface CrewParts {
+export interface WorkerPoolParts {
 	host: HostLink;
 	records: SupervisorRecords;
 	openLink: OpenLink;
@@ -47,7 +47,7 @@ export interface CrewParts {
  * The workers of one app and the hands that are laid on them: start, drain, end, approve. It decides nothing. Every
  * process that it starts is on record before it runs, and until it is gone.
  */
-export class Crew {
+export class WorkerPool {
 	readonly workers = new Map<string, Worker>();
 	/** Where they listen, and must. */
 	readonly listeners: AppListeners;
@@ -57,7 +57,7 @@ export class Crew {
 
 	constructor(
 		readonly name: string,
-		readonly parts: CrewParts,
+		readonly parts: WorkerPoolParts,
 	) {
 		this.listeners = new AppListeners(name, parts.records);
 		parts.claims.add(this);

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.js';
-import type { Crew } from './crew.js';
+import type { WorkerPool } from './crew.js';
 import type { Worker } from './worker.js';
-import type { WornOutReason } from './worn-out.js';
+import type { RecyclingReason } from './worn-out.js';
 
-export interface DailyHooks {
+export interface HealthMonitorHooks {
 	/** A worker became part of the serving set by itself: first start, or after a crash. */
 	serving(worker: Worker): void;
 	/** A worker serves badly and has to make room for a new one; it goes on until that is proven. */
-	wornOut(worker: Worker, reason: WornOutReason, detail: string): void;
+	wornOut(worker: Worker, reason: RecyclingReason, detail: string): void;
 }
 
 const proofGapMs = 50;
@@ -17,13 +17,13 @@ const proofGapMs = 50;
  * Looks after each worker that no replacement is busy with: proves it after a start, lets it join, and from then on asks
  * regularly whether it is well and how much memory it holds.
  */
-export class DailyCare {
+export class HealthMonitor {
 	/** Which worker's process is looked after already. */
 	private readonly rounds = new Map<Worker, object>();
 
 	constructor(
-		private readonly crew: Crew,
-		private readonly hooks: DailyHooks,
+		private readonly crew: WorkerPool,
+		private readonly hooks: HealthMonitorHooks,
 	) {}
 
 	/** Takes care of a worker whose process has just answered on its line. */

@@ -1,5 +1,5 @@
 import { messageOf } from '../errors.js';
-import { type Crew, isNode, leaveTimeoutOf, resolveScript, sharesPorts } from './crew.js';
+import { type WorkerPool, isNode, leaveTimeoutOf, resolveScript, sharesPorts } from './crew.js';
 import { bySlot, placesFor } from './places.js';
 import { type ReplacementOutcome, ReplacementRunner } from './replacement-runner.js';
 import type { WorkerApp, WorkerIdentity } from './types.js';
@@ -11,7 +11,7 @@ const settleCapMs = 500;
 export const goneTimeoutMs = 5_000;
 
 /** What an exchange of workers is to come to. */
-export interface ExchangeRequest {
+export interface ReplacementRequest {
 	/** As the new workers are to be. */
 	app: WorkerApp;
 	leaving: readonly Worker[];
@@ -32,16 +32,16 @@ interface ExchangeHooks {
 }
 
 /** Exchanges workers of one app for new ones: makes the plan, has it walked through, and mends what it left. */
-export class Exchange {
+export class ReplacementPlan {
 	private runner: ReplacementRunner | null = null;
 	private ended = false;
 
 	constructor(
-		private readonly crew: Crew,
+		private readonly crew: WorkerPool,
 		private readonly hooks: ExchangeHooks,
 	) {}
 
-	async run(request: ExchangeRequest): Promise<ReplacementOutcome> {
+	async run(request: ReplacementRequest): Promise<ReplacementOutcome> {
 		const { app, leaving, wanted } = request;
 		const staying = request.staying.toSorted(bySlot);
 		await this.crew.observeListeners();
@@ -71,7 +71,7 @@ export class Exchange {
 	}
 
 	/** As `run`; and it goes forward when this process dies in the middle: the set that has to go is on record. */
-	async runOnRecord(old: readonly WorkerIdentity[], request: ExchangeRequest): Promise<ReplacementOutcome> {
+	async runOnRecord(old: readonly WorkerIdentity[], request: ReplacementRequest): Promise<ReplacementOutcome> {
 		const { records } = this.crew.parts;
 		const { replacing } = records.memory;
 		const { name } = this.crew;

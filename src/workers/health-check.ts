@@ -1,6 +1,6 @@
 /** Asks a Node worker whether it is well, where its users reach it. The supervisor asks so, and a worker itself before it joins after a crash. */
 import { messageOf } from '../errors.js';
-import type { ForeignPlace } from '../system/foreign-file.js';
+import type { UntrustedPlace } from '../system/foreign-file.js';
 import type { ListenStatus, WorkerStatus } from './control.js';
 import {
 	askedListeners,
@@ -26,7 +26,7 @@ export interface HealthCheck extends ListenSettings {
 export async function checkHealth(
 	status: WorkerStatus,
 	check: HealthCheck,
-	place: ForeignPlace | null,
+	place: UntrustedPlace | null,
 ): Promise<Probe> {
 	const { listens, faults, pid } = status;
 	const listeners = listens.map(publicListener);
@@ -50,7 +50,7 @@ export async function checkHealth(
 
 async function ask(
 	listen: ListenStatus,
-	{ check, pid, place }: { check: HealthCheck; pid: number; place: ForeignPlace | null },
+	{ check, pid, place }: { check: HealthCheck; pid: number; place: UntrustedPlace | null },
 ): Promise<{ healthy: boolean; detail: string }> {
 	const where = nameOf(publicListener(listen));
 	const path = pathFor(listen, check);
@@ -87,7 +87,7 @@ function httpOver({ protocol }: ListenStatus): ListenStatus['protocol'] {
 }
 
 /** The private socket; where there is none, the public one. */
-function targetOf(listen: ListenStatus, place: ForeignPlace | null): ProbeTarget {
+function targetOf(listen: ListenStatus, place: UntrustedPlace | null): ProbeTarget {
 	const socketPath = listen.probe ?? listen.path;
 	if (socketPath !== null) return { socketPath, place };
 	return { host: hostToAsk(publicListener(listen)), port: listen.port ?? 0 };

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, statSync, writeFileSync } 
 import { join } from 'node:path';
 import { RollcallError } from '../errors.js';
 import { findHolder, type LockHolder } from '../lock.js';
-import { foreignPlace } from '../system/foreign-file.js';
+import { untrustedPlace } from '../system/foreign-file.js';
 import { findOwned, isOwned, type ProcessIdentity } from '../system/process.js';
 
 /** One worker host's private folder: PM2's home, its lock, the workers' logs and their private sockets. */
@@ -77,7 +77,7 @@ export function isShared(home: HostHome): boolean {
 }
 
 /** Who may say what is a worker of this home: its user, whom the kernel names as the owner of what he made or runs. */
-export const ownerOf = (home: Pick<HostHome, 'path'>): number => foreignPlace(home.path).owner;
+export const ownerOf = (home: Pick<HostHome, 'path'>): number => untrustedPlace(home.path).owner;
 
 /** A process that somebody named as one of this home's: null unless it belongs to the home's owner. */
 export function processOf(home: Pick<HostHome, 'path'>, pid: number): ProcessIdentity | null {

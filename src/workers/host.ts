@@ -8,7 +8,7 @@ import { heldSockets } from '../system/sockets.js';
 import { createNotifier } from '../system/notify.js';
 import { hostEnvironment } from './environment.js';
 import { type HostHome, hostHome, isShared, makeHome, ownerOf } from './home.js';
-import { LastWords } from './last-words.js';
+import { StderrTail } from './last-words.js';
 import { findOrphans } from './orphans.js';
 import { type LogLimits, pruneLogs, turnOverLogs, workerLogPaths } from './log-files.js';
 import type { Pm2Host } from './pm2-host.js';
@@ -103,7 +103,7 @@ async function installPreload(home: HostHome): Promise<void> {
 }
 
 function keepLastWords(home: HostHome, pm2: Pm2Host): void {
-	const lastWords = new LastWords();
+	const lastWords = new StderrTail();
 	pm2.onErrorText((name, text) => lastWords.hear(name, text));
 	pm2.onExit((name) => {
 		// What the process sent before its end may still be on its way.

@@ -8,7 +8,7 @@ const tailBytesMax = 4 * heardCharactersMax;
  * background, and a process that throws is gone before that is done; what it sends to the host besides does arrive. So
  * the host remembers the end of what it heard, and adds what the file lacks of it.
  */
-export class LastWords {
+export class StderrTail {
 	private readonly heard = new Map<string, string>();
 
 	hear(worker: string, text: string): void {

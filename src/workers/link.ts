@@ -14,7 +14,7 @@ export interface Probe {
 }
 
 /** What a worker says of itself. */
-export interface LinkStatus {
+export interface ConnectionStatus {
 	/** Takes public connections. */
 	joined: boolean;
 	/** It called listen() at all. */
@@ -28,7 +28,7 @@ export interface LinkStatus {
 
 export type JoinResult = { ok: true } | { ok: false; code: string | null; detail: string };
 
-export interface LinkEvents {
+export interface ConnectionEvents {
 	listening: [];
 	/** Something was thrown and caught by nobody. */
 	fault: [string];
@@ -40,9 +40,9 @@ export interface LinkEvents {
 }
 
 /** The supervisor's line to one running process, be it a Node worker with the preload or any other program. */
-export interface WorkerLink extends EventEmitter<LinkEvents> {
+export interface WorkerConnection extends EventEmitter<ConnectionEvents> {
 	probe(check: HealthCheck): Promise<Probe>;
-	status(): Promise<LinkStatus>;
+	status(): Promise<ConnectionStatus>;
 	/** Lets it take public connections; programs without a gate do so by themselves. */
 	join(): Promise<JoinResult>;
 	/** Asks it to finish what is open and leave; returns false when it cannot be asked, so that a signal has to do. */

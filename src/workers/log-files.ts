@@ -1,6 +1,6 @@
 import { copyFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { foreignPlace, readForeignFile } from '../system/foreign-file.js';
+import { untrustedPlace, readUntrustedFile } from '../system/foreign-file.js';
 import type { HostHome } from './home.js';
 import { appOf } from './worker-id.js';
 
@@ -37,7 +37,7 @@ const innerLine =
 export async function lastErrorLines(home: Home, id: string, lines: number): Promise<string[]> {
 	let text: string;
 	try {
-		text = readForeignFile(workerLogPaths(home.logs, id).error, tailBytesMax, foreignPlace(home.path));
+		text = readUntrustedFile(workerLogPaths(home.logs, id).error, tailBytesMax, untrustedPlace(home.path));
 	} catch {
 		return [];
 	}

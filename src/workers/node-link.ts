@@ -1,13 +1,13 @@
 import { EventEmitter } from 'node:events';
 import { messageOf, RollcallError } from '../errors.js';
-import { type ForeignPlace, foreignPlace } from '../system/foreign-file.js';
+import { type UntrustedPlace, untrustedPlace } from '../system/foreign-file.js';
 import { isAlive } from '../system/process.js';
 import type { Clock } from './clock.js';
 import { type ControlPush, controlSocketPath, type WorkerStatus } from './control.js';
 import { connectWorker, type WorkerControl } from './control-client.js';
 import { checkHealth, type HealthCheck } from './health-check.js';
 import type { HostHome } from './home.js';
-import type { JoinResult, LinkEvents, LinkStatus, Probe, WorkerLink } from './link.js';
+import type { JoinResult, ConnectionEvents, ConnectionStatus, Probe, WorkerConnection } from './link.js';
 import { publicListener } from './listeners.js';
 import type { WorkerIdentity } from './types.js';
 
@@ -25,7 +25,7 @@ const reopenLongestMs = 60_000;
  * The line to a Node worker: its preload's control socket, and its private probe sockets. Both lie in the home of its
  * user, so they are used only where they belong to that user, and only for what the process of this number and id says.
  */
-export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
+export class PreloadConnection extends EventEmitter<ConnectionEvents> implements WorkerConnection {
 	private control: WorkerControl | null = null;
 	private closed = false;
 	private reopenMs = reopenFirstMs;
@@ -43,7 +43,7 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 
 	/** Connects as soon as the process has opened its control socket; null when the process was gone first. */
 	static async open(home: Pick<HostHome, 'path' | 'sockets'>, identity: WorkerIdentity, clock: Clock) {
-		const link = new NodeLink(home, identity, clock);
+		const link = new PreloadConnection(home, identity, clock);
 		return (await link.connect()) ? link : null;
 	}
 
@@ -85,8 +85,8 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 	}
 
 	/** The home's owner is the only one whose sockets are used. */
-	private get place(): ForeignPlace {
-		return foreignPlace(this.home.path);
+	private get place(): UntrustedPlace {
+		return untrustedPlace(this.home.path);
 	}
 
 	/** The connection; throws `unreachable` while there is none. */
@@ -105,7 +105,7 @@ export class NodeLink extends EventEmitter<LinkEvents> implements WorkerLink {
 		return checkHealth({ ...status, pid: this.identity.pid }, check, this.place);
 	}
 
-	async status(): Promise<LinkStatus> {
+	async status(): Promise<ConnectionStatus> {
 		const { state, listens, served, faults } = await this.line.status();
 		const listeners = listens.map(publicListener);
 		return { joined: state === 'live', listening: listens.length > 0, served, faults, listeners };

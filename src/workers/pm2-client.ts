@@ -8,7 +8,7 @@ import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { RollcallError } from '../errors.js';
-import { type ForeignPlace, foreignPlace, openForeignSocket, pathOfDescriptor } from '../system/foreign-file.js';
+import { type UntrustedPlace, untrustedPlace, openUntrustedSocket, pathOfDescriptor } from '../system/foreign-file.js';
 import type { ProcessIdentity } from '../system/process.js';
 import { answersPace, eventsPace, guardReading, type Pace } from './guarded-socket.js';
 import { isOrphan, type Orphan, type OrphanSignal, type SocketQuestion } from './orphans.js';
@@ -54,7 +54,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 
 	/** Connects to a running host; throws when none answers, or what is there is not the home owner's, and never starts one. */
 	static async connect(home: string): Promise<Pm2Client> {
-		const place = foreignPlace(home);
+		const place = untrustedPlace(home);
 		const raw = loadClient(home);
 		try {
 			await connectSocket(place, 'rpc.sock', (path, callback) => {
@@ -144,7 +144,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		endSocket(this.raw.sub_sock);
 	}
 
-	private async subscribe(place: ForeignPlace): Promise<void> {
+	private async subscribe(place: UntrustedPlace): Promise<void> {
 		const bus = await connectSocket<EventEmitter>(place, 'pub.sock', (path, callback) => {
 			this.raw.pub_socket_file = path;
 			this.raw.launchBus((error, emitter) => callback(error, emitter));
@@ -240,11 +240,11 @@ function rowsOf(answer: unknown): Pm2Process[] {
 
 /** Connects to a socket of the home's owner. PM2 gets a path that nobody can put anything else under. */
 async function connectSocket<T = unknown>(
-	place: ForeignPlace,
+	place: UntrustedPlace,
 	name: string,
 	run: (path: string, callback: Callback) => void,
 ): Promise<T> {
-	const descriptor = openForeignSocket(join(place.root, name), place);
+	const descriptor = openUntrustedSocket(join(place.root, name), place);
 	try {
 		return await withTimeout<T>(connectTimeoutMs, `a connection to ${name}`, (callback) =>
 			run(pathOfDescriptor(descriptor), callback),

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { isAlive } from '../system/process.js';
 import type { Clock } from './clock.js';
 import type { HealthCheck } from './health-check.js';
-import type { JoinResult, LinkEvents, LinkStatus, Probe, WorkerLink } from './link.js';
+import type { JoinResult, ConnectionEvents, ConnectionStatus, Probe, WorkerConnection } from './link.js';
 import { type HeldSockets, probeSharedPort } from './shared-port.js';
 import type { WorkerApp, WorkerIdentity } from './types.js';
 
@@ -14,7 +14,7 @@ const aliveCheckMs = 200;
  * The line to a program that has no preload: it is asked on its own port, and it is gone when the kernel says so. It takes
  * public connections from the moment it listens; nothing can hold it back.
  */
-export class PortLink extends EventEmitter<LinkEvents> implements WorkerLink {
+export class PortConnection extends EventEmitter<ConnectionEvents> implements WorkerConnection {
 	private cancel: () => void;
 
 	constructor(
@@ -49,7 +49,7 @@ export class PortLink extends EventEmitter<LinkEvents> implements WorkerLink {
 		return probePath(healthPort, health.path, health.timeoutMs);
 	}
 
-	async status(): Promise<LinkStatus> {
+	async status(): Promise<ConnectionStatus> {
 		const { healthy } = await this.probe({ healthPort: this.health.port ?? null });
 		// What it has served is not known: the time after joining has to do.
 		return { joined: healthy, listening: healthy, served: 0, faults: [], listeners: [] };

@@ -6,12 +6,12 @@ import net from 'node:net';
 import { networkInterfaces } from 'node:os';
 import tls from 'node:tls';
 import { RollcallError } from '../errors.js';
-import { type ForeignPlace, openForeignSocket, pathOfDescriptor } from '../system/foreign-file.js';
+import { type UntrustedPlace, openUntrustedSocket, pathOfDescriptor } from '../system/foreign-file.js';
 import { pidHeader } from './control.js';
 import type { ListenProtocol } from './control.js';
 
 /** A unix socket of a worker, in a place of its user, null for one's own; or a TCP address. */
-export type ProbeTarget = { socketPath: string; place: ForeignPlace | null } | { host: string; port: number };
+export type ProbeTarget = { socketPath: string; place: UntrustedPlace | null } | { host: string; port: number };
 
 /** The same, its place seen to. */
 type Address = { socketPath: string } | { host: string; port: number };
@@ -71,7 +71,7 @@ async function askAt(target: string | ProbeTarget, options: ProbeOptions, signal
 	}
 	const { socketPath, place } = target;
 	if (place === null) return ask({ socketPath }, options, signal);
-	const descriptor = openForeignSocket(socketPath, place);
+	const descriptor = openUntrustedSocket(socketPath, place);
 	try {
 		return await ask({ socketPath: pathOfDescriptor(descriptor) }, options, signal);
 	} finally {

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { replaceFile } from '../replace-file.js';
-import { readForeignFile } from '../system/foreign-file.js';
+import { readUntrustedFile } from '../system/foreign-file.js';
 import { readBootId } from '../system/kernel.js';
 import { isAlive, isOwned } from '../system/process.js';
 import type { HostLink } from './host-link.js';
@@ -107,7 +107,7 @@ function read(file: string, boot: string | null): { memory: SupervisorMemory; da
 	let text: string;
 	try {
 		// A link or a pipe that was put there while the folder was open to others would be followed, or waited on for ever.
-		text = readForeignFile(file, bytesMax);
+		text = readUntrustedFile(file, bytesMax);
 	} catch (error) {
 		const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
 		return { memory: empty, damage: missing ? null : String(error) };

@@ -1,5 +1,5 @@
 import { messageOf } from '../errors.js';
-import type { Crew } from './crew.js';
+import type { WorkerPool } from './crew.js';
 import type { JoinResult } from './link.js';
 import { explained } from './log-files.js';
 import {
@@ -15,7 +15,7 @@ import type { WorkerApp } from './types.js';
 import type { Worker } from './worker.js';
 
 export interface ReplacementParts {
-	crew: Crew;
+	crew: WorkerPool;
 	/** As the new workers are to be. */
 	app: WorkerApp;
 	plan: ReplacementPlan;
@@ -55,7 +55,7 @@ export class ReplacementRunner {
 	private progress = '';
 	private readonly stops: (() => void)[] = [];
 
-	private readonly crew: Crew;
+	private readonly crew: WorkerPool;
 
 	constructor(private readonly parts: ReplacementParts) {
 		this.crew = parts.crew;

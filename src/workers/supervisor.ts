@@ -23,16 +23,16 @@ import { isAlive } from '../system/process.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { carryOut } from './change.js';
 import { type Clock, systemClock } from './clock.js';
-import { type CrewParts, isNode } from './crew.js';
+import { type WorkerPoolParts, isNode } from './crew.js';
 import { checkSocketPaths, findHost, hostHome } from './home.js';
 import { HostLink } from './host-link.js';
 import { hostCommand } from './host-starter.js';
-import { NodeLink } from './node-link.js';
+import { PreloadConnection } from './node-link.js';
 import type { Orphan } from './orphans.js';
 import type { Pm2Process } from './pm2-process.js';
 import { portOf } from './places.js';
 import { PortClaims } from './port-claims.js';
-import { PortLink } from './port-link.js';
+import { PortConnection } from './port-link.js';
 import { SupervisorRecords } from './records.js';
 import { rowOf, threadOf } from './rows.js';
 import { type HeldSockets, heldSocketsHere } from './shared-port.js';
@@ -206,7 +206,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		return supervisor;
 	}
 
-	private crewParts(host: HostLink): CrewParts {
+	private crewParts(host: HostLink): WorkerPoolParts {
 		const { records, clock, log, openLink, claims } = this;
 		const { lbWaitMs = 0 } = this.options;
 		return { host, records, clock, log, openLink, claims, lbWaitMs, changed: () => this.changed() };
@@ -257,9 +257,15 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	private readonly openLink: OpenLink = async (app, identity, home) => {
-		if (isNode(app)) return NodeLink.open(home, identity, this.clock);
+		if (isNode(app)) return PreloadConnection.open(home, identity, this.clock);
 		const port = this.supervisors.get(appOf(identity.id))?.crew.workers.get(identity.id)?.port ?? portOf(app, 0);
-		return new PortLink(identity, port, app.health, this.clock, app.reusePort ? this.heldSockets(app.user) : null);
+		return new PortConnection(
+			identity,
+			port,
+			app.health,
+			this.clock,
+			app.reusePort ? this.heldSockets(app.user) : null,
+		);
 	};
 
 	/** The kernel tells of another user's process to that user alone. */

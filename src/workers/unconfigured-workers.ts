@@ -1,7 +1,7 @@
 import { isAlive } from '../system/process.js';
 import { endOn, isEnding, linkMarginMs } from './adoption.js';
 import { farewellMs } from './control.js';
-import { Crew, type CrewParts } from './crew.js';
+import { WorkerPool, type WorkerPoolParts } from './crew.js';
 import { goneTimeoutMs } from './exchange.js';
 import type { HostLink } from './host-link.js';
 import type { LeavingSet } from './leaving.js';
@@ -30,7 +30,7 @@ const killMarginMs = 2_000;
 export class UnconfiguredWorkers {
 	private readonly sets = new Set<UnconfiguredSet>();
 
-	constructor(private readonly partsFor: (host: HostLink) => CrewParts) {}
+	constructor(private readonly partsFor: (host: HostLink) => WorkerPoolParts) {}
 
 	get all(): UnconfiguredSet[] {
 		return [...this.sets];
@@ -93,16 +93,16 @@ export class UnconfiguredWorkers {
 }
 
 export class UnconfiguredSet implements LeavingSet {
-	readonly crew: Crew;
+	readonly crew: WorkerPool;
 	private leaving: Promise<ReplacementResult> | null = null;
 	private readonly heard = new WeakSet<Worker>();
 	private readonly served = new WeakSet<Worker>();
 
 	constructor(
 		readonly name: string,
-		parts: CrewParts,
+		parts: WorkerPoolParts,
 	) {
-		this.crew = new Crew(name, parts);
+		this.crew = new WorkerPool(name, parts);
 		// The node is as ready without it as it was before.
 		this.crew.announced = true;
 	}

@@ -7,7 +7,7 @@ import { type CrashHistory, noteCrash } from './crash-loop.js';
 import type { HealthCheck } from './health-check.js';
 import { processOf } from './home.js';
 import type { HostLink } from './host-link.js';
-import type { LinkStatus, Probe, WorkerLink } from './link.js';
+import type { ConnectionStatus, Probe, WorkerConnection } from './link.js';
 import { type ListenSettings, listenSettingsOf, type SeenListener } from './listeners.js';
 import type { Place } from './places.js';
 import type { WorkerApp, WorkerIdentity, WorkerState } from './types.js';
@@ -26,7 +26,11 @@ export interface WorkerEvents {
 }
 
 /** Opens the line to a process; resolves to null when the process is gone first. */
-export type OpenLink = (app: WorkerApp, identity: WorkerIdentity, home: HostLink['home']) => Promise<WorkerLink | null>;
+export type OpenLink = (
+	app: WorkerApp,
+	identity: WorkerIdentity,
+	home: HostLink['home'],
+) => Promise<WorkerConnection | null>;
 
 /**
  * One worker: an id, and over time one process after another that runs it. Holds what is known of it, and nothing of what
@@ -35,7 +39,7 @@ export type OpenLink = (app: WorkerApp, identity: WorkerIdentity, home: HostLink
 export class Worker extends EventEmitter<WorkerEvents> {
 	state: WorkerState = 'starting';
 	identity: WorkerIdentity | null = null;
-	link: WorkerLink | null = null;
+	link: WorkerConnection | null = null;
 	/** PM2's number of it; null when no host knows it (not started yet, or an orphan of a host that died). */
 	pmId: number | null = null;
 	/** A replacement looks after it; the app's daily supervision keeps its hands off. */
@@ -126,7 +130,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
 		return answer;
 	}
 
-	async status(): Promise<LinkStatus | null> {
+	async status(): Promise<ConnectionStatus | null> {
 		const { link } = this;
 		const status = (await link?.status().catch(() => null)) ?? null;
 		if (status !== null && this.link === link) this.seenListeners = status.listeners;

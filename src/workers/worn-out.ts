@@ -3,12 +3,12 @@ import type { Clock } from './clock.js';
 import type { ReplacementOutcome } from './replacement-runner.js';
 import type { Worker } from './worker.js';
 
-export type WornOutReason = 'liveness' | 'memory';
+export type RecyclingReason = 'liveness' | 'memory';
 
-export interface WornOutHooks {
+export interface RecyclingHooks {
 	/** Lets a proven successor take the worker's place; null: it is gone already. */
 	replace(worker: Worker): Promise<ReplacementOutcome | null>;
-	replaced(worker: Worker, reason: WornOutReason): void;
+	replaced(worker: Worker, reason: RecyclingReason): void;
 	say(event: string, reason: string): void;
 }
 
@@ -16,16 +16,16 @@ export interface WornOutHooks {
 const retryMs = 30_000;
 
 /** Workers that serve badly and go on until a successor is proven: one try at a time for each, and again later after a refusal. */
-export class WornOut {
+export class Recycling {
 	/** Until when none is made for a worker; without end while one waits or runs. */
 	private readonly restsUntil = new Map<string, number>();
 
 	constructor(
 		private readonly clock: Clock,
-		private readonly hooks: WornOutHooks,
+		private readonly hooks: RecyclingHooks,
 	) {}
 
-	async replace(worker: Worker, reason: WornOutReason, detail: string): Promise<void> {
+	async replace(worker: Worker, reason: RecyclingReason, detail: string): Promise<void> {
 		const { id } = worker;
 		if ((this.restsUntil.get(id) ?? 0) > this.clock.now()) return;
 		this.restsUntil.set(id, Number.POSITIVE_INFINITY);
@@ -40,7 +40,7 @@ export class WornOut {
 	}
 
 	/** Why it was not replaced; null: it was, or is gone. */
-	private async tryOnce(worker: Worker, reason: WornOutReason): Promise<string | null> {
+	private async tryOnce(worker: Worker, reason: RecyclingReason): Promise<string | null> {
 		try {
 			const outcome = await this.hooks.replace(worker);
 			if (outcome !== null && outcome.outcome !== 'back') return outcome.reason ?? outcome.outcome;

@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { initialConfiguration } from '../../src/config/initial.js';
+import { configurationTemplate } from '../../src/config/initial.js';
 import { startFakeDaemon } from '../support/fake-daemon.js';
 
 const rounds = 21;
@@ -17,7 +17,7 @@ const mainScript = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 const folder = mkdtempSync(join(tmpdir(), 'rc-bench-'));
 const configFile = join(folder, 'rollcall.yaml');
-writeFileSync(configFile, initialConfiguration({ name: 'alpha', runtimeDir: folder }), { mode: 0o600 });
+writeFileSync(configFile, configurationTemplate({ name: 'alpha', runtimeDir: folder }), { mode: 0o600 });
 const socketPath = join(folder, 'admin.sock');
 const blockFile = join(folder, 'block.yaml');
 const block = `node:\n  name: alpha\noperations_api:\n  socket:\n    path: ${socketPath}\n    mode: "0660"\n`;

@@ -51,7 +51,7 @@ export function judgeReport(
 	message: Extract<PeerMessage, { kind: 'report' | 'promise' }>,
 ): void {
 	const lease = node.core?.lease;
-	if (lease?.kind !== 'held' || lease.hears[from]?.report !== message.report) return;
+	if (lease?.kind !== 'held' || lease.reports[from]?.report !== message.report) return;
 	const key = `${node.name} ${from} ${textOf(lease.epoch)}`;
 	if (compareEpochs(message.epoch, lease.epoch) !== 0)
 		evidence.fail(

@@ -490,7 +490,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/lease',
-				from: '(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.tries));',
+				from: '(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.attempts));',
 				to: 'state.settings.leaseMs / 3;',
 			},
 		],

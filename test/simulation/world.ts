@@ -1,5 +1,5 @@
 /** One run: a plan's fleet in virtual time, its faults, its operators, and at the end a mended world that has to settle. */
-import type { CoreEffect, CoreEvent, CoreRequest, OperatorWord } from '../../src/rollout/protocol.js';
+import type { CoreEffect, CoreEvent, CoreRequest, OperatorCommand } from '../../src/rollout/protocol.js';
 import { FakeNetwork } from '../support/fake-network.js';
 import { Random } from '../support/random.js';
 import { type FakeConfig, SimNode } from '../support/sim-node.js';
@@ -241,7 +241,7 @@ class World {
 		if (!node?.core || node.paused) return;
 		const rollout = node.core.durable.open.at(-1)?.spec.id ?? 'r1';
 		const user = 'admin';
-		const words: Record<typeof action.kind, () => OperatorWord> = {
+		const words: Record<typeof action.kind, () => OperatorCommand> = {
 			'pause-rollout': () => ({ kind: 'pause', rollout, user }),
 			'abort-rollout': () => ({ kind: 'abort', rollout, user }),
 			'end-here': () => ({ kind: 'end_here', rollout, user }),

@@ -1,6 +1,6 @@
 /** A small fleet in virtual time for scenario tests: the real core on every node, nothing random but latencies. */
 import { getRollout } from '../../src/rollout/core.js';
-import type { CoreEffect, CoreRequest, OperatorWord, PeerMessage, Refusal } from '../../src/rollout/protocol.js';
+import type { CoreEffect, CoreRequest, OperatorCommand, PeerMessage, Refusal } from '../../src/rollout/protocol.js';
 import type { RolloutView } from '../../src/rollout/types.js';
 import { FakeNetwork } from './fake-network.js';
 import { Random } from './random.js';
@@ -174,7 +174,7 @@ export class SimFleet {
 		return token;
 	}
 
-	say(name: string, word: OperatorWord): Answered {
+	say(name: string, word: OperatorCommand): Answered {
 		this.#tokens += 1;
 		const token = `w${this.#tokens}`;
 		this.node(name).tell({ kind: 'operator', token, word });

@@ -8,7 +8,7 @@ import type { Core, Happening } from '../../src/fleet/ports.js';
 import { Shell } from '../../src/fleet/shell.js';
 import { createLogger } from '../../src/log.js';
 import { coordinatorOf, createCore, getRollout, listRollouts, step } from '../../src/rollout/core.js';
-import { planOf } from '../../src/rollout/plan.js';
+import { estimateOf } from '../../src/rollout/plan.js';
 import type {
 	CheckResult,
 	CoreEffect,
@@ -169,7 +169,7 @@ export class SimNode {
 			step: (event) => this.#step(state, event),
 			view: (id) => getRollout(state, id, instant()),
 			views: (limit) => listRollouts(state, limit, instant()),
-			plan: (request) => planOf(state, request, {}),
+			plan: (request) => estimateOf(state, request, {}),
 			coordinator: () => coordinatorOf(state),
 		};
 	}

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { parseDocument, stringify } from 'yaml';
-import { initialConfiguration } from '../../src/config/initial.js';
+import { configurationTemplate } from '../../src/config/initial.js';
 import { plainSocketKeys } from '../../src/cli/plain-places.js';
 import { readPlaces, readSocketPath } from '../../src/cli/places.js';
 
@@ -66,7 +66,7 @@ test('the socket is found without the YAML library in plain texts, with it in ot
 });
 
 test('what init writes is a plain text', () => {
-	const text = initialConfiguration({ name: 'alpha', http: '127.0.0.1:9925', script: './a.js', runtimeDir: '/run/x' });
+	const text = configurationTemplate({ name: 'alpha', http: '127.0.0.1:9925', script: './a.js', runtimeDir: '/run/x' });
 	assert.deepEqual(plainSocketKeys(text), { runtime_dir: '/run/x', operations_api: {} });
 });
 

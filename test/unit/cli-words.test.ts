@@ -9,7 +9,7 @@ import { unitIn } from '../../src/cli/instance.js';
 import { operationNames } from '../../src/cli/operations.js';
 import { parseSpan, readPlaces } from '../../src/cli/places.js';
 import { buildProgram } from '../../src/cli/program.js';
-import { resultShapes, shapesJsonSchemaText } from '../../src/cli/shapes.js';
+import { resultShapes, jsonSchemasText } from '../../src/cli/shapes.js';
 import { clean, cleanLines, fit, table, toJson } from '../../src/cli/terminal.js';
 import { bytes, nearWords, shellWord, span } from '../../src/cli/words.js';
 import { RollcallError } from '../../src/errors.js';
@@ -59,7 +59,7 @@ test('every command that answers has a published shape', () => {
 
 test('config/output.schema.json is as the shapes are (npm run schema)', () => {
 	const file = new URL('../../../config/output.schema.json', import.meta.url);
-	assert.equal(readFileSync(file, 'utf8'), shapesJsonSchemaText());
+	assert.equal(readFileSync(file, 'utf8'), jsonSchemasText());
 });
 
 test('help names every command and every operation of the table, and starts with examples', () => {

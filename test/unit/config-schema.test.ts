@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type InitialOptions, initialConfiguration } from '../../src/config/initial.js';
+import { type TemplateOptions, configurationTemplate } from '../../src/config/initial.js';
 import { configurationJsonSchema, configurationJsonSchemaText, type JsonSchema } from '../../src/config/json-schema.js';
 import { configurationReference, referenceRows } from '../../src/config/reference.js';
 import { RollcallError } from '../../src/errors.js';
@@ -127,7 +127,7 @@ describe('an initial configuration', () => {
 	});
 	after(() => folder.remove());
 
-	const load = (options: InitialOptions) => folder.load(initialConfiguration(options), { underSystemd: true });
+	const load = (options: TemplateOptions) => folder.load(configurationTemplate(options), { underSystemd: true });
 
 	it('loads with nothing but a name', () => {
 		assert.equal(load({ name: '42' }).node.name, '42');
@@ -181,7 +181,7 @@ describe('an initial configuration', () => {
 	});
 
 	it('is refused as usage for flags that make none, naming the key', () => {
-		const wrong: [InitialOptions, RegExp][] = [
+		const wrong: [TemplateOptions, RegExp][] = [
 			[{ name: 'A B' }, /node\.name: expected a name/],
 			[{ name: 'a', script: 'a\nb' }, /http_workers\[0\]\.script: expected a path/],
 			[
@@ -196,7 +196,7 @@ describe('an initial configuration', () => {
 		];
 		for (const [options, message] of wrong) {
 			assert.throws(
-				() => initialConfiguration(options),
+				() => configurationTemplate(options),
 				(error) => error instanceof RollcallError && error.code === 'usage' && message.test(error.message),
 				String(message),
 			);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { doubtLimitMs } from '../../src/rollout/doubt.js';
+import { inquiryTimeoutMs } from '../../src/rollout/doubt.js';
 import { fakeConfig, fleetLeaseMs, SimFleet } from '../support/sim-fleet.js';
 
 const three = ['alpha', 'beta', 'gamma'];
@@ -56,7 +56,7 @@ test('a rollout whose coordinator says nothing counts as running', () => {
 	const { refusal, afterMs } = fleet.ask('gamma');
 	assert.equal(refusal?.code, 'conflict');
 	assert.deepEqual(refusal?.extra, { job_id: id });
-	assert.ok(afterMs <= doubtLimitMs + 5);
+	assert.ok(afterMs <= inquiryTimeoutMs + 5);
 });
 
 test('a dry run asks every target for its file and names the one with a fault; nothing is promised or stored', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planOf } from '../../src/rollout/plan.js';
+import { estimateOf } from '../../src/rollout/plan.js';
 import { fakeConfig, fleetDeadlineMs, fleetLeaseMs, SimFleet } from '../support/sim-fleet.js';
 
 const three = ['alpha', 'beta', 'gamma'];
@@ -591,7 +591,7 @@ test('dry_run shows order, budget and who is down, and does nothing', () => {
 		maxUnavailable: null,
 		onFailure: null,
 	};
-	const plan = planOf(core, request, { alpha: 1200, beta: 1000, gamma: 1400 });
+	const plan = estimateOf(core, request, { alpha: 1200, beta: 1000, gamma: 1400 });
 	assert.deepEqual(plan, {
 		order: ['alpha', 'gamma', 'beta'],
 		max_unavailable: 1,
@@ -605,11 +605,11 @@ test('dry_run shows order, budget and who is down, and does nothing', () => {
 		refused: null,
 	});
 	fleet.killed('gamma');
-	assert.match(planOf(core, request).refused ?? '', /gamma down; max_unavailable is 1/);
+	assert.match(estimateOf(core, request).refused ?? '', /gamma down; max_unavailable is 1/);
 	fleet.node('gamma').start();
 	fleet.until('gamma is linked again', () => fleet.node('beta').core?.links['gamma']?.greeting != null);
 	fleet.killed('alpha');
 	// Gamma can go; alpha is waited for then, and beta, which coordinates, goes last all the same.
-	assert.deepEqual(planOf(core, { ...request, maxUnavailable: 2 }).order, ['gamma', 'alpha', 'beta']);
+	assert.deepEqual(estimateOf(core, { ...request, maxUnavailable: 2 }).order, ['gamma', 'alpha', 'beta']);
 	assert.deepEqual(fleet.begun, []);
 });

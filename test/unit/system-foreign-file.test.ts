@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readForeignFile } from '../../src/system/foreign-file.js';
+import { readUntrustedFile } from '../../src/system/foreign-file.js';
 import { lastErrorLines } from '../../src/workers/log-files.js';
 
 test('of what another user may have put in a file’s place only a regular file is read, and never more than asked for', async () => {
@@ -16,11 +16,11 @@ test('of what another user may have put in a file’s place only a regular file 
 		symlinkSync(at('secret'), at('link'));
 		symlinkSync(at('secret'), at('web-1-error.log'));
 		execFileSync('mkfifo', [at('pipe'), at('web-2-error.log')]);
-		assert.equal(readForeignFile(at('file'), 100), 'one two three');
-		assert.equal(readForeignFile(at('file'), 5), 'three');
-		assert.throws(() => readForeignFile(at('link'), 100), { code: 'ELOOP' });
-		assert.throws(() => readForeignFile(at('pipe'), 100), { code: 'EINVAL' });
-		assert.throws(() => readForeignFile(folder, 100), { code: 'EINVAL' });
+		assert.equal(readUntrustedFile(at('file'), 100), 'one two three');
+		assert.equal(readUntrustedFile(at('file'), 5), 'three');
+		assert.throws(() => readUntrustedFile(at('link'), 100), { code: 'ELOOP' });
+		assert.throws(() => readUntrustedFile(at('pipe'), 100), { code: 'EINVAL' });
+		assert.throws(() => readUntrustedFile(folder, 100), { code: 'EINVAL' });
 		assert.deepEqual(await lastErrorLines({ path: folder, logs: folder }, 'web-1', 5), []);
 		assert.deepEqual(await lastErrorLines({ path: folder, logs: folder }, 'web-2', 5), []);
 	} finally {

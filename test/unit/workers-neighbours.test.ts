@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { foreignPlace, openForeignSocket } from '../../src/system/foreign-file.js';
+import { untrustedPlace, openUntrustedSocket } from '../../src/system/foreign-file.js';
 import { findOwned, readProcessStat } from '../../src/system/process.js';
 import type { AppListeners } from '../../src/workers/app-listeners.js';
 import { isApproved, removeApproval, writeApproval } from '../../src/workers/approval.js';
@@ -17,7 +17,7 @@ import { controlSocketPath } from '../../src/workers/control.js';
 import { connectWorker } from '../../src/workers/control-client.js';
 import { hostHome } from '../../src/workers/home.js';
 import { lastErrorLines } from '../../src/workers/log-files.js';
-import { NodeLink } from '../../src/workers/node-link.js';
+import { PreloadConnection } from '../../src/workers/node-link.js';
 import { Pm2Client } from '../../src/workers/pm2-client.js';
 import { PortClaims } from '../../src/workers/port-claims.js';
 import { probe } from '../../src/workers/probe.js';
@@ -99,7 +99,7 @@ const plants: Record<string, () => void> = {
 for (const [what, plant] of Object.entries(plants)) {
 	test(`${what} in the place of a control socket is not connected to, and nothing is said`, async () => {
 		plant();
-		const expected = { place: foreignPlace(home.path), worker };
+		const expected = { place: untrustedPlace(home.path), worker };
 		await assert.rejects(connectWorker(controlOf(home), { expected }), { code: 'unreachable' });
 		assert.deepEqual([connections, heard], [0, '']);
 	});
@@ -107,8 +107,8 @@ for (const [what, plant] of Object.entries(plants)) {
 
 test('a socket that another user has bound is not connected to', () => {
 	const another = { root: other.path, owner: owner + 1 };
-	assert.throws(() => openForeignSocket(controlOf(other), another), { code: 'EPERM' });
-	assert.throws(() => openForeignSocket(`${home.sockets}/../../other/w/web-1.sock`, foreignPlace(home.path)), {
+	assert.throws(() => openUntrustedSocket(controlOf(other), another), { code: 'EPERM' });
+	assert.throws(() => openUntrustedSocket(`${home.sockets}/../../other/w/web-1.sock`, untrustedPlace(home.path)), {
 		code: 'EINVAL',
 	});
 });
@@ -119,7 +119,7 @@ test('each command names its worker, and what answers for another one loses the 
 		said.push((JSON.parse(line) as { to: unknown }).to);
 		return answer(line, said.length === 1 ? status : { ...status, pid: worker.pid + 1 });
 	});
-	const expected = { place: foreignPlace(home.path), worker };
+	const expected = { place: untrustedPlace(home.path), worker };
 	const control = await connectWorker(controlOf(home), { expected });
 	assert.equal((await control.status()).pid, worker.pid);
 	await assert.rejects(control.drain({ timeoutMs: 1, handOver: false }), { code: 'unreachable' });
@@ -154,7 +154,7 @@ test('a worker that floods its control socket is read no further, and connected 
 		},
 	};
 	const identity = { ...worker, started: readProcessStat(process.pid)?.started ?? 0 };
-	const link = await NodeLink.open(home, identity, clock);
+	const link = await PreloadConnection.open(home, identity, clock);
 	assert.ok(link);
 	link.on('report', () => (lines += 1));
 	while (connections < floods) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -174,7 +174,7 @@ test('a socket that a worker names as its own is asked only where it belongs to 
 	const listens = [{ port: 1, host: null, path: null, probe: named, direct: false, protocol: 'http', live: true }];
 	await listen(controlOf(home), (line) => answer(line, { ...status, listens }));
 	const identity = { ...worker, started: readProcessStat(process.pid)?.started ?? 0 };
-	const link = await NodeLink.open(home, identity, systemClock);
+	const link = await PreloadConnection.open(home, identity, systemClock);
 	assert.match((await link?.probe(check))?.detail ?? '', /EINVAL/);
 	link?.close();
 	assert.deepEqual([connections, heard], [1, '']);

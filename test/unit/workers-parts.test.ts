@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type CrashHistory, noteCrash } from '../../src/workers/crash-loop.js';
 import { hostEnvironment, starterEnvironment } from '../../src/workers/environment.js';
-import { LastWords, missingEnd } from '../../src/workers/last-words.js';
+import { StderrTail, missingEnd } from '../../src/workers/last-words.js';
 import { lastErrorLines, pruneLogs, turnOverLogs } from '../../src/workers/log-files.js';
 import { SupervisorRecords } from '../../src/workers/records.js';
 import { appOf, numberOf } from '../../src/workers/worker-id.js';
@@ -41,7 +41,7 @@ test('what a dying worker said last is added to its log once, without what the f
 	const folder = mkdtempSync(join(tmpdir(), 'rl-'));
 	try {
 		const file = join(folder, 'web-1-error.log');
-		const words = new LastWords();
+		const words = new StderrTail();
 		writeFileSync(file, 'one\n');
 		words.hear('web-1', 'one\n');
 		words.hear('web-1', 'two\n');
