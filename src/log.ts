@@ -1,5 +1,5 @@
 import { type Logger, pino } from 'pino';
-import { isJournal, journalDestination, journalSink } from './system/journal.js';
+import { isJournal, journalDestination, journalSink } from './system/systemd/journal.js';
 
 export type { Logger };
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';

@@ -26,7 +26,7 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-V')) {
 const { run } = await import('./cli/run.js');
 process.exit(
 	await run(words, {
-		runDaemon: async (options) => (await import('./daemon.js')).runDaemon(options),
-		runWorkerHost: async (options) => (await import('./workers/host.js')).runWorkerHost(options),
+		runDaemon: async (options) => (await import('./daemon/daemon.js')).runDaemon(options),
+		runWorkerHost: async (options) => (await import('./workers/host/host.js')).runWorkerHost(options),
 	}),
 );

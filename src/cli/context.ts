@@ -1,5 +1,5 @@
-import type { CommonOptions } from './target.js';
-import type { Terminal } from './terminal.js';
+import type { CommonOptions } from './client/connect.js';
+import type { Terminal } from './output/terminal.js';
 
 /** The long-lived programs; main gives them, since nobody else knows the composition root. */
 export interface Programs {

@@ -1,11 +1,11 @@
 import { Command } from 'commander';
-import type { AuthorityOptions } from './authority.js';
+import type { AuthorityOptions } from './certificates/authority.js';
 import type { Context, Session } from './context.js';
 import { mainHelp } from './help.js';
-import type { InitFlags } from './init.js';
-import { configFileDefault } from './places.js';
-import type { CommonOptions } from './target.js';
-import { processTerminal } from './terminal.js';
+import type { InitFlags } from './commands/init.js';
+import { configFileDefault } from './client/places.js';
+import type { CommonOptions } from './client/connect.js';
+import { processTerminal } from './output/terminal.js';
 
 type Action<Options> = (context: Context<Options>, ...operands: string[]) => Promise<number>;
 
@@ -69,17 +69,17 @@ class Builder {
 
 function addViews(build: Builder): void {
 	build.add('status', 'what is going on, the wrong things first', ['rollcall status'], async (context) =>
-		(await import('./status.js')).status(context),
+		(await import('./commands/status.js')).status(context),
 	);
 	build.add('workers', 'the workers of this node', ['rollcall workers', 'rollcall workers --json'], async (context) =>
-		(await import('./views.js')).workers(context),
+		(await import('./commands/workers.js')).workers(context),
 	);
 	build
 		.add<{ follow?: boolean; lines?: string }>(
 			'logs [app]',
 			'what the workers write',
 			['rollcall logs', 'rollcall logs -f web'],
-			async (context, app) => (await import('./logs.js')).logs(context, app),
+			async (context, app) => (await import('./commands/logs.js')).logs(context, app),
 		)
 		.option('-f, --follow', 'go on with what is written from now on')
 		.option('-n, --lines <number>', 'how many of the last lines of each file', '20');
@@ -87,7 +87,7 @@ function addViews(build: Builder): void {
 
 function addRollout(build: Builder): void {
 	const rollout = build.group('rollout', 'see and steer rolling restarts');
-	const module = () => import('./rollout.js');
+	const module = () => import('./commands/rollout.js');
 	const plan = ['rollcall rollout plan', 'rollcall rollout plan app=web max_unavailable=2'];
 	rollout.add('plan [fields...]', 'what a rolling restart would do', plan, async (context, ...fields) =>
 		(await module()).plan(context, fields),
@@ -142,7 +142,7 @@ function addProcesses(build: Builder): void {
 	build
 		.add<{ user?: string; stop?: boolean }>('worker-host', "run one app user's worker host", host, async (context) => {
 			const { options, session } = context;
-			if (options.stop === true) return (await import('./unit-stop.js')).stopUnit(context);
+			if (options.stop === true) return (await import('./stop/stop-unit.js')).stopUnit(context);
 			session.leaveSignals();
 			await session.programs.runWorkerHost({
 				configFile: options.config ?? configFileDefault,
@@ -155,7 +155,7 @@ function addProcesses(build: Builder): void {
 	const stop = ['rollcall stop --config ./rollcall.yaml'];
 	build
 		.add<{ kill?: boolean }>('stop', 'drain and end daemon and workers (without systemd)', stop, async (context) =>
-			(await import('./stop.js')).stop(context),
+			(await import('./stop/stop.js')).stop(context),
 		)
 		.option('--kill', 'kill what does not leave in time');
 }
@@ -163,7 +163,7 @@ function addProcesses(build: Builder): void {
 function addSetup(build: Builder): void {
 	const validate = ['rollcall validate --config ./rollcall.yaml'];
 	build.add('validate', 'check a configuration', validate, async (context) =>
-		(await import('./validate.js')).validate(context),
+		(await import('./commands/validate.js')).validate(context),
 	);
 	addInit(build);
 	addInstall(build);
@@ -179,7 +179,7 @@ function addInit(build: Builder): void {
 	const collect = (value: string, before: string[] = []) => [...before, value];
 	build
 		.add<InitFlags>('init', 'write a configuration to --config, from flags or questions', examples, async (context) =>
-			(await import('./init.js')).init(context),
+			(await import('./commands/init.js')).init(context),
 		)
 		.option('--node <name>', 'name of this node (default: the host name)')
 		.option('--zone <name>', 'a rollout goes zone by zone')
@@ -210,7 +210,7 @@ function addInstall(build: Builder): void {
 			'install',
 			'put it on this host, under systemd',
 			install,
-			async (context) => (await import('./install.js')).install(context),
+			async (context) => (await import('./install/install.js')).install(context),
 		)
 		.option(...dryRun)
 		.option('--now', 'start it too');
@@ -219,7 +219,7 @@ function addInstall(build: Builder): void {
 			'uninstall',
 			'take it off this host',
 			['rollcall uninstall --dry-run'],
-			async (context) => (await import('./install.js')).uninstall(context),
+			async (context) => (await import('./install/install.js')).uninstall(context),
 		)
 		.option(...dryRun)
 		.option('--purge', 'configuration, state and user too');
@@ -227,7 +227,7 @@ function addInstall(build: Builder): void {
 
 function addAuthority(build: Builder): void {
 	const authority = build.group('ca', "the fleet's own certificate authority");
-	const module = () => import('./authority.js');
+	const module = () => import('./certificates/authority.js');
 	authority
 		.add<AuthorityOptions>('init', 'make the authority', ['rollcall ca init --dir fleet-ca'], async (context) =>
 			(await module()).init(context),
@@ -264,7 +264,7 @@ function addOperation(build: Builder): void {
 			'any operation; the word operation itself may be left out',
 			examples,
 			async (context, name, ...fields) =>
-				(await import('./operation.js')).operation(context, { name: name ?? '', fields, commands }),
+				(await import('./operation/operation.js')).operation(context, { name: name ?? '', fields, commands }),
 			{ isDefault: true },
 		)
 		.option('--detach', 'do not follow the rollout that it starts')

@@ -1,10 +1,10 @@
 import { CommanderError } from 'commander';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Programs, Session } from './context.js';
-import { operationNames } from './operations.js';
+import { operationNames } from './operation/names.js';
 import { buildProgram } from './program.js';
-import { cleanLines, processTerminal, toJson } from './terminal.js';
-import { shellWord } from './words.js';
+import { cleanLines, processTerminal, toJson } from './output/terminal.js';
+import { shellWord } from './output/format.js';
 
 /** The person pressed Ctrl-C. */
 class Interrupted extends Error {
@@ -21,7 +21,7 @@ export async function run(words: readonly string[], programs: Programs): Promise
 	try {
 		const asked = operationAskedAbout(words);
 		if (asked !== null) {
-			process.stdout.write(await (await import('./operation-help.js')).operationHelp(asked));
+			process.stdout.write(await (await import('./operation/help.js')).operationHelp(asked));
 			return 0;
 		}
 		await buildProgram(session).parseAsync([...words], { from: 'user' });
@@ -68,7 +68,7 @@ async function report(error: unknown, words: readonly string[]): Promise<number>
 
 /** What stands before each line where stderr is the journal's: a unit that cannot start is found by `journalctl -p err`. */
 async function errorPriority(): Promise<string> {
-	const { isJournal } = await import('../system/journal.js');
+	const { isJournal } = await import('../system/systemd/journal.js');
 	return isJournal(process.env, 2) ? '<3>' : '';
 }
 

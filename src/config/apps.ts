@@ -1,9 +1,9 @@
 import type { WorkerApp } from '../workers/types.js';
-import { instancesOf, runsInForkMode } from './checks.js';
-import { ConfigurationError, type ConfigurationFault } from './faults.js';
-import { FileRefused, readTrustedFile } from './files.js';
+import { instancesOf, runsInForkMode } from './checks/conflicts.js';
+import { ConfigurationError, type ConfigurationFault } from './document/faults.js';
+import { FileRefused, readTrustedFile } from './document/trusted-files.js';
 import type { Config, HttpWorkerConfig } from './schema.js';
-import { portNumber, shareOf } from './values.js';
+import { portNumber, shareOf } from './document/values.js';
 
 /**
  * The http apps as the supervisor wants them. Each call reads the env_files again; throws {@link ConfigurationError} when

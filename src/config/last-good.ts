@@ -2,8 +2,8 @@ import { lstatSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { messageOf, RollcallError } from '../errors.js';
-import { replaceFile } from '../replace-file.js';
-import { fileBytesMax, readTrustedFile } from './files.js';
+import { replaceFile } from '../system/files/replace-file.js';
+import { fileBytesMax, readTrustedFile } from './document/trusted-files.js';
 import { type LoadedConfig, type LoadOptions, loadConfig, parseConfig } from './load.js';
 import { stateDirDefault } from './schema.js';
 

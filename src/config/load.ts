@@ -1,16 +1,16 @@
 import { dirname, resolve } from 'node:path';
 import { parseEnvironmentFile } from './apps.js';
-import { type Conflict, findConflicts, runsInForkMode } from './checks.js';
-import { readClusterSecret } from './cluster.js';
-import { parseConfigurationDocument } from './document.js';
-import { applyOverrides, type Override } from './environment.js';
-import { ConfigurationError, type ConfigurationFault, type KeyPath, keyText } from './faults.js';
-import { checkTrustedFile, type FileKind, FileRefused, readTrustedFile } from './files.js';
-import { issueFaults } from './issues.js';
-import { nodeOptionsFault } from './node-options.js';
+import { type Conflict, findConflicts, runsInForkMode } from './checks/conflicts.js';
+import { readClusterSecret } from './checks/cluster.js';
+import { parseConfigurationDocument } from './document/yaml.js';
+import { applyOverrides, type Override } from './overrides.js';
+import { ConfigurationError, type ConfigurationFault, type KeyPath, keyText } from './document/faults.js';
+import { checkTrustedFile, type FileKind, FileRefused, readTrustedFile } from './document/trusted-files.js';
+import { issueFaults } from './document/issues.js';
+import { nodeOptionsFault } from './checks/node-options.js';
 import { defaultNodeName, resolveConfiguration } from './resolve.js';
 import { type Config, configurationSchema } from './schema.js';
-import { type ConfigurationSource, whereIs } from './source.js';
+import { type ConfigurationSource, whereIs } from './document/source.js';
 
 export interface LoadOptions {
 	/** The configuration file; relative paths are of the working folder. */

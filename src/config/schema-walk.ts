@@ -1,5 +1,5 @@
 import { z } from '../zod.js';
-import type { KeyPath } from './faults.js';
+import type { KeyPath } from './document/faults.js';
 import { configurationSchema } from './schema.js';
 
 /** The schema without its default and without "may be left out". */

@@ -1,5 +1,5 @@
 import { z } from '../zod.js';
-import { nodeNamePattern } from './certificates.js';
+import { nodeNamePattern } from './checks/certificates.js';
 import {
 	duration,
 	list,
@@ -13,7 +13,7 @@ import {
 	whole,
 	wholeOr,
 	wholeOrPercent,
-} from './fields.js';
+} from './value-types.js';
 
 /**
  * The one schema of the configuration. Types, defaults, the JSON Schema, the reference table, the environment overrides

@@ -5,7 +5,7 @@ import {
 	certificateNotes,
 	firstExpiry,
 	type TlsMaterial,
-} from '../config/certificates.js';
+} from '../config/checks/certificates.js';
 import type { Config } from '../config/schema.js';
 import type { Logger } from '../log.js';
 

@@ -3,7 +3,7 @@ import { toWorkerApps } from '../config/apps.js';
 import { type StandIn, writeLastGood } from '../config/last-good.js';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
 import { messageOf } from '../errors.js';
-import { readMembership } from '../fleet/membership.js';
+import { readMembership } from '../fleet/links/membership.js';
 import type { Logger } from '../log.js';
 
 /** Throws `configuration` when keys, certificates or variables that a configuration names cannot be used. */

@@ -1,9 +1,9 @@
 import { messageOf, RollcallError } from '../errors.js';
 import type { LocalNode } from '../fleet/types.js';
 import type { Readiness, Snapshot, StepResult } from '../rollout/types.js';
-import { isAlive } from '../system/process.js';
+import { isAlive } from '../system/proc/process.js';
 import type { ConfigurationFile } from './configuration-file.js';
-import type { Standing } from './standing.js';
+import type { Standing } from './availability.js';
 import type { ProvenWorker, ReplacementResult, Supervisor, WorkerApp } from '../workers/types.js';
 
 type Step = Parameters<LocalNode['execute']>[0];

@@ -9,8 +9,8 @@ import { request } from 'node:http';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { endInstance } from '../cli/instance.js';
-import { readPlaces } from '../cli/places.js';
+import { endInstance } from '../cli/stop/instance.js';
+import { readPlaces } from '../cli/client/places.js';
 import { messageOf } from '../errors.js';
 import { type DemoFleet, type DemoNode, writeFleet } from './fleet.js';
 

@@ -1,25 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
-import { assertInDate } from '../config/certificates.js';
+import { assertInDate } from '../config/checks/certificates.js';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { CoreRequest, Member, PeerMessage } from '../rollout/protocol.js';
+import type { CoreRequest, Member, PeerMessage } from '../rollout/messages.js';
 import type { NodeName, Readiness, RolloutId, RolloutPlan, RolloutView, Snapshot } from '../rollout/types.js';
 import { type Clock, systemClock } from './clock.js';
-import { freshCore } from './core.js';
-import { Frames } from './frames.js';
-import type { Introduction } from './link.js';
-import { Links } from './links.js';
-import { type FleetConfig, type Membership, readMembership } from './membership.js';
+import { freshCore } from './core/create-core.js';
+import { Frames } from './links/frames.js';
+import type { Introduction } from './links/link.js';
+import { Links } from './links/links.js';
+import { type FleetConfig, type Membership, readMembership } from './links/membership.js';
 import type { Core } from './ports.js';
-import { openRecordLog, type RecordLog, type Sync } from './records.js';
+import { openRecordLog, type RecordLog, type Sync } from './shell/record-log.js';
 import { ownRow, peerRow, replicationRow } from './rows.js';
-import { Shell } from './shell.js';
-import { checkHere, noConfigHash, runStep, type StepPorts } from './steps.js';
+import { Shell } from './shell/shell.js';
+import { checkHere, noConfigHash, runStep, type StepPorts } from './core/run-step.js';
 import type { ClusterNode, Fleet, FleetEvents, LocalNode, ReplicationRow, RolloutRequest } from './types.js';
-import { messageBytesMax } from './websocket.js';
-import type { Hello } from './wire.js';
+import { messageBytesMax } from './links/websocket.js';
+import type { Hello } from './links/handshake.js';
 
 export interface FleetOptions {
 	config: FleetConfig;

@@ -1,6 +1,6 @@
 import { z } from '../zod.js';
-import type { PeerMessage } from '../rollout/protocol.js';
-import { counter, hash, membersMax, nodeName, since, token } from './wire.js';
+import type { PeerMessage } from '../rollout/messages.js';
+import { counter, hash, membersMax, nodeName, since, token } from './links/handshake.js';
 
 /** The schema of what one core may say to another. A peer can ask for nothing else. How it may change: wire.ts. */
 

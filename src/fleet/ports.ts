@@ -7,7 +7,7 @@ import type {
 	CoreRequest,
 	DurableEntry,
 	PeerMessage,
-} from '../rollout/protocol.js';
+} from '../rollout/messages.js';
 import type {
 	NodeName,
 	Readiness,

@@ -1,7 +1,7 @@
 /** The rows that operations show of this node and its peers. */
-import type { Member } from '../rollout/protocol.js';
+import type { Member } from '../rollout/messages.js';
 import type { Readiness } from '../rollout/types.js';
-import type { PeerStatus } from './links.js';
+import type { PeerStatus } from './links/links.js';
 import type { ClusterNode, ReplicationRow } from './types.js';
 
 /** `readiness`: as the peer last said it over the present link. */

@@ -1,10 +1,10 @@
-import { restartOperations } from './restart.js';
-import { rolloutOperations } from './rollouts.js';
-import { statusOperations } from './status.js';
-import { systemOperations } from './system.js';
+import { restartOperations } from './rows/restart.js';
+import { rolloutOperations } from './rows/rollouts.js';
+import { statusOperations } from './rows/status.js';
+import { systemOperations } from './rows/system.js';
 import type { Operation } from './types.js';
-import { userOperations } from './users.js';
-import { workerOperations } from './workers.js';
+import { userOperations } from './rows/users.js';
+import { workerOperations } from './rows/workers.js';
 
 /** Every operation there is. HTTP, socket, command line and OpenAPI come from this one table. */
 export const operations: readonly Operation[] = [

@@ -1,5 +1,5 @@
 import type { Fleet } from '../fleet/types.js';
-import type { SystemAttribute } from '../system/attributes.js';
+import type { SystemAttribute } from '../system/information/attributes.js';
 import type { Supervisor } from '../workers/types.js';
 import type { FieldSet } from './fields.js';
 import type { Statuses } from './statuses.js';

@@ -3,19 +3,32 @@
  * It knows no clock, no randomness, no timer, no file and no socket. The state is changed in place; whoever needs the
  * old one copies it first.
  */
-import { greetAll } from './greeting.js';
-import { storeEndings } from './endings.js';
-import { heartbeatEveryMs, hearReport, onHeartbeatTimer, heartbeat, beginToDrive } from './coordinator.js';
-import { onInquiry, onOngoing, type Request, settledInquiries, waitsForInquiry } from './doubt.js';
-import { drive } from './drive.js';
-import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './execution.js';
-import { keepView, onCheck, onEnded, onHandover, onHeartbeat, onStore, onView } from './follower.js';
-import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './lease.js';
-import { settleEndedHere } from './ended-here.js';
-import { advanceLocal, onLocalChecked, onLocalRequest, localStepEnded } from './local-queue.js';
-import { advanceDryRuns, onDryRun, onDryRunAnswer, onPeerDryRun, tookOwnCheck } from './look.js';
-import { leftBy } from './members.js';
-import { noteMajority, wayOut } from './minority.js';
+import { greetAll } from '../coordination/quorum/greeting.js';
+import {
+	heartbeatEveryMs,
+	hearReport,
+	onHeartbeatTimer,
+	heartbeat,
+	beginToDrive,
+} from '../coordination/quorum/lead.js';
+import { onInquiry, onOngoing, type Request, settledInquiries, waitsForInquiry } from './requests/inquiry.js';
+import { drive } from './controller/drive.js';
+import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './agent/execution.js';
+import { onCheck, onEnded, onHandover, onHeartbeat, onStore, onView } from '../coordination/quorum/follow.js';
+import {
+	onLeaseTimer,
+	onNack,
+	onPrepare,
+	onPrepareTimer,
+	onPromise,
+	prepareLimitMs,
+	takeoverAt,
+} from '../coordination/quorum/campaign.js';
+import { settleEndedHere } from './agent/ended-here.js';
+import { endIfLeft, leavesAt } from './agent/leaving.js';
+import { advanceLocal, onLocalChecked, onLocalRequest, localStepEnded } from './agent/local-rollouts.js';
+import { advanceDryRuns, onDryRun, onDryRunAnswer, onPeerDryRun, tookOwnCheck } from './requests/dry-run.js';
+import { noteMajority } from '../coordination/quorum/minority.js';
 import {
 	advanceCommands,
 	onAnswer,
@@ -23,10 +36,9 @@ import {
 	onOperator,
 	commandsAfterLinkDown,
 	commandsAfterLostLease,
-} from './operator.js';
-import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './protocol.js';
-import { reportToCoordinator } from './report.js';
-import { isEqual } from './same.js';
+} from './requests/operator-command.js';
+import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './messages.js';
+import { reportToCoordinator } from './agent/report.js';
 import {
 	localRuns,
 	onChecked,
@@ -38,24 +50,13 @@ import {
 	driveStart,
 	startHeld,
 	leaseRefused,
-} from './start.js';
+} from './requests/start.js';
 import { type CoreState, createState } from './state.js';
-import { beginToVote, onGreeting, onLinkUp } from './stranger.js';
-import { leaderlessText } from './silence.js';
-import {
-	arm,
-	broadcast,
-	heldLease,
-	isAtRestHere,
-	isDriven,
-	openReplicated,
-	send,
-	store,
-	type Turn,
-	type Fact,
-} from './turn.js';
-import type { NodeName, RolloutId, RolloutSpec, RolloutView } from './types.js';
-import { followedView, viewOf } from './view.js';
+import { beginToVote, onGreeting, onLinkUp } from '../coordination/quorum/admission.js';
+import { arm, heldLease, isDriven, send, store, type Turn, type Fact } from './outbox.js';
+import type { NodeName, RolloutId, RolloutView } from './types.js';
+import { isToShow, showAfterMs, showChanges, tellLeaderless } from './views/show.js';
+import { viewOf } from './views/view.js';
 
 export function createCore(settings: CoreSettings): CoreState {
 	return createState(settings);
@@ -320,67 +321,8 @@ function afterwards(turn: Turn): void {
 	settleFacts(turn);
 	advanceLocal(turn);
 	if (turn.showing) showChanges(turn);
-	tellSilence(turn);
+	tellLeaderless(turn);
 	setTimers(turn);
-}
-
-/** Leases without any link after which a node that was taken out of the fleet believes it. */
-const leavesAfterLeases = 5;
-
-/** When a node that a change of members took out, and that has done its part, ends the rollout for itself. */
-function leavesAt(state: CoreState): number | null {
-	if (state.aloneSince === null || !leftBy(state)) return null;
-	return state.aloneSince + leavesAfterLeases * state.settings.leaseMs;
-}
-
-/** Nobody is linked with it any more to tell it the end. The ending is its own: without an epoch it is told to nobody. */
-function endIfLeft(turn: Turn): void {
-	const { state } = turn;
-	const at = leavesAt(state);
-	if (at === null || turn.now < at) return;
-	const open = leftBy(state);
-	const view = open && viewOf(state, open.spec.id, turn);
-	if (!open || !view) return;
-	const reason = `${state.settings.self} has left the fleet; ask a node that stays for the rest`;
-	const left = { ...view, state: 'completed' as const, reason, waiting_for: null, ended_at: turn.wall };
-	storeEndings(turn, [{ rollout: open.spec.id, epoch: null, view: left }]);
-	state.lease = null;
-}
-
-/** Followers hear of changes so much later, of several at once; what begins next does not wait for them. */
-const showAfterMs = 15;
-
-/** The open rollouts whose changes this node tells: its own, and the one that it drives. */
-function shownHere(state: CoreState): RolloutSpec[] {
-	const driven = heldLease(state)?.rollout;
-	return state.durable.open.map((one) => one.spec).filter((spec) => !isDriven(spec) || spec.id === driven);
-}
-
-function showChanges(turn: Turn): void {
-	const { state } = turn;
-	const lease = heldLease(state);
-	for (const spec of shownHere(state)) {
-		const driven = isDriven(spec);
-		const view = viewOf(state, spec.id, turn);
-		const shown = state.views[spec.id];
-		if (!view || (shown && isEqual(shown.view, view))) continue;
-		if (driven && lease) {
-			lease.viewNumber += 1;
-			keepView(turn, lease.epoch, lease.viewNumber, view);
-			broadcast(turn, { kind: 'view', epoch: lease.epoch, number: lease.viewNumber, view });
-		} else keepView(turn, { counter: 0, node: '' }, (shown?.number ?? 0) + 1, view);
-	}
-}
-
-/** Whoever follows a rollout here hears that nobody is heard to drive it, and that somebody is again. */
-function tellSilence(turn: Turn): void {
-	const { state } = turn;
-	const followed = heldLease(state) ? [] : openReplicated(state).filter(({ spec }) => !isAtRestHere(state, spec.id));
-	const silent = followed.length > 0 ? leaderlessText(turn) : null;
-	const text = silent === null ? null : `${silent}${wayOut(turn, '')}`;
-	if (text === state.leaderless) return;
-	state.leaderless = text;
-	for (const open of followed) turn.effects.push({ kind: 'changed', view: followedView(turn, open) });
 }
 
 function setTimers(turn: Turn): void {
@@ -390,8 +332,7 @@ function setTimers(turn: Turn): void {
 		arm(turn, 'heartbeat', null);
 		arm(turn, 'drive', null);
 	} else if (state.timers.heartbeat === undefined) arm(turn, 'heartbeat', turn.now + heartbeatEveryMs(state));
-	if (!turn.showing && state.timers.show === undefined && shownHere(state).length > 0)
-		arm(turn, 'show', turn.now + showAfterMs);
+	if (isToShow(turn)) arm(turn, 'show', turn.now + showAfterMs);
 	arm(turn, 'lease', leavesAt(state) ?? takeoverAt(state));
 	const candidate = state.lease?.kind === 'candidate' ? state.lease : null;
 	arm(turn, 'prepare', candidate ? candidate.sentAt + prepareLimitMs(state) : null);

@@ -1,5 +1,5 @@
 /** The fold of what a node keeps on disk: entries in the order written make a {@link DurableState}. */
-import { compareEpochs } from './epoch.js';
+import { compareEpochs } from '../coordination/epoch.js';
 import {
 	type DurableEntry,
 	type DurableState,
@@ -7,7 +7,7 @@ import {
 	type Ending,
 	endedMax,
 	type RolloutFlags,
-} from './protocol.js';
+} from './messages.js';
 import type { Epoch, NodeRecord, RolloutId } from './types.js';
 
 /**

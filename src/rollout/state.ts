@@ -1,6 +1,6 @@
 /** What the core holds in memory. Plain data: it can be copied, compared and printed. */
 import { emptyDurable } from './durable.js';
-import { zeroEpoch } from './epoch.js';
+import { zeroEpoch } from '../coordination/epoch.js';
 import type {
 	CheckResult,
 	CoreEvent,
@@ -18,7 +18,7 @@ import type {
 	PreparePurpose,
 	Report,
 	TimerName,
-} from './protocol.js';
+} from './messages.js';
 import type { Epoch, NodeName, Readiness, RolloutId, RolloutView } from './types.js';
 
 /** A link that is up, and what its peer said first. */

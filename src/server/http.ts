@@ -5,10 +5,10 @@ import { dispatch } from '../operations/dispatch.js';
 import { openApiDocument } from '../operations/openapi.js';
 import { operationsByName } from '../operations/table.js';
 import type { Caller, Follow } from '../operations/types.js';
-import { addressKey } from '../source-address.js';
-import { readBody } from './body.js';
-import { followAsLines, linesMediaType } from './follow.js';
-import { parseJson } from './json.js';
+import { addressKey } from '../system/connections/source-address.js';
+import { readBody } from './request/body.js';
+import { followAsLines, linesMediaType } from './request/ndjson.js';
+import { parseJson } from './request/strict-json.js';
 import type { Limits } from './limits.js';
 import {
 	createListener,
@@ -18,7 +18,7 @@ import {
 	type ListenerKind,
 	sendAnswer,
 	sendText,
-} from './listener.js';
+} from './listeners/listener.js';
 import { judgeReadiness } from './readiness.js';
 import type { ServerOptions } from './types.js';
 

@@ -1,11 +1,11 @@
 import { lookup } from 'node:dns/promises';
-import { isLoopback } from '../config/network.js';
+import { isLoopback } from '../config/document/network.js';
 import { messageOf, RollcallError } from '../errors.js';
-import { presentFromNowOn, readCertificate } from './certificate.js';
+import { presentFromNowOn, readCertificate } from './listeners/certificate.js';
 import { createHealthListener, createOperationsListener } from './http.js';
 import { defaultLimits, type Limits } from './limits.js';
-import type { Listener } from './listener.js';
-import { bindSocket } from './socket.js';
+import type { Listener } from './listeners/listener.js';
+import { bindSocket } from './listeners/unix-socket.js';
 import type { Server, ServerOptions } from './types.js';
 
 /** Connections that may wait to be taken. With fewer, a burst of strangers makes everyone's next try wait for a second. */

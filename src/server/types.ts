@@ -1,7 +1,7 @@
 import type { Config } from '../config/schema.js';
 import type { Logger } from '../log.js';
 import type { NodeServices } from '../operations/types.js';
-import type { Credentials } from './credentials.js';
+import type { Credentials } from './access/credentials.js';
 import type { Limits } from './limits.js';
 import type { ReadinessFacts } from './readiness.js';
 

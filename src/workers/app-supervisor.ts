@@ -1,23 +1,23 @@
 import { EventEmitter } from 'node:events';
 import PQueue from 'p-queue';
 import { messageOf, RollcallError } from '../errors.js';
-import { adoptAll, drainAll, endOn, findServing, untilLinked } from './adoption.js';
-import { readinessOf } from './app-readiness.js';
-import { Arrival } from './arrival.js';
-import { WorkerPool, type WorkerPoolParts, isNode } from './crew.js';
-import { HealthMonitor } from './daily.js';
-import { explained } from './log-files.js';
-import type { Pm2Process } from './pm2-process.js';
-import { ReplacementPlan, goneTimeoutMs } from './exchange.js';
-import type { LeavingSet } from './leaving.js';
-import type { WorkerRecord } from './records.js';
-import { isSound, resultOf } from './replacement-result.js';
-import type { ReplacementOutcome } from './replacement-runner.js';
-import { identitiesOf } from './rows.js';
+import { adoptAll, drainAll, endOn, findServing, untilLinked } from './pool/adoption.js';
+import { readinessOf } from './health/app-readiness.js';
+import { Arrival } from './replacement/arrival.js';
+import { WorkerPool, type WorkerPoolParts, isNode } from './pool/worker-pool.js';
+import { HealthMonitor } from './health/health-monitor.js';
+import { explained } from './host/log-files.js';
+import type { Pm2Process } from './pm2/process.js';
+import { ReplacementPlan, goneTimeoutMs } from './replacement/plan.js';
+import type { LeavingSet } from './replacement/leaving.js';
+import type { WorkerRecord } from './pool/worker-records.js';
+import { isSound, resultOf } from './replacement/result.js';
+import type { ReplacementOutcome } from './replacement/runner.js';
+import { identitiesOf } from './pool/rows.js';
 import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp, WorkerIdentity } from './types.js';
-import type { Worker } from './worker.js';
-import { appOf } from './worker-id.js';
-import { Recycling } from './worn-out.js';
+import type { Worker } from './pool/worker.js';
+import { appOf } from './pool/worker-id.js';
+import { Recycling } from './health/recycling.js';
 
 export interface AppSupervisorEvents {
 	crashed: [{ worker: WorkerIdentity; app: string; reason: string }];
@@ -45,7 +45,7 @@ interface SetWish {
  * whether it serves again. Jobs on the set (a start, a replacement) run one after the other.
  */
 export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements LeavingSet {
-	readonly crew: WorkerPool;
+	readonly pool: WorkerPool;
 	private readonly daily: HealthMonitor;
 	private readonly jobs = new PQueue({ concurrency: 1 });
 	private readonly wornOut: Recycling;
@@ -69,9 +69,9 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		leavers: () => readonly Worker[] = () => [],
 	) {
 		super();
-		this.crew = new WorkerPool(app.name, parts);
-		this.arrival = new Arrival(this.crew, leavers);
-		this.daily = new HealthMonitor(this.crew, {
+		this.pool = new WorkerPool(app.name, parts);
+		this.arrival = new Arrival(this.pool, leavers);
+		this.daily = new HealthMonitor(this.pool, {
 			serving: (worker) => this.serving(worker),
 			wornOut: (worker, reason, detail) => void this.wornOut.replace(worker, reason, detail),
 		});
@@ -80,7 +80,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 			replaced: ({ id }, reason) => this.emit('restarted', { app: this.app.name, id, reason }),
 			say: (event, reason) => this.say(event, reason),
 		});
-		this.exchange = new ReplacementPlan(this.crew, {
+		this.exchange = new ReplacementPlan(this.pool, {
 			approved: (worker) => this.approved(worker),
 			started: (worker) => this.daily.firstChance(this.listen(worker), () => this.stopped),
 			say: (event, reason) => this.say(event, reason),
@@ -98,17 +98,17 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	}
 
 	get workers(): Worker[] {
-		return [...this.crew.workers.values()];
+		return [...this.pool.workers.values()];
 	}
 
 	/** The host is connected and holds these rows: takes in what lives, ends what nobody wants, starts what is missing. */
 	async hostUp(rows: readonly Pm2Process[], orphans: readonly WorkerRecord[]): Promise<void> {
 		this.converging = true;
 		// A host that is new, or heard again, is a new chance for what was given up.
-		for (const worker of this.workers) if (worker.state === 'failed') this.crew.forget(worker);
-		const { workers, ending } = adoptAll(this.crew, this.app, rows, orphans);
+		for (const worker of this.workers) if (worker.state === 'failed') this.pool.forget(worker);
+		const { workers, ending } = adoptAll(this.pool, this.app, rows, orphans);
 		for (const worker of workers) this.listen(worker);
-		for (const worker of ending) void endOn(this.crew, worker);
+		for (const worker of ending) void endOn(this.pool, worker);
 		this.away = false;
 		await this.jobs.add(() => this.converge());
 	}
@@ -119,7 +119,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		this.exchange.loseHost(reason);
 		for (const worker of this.workers) {
 			worker.pmId = null;
-			if (!worker.isAlive && worker.state !== 'failed') this.crew.forget(worker);
+			if (!worker.isAlive && worker.state !== 'failed') this.pool.forget(worker);
 		}
 	}
 
@@ -131,7 +131,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 
 	/** PM2 forked the worker anew. */
 	forked(row: Pm2Process): void {
-		const worker = this.crew.workers.get(row.name);
+		const worker = this.pool.workers.get(row.name);
 		if (!worker || worker.pmId !== row.pmId || row.pid === null) return;
 		worker.attach(row.pid);
 		if (worker.state === 'backoff') worker.set('starting');
@@ -158,7 +158,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 				const outcome = await this.replaceDespiteLosses(wish);
 				const isNew = previous.instances === 0;
 				if ((outcome?.outcome ?? 'back') === 'back') this.arrival.accept();
-				else if (isNew) await drainAll(this.crew);
+				else if (isNew) await drainAll(this.pool);
 				if (this.arrival.refused) this.arrival.refuse(app, outcome?.reason ?? 'it did not prove itself');
 				// What was refused is not wanted any more: the old set is whole by its own measure.
 				if (outcome?.outcome === 'refused' || (isNew && outcome?.outcome === 'failed')) this.app = previous;
@@ -174,16 +174,16 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 
 	/** Drains and ends every worker, side by side; a replacement under way is called off first. */
 	async endAll(): Promise<void> {
-		this.stopped = this.crew.announced = true;
+		this.stopped = this.pool.announced = true;
 		this.exchange.end('the node is being stopped');
 		await this.jobs.onIdle();
-		await drainAll(this.crew);
+		await drainAll(this.pool);
 	}
 
 	/** Drains every worker, to be replaced by nothing. */
 	leave(onProgress: (text: string) => void): Promise<ReplacementResult> {
 		// The node is as ready without it as it was before.
-		this.crew.announced = true;
+		this.pool.announced = true;
 		return this.replace({ ...this.app, instances: 0 }, null, goneTimeoutMs, onProgress);
 	}
 
@@ -208,14 +208,14 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	close(): void {
 		this.stopped = true;
 		this.exchange.abandon();
-		this.crew.close();
+		this.pool.close();
 		this.removeAllListeners();
 	}
 
 	/** A host that dies in the middle takes the new workers' future along, not the wish: it is begun again with the next one. */
 	private async replaceDespiteLosses(wish: SetWish): Promise<ReplacementOutcome | null> {
 		const { app, onProgress } = wish;
-		const { clock } = this.crew.parts;
+		const { clock } = this.pool.parts;
 		const until = clock.now() + wish.deadlineMs;
 		let outcome = await this.replaceSet(wish);
 		for (let losses = 1; outcome?.hostLost === true && losses <= hostLossesMax && !this.stopped; losses += 1) {
@@ -243,7 +243,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	}
 
 	readiness(): AppReadiness {
-		const complaint = this.arrival.refused?.reason ?? this.crew.parts.host.complaint;
+		const complaint = this.arrival.refused?.reason ?? this.pool.parts.host.complaint;
 		const app = this.arrival.proving ? { ...this.app, instances: 0 } : this.app;
 		return readinessOf(app, this.workers, complaint);
 	}
@@ -251,8 +251,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	/** Brings the set to what is wanted after whatever happened while nobody looked. */
 	private async converge(): Promise<void> {
 		this.unsettled = true;
-		await untilLinked(this.crew, this.app.health.timeoutMs);
-		for (const worker of await findServing(this.crew)) this.daily.takeOver(worker);
+		await untilLinked(this.pool, this.app.health.timeoutMs);
+		for (const worker of await findServing(this.pool)) this.daily.takeOver(worker);
 		try {
 			await this.exchangeUnwanted();
 		} finally {
@@ -269,7 +269,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 
 	/** Exchanges what is half replaced, lives without a host or is too many; and brings in with care an app that is new beside others. */
 	private async exchangeUnwanted(): Promise<void> {
-		const { replacing } = this.crew.parts.records.memory;
+		const { replacing } = this.pool.parts.records.memory;
 		const half = replacing[this.app.name];
 		const orphans = this.workers.filter((worker) => worker.pmId === null && worker.isAlive);
 		const halfIds = new Set((half ?? []).map((one) => one.id));
@@ -298,7 +298,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		this.say('app_refused', reason);
 		this.arrival.refuse(this.app, reason);
 		this.app = { ...this.app, instances: 0 };
-		await drainAll(this.crew);
+		await drainAll(this.pool);
 	}
 
 	/** First start: each worker by itself, with PM2's back-off and the crash loop's limits when it will not stand. */
@@ -306,8 +306,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		const missing = this.app.instances - this.workers.filter((worker) => worker.state !== 'draining').length;
 		if (missing <= 0 || this.stopped) return;
 		const started = await Promise.all(
-			(await this.crew.reserve(missing)).map((id) =>
-				this.crew.start(id, this.app, this.crew.nextPlace(this.app)).then(
+			(await this.pool.reserve(missing)).map((id) =>
+				this.pool.start(id, this.app, this.pool.nextPlace(this.app)).then(
 					(worker) => this.listen(worker),
 					(error: unknown) => this.say('worker_start_failed', messageOf(error)),
 				),
@@ -319,7 +319,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	private result(before: readonly WorkerIdentity[], outcome: ReplacementOutcome | null): ReplacementResult {
 		const { workers, app } = this;
 		const { healthy } = this.readiness();
-		const required = isNode(app) ? this.crew.listeners.requiredPorts(app) : [];
+		const required = isNode(app) ? this.pool.listeners.requiredPorts(app) : [];
 		return resultOf({ app, workers, healthy, after: this.identities(), required }, before, outcome);
 	}
 
@@ -329,7 +329,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		this.heard.add(worker);
 		worker.on('gone', (identity) => this.gone(worker, identity));
 		worker.on('linked', () => {
-			this.crew.remember();
+			this.pool.remember();
 			if (!this.converging && !worker.inReplacement && worker.state !== 'draining') this.daily.begin(worker);
 		});
 		if (!this.converging && worker.link && worker.state !== 'serving') this.daily.begin(worker);
@@ -339,7 +339,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	private gone(worker: Worker, identity: WorkerIdentity): void {
 		if (worker.inReplacement || worker.state === 'draining' || worker.state === 'failed' || this.stopped) return;
 		if (worker.pmId === null) {
-			this.crew.forget(worker);
+			this.pool.forget(worker);
 			if (!worker.host.isUp) return;
 			this.job(() => this.converge()).catch((error: unknown) => this.say('workers_not_started', messageOf(error)));
 			return;
@@ -349,7 +349,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		this.emit('crashed', { worker: identity, app: this.app.name, reason });
 		if (!worker.noteCrash()) {
 			worker.set('backoff', reason);
-			this.crew.remember();
+			this.pool.remember();
 			return;
 		}
 		const { intensity, periodMs } = worker.app.crashLoop;
@@ -358,9 +358,9 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	}
 
 	private async giveUp(worker: Worker, text: string): Promise<void> {
-		const why = await explained(text, this.crew.parts.host.home, worker.id);
+		const why = await explained(text, this.pool.parts.host.home, worker.id);
 		this.say('worker_given_up', `${worker.id}: ${why}`);
-		await this.crew.giveUp(worker, why);
+		await this.pool.giveUp(worker, why);
 	}
 
 	private serving(worker: Worker): void {
@@ -371,7 +371,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	/** null: it is gone already. */
 	private replaceOne(worker: Worker): Promise<ReplacementOutcome | null> {
 		return this.job(() => {
-			if (!this.crew.workers.has(worker.id)) return Promise.resolve(null);
+			if (!this.pool.workers.has(worker.id)) return Promise.resolve(null);
 			const { deadlineMs, soakMs } = this.app.health;
 			const others = this.workers.filter((one) => one !== worker && isSound(one));
 			return this.exchange.run({
@@ -394,6 +394,6 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	}
 
 	private say(event: string, reason: string): void {
-		this.crew.parts.log.warn({ event, app: this.app.name, reason });
+		this.pool.parts.log.warn({ event, app: this.app.name, reason });
 	}
 }

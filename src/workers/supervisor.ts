@@ -5,37 +5,37 @@
  * again, with a growing delay, whether this process lives or not. This process alone starts, replaces, stops, deletes and
  * gives up. Workers never depend on it: killed, it finds them again by PM2's list, their private sockets and its record.
  *
- * supervisor      composition: hosts, apps, the outside's face
- *  change         one replacement over all apps: what leaves goes last; unconfigured-workers: found at a start
- *  host-link      one connected (and, without systemd, started) worker host for each user     → pm2, host-starter
- *  app-supervisor one app: jobs on its set, one after the other
- *   crew          its workers, and the hands laid on them: start, drain, end, approve          → worker, records
- *   daily         looking after each serving worker: proof after a crash, liveness, memory
- *   replacement-runner  replacement (pure) walked through with real workers
- *  node-link, port-link  the line to one process
+ * supervisor             composition: hosts, apps, the outside's face
+ *  replacement/change    one replacement over all apps: what leaves goes last; pool/unconfigured-workers: found at a start
+ *  host/host-connection  one connected (and, without systemd, started) worker host for each user     → pm2/client, host-starter
+ *  app-supervisor        one app: jobs on its set, one after the other
+ *   pool/worker-pool     operations on its workers: start, drain, end, approve          → pool/worker, worker-records
+ *   health/health-monitor  watches each serving worker: proof after a crash, liveness, memory
+ *   replacement/runner   replacement/steps (pure) walked through with real workers
+ *  connection/           the connection to one process
  */
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
-import { removeLeftovers } from '../replace-file.js';
-import { isAlive } from '../system/process.js';
+import { removeLeftovers } from '../system/files/replace-file.js';
+import { isAlive } from '../system/proc/process.js';
 import { AppSupervisor } from './app-supervisor.js';
-import { carryOut } from './change.js';
+import { carryOut } from './replacement/change.js';
 import { type Clock, systemClock } from './clock.js';
-import { type WorkerPoolParts, isNode } from './crew.js';
-import { checkSocketPaths, findHost, hostHome } from './home.js';
-import { HostLink } from './host-link.js';
-import { hostCommand } from './host-starter.js';
-import { PreloadConnection } from './node-link.js';
-import type { Orphan } from './orphans.js';
-import type { Pm2Process } from './pm2-process.js';
-import { portOf } from './places.js';
-import { PortClaims } from './port-claims.js';
-import { PortConnection } from './port-link.js';
-import { SupervisorRecords } from './records.js';
-import { rowOf, threadOf } from './rows.js';
-import { type HeldSockets, heldSocketsHere } from './shared-port.js';
+import { type WorkerPoolParts, isNode } from './pool/worker-pool.js';
+import { checkSocketPaths, findHost, hostHome } from './pm2/home.js';
+import { HostLink } from './host/host-connection.js';
+import { hostCommand } from './host/host-starter.js';
+import { PreloadConnection } from './connection/preload-connection.js';
+import type { Orphan } from './pm2/orphans.js';
+import type { Pm2Process } from './pm2/process.js';
+import { portOf } from './pool/places.js';
+import { PortClaims } from './pool/port-claims.js';
+import { PortConnection } from './connection/port-connection.js';
+import { SupervisorRecords } from './pool/worker-records.js';
+import { rowOf, threadOf } from './pool/rows.js';
+import { askHeldSockets } from './connection/shared-port.js';
 import type {
 	AppChanges,
 	AppReadiness,
@@ -47,9 +47,9 @@ import type {
 	WorkerApp,
 	WorkerRow,
 } from './types.js';
-import { type UnconfiguredSet, UnconfiguredWorkers } from './unconfigured-workers.js';
-import type { OpenLink } from './worker.js';
-import { appOf } from './worker-id.js';
+import { type UnconfiguredSet, UnconfiguredWorkers } from './pool/unconfigured-workers.js';
+import type { OpenLink } from './pool/worker.js';
+import { appOf } from './pool/worker-id.js';
 
 export interface SupervisorOptions {
 	apps: readonly WorkerApp[];
@@ -103,7 +103,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			this.log.error({ event: 'record_damaged', reason: this.records.damage });
 		}
 		this.claims = new PortClaims(options.apps);
-		this.unconfigured = new UnconfiguredWorkers((host) => this.crewParts(host));
+		this.unconfigured = new UnconfiguredWorkers((host) => this.poolParts(host));
 		for (const app of options.apps) this.addApp(app);
 	}
 
@@ -199,14 +199,14 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		if (known) return known;
 		const host = this.hostOf(app.user);
 		checkSocketPaths(host.home, app.name);
-		const supervisor = new AppSupervisor(app, this.crewParts(host), () => this.unconfigured.workers);
+		const supervisor = new AppSupervisor(app, this.poolParts(host), () => this.unconfigured.workers);
 		supervisor.on('crashed', (event) => this.emit('crashed', event));
 		supervisor.on('restarted', (event) => this.emit('restarted', event));
 		this.supervisors.set(app.name, supervisor);
 		return supervisor;
 	}
 
-	private crewParts(host: HostLink): WorkerPoolParts {
+	private poolParts(host: HostLink): WorkerPoolParts {
 		const { records, clock, log, openLink, claims } = this;
 		const { lbWaitMs = 0 } = this.options;
 		return { host, records, clock, log, openLink, claims, lbWaitMs, changed: () => this.changed() };
@@ -258,27 +258,15 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 
 	private readonly openLink: OpenLink = async (app, identity, home) => {
 		if (isNode(app)) return PreloadConnection.open(home, identity, this.clock);
-		const port = this.supervisors.get(appOf(identity.id))?.crew.workers.get(identity.id)?.port ?? portOf(app, 0);
+		const port = this.supervisors.get(appOf(identity.id))?.pool.workers.get(identity.id)?.port ?? portOf(app, 0);
 		return new PortConnection(
 			identity,
 			port,
 			app.health,
 			this.clock,
-			app.reusePort ? this.heldSockets(app.user) : null,
+			app.reusePort ? askHeldSockets(() => this.hostOf(app.user).client()) : null,
 		);
 	};
-
-	/** The kernel tells of another user's process to that user alone. */
-	private heldSockets(user: string | null): HeldSockets {
-		return async (identity, inodes) => {
-			try {
-				return await heldSocketsHere(identity, inodes);
-			} catch (error) {
-				if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
-				return this.hostOf(user).client().heldSockets(identity, inodes);
-			}
-		};
-	}
 
 	private hostOf(user: string | null): HostLink {
 		const known = this.hostLinks.get(user);
@@ -345,7 +333,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 
 	private async welcome(host: HostLink, rows: readonly Pm2Process[], orphans: readonly Orphan[]): Promise<void> {
 		const living = this.records.living(host, orphans);
-		const isConfigured = (app: string): boolean => this.supervisors.get(app)?.crew.parts.host === host;
+		const isConfigured = (app: string): boolean => this.supervisors.get(app)?.pool.parts.host === host;
 		for (const one of this.unconfigured.takeIn(host, isConfigured, rows, living)) {
 			const reason = `http_workers no longer has ${one.name}: its workers serve until every app that it has is proven`;
 			this.log.warn({ event: 'unconfigured_app_kept', app: one.name, workers: idsOf(one), reason });
@@ -367,7 +355,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	private appsOf(host: HostLink): AppSupervisor[] {
-		return this.all().filter((one) => one.crew.parts.host === host);
+		return this.all().filter((one) => one.pool.parts.host === host);
 	}
 
 	private async lookAt(host: HostLink): Promise<void> {
@@ -403,4 +391,4 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 }
 
-const idsOf = ({ crew }: UnconfiguredSet): string[] => [...crew.workers.keys()];
+const idsOf = ({ pool }: UnconfiguredSet): string[] => [...pool.workers.keys()];

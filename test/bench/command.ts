@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { configurationTemplate } from '../../src/config/initial.js';
+import { configurationTemplate } from '../../src/config/publish/template.js';
 import { startFakeDaemon } from '../support/fake-daemon.js';
 
 const rounds = 21;

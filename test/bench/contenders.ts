@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isAlive, readProcessStat } from '../../src/system/process.js';
+import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
 import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
 import { freePorts } from '../support/ports.js';
 import { appFile } from '../support/primary.js';

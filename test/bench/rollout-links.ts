@@ -5,11 +5,11 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { memberHash } from '../../src/config/cluster.js';
+import { memberHash } from '../../src/config/checks/cluster.js';
 import { systemClock } from '../../src/fleet/clock.js';
-import { Links } from '../../src/fleet/links.js';
+import { Links } from '../../src/fleet/links/links.js';
 import { createLogger } from '../../src/log.js';
-import type { PeerMessage } from '../../src/rollout/protocol.js';
+import type { PeerMessage } from '../../src/rollout/messages.js';
 import { makeFleet, type RealNode } from '../support/nodes.js';
 import { freePorts } from '../support/ports.js';
 import { type Figure, median } from './figures.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { resultShapes } from '../../src/cli/shapes.js';
+import { resultShapes } from '../../src/cli/output/json-schemas.js';
 import { makeFleet, type RealFleet, type RealNode, rollcall, webApp } from '../support/nodes.js';
 
 let fleet: RealFleet;

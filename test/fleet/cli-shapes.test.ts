@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { z } from 'zod';
-import { resultShapes } from '../../src/cli/shapes.js';
+import { resultShapes } from '../../src/cli/output/json-schemas.js';
 import { operations } from '../../src/operations/table.js';
 import { documentOf } from '../support/command-document.js';
 import { makeFleet, type RealFleet, type RealNode, rollcall, webApp, whoApp } from '../support/nodes.js';

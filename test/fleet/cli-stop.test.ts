@@ -4,9 +4,9 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { logLineShape, stopShape } from '../../src/cli/shapes.js';
-import type { LockHolder } from '../../src/lock.js';
-import { isAlive, readProcessStat } from '../../src/system/process.js';
+import { logLineShape, stopShape } from '../../src/cli/output/json-schemas.js';
+import type { LockHolder } from '../../src/system/files/process-lock.js';
+import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
 import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
 
 const slowApp = fileURLToPath(new URL('../support/apps/slow.cjs', import.meta.url));

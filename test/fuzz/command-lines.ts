@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../src/cli/run.js';
 import { buildProgram } from '../../src/cli/program.js';
-import { operationNames } from '../../src/cli/operations.js';
+import { operationNames } from '../../src/cli/operation/names.js';
 import { faults } from '../../src/errors.js';
 import type { Random } from '../support/random.js';
 import { type FuzzKind, liveBytes, mutate, seeded } from './kind.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { peerMessage } from '../../src/fleet/messages.js';
-import { openRecordLog, parseRecords } from '../../src/fleet/records.js';
-import { handshakeMessage, parseFrame } from '../../src/fleet/wire.js';
+import { openRecordLog, parseRecords } from '../../src/fleet/shell/record-log.js';
+import { handshakeMessage, parseFrame } from '../../src/fleet/links/handshake.js';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

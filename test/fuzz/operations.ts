@@ -7,8 +7,8 @@ import fc from 'fast-check';
 import { RollcallError } from '../../src/errors.js';
 import { dispatch } from '../../src/operations/dispatch.js';
 import type { Caller } from '../../src/operations/types.js';
-import { openAccess } from '../../src/server/access.js';
-import { parseJson } from '../../src/server/json.js';
+import { openAccess } from '../../src/server/access/access.js';
+import { parseJson } from '../../src/server/request/strict-json.js';
 import { bodies } from '../support/fuzz-bodies.js';
 import {
 	admin,

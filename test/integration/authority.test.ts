@@ -15,8 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { resultShapes } from '../../src/cli/shapes.js';
-import { assertBelongTogether, nameInCertificate } from '../../src/config/certificates.js';
+import { resultShapes } from '../../src/cli/output/json-schemas.js';
+import { assertBelongTogether, nameInCertificate } from '../../src/config/checks/certificates.js';
 import { runCommand } from '../support/command.js';
 
 const dayMs = 24 * 60 * 60 * 1000;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { buildProgram } from '../../src/cli/program.js';
-import { resultShapes } from '../../src/cli/shapes.js';
+import { resultShapes } from '../../src/cli/output/json-schemas.js';
 import { operations } from '../../src/operations/table.js';
 import { runCommand } from '../support/command.js';
 import { documentOf } from '../support/command-document.js';

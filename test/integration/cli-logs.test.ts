@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { logLineShape } from '../../src/cli/shapes.js';
+import { logLineShape } from '../../src/cli/output/json-schemas.js';
 import { runCommand, startCommand } from '../support/command.js';
 
 let folder: string;

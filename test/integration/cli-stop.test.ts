@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { messageLineShape, stopShape } from '../../src/cli/shapes.js';
-import { readProcessStat } from '../../src/system/process.js';
+import { messageLineShape, stopShape } from '../../src/cli/output/json-schemas.js';
+import { readProcessStat } from '../../src/system/proc/process.js';
 import { runCommand } from '../support/command.js';
 
 const holderScript = fileURLToPath(new URL('../support/lock-holder.js', import.meta.url));

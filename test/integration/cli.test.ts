@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { messageLineShape, resultShapes } from '../../src/cli/shapes.js';
+import { messageLineShape, resultShapes } from '../../src/cli/output/json-schemas.js';
 import { TestAuthority } from '../support/authority.js';
 import { runCommand, startCommand } from '../support/command.js';
 import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.js';

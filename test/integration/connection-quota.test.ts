@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { after, afterEach, beforeEach, describe, test } from 'node:test';
-import { strangersMax } from '../../src/fleet/websocket.js';
+import { strangersMax } from '../../src/fleet/links/websocket.js';
 import { makeLinks, testClusters, until } from '../support/links.js';
 import { admin, authorizationOf, startTestServer } from '../support/operations-server.js';
 

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { isAlive, readProcessStat } from '../../src/system/process.js';
+import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
 import type { WorkerRow } from '../../src/workers/types.js';
 import { runCommand } from '../support/command.js';
 import { startLoad } from '../support/load.js';

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
-import type { Links } from '../../src/fleet/links.js';
-import { messageBytesMax } from '../../src/fleet/websocket.js';
+import type { Links } from '../../src/fleet/links/links.js';
+import { messageBytesMax } from '../../src/fleet/links/websocket.js';
 import { makeLinks, testClusters, until } from '../support/links.js';
 import { waitFor } from '../support/nodes.js';
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import type { Links } from '../../src/fleet/links.js';
-import { fragmentsMax } from '../../src/fleet/websocket.js';
+import type { Links } from '../../src/fleet/links/links.js';
+import { fragmentsMax } from '../../src/fleet/links/websocket.js';
 import { makeLinks, testClusters } from '../support/links.js';
 
 describe('a stranger at the listener of peers', () => {

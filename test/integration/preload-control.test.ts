@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { existsSync, statSync } from 'node:fs';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
-import { controlSocketPath, type ControlPush, type PreloadSettings } from '../../src/workers/control.js';
-import { connectWorker } from '../../src/workers/control-client.js';
-import { probe } from '../../src/workers/probe.js';
+import { controlSocketPath, type ControlPush, type PreloadSettings } from '../../src/workers/connection/control.js';
+import { connectWorker } from '../../src/workers/connection/control-client.js';
+import { probe } from '../../src/workers/connection/probe.js';
 import { freePort, Primary, type TestWorker, within } from '../support/primary.js';
 
 let primary: Primary;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
-import { approvalPath } from '../../src/workers/control.js';
-import { probe } from '../../src/workers/probe.js';
+import { approvalPath } from '../../src/workers/connection/control.js';
+import { probe } from '../../src/workers/connection/probe.js';
 import { freePort, Primary, within } from '../support/primary.js';
 
 let primary: Primary;

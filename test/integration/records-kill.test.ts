@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { openRecordLog } from '../../src/fleet/records.js';
+import { openRecordLog } from '../../src/fleet/shell/record-log.js';
 
 const writer = fileURLToPath(new URL('../support/record-writer.js', import.meta.url));
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { bindSocket } from '../../src/server/socket.js';
+import { bindSocket } from '../../src/server/listeners/unix-socket.js';
 
 let folder: string;
 let path: string;

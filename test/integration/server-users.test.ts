@@ -3,7 +3,7 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { SignJWT } from 'jose';
-import { openAccess } from '../../src/server/access.js';
+import { openAccess } from '../../src/server/access/access.js';
 import {
 	admin,
 	authorizationOf,

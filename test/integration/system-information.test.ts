@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { hostname } from 'node:os';
 import { after, test } from 'node:test';
-import { systemAttributes } from '../../src/system/attributes.js';
-import { createSystemInformation, type InformationSources } from '../../src/system/information.js';
+import { systemAttributes } from '../../src/system/information/attributes.js';
+import { createSystemInformation, type InformationSources } from '../../src/system/information/information.js';
 
 const thread = {
 	threadId: process.pid,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { Pm2Client } from '../../src/workers/pm2-client.js';
+import { Pm2Client } from '../../src/workers/pm2/client.js';
 import { kill, lives, python, Supervised, until } from '../support/supervised.js';
 
 const health = { path: '/', timeoutMs: 2_000, deadlineMs: 10_000, soakMs: 200, intervalMs: 200, failures: 2 };

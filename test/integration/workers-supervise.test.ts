@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Pm2Client } from '../../src/workers/pm2-client.js';
+import { Pm2Client } from '../../src/workers/pm2/client.js';
 import { startLoad } from '../support/load.js';
 import { kill, lives, programs, Supervised, until } from '../support/supervised.js';
 

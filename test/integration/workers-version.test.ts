@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLogger } from '../../src/log.js';
 import { systemClock } from '../../src/workers/clock.js';
-import { hostHome } from '../../src/workers/home.js';
-import { HostLink } from '../../src/workers/host-link.js';
+import { hostHome } from '../../src/workers/pm2/home.js';
+import { HostLink } from '../../src/workers/host/host-connection.js';
 import { programs, Supervised } from '../support/supervised.js';
 
 test('a worker host of another PM2 version is noticed, and both versions are named', async () => {

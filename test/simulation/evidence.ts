@@ -2,8 +2,8 @@
  * What was seen from outside: what is on the disks, what messages were delivered, what the executors really did.
  * The invariants are judged by it; see oracle.ts for how it is gathered.
  */
-import { compareVersions } from '../../src/rollout/epoch.js';
-import type { FlagsVersion, Report, RolloutFlags } from '../../src/rollout/protocol.js';
+import { compareVersions } from '../../src/coordination/epoch.js';
+import type { FlagsVersion, Report, RolloutFlags } from '../../src/rollout/messages.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/fake-executor.js';
 import { lackingMajority } from './majority.js';

@@ -1,5 +1,5 @@
 /** Judges that a rollout is ended on one node alone only when a majority is gone for good. */
-import { isDriven } from '../../src/rollout/turn.js';
+import { isDriven } from '../../src/rollout/outbox.js';
 import type { SimNode } from '../support/sim-node.js';
 import type { Evidence } from './evidence.js';
 import { tooFew } from './majority.js';

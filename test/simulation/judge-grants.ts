@@ -1,6 +1,6 @@
 /** Judges what a coordinator grants and what a node begins: I1 to I4, I6, I7, the order, and that it was stored first. */
-import { compareEpochs, compareVersions } from '../../src/rollout/epoch.js';
-import type { FlagsVersion, RolloutFlags } from '../../src/rollout/protocol.js';
+import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js';
+import type { FlagsVersion, RolloutFlags } from '../../src/rollout/messages.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/sim-node.js';
 import { type Evidence, isOutOnDisk, type Known, textOf, type Witnessed } from './evidence.js';

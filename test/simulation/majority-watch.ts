@@ -1,5 +1,5 @@
 /** Bounded time: while a majority has been able to talk for long enough, a running rollout has a coordinator that hears one. */
-import { isDriven } from '../../src/rollout/turn.js';
+import { isDriven } from '../../src/rollout/outbox.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { FakeNetwork } from '../support/fake-network.js';
 import type { SimNode } from '../support/sim-node.js';

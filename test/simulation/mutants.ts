@@ -22,21 +22,25 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I1', 'I2', 'I3', 'I4', 'conflict'],
 		patches: [
 			{
-				file: 'rollout/execution',
+				file: 'rollout/agent/execution',
 				from: 'if (compareEpochs(grant.epoch, state.durable.promised) < 0) return false;',
 				to: '',
 			},
 			{
-				file: 'rollout/execution',
+				file: 'rollout/agent/execution',
 				from: 'if (compareVersions(grant.version, open.flags.version) !== 0) return false;',
 				to: '',
 			},
 			{
-				file: 'rollout/drive',
+				file: 'rollout/controller/drive',
 				from: 'return stored !== undefined && compareVersions(stored.version, version) > 0;',
 				to: 'return false;',
 			},
-			{ file: 'rollout/promise', from: 'if (compareEpochs(epoch, promised) >= 0) return false;', to: 'return false;' },
+			{
+				file: 'coordination/quorum/promise',
+				from: 'if (compareEpochs(epoch, promised) >= 0) return false;',
+				to: 'return false;',
+			},
 		],
 	},
 	'durable-promise': {
@@ -44,7 +48,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I4'],
 		patches: [
 			{
-				file: 'rollout/turn',
+				file: 'rollout/outbox',
 				from: "if (last?.kind === 'store') last.entries.push(...entries);",
 				to: "entries = entries.filter((one) => one.kind !== 'promised'); if (entries.length === 0) return; if (last?.kind === 'store') last.entries.push(...entries);",
 			},
@@ -55,7 +59,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I1', 'I2'],
 		patches: [
 			{
-				file: 'rollout/budget',
+				file: 'rollout/targets/budget',
 				from: "if (!heard || !standing) return 'is not heard';",
 				to: 'if (!heard || !standing) return null;',
 			},
@@ -64,14 +68,16 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	'count-down': {
 		rule: 'an unhealthy node counts against the budget',
 		serves: ['I2'],
-		patches: [{ file: 'rollout/budget', from: 'if (!isDown(standing.readiness)) return null;', to: 'return null;' }],
+		patches: [
+			{ file: 'rollout/targets/budget', from: 'if (!isDown(standing.readiness)) return null;', to: 'return null;' },
+		],
 	},
 	'count-out': {
 		rule: 'nodes that are out count against the budget',
 		serves: ['I1', 'I2'],
 		patches: [
 			{
-				file: 'rollout/budget',
+				file: 'rollout/targets/budget',
 				from: 'if (lease.grants[node] || lease.stale[node] !== undefined) return true;',
 				to: 'return false;',
 			},
@@ -82,7 +88,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I1', 'I2'],
 		patches: [
 			{
-				file: 'rollout/budget',
+				file: 'rollout/targets/budget',
 				from: 'return (standingOf(state, lease, node)?.out ?? []).length > 0;',
 				to: 'return (standingOf(state, lease, node)?.out ?? []).includes(lease.rollout);',
 			},
@@ -93,7 +99,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I1', 'I2', 'I8'],
 		patches: [
 			{
-				file: 'rollout/budget',
+				file: 'rollout/targets/budget',
 				from: 'if (lease.grants[node] || lease.stale[node] !== undefined) return true;',
 				to: 'if (lease.overdue[node] !== undefined) return false; if (lease.grants[node] || lease.stale[node] !== undefined) return true;',
 			},
@@ -104,7 +110,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I5'],
 		patches: [
 			{
-				file: 'rollout/proof',
+				file: 'rollout/targets/proof',
 				from: "if (!before) return { state: 'failed', reason: 'what ran before was not stored' };",
 				to: 'return { state: result.outcome, reason: result.reason };',
 			},
@@ -115,7 +121,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I5'],
 		patches: [
 			{
-				file: 'rollout/proof',
+				file: 'rollout/targets/proof',
 				from: 'function sameProcess(a, b) { return a.pid === b.pid && a.started === b.started; }',
 				to: 'function sameProcess(a, b) { return a.id === b.id; }',
 			},
@@ -126,7 +132,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I6'],
 		patches: [
 			{
-				file: 'rollout/blocked-by',
+				file: 'rollout/targets/blocked-by',
 				from: "if (open.spec.service === 'clustering_config') return null;",
 				to: 'return null;',
 			},
@@ -135,14 +141,16 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	'halt-on-failure': {
 		rule: 'a failed step halts the rollout',
 		serves: ['I7', 'I11'],
-		patches: [{ file: 'rollout/drive', from: 'if (failing.length === 0) return false;', to: 'return false;' }],
+		patches: [
+			{ file: 'rollout/controller/drive', from: 'if (failing.length === 0) return false;', to: 'return false;' },
+		],
 	},
 	'halted-not-completed': {
 		rule: 'a rollout with a failed node does not end completed',
 		serves: ['I7'],
 		patches: [
 			{
-				file: 'rollout/drive',
+				file: 'rollout/controller/drive',
 				from: "return one.state === 'back' || one.state === 'skipped'; };",
 				to: "return one.state === 'back' || one.state === 'skipped' || isFailing(one); };",
 			},
@@ -151,14 +159,14 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	once: {
 		rule: 'a node that is restarting or beyond does not begin again',
 		serves: ['I3'],
-		patches: [{ file: 'rollout/execution', from: 'if (!record) return true;', to: 'return true;' }],
+		patches: [{ file: 'rollout/agent/execution', from: 'if (!record) return true;', to: 'return true;' }],
 	},
 	'durable-record': {
 		rule: '`restarting` is on disk before the step begins',
 		serves: ['I3'],
 		patches: [
 			{
-				file: 'rollout/turn',
+				file: 'rollout/outbox',
 				from: "if (last?.kind === 'store') last.entries.push(...entries);",
 				to: "entries = entries.filter((one) => one.kind !== 'record' || one.record.state !== 'restarting'); if (entries.length === 0) return; if (last?.kind === 'store') last.entries.push(...entries);",
 			},
@@ -167,24 +175,26 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	'go-forward': {
 		rule: 'a step in the middle is taken up after a crash',
 		serves: ['I11'],
-		patches: [{ file: 'rollout/execution', from: 'if (!spec || !record.before) return false;', to: 'return false;' }],
+		patches: [
+			{ file: 'rollout/agent/execution', from: 'if (!spec || !record.before) return false;', to: 'return false;' },
+		],
 	},
 	'report-epoch': {
 		rule: 'a report counts only with the current epoch',
 		serves: ['I2', 'I6', 'I7', 'I9', 'I10'],
-		patches: [{ file: 'rollout/coordinator', from: 'if (!own) return;', to: '' }],
+		patches: [{ file: 'coordination/quorum/lead', from: 'if (!own) return;', to: '' }],
 	},
 	'report-order': {
 		rule: 'a report counts only with a greater (boot, sequence)',
 		serves: ['I2', 'I6', 'I7', 'I9', 'I10'],
-		patches: [{ file: 'rollout/lease', from: 'if (!before) return true;', to: 'return true;' }],
+		patches: [{ file: 'coordination/quorum/campaign', from: 'if (!before) return true;', to: 'return true;' }],
 	},
 	confirm: {
 		rule: 'no step before a majority has stored the rollout under the own epoch',
 		serves: ['I10'],
 		patches: [
 			{
-				file: 'rollout/survey',
+				file: 'rollout/targets/targets',
 				from: 'return isMajority(state, new Set(holdersOf(state, lease, open)));',
 				to: 'return true;',
 			},
@@ -193,14 +203,14 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	gather: {
 		rule: 'promises carry the rollouts that have not ended',
 		serves: ['I10'],
-		patches: [{ file: 'rollout/lease', from: 'open: openReplicated(state),', to: 'open: [],' }],
+		patches: [{ file: 'coordination/quorum/campaign', from: 'open: openReplicated(state),', to: 'open: [],' }],
 	},
 	majority: {
 		rule: 'the lease needs a majority',
 		serves: ['quorum'],
 		patches: [
 			{
-				file: 'rollout/members',
+				file: 'coordination/quorum/voters',
 				from: 'const changes = changesOf([...openReplicated(state), ...told], left);',
 				to: 'return true;',
 			},
@@ -211,7 +221,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I11'],
 		patches: [
 			{
-				file: 'rollout/lease',
+				file: 'coordination/quorum/campaign',
 				from: 'if (state.lease !== null || !state.durable.voting) return null;',
 				to: 'return null;',
 			},
@@ -220,32 +230,42 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	deadline: {
 		rule: "a step's deadline halts",
 		serves: ['I11', 'I7'],
-		patches: [{ file: 'rollout/drive', from: 'lease.overdue[name] ??= deadline.attempt;', to: '' }],
+		patches: [{ file: 'rollout/controller/drive', from: 'lease.overdue[name] ??= deadline.attempt;', to: '' }],
 	},
 	'idle-deadline': {
 		rule: 'waiting without a step halts',
 		serves: ['I11'],
 		patches: [
-			{ file: 'rollout/drive', from: 'if (now - lease.idleSince < open.spec.deadlineMs) return;', to: 'return;' },
+			{
+				file: 'rollout/controller/drive',
+				from: 'if (now - lease.idleSince < open.spec.deadlineMs) return;',
+				to: 'return;',
+			},
 		],
 	},
 	'majority-answer': {
 		rule: "an operator's word is answered after a majority stored it",
 		serves: ['answer'],
-		patches: [{ file: 'rollout/operator', from: 'if (!isConfirmed(state, lease, now)) return;', to: '' }],
+		patches: [
+			{ file: 'rollout/requests/operator-command', from: 'if (!isConfirmed(state, lease, now)) return;', to: '' },
+		],
 	},
 	'ending-wins': {
 		rule: 'an ending wins over open',
 		serves: ['I11', 'ended'],
 		patches: [
 			{
-				file: 'rollout/stranger',
+				file: 'coordination/quorum/admission',
 				from: "if (endings.length > 0) send(turn, from, { kind: 'ended', endings });",
 				to: '',
 			},
-			{ file: 'rollout/endings', from: 'if (hasEnded(state, spec.id)) { tellEnded', to: 'if (false) { tellEnded' },
 			{
-				file: 'rollout/follower',
+				file: 'coordination/quorum/replicate',
+				from: 'if (hasEnded(state, spec.id)) { tellEnded',
+				to: 'if (false) { tellEnded',
+			},
+			{
+				file: 'coordination/quorum/follow',
 				from: 'storeEndings(turn, message.endings);',
 				to: 'message.endings = []; storeEndings(turn, message.endings);',
 			},
@@ -256,23 +276,31 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['conflict'],
 		patches: [
 			{
-				file: 'rollout/request',
+				file: 'rollout/requests/request',
 				from: 'if (running && running.spec.id !== id) return conflictWith(running, turn);',
 				to: '',
 			},
-			{ file: 'rollout/doubt', from: 'if (!running || heldLease(state)) return false;', to: 'return false;' },
-			{ file: 'rollout/start', from: 'return active.flags.halted === null || halfWay;', to: 'return false;' },
-			{ file: 'rollout/lease', from: "if (message.purpose === 'start') {", to: 'if (false) {' },
-			{ file: 'rollout/local-queue', from: 'if (running) return conflictWith(running, turn);', to: '' },
+			{
+				file: 'rollout/requests/inquiry',
+				from: 'if (!running || heldLease(state)) return false;',
+				to: 'return false;',
+			},
+			{ file: 'rollout/requests/start', from: 'return active.flags.halted === null || halfWay;', to: 'return false;' },
+			{ file: 'coordination/quorum/campaign', from: "if (message.purpose === 'start') {", to: 'if (false) {' },
+			{ file: 'rollout/agent/local-rollouts', from: 'if (running) return conflictWith(running, turn);', to: '' },
 		],
 	},
 	'coordinator-last': {
 		rule: 'the coordinator goes last',
 		serves: ['order'],
 		patches: [
-			{ file: 'rollout/drive', from: 'if (name !== self || budget.used.has(name)) return false;', to: 'return false;' },
 			{
-				file: 'rollout/drive',
+				file: 'rollout/controller/drive',
+				from: 'if (name !== self || budget.used.has(name)) return false;',
+				to: 'return false;',
+			},
+			{
+				file: 'rollout/controller/drive',
 				from: 'return orderOf(members, unhealthy, turn.state.settings.self);',
 				to: 'return orderOf(members, unhealthy, null);',
 			},
@@ -283,7 +311,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['hand-over'],
 		patches: [
 			{
-				file: 'rollout/drive',
+				file: 'rollout/controller/drive',
 				from: "return open.spec.type === 'restart' && next === turn.state.settings.self;",
 				to: 'return false;',
 			},
@@ -294,21 +322,25 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I4', 'I13', 'voting'],
 		patches: [
 			{
-				file: 'rollout/execution',
+				file: 'rollout/agent/execution',
 				from: 'if (!state.durable.voting) return; if (refuseBelow(turn, from, message.epoch))',
 				to: 'if (refuseBelow(turn, from, message.epoch))',
 			},
-			{ file: 'rollout/budget', from: 'if (link.stranger) return false;', to: '' },
-			{ file: 'rollout/lease', from: 'return !leftBy(state) && state.durable.voting;', to: 'return !leftBy(state);' },
-			{ file: 'rollout/lease', from: "if (!state.durable.voting) return { kind: 'stranger' };", to: '' },
-			{ file: 'rollout/lease', from: 'if (state.links[from]?.stranger) return;', to: '' },
+			{ file: 'rollout/targets/budget', from: 'if (link.stranger) return false;', to: '' },
 			{
-				file: 'rollout/stranger',
+				file: 'coordination/quorum/campaign',
+				from: 'return !leftBy(state) && state.durable.voting;',
+				to: 'return !leftBy(state);',
+			},
+			{ file: 'coordination/quorum/campaign', from: "if (!state.durable.voting) return { kind: 'stranger' };", to: '' },
+			{ file: 'coordination/quorum/campaign', from: 'if (state.links[from]?.stranger) return;', to: '' },
+			{
+				file: 'coordination/quorum/admission',
 				from: "note(turn, 'peer_lost_state', { node: state.settings.self }); store(turn",
 				to: 'return; store(turn',
 			},
 			{
-				file: 'rollout/request',
+				file: 'rollout/requests/request',
 				from: 'if (state.durable.voting) return null; const missing',
 				to: 'return null; const missing',
 			},
@@ -317,19 +349,19 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	pause: {
 		rule: 'a paused rollout begins no step',
 		serves: ['word'],
-		patches: [{ file: 'rollout/drive', from: 'if (open.flags.paused) return;', to: '' }],
+		patches: [{ file: 'rollout/controller/drive', from: 'if (open.flags.paused) return;', to: '' }],
 	},
 	'wait-between': {
 		rule: "some time passes between a node's evidence and the next step",
 		serves: ['wait'],
-		patches: [{ file: 'rollout/drive', from: 'if (isTooEarly) return true;', to: '' }],
+		patches: [{ file: 'rollout/controller/drive', from: 'if (isTooEarly) return true;', to: '' }],
 	},
 	'check-first': {
 		rule: 'no step before every file has been looked at',
 		serves: ['check'],
 		patches: [
 			{
-				file: 'rollout/start',
+				file: 'rollout/requests/start',
 				from: 'const checks = Object.entries(start.checks)',
 				to: 'return null; const checks = Object.entries(start.checks)',
 			},
@@ -340,7 +372,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I10'],
 		patches: [
 			{
-				file: 'rollout/stranger',
+				file: 'coordination/quorum/admission',
 				from: 'storeEndings(turn, message.catchUp.ended); storeOpen(turn, from, message.catchUp.open);',
 				to: '',
 			},
@@ -351,12 +383,12 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I3'],
 		patches: [
 			{
-				file: 'rollout/survey',
+				file: 'rollout/targets/targets',
 				from: "if (isGone) return { state: 'failed'",
 				to: "if (false) return { state: 'failed'",
 			},
 			{
-				file: 'rollout/stranger',
+				file: 'coordination/quorum/admission',
 				from: 'if (isFirst && message.stranger) noteLostTurns(turn, message.catchUp.open);',
 				to: '',
 			},
@@ -367,7 +399,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I1', 'I2'],
 		patches: [
 			{
-				file: 'rollout/pick',
+				file: 'rollout/targets/order',
 				from: 'if (out.size <= maxUnavailable) return { ok: true };',
 				to: 'return { ok: true };',
 			},
@@ -377,7 +409,11 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		rule: 'a coordinator that does not hear a majority lets its lease run out',
 		serves: ['I11'],
 		patches: [
-			{ file: 'rollout/lease', from: 'return now - lease.majorityAt < state.settings.leaseMs;', to: 'return true;' },
+			{
+				file: 'coordination/quorum/campaign',
+				from: 'return now - lease.majorityAt < state.settings.leaseMs;',
+				to: 'return true;',
+			},
 		],
 	},
 	joint: {
@@ -385,7 +421,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['quorum'],
 		patches: [
 			{
-				file: 'rollout/members',
+				file: 'coordination/quorum/voters',
 				from: 'const changes = changesOf([...openReplicated(state), ...told], left);',
 				to: 'const changes = [];',
 			},
@@ -396,11 +432,15 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['quorum'],
 		patches: [
 			{
-				file: 'rollout/lease',
+				file: 'coordination/quorum/campaign',
 				from: 'return !leftBy(state) && state.durable.voting;',
 				to: 'return state.durable.voting;',
 			},
-			{ file: 'rollout/lease', from: "if (gone) return { kind: 'left', rollout: gone.spec.id };", to: '' },
+			{
+				file: 'coordination/quorum/campaign',
+				from: "if (gone) return { kind: 'left', rollout: gone.spec.id };",
+				to: '',
+			},
 		],
 	},
 	'stayers-drive': {
@@ -408,20 +448,20 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['stayers'],
 		patches: [
 			{
-				file: 'rollout/request',
+				file: 'rollout/requests/request',
 				from: 'if (!change || isAtRestHere(state, change.spec.id)) return null;',
 				to: 'return null;',
 			},
-			{ file: 'rollout/lease', from: 'if (changingItself(state)) {', to: 'if (false) {' },
+			{ file: 'coordination/quorum/campaign', from: 'if (changingItself(state)) {', to: 'if (false) {' },
 		],
 	},
 	'member-hash': {
 		rule: 'nodes of another fleet, by the hash of its members, neither promise nor count',
 		serves: ['members'],
 		patches: [
-			{ file: 'rollout/budget', from: 'if (hash === state.memberHash) return true;', to: 'return true;' },
+			{ file: 'rollout/targets/budget', from: 'if (hash === state.memberHash) return true;', to: 'return true;' },
 			{
-				file: 'rollout/lease',
+				file: 'coordination/quorum/campaign',
 				from: 'if (!message.memberHashes.some((hash) => own.includes(hash)))',
 				to: 'if (false)',
 			},
@@ -432,7 +472,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['version'],
 		patches: [
 			{
-				file: 'rollout/stranger',
+				file: 'coordination/quorum/admission',
 				from: 'if (theirs.max >= own.min && own.max >= theirs.min) return null;',
 				to: 'return null;',
 			},
@@ -443,7 +483,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['half-way'],
 		patches: [
 			{
-				file: 'rollout/start',
+				file: 'rollout/requests/start',
 				from: 'return active.flags.halted === null || halfWay;',
 				to: 'return active.flags.halted === null;',
 			},
@@ -454,7 +494,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['conflict'],
 		patches: [
 			{
-				file: 'rollout/start',
+				file: 'rollout/requests/start',
 				from: 'if (!isMajority(state, new Set(heardMembers(state, lease, now)))) return false; const active = openOf(state, lease.rollout);',
 				to: 'return true; const active = openOf(state, lease.rollout);',
 			},
@@ -464,7 +504,11 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		rule: 'targets whose workers are unhealthy go before the others',
 		serves: ['order'],
 		patches: [
-			{ file: 'rollout/drive', from: 'const unhealthy = unhealthyIn(budget);', to: 'const unhealthy = new Set();' },
+			{
+				file: 'rollout/controller/drive',
+				from: 'const unhealthy = unhealthyIn(budget);',
+				to: 'const unhealthy = new Set();',
+			},
 		],
 	},
 	'ended-here': {
@@ -472,24 +516,24 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['ended-here'],
 		patches: [
 			{
-				file: 'rollout/survey',
+				file: 'rollout/targets/targets',
 				from: 'return told?.find((one) => one.rollout === rollout)?.reason ?? null;',
 				to: 'return null;',
 			},
-			{ file: 'rollout/execution', from: 'if (endedHereOf(state, grant.rollout)) return false;', to: '' },
+			{ file: 'rollout/agent/execution', from: 'if (endedHereOf(state, grant.rollout)) return false;', to: '' },
 		],
 	},
 	'gone-for-good': {
 		rule: 'a rollout is ended on one node alone only after five leases without a majority',
 		serves: ['gone-for-good'],
-		patches: [{ file: 'rollout/ended-here', from: 'if (early !== null)', to: 'if (false)' }],
+		patches: [{ file: 'rollout/agent/ended-here', from: 'if (early !== null)', to: 'if (false)' }],
 	},
 	patience: {
 		rule: 'a candidate waits longer for promises after each try in vain',
 		serves: ['I11'],
 		patches: [
 			{
-				file: 'rollout/lease',
+				file: 'coordination/quorum/campaign',
 				from: '(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.attempts));',
 				to: 'state.settings.leaseMs / 3;',
 			},

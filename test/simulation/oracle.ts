@@ -2,10 +2,10 @@
  * The invariants, judged from outside: from what is on the disks, from what messages were delivered, and from what the
  * executors really did. Nothing here asks the core what it believes, save where the belief itself is the question.
  */
-import { incoherence } from '../../src/fleet/coherence.js';
-import { compareEpochs, compareVersions } from '../../src/rollout/epoch.js';
-import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage, RolloutFlags } from '../../src/rollout/protocol.js';
-import { isDriven } from '../../src/rollout/turn.js';
+import { incoherence } from '../../src/fleet/links/message-invariants.js';
+import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js';
+import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage, RolloutFlags } from '../../src/rollout/messages.js';
+import { isDriven } from '../../src/rollout/outbox.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/fake-executor.js';
 import type { SimNode, Watcher } from '../support/sim-node.js';

@@ -1,6 +1,6 @@
 /** Whether a mended fleet has come to rest: everything has ended, or halted with a reason. */
 import { getRollout } from '../../src/rollout/core.js';
-import { isDriven } from '../../src/rollout/turn.js';
+import { isDriven } from '../../src/rollout/outbox.js';
 import type { SimNode } from '../support/sim-node.js';
 import { lackingMajority } from './majority.js';
 

@@ -1,5 +1,5 @@
 /** One run: a plan's fleet in virtual time, its faults, its operators, and at the end a mended world that has to settle. */
-import type { CoreEffect, CoreEvent, CoreRequest, OperatorCommand } from '../../src/rollout/protocol.js';
+import type { CoreEffect, CoreEvent, CoreRequest, OperatorCommand } from '../../src/rollout/messages.js';
 import { FakeNetwork } from '../support/fake-network.js';
 import { Random } from '../support/random.js';
 import { type FakeConfig, SimNode } from '../support/sim-node.js';

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TlsMaterial } from '../../src/config/certificates.js';
+import type { TlsMaterial } from '../../src/config/checks/certificates.js';
 import { authorityFiles, issueCertificate, makeAuthority } from '../../src/system/openssl.js';
 
 export interface NodeFiles {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { RollcallError } from '../../src/errors.js';
-import { bindSocket } from '../../src/server/socket.js';
+import { bindSocket } from '../../src/server/listeners/unix-socket.js';
 
 /** Binds the socket given as argument, says what came of it, and stays until its standard input ends. */
 const server = createServer();

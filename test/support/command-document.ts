@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { z } from 'zod';
-import { messageLineShape } from '../../src/cli/shapes.js';
+import { messageLineShape } from '../../src/cli/output/json-schemas.js';
 import type { CommandResult } from './command.js';
 
 /**

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { inspect } from 'node:util';
-import { ConfigurationError } from '../../src/config/faults.js';
+import { ConfigurationError } from '../../src/config/document/faults.js';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../../src/config/load.js';
 
 /** A private folder with a configuration and the files that it names. */

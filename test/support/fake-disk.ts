@@ -2,7 +2,7 @@
 import { RollcallError } from '../../src/errors.js';
 import type { ShellLog } from '../../src/fleet/ports.js';
 import { emptyDurable, entriesOf, foldEntry } from '../../src/rollout/durable.js';
-import type { DurableEntry, DurableState } from '../../src/rollout/protocol.js';
+import type { DurableEntry, DurableState } from '../../src/rollout/messages.js';
 import { Later } from './later.js';
 
 /** As large as one entry is taken to be, so that a run of some dozens rewrites its file, too. */

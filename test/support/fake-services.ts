@@ -4,9 +4,9 @@ import { RollcallError } from '../../src/errors.js';
 import type { Fleet, FleetEvents, RolloutRequest } from '../../src/fleet/types.js';
 import { Statuses } from '../../src/operations/statuses.js';
 import type { NodeServices } from '../../src/operations/types.js';
-import type { SystemAttribute } from '../../src/system/attributes.js';
+import type { SystemAttribute } from '../../src/system/information/attributes.js';
 import type { RolloutPlan, RolloutView } from '../../src/rollout/types.js';
-import type { Access } from '../../src/server/access.js';
+import type { Access } from '../../src/server/access/access.js';
 import type { AppReadiness } from '../../src/workers/types.js';
 
 /** A fleet of one node that starts rollouts and leaves them running until a test says otherwise. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFleet } from '../../src/fleet/fleet.js';
-import type { FleetConfig } from '../../src/fleet/membership.js';
+import type { FleetConfig } from '../../src/fleet/links/membership.js';
 import type { Fleet } from '../../src/fleet/types.js';
 import { createLogger, type LogLevel } from '../../src/log.js';
 import type { RolloutState, RolloutView } from '../../src/rollout/types.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { operations } from '../../src/operations/table.js';
-import { systemAttributes } from '../../src/system/attributes.js';
+import { systemAttributes } from '../../src/system/information/attributes.js';
 
 const operationNames = operations.map(({ name }) => name);
 const fieldNames = [...new Set(operations.flatMap(({ fields }) => Object.keys(fields)))];

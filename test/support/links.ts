@@ -1,7 +1,7 @@
 import { type EventEmitter, once } from 'node:events';
 import { systemClock } from '../../src/fleet/clock.js';
-import { Links } from '../../src/fleet/links.js';
-import type { Cluster } from '../../src/fleet/membership.js';
+import { Links } from '../../src/fleet/links/links.js';
+import type { Cluster } from '../../src/fleet/links/membership.js';
 import { createLogger } from '../../src/log.js';
 import { freePorts } from './ports.js';
 

@@ -2,7 +2,7 @@
  * A stand-in for a daemon or worker host that has to be ended: holds the lock named on its command line, says so, and
  * leaves on SIGTERM, unless it was told to be `stubborn`.
  */
-import { acquireLock } from '../../src/lock.js';
+import { acquireLock } from '../../src/system/files/process-lock.js';
 
 const [path = '', manner = 'polite'] = process.argv.slice(2);
 await acquireLock(path);

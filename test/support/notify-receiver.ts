@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openDatagram } from '../../src/system/datagram.js';
+import { openDatagram } from '../../src/system/systemd/datagram.js';
 
 /** What a service manager does: receives datagrams on a unix socket. */
 export interface NotifyReceiver {

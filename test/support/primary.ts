@@ -6,7 +6,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connectWorker, type WorkerControl } from '../../src/workers/control-client.js';
+import { connectWorker, type WorkerControl } from '../../src/workers/connection/control-client.js';
 import {
 	controlSocketPath,
 	type ControlPush,
@@ -14,7 +14,7 @@ import {
 	preloadFile,
 	preloadVariable,
 	type WorkerStatus,
-} from '../../src/workers/control.js';
+} from '../../src/workers/connection/control.js';
 
 const deadlineMs = 20_000;
 /** What PM2's daemon starts a cluster worker with: it reads the packed environment and loads the app. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { shellWord } from '../../src/cli/words.js';
+import { shellWord } from '../../src/cli/output/format.js';
 
 /** Longest until something has to stand on the screen. */
 const patienceMs = 30_000;

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { configurationReference } from '../../src/config/reference.js';
+import { configurationReference } from '../../src/config/publish/reference.js';
 import type { Operation } from '../../src/operations/types.js';
 import { operations } from '../../src/operations/table.js';
 

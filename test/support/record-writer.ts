@@ -1,4 +1,4 @@
-import { openRecordLog } from '../../src/fleet/records.js';
+import { openRecordLog } from '../../src/fleet/shell/record-log.js';
 
 /** A process to be killed: appends numbers to the file named, and says each once it is on disk. */
 const log = await openRecordLog(process.argv[2] ?? '');

@@ -5,10 +5,10 @@
 import type { RollcallError } from '../../src/errors.js';
 import type { Clock } from '../../src/fleet/clock.js';
 import type { Core, Happening } from '../../src/fleet/ports.js';
-import { Shell } from '../../src/fleet/shell.js';
+import { Shell } from '../../src/fleet/shell/shell.js';
 import { createLogger } from '../../src/log.js';
 import { coordinatorOf, createCore, getRollout, listRollouts, step } from '../../src/rollout/core.js';
-import { estimateOf } from '../../src/rollout/plan.js';
+import { estimateOf } from '../../src/rollout/requests/estimate.js';
 import type {
 	CheckResult,
 	CoreEffect,
@@ -17,7 +17,7 @@ import type {
 	Hello,
 	Member,
 	PeerMessage,
-} from '../../src/rollout/protocol.js';
+} from '../../src/rollout/messages.js';
 import type { CoreState } from '../../src/rollout/state.js';
 import type { Readiness, Snapshot, StepResult } from '../../src/rollout/types.js';
 import { FakeDisk } from './fake-disk.js';

@@ -1,6 +1,6 @@
 import { createFleet } from '../../src/fleet/fleet.js';
-import type { FleetConfig } from '../../src/fleet/membership.js';
-import type { Sync } from '../../src/fleet/records.js';
+import type { FleetConfig } from '../../src/fleet/links/membership.js';
+import type { Sync } from '../../src/fleet/shell/record-log.js';
 import type { RolloutRequest } from '../../src/fleet/types.js';
 import { createLogger } from '../../src/log.js';
 import { FakeNode } from './fake-node.js';

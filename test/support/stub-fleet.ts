@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { FleetConfig } from '../../src/fleet/membership.js';
+import type { FleetConfig } from '../../src/fleet/links/membership.js';
 import { until } from './links.js';
 import { freePorts } from './ports.js';
 import type { StubCommand, StubNews, StubOptions } from './stub-daemon.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createLogger } from '../../src/log.js';
-import { isAlive, readProcessStat } from '../../src/system/process.js';
+import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
 import { createSupervisor, type SupervisorOptions } from '../../src/workers/supervisor.js';
 import type { ReplacementResult, Supervisor, WorkerApp } from '../../src/workers/types.js';
 

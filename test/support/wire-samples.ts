@@ -1,4 +1,4 @@
-import type { Ending, PeerMessage, Report } from '../../src/rollout/protocol.js';
+import type { Ending, PeerMessage, Report } from '../../src/rollout/messages.js';
 import type { NodeRecord, RolloutSpec, RolloutView, Snapshot } from '../../src/rollout/types.js';
 
 export const epoch = { counter: 4, node: 'alpha' };

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAlive, readProcessStat } from '../../src/system/process.js';
+import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
 import { type Load, type LoadReport, startLoad } from './load.js';
 
 /** A node as somebody outside of Rollcall sees it: where its app answers, and whose children its workers are. */

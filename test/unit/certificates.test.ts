@@ -10,7 +10,7 @@ import {
 	firstExpiry,
 	nameInCertificate,
 	type TlsMaterial,
-} from '../../src/config/certificates.js';
+} from '../../src/config/checks/certificates.js';
 import { RollcallError } from '../../src/errors.js';
 import { TestAuthority } from '../support/authority.js';
 

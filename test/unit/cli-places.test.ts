@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { parseDocument, stringify } from 'yaml';
-import { configurationTemplate } from '../../src/config/initial.js';
-import { plainSocketKeys } from '../../src/cli/plain-places.js';
-import { readPlaces, readSocketPath } from '../../src/cli/places.js';
+import { configurationTemplate } from '../../src/config/publish/template.js';
+import { plainSocketKeys } from '../../src/cli/client/socket-path.js';
+import { readPlaces, readSocketPath } from '../../src/cli/client/places.js';
 
 let folder: string;
 let file: string;

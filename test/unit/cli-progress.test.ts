@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { changesBetween, createProgress, screenLines } from '../../src/cli/progress.js';
-import { anyText, planText, rolloutText } from '../../src/cli/render.js';
-import type { Terminal } from '../../src/cli/terminal.js';
+import { changesBetween, createProgress, screenLines } from '../../src/cli/output/progress.js';
+import { anyText, planText, rolloutText } from '../../src/cli/output/render.js';
+import type { Terminal } from '../../src/cli/output/terminal.js';
 import { completedView, nodeView, rolloutView } from '../support/views.js';
 
 const now = 1_700_000_001_700;

@@ -6,7 +6,7 @@ import {
 	members,
 	readClusterSecret,
 	resolveMaxUnavailable,
-} from '../../src/config/cluster.js';
+} from '../../src/config/checks/cluster.js';
 import { RollcallError } from '../../src/errors.js';
 import { ConfigurationFolder } from '../support/configuration.js';
 

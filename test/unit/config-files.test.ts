@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import { toWorkerApps } from '../../src/config/apps.js';
-import { ConfigurationError } from '../../src/config/faults.js';
-import { isTrustedOwner } from '../../src/config/files.js';
+import { ConfigurationError } from '../../src/config/document/faults.js';
+import { isTrustedOwner } from '../../src/config/document/trusted-files.js';
 import { loadConfig } from '../../src/config/load.js';
 import { ConfigurationFolder } from '../support/configuration.js';
 

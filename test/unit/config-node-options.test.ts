@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, test } from 'node:test';
-import { nodeArgumentFault, nodeOptionsFault, splitNodeOptions } from '../../src/config/node-options.js';
+import { nodeArgumentFault, nodeOptionsFault, splitNodeOptions } from '../../src/config/checks/node-options.js';
 import { ConfigurationFolder } from '../support/configuration.js';
 
 test('what loads modules and tunes Node is taken, with its value behind = or as the next word', () => {

@@ -3,9 +3,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type TemplateOptions, configurationTemplate } from '../../src/config/initial.js';
-import { configurationJsonSchema, configurationJsonSchemaText, type JsonSchema } from '../../src/config/json-schema.js';
-import { configurationReference, referenceRows } from '../../src/config/reference.js';
+import { type TemplateOptions, configurationTemplate } from '../../src/config/publish/template.js';
+import {
+	configurationJsonSchema,
+	configurationJsonSchemaText,
+	type JsonSchema,
+} from '../../src/config/publish/json-schema.js';
+import { configurationReference, referenceRows } from '../../src/config/publish/reference.js';
 import { RollcallError } from '../../src/errors.js';
 import { ConfigurationFolder } from '../support/configuration.js';
 

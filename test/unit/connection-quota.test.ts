@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import type { Server, Socket } from 'node:net';
 import { beforeEach, describe, test } from 'node:test';
-import { ConnectionQuota, type QuotaOptions } from '../../src/connection-quota.js';
+import { ConnectionQuota, type QuotaOptions } from '../../src/system/connections/connection-quota.js';
 
 let ports = 0;
 

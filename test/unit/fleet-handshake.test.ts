@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { systemClock } from '../../src/fleet/clock.js';
-import { type Introduction, Link, type LinkListener, type LinkRole } from '../../src/fleet/link.js';
-import type { Channel, ChannelListener } from '../../src/fleet/websocket.js';
+import { type Introduction, Link, type LinkListener, type LinkRole } from '../../src/fleet/links/link.js';
+import type { Channel, ChannelListener } from '../../src/fleet/links/websocket.js';
 import { z } from '../../src/zod.js';
 import { version1 } from '../support/patched-build.js';
 

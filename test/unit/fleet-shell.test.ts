@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
 import { RollcallError } from '../../src/errors.js';
 import { systemClock } from '../../src/fleet/clock.js';
-import type { RecordLog } from '../../src/fleet/records.js';
+import type { RecordLog } from '../../src/fleet/shell/record-log.js';
 import type { Core, StepRequest } from '../../src/fleet/ports.js';
-import { restartAfterMs, Shell } from '../../src/fleet/shell.js';
+import { restartAfterMs, Shell } from '../../src/fleet/shell/shell.js';
 import { createLogger } from '../../src/log.js';
-import type { CoreEffect, CoreEvent, DurableEntry } from '../../src/rollout/protocol.js';
+import type { CoreEffect, CoreEvent, DurableEntry } from '../../src/rollout/messages.js';
 import type { Snapshot, StepResult } from '../../src/rollout/types.js';
 
 const snapshot: Snapshot = { boot: 1, workers: [], links: [], configHash: null };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
-import type { Links } from '../../src/fleet/links.js';
-import { runStep, type StepPorts } from '../../src/fleet/steps.js';
+import type { Links } from '../../src/fleet/links/links.js';
+import { runStep, type StepPorts } from '../../src/fleet/core/run-step.js';
 import type { RolloutSpec, Snapshot } from '../../src/rollout/types.js';
 import { FakeNode } from '../support/fake-node.js';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Frames } from '../../src/fleet/frames.js';
+import { Frames } from '../../src/fleet/links/frames.js';
 import { messageKinds, peerMessage } from '../../src/fleet/messages.js';
-import { inVersion, unspoken } from '../../src/fleet/spoken.js';
-import { protocolVersions, since } from '../../src/fleet/wire.js';
+import { inVersion, unspoken } from '../../src/fleet/links/message-versions.js';
+import { protocolVersions, since } from '../../src/fleet/links/handshake.js';
 import { z } from '../../src/zod.js';
 import { version1 } from '../support/patched-build.js';
 import { peerMessages } from '../support/wire-samples.js';

@@ -1,12 +1,12 @@
 /** What a member of the fleet can do at most that has a proper certificate and wants ill: SECURITY.md says it in words. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { incoherence } from '../../src/fleet/coherence.js';
+import { incoherence } from '../../src/fleet/links/message-invariants.js';
 import { highestCounter, peerMessage } from '../../src/fleet/messages.js';
-import { parseFrame } from '../../src/fleet/wire.js';
-import { fileBytesMax } from '../../src/fleet/records.js';
+import { parseFrame } from '../../src/fleet/links/handshake.js';
+import { fileBytesMax } from '../../src/fleet/shell/record-log.js';
 import { entriesOf, firstFlags } from '../../src/rollout/durable.js';
-import type { PeerMessage } from '../../src/rollout/protocol.js';
+import type { PeerMessage } from '../../src/rollout/messages.js';
 import type { RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import { SimFleet } from '../support/sim-fleet.js';
 import { peerMessages } from '../support/wire-samples.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { faultsOf } from '../../src/operations/fields.js';
 import { operations, operationsByName } from '../../src/operations/table.js';
-import { systemAttributes } from '../../src/system/attributes.js';
+import { systemAttributes } from '../../src/system/information/attributes.js';
 
 /** The faults of a request as dispatch would join them. */
 function fault(operation: string, request: Record<string, unknown>): string {

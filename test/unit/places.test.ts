@@ -1,7 +1,7 @@
 /** Instances of one set have the numbers from 0, each once, and one that is replaced hands its number on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { placeOnRecord, placesFor } from '../../src/workers/places.js';
+import { placeOnRecord, placesFor } from '../../src/workers/pool/places.js';
 import { plainApp } from '../support/supervised.js';
 
 const at = (...slots: number[]): { slot: number }[] => slots.map((slot) => ({ slot }));

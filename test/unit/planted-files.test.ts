@@ -5,10 +5,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { openRecordLog } from '../../src/fleet/records.js';
-import { acquireLock } from '../../src/lock.js';
-import { openAccess } from '../../src/server/access.js';
-import { SupervisorRecords } from '../../src/workers/records.js';
+import { openRecordLog } from '../../src/fleet/shell/record-log.js';
+import { acquireLock } from '../../src/system/files/process-lock.js';
+import { openAccess } from '../../src/server/access/access.js';
+import { SupervisorRecords } from '../../src/workers/pool/worker-records.js';
 
 const content = 'precious to somebody else\n';
 let folder: string;

@@ -15,7 +15,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { damagedFilesKept, openRecordLog, type RecordLog } from '../../src/fleet/records.js';
+import { damagedFilesKept, openRecordLog, type RecordLog } from '../../src/fleet/shell/record-log.js';
 
 describe('record log', () => {
 	let folder: string;

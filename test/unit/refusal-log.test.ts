@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { linesMax, periodMs, RefusalLog } from '../../src/refusal-log.js';
+import { linesMax, periodMs, RefusalLog } from '../../src/system/connections/refusal-log.js';
 
 test('strangers who knock without end cost a bounded number of lines, and those not told are counted', () => {
 	let now = 0;

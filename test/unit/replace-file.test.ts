@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { removeLeftovers, replaceFile } from '../../src/replace-file.js';
-import { Passwords } from '../../src/server/passwords.js';
-import { UserStore } from '../../src/server/users.js';
+import { removeLeftovers, replaceFile } from '../../src/system/files/replace-file.js';
+import { Passwords } from '../../src/server/access/passwords.js';
+import { UserStore } from '../../src/server/access/users.js';
 
 test('a file is replaced as a whole, for its owner alone; what a killed replacement left is removed, and nothing else', async () => {
 	const folder = mkdtempSync(join(tmpdir(), 'rc-replace-'));
@@ -35,7 +35,7 @@ test('a file keeps its old content when the disk takes only a part of the new', 
 		const file = join(folder, 'users.json');
 		writeFileSync(file, 'before');
 		// A bound on the size of files cuts a write short as a disk does that gets full in the middle of it.
-		const module = JSON.stringify(new URL('../../src/replace-file.js', import.meta.url).href);
+		const module = JSON.stringify(new URL('../../src/system/files/replace-file.js', import.meta.url).href);
 		const program = `import(${module}).then(({ replaceFile }) => replaceFile(process.argv[1], 'x'.repeat(100_000)))
 			.then(() => console.log('replaced'), ({ code }) => console.log(code));`;
 		const limited = ['-c', 'ulimit -f 64; exec "$0" "$@"', process.execPath, '-e', program, file];

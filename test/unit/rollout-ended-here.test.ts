@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { emptyDurable, entriesOf, firstFlags, foldEntry } from '../../src/rollout/durable.js';
-import type { DurableEntry } from '../../src/rollout/protocol.js';
+import type { DurableEntry } from '../../src/rollout/messages.js';
 import { fakeConfig, fleetLeaseMs, SimFleet } from '../support/sim-fleet.js';
 
 const goneMs = 5 * fleetLeaseMs;
@@ -120,7 +120,9 @@ test('the others come back: the target counts as skipped, they read by whom, and
 test('while the others go on with it this node is neither free to restart beside it, nor kept from ending it for all', () => {
 	const { fleet, id } = endedAlone(['alpha', 'beta', 'gamma']);
 	fleet.node('gamma').start();
-	fleet.until('somebody coordinates', () => fleet.notes.some(({ node, event }) => node === 'gamma' && event === 'lease_held'));
+	fleet.until('somebody coordinates', () =>
+		fleet.notes.some(({ node, event }) => node === 'gamma' && event === 'lease_held'),
+	);
 	const { refusal } = fleet.ask('alpha', local);
 	assert.equal(refusal?.code, 'conflict');
 	assert.equal(refusal?.extra['job_id'], id);
@@ -165,7 +167,11 @@ test('a former member that still knows it finds the rebuilt fleet as a target th
 	const alpha = fleet.node('alpha');
 	for (const members of [['alpha'], ['alpha', 'beta']]) {
 		alpha.file = fakeConfig(members, members.join());
-		fleet.untilState('alpha', fleet.ask('alpha', { ...local, service: 'clustering_config' }).view?.id ?? '', 'completed');
+		fleet.untilState(
+			'alpha',
+			fleet.ask('alpha', { ...local, service: 'clustering_config' }).view?.id ?? '',
+			'completed',
+		);
 	}
 	assert.equal(fleet.view('alpha', id)?.state, 'aborted');
 	fleet.node('beta').start();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inquiryTimeoutMs } from '../../src/rollout/doubt.js';
+import { inquiryTimeoutMs } from '../../src/rollout/requests/inquiry.js';
 import { fakeConfig, fleetLeaseMs, SimFleet } from '../support/sim-fleet.js';
 
 const three = ['alpha', 'beta', 'gamma'];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { judge } from '../../src/rollout/proof.js';
+import { judge } from '../../src/rollout/targets/proof.js';
 import type { NodeRecord, RolloutSpec, StepResult } from '../../src/rollout/types.js';
 import type { ProvenWorker } from '../../src/workers/types.js';
 

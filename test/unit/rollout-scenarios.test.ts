@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { estimateOf } from '../../src/rollout/plan.js';
+import { estimateOf } from '../../src/rollout/requests/estimate.js';
 import { fakeConfig, fleetDeadlineMs, fleetLeaseMs, SimFleet } from '../support/sim-fleet.js';
 
 const three = ['alpha', 'beta', 'gamma'];

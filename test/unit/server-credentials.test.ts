@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { RollcallError } from '../../src/errors.js';
-import { openAccess } from '../../src/server/access.js';
-import { Credentials } from '../../src/server/credentials.js';
-import { Passwords } from '../../src/server/passwords.js';
-import { TokenIssuer } from '../../src/server/tokens.js';
-import { UserStore } from '../../src/server/users.js';
+import { openAccess } from '../../src/server/access/access.js';
+import { Credentials } from '../../src/server/access/credentials.js';
+import { Passwords } from '../../src/server/access/passwords.js';
+import { TokenIssuer } from '../../src/server/access/tokens.js';
+import { UserStore } from '../../src/server/access/users.js';
 
 /** Counts what is hashed, and does it cheaply. */
 class CountedPasswords extends Passwords {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { KeyedHash } from '../../src/server/hmac.js';
+import { KeyedHash } from '../../src/server/access/hmac.js';
 
 test('the keyed hash is HMAC-SHA-256, whatever the length of key and text', () => {
 	for (const keyBytes of [0, 1, 32, 63, 64]) {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { browserFault } from '../../src/server/browser.js';
-import { jsonDepthMax, parseJson } from '../../src/server/json.js';
+import { browserFault } from '../../src/server/request/origin-check.js';
+import { jsonDepthMax, parseJson } from '../../src/server/request/strict-json.js';
 import { judgeReadiness, type ReadinessFacts } from '../../src/server/readiness.js';
-import { FailureWindow } from '../../src/server/throttle.js';
-import { addressKey } from '../../src/source-address.js';
+import { FailureWindow } from '../../src/server/access/throttle.js';
+import { addressKey } from '../../src/system/connections/source-address.js';
 
 const parse = (text: string): ReturnType<typeof parseJson> => parseJson(Buffer.from(text));
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { type ControlGroup, endGroup } from '../../src/system/control-group.js';
-import { isAlive, readProcessStat } from '../../src/system/process.js';
+import { type ControlGroup, endGroup } from '../../src/system/proc/control-group.js';
+import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
 
 interface Identity {
 	pid: number;

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readUntrustedFile } from '../../src/system/foreign-file.js';
-import { lastErrorLines } from '../../src/workers/log-files.js';
+import { readUntrustedFile } from '../../src/system/files/untrusted-file.js';
+import { lastErrorLines } from '../../src/workers/host/log-files.js';
 
 test('of what another user may have put in a file’s place only a regular file is read, and never more than asked for', async () => {
 	const folder = mkdtempSync(join(tmpdir(), 'rc-ff-'));

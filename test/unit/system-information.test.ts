@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HostFacts } from '../../src/system/host.js';
-import { createSystemInformation, type InformationSources } from '../../src/system/information.js';
+import type { HostFacts } from '../../src/system/information/host.js';
+import { createSystemInformation, type InformationSources } from '../../src/system/information/information.js';
 
 const silentHost: HostFacts = { ask: async () => null, close: async () => undefined };
 const broken = (): never => {

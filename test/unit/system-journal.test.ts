@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { fstatSync } from 'node:fs';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { entryOf, isJournal, journalDestination, journalSink } from '../../src/system/journal.js';
+import { entryOf, isJournal, journalDestination, journalSink } from '../../src/system/systemd/journal.js';
 import { createNotifyReceiver } from '../support/notify-receiver.js';
 
 test('every line carries the syslog priority of its level', () => {

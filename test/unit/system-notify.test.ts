@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Datagram } from '../../src/system/datagram.js';
-import { inheritedListeners } from '../../src/system/listeners.js';
-import { createNotifier } from '../../src/system/notify.js';
+import type { Datagram } from '../../src/system/systemd/datagram.js';
+import { inheritedListeners } from '../../src/system/systemd/listeners.js';
+import { createNotifier } from '../../src/system/systemd/notify.js';
 import { createNotifyReceiver } from '../support/notify-receiver.js';
 
 test('every word of the notifier reaches a real datagram receiver, one message each, in order', async (t) => {

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { socketAnswers, startWatchdog, storageAnswers, type VitalSign } from '../../src/system/watchdog.js';
+import { socketAnswers, startWatchdog, storageAnswers, type VitalSign } from '../../src/system/systemd/watchdog.js';
 
 type Events = { fed: []; trouble: [string, string]; recovery: [string] };
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { peerMessage } from '../../src/fleet/messages.js';
-import { handshakeMessage, parseFrame } from '../../src/fleet/wire.js';
+import { handshakeMessage, parseFrame } from '../../src/fleet/links/handshake.js';
 import { epoch, peerMessages as samples, report } from '../support/wire-samples.js';
 
 const runs = Number(process.env['FUZZ_RUNS'] ?? 5_000);

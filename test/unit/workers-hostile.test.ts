@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { RollcallError } from '../../src/errors.js';
-import { guardReading } from '../../src/workers/guarded-socket.js';
-import { Pm2Client } from '../../src/workers/pm2-client.js';
-import { probe } from '../../src/workers/probe.js';
-import { connectWorker } from '../../src/workers/control-client.js';
+import { guardReading } from '../../src/workers/pm2/guarded-reader.js';
+import { Pm2Client } from '../../src/workers/pm2/client.js';
+import { probe } from '../../src/workers/connection/probe.js';
+import { connectWorker } from '../../src/workers/connection/control-client.js';
 
 const status = {
 	id: 'web-1',

@@ -3,12 +3,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type CrashHistory, noteCrash } from '../../src/workers/crash-loop.js';
-import { hostEnvironment, starterEnvironment } from '../../src/workers/environment.js';
-import { StderrTail, missingEnd } from '../../src/workers/last-words.js';
-import { lastErrorLines, pruneLogs, turnOverLogs } from '../../src/workers/log-files.js';
-import { SupervisorRecords } from '../../src/workers/records.js';
-import { appOf, numberOf } from '../../src/workers/worker-id.js';
+import { type CrashHistory, noteCrash } from '../../src/workers/pool/crash-loop.js';
+import { hostEnvironment, starterEnvironment } from '../../src/workers/host/environment.js';
+import { StderrTail, missingEnd } from '../../src/workers/host/stderr-tail.js';
+import { lastErrorLines, pruneLogs, turnOverLogs } from '../../src/workers/host/log-files.js';
+import { SupervisorRecords } from '../../src/workers/pool/worker-records.js';
+import { appOf, numberOf } from '../../src/workers/pool/worker-id.js';
 
 test('a worker is given up at one crash more than the intensity within the period, and not before', () => {
 	const limits = { intensity: 3, periodMs: 1_000 };

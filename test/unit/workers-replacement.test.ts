@@ -6,7 +6,7 @@ import {
 	type ReplacementEvent,
 	type ReplacementPlan,
 	stepReplacement,
-} from '../../src/workers/replacement.js';
+} from '../../src/workers/replacement/steps.js';
 
 const plan: ReplacementPlan = {
 	news: ['n1', 'n2'],

@@ -1,6 +1,6 @@
 import type { Cluster } from 'node:cluster';
-import forkEnvironment = require('./fork-environment.cjs');
-import Relay = require('./relay.cjs');
+import forkEnvironment = require('./host/fork-environment.cjs');
+import Relay = require('./drain/handoff-relay.cjs');
 
 const installed = new WeakSet<Cluster>();
 

@@ -3,15 +3,16 @@
  * that an app starts with the same arguments it is inert.
  */
 import threads = require('node:worker_threads');
-import takeSettings = require('./settings.cjs');
+import takeSettings = require('./control/settings.cjs');
 
-if (!threads.isMainThread) (require('./thread-listen.cjs') as typeof import('./thread-listen.cjs')).refuse();
+if (!threads.isMainThread)
+	(require('./listen/thread-listen.cjs') as typeof import('./listen/thread-listen.cjs')).refuse();
 
 const settings = threads.isMainThread ? takeSettings(process.env) : null;
 if (settings !== null) {
 	const cluster = require('node:cluster') as unknown as import('node:cluster').Cluster;
 	if (cluster.isWorker) {
-		const Residence = require('./residence.cjs') as typeof import('./residence.cjs');
+		const Residence = require('./worker-runtime.cjs') as typeof import('./worker-runtime.cjs');
 		new Residence(settings).begin(__filename);
 	}
 }

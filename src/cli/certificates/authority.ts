@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { dayOf, nodeNamePattern, readCertificates, validityOf } from '../../config/checks/certificates.js';
+import { RollcallError } from '../../errors.js';
+import { authorityFiles, issueCertificate, makeAuthority, type Validity } from '../../system/openssl.js';
+import { ensureFolder, holds, type NewFile, onDisk, place, readOwnFile, refuseExisting } from './key-files.js';
+import type { Context } from '../context.js';
+import { writeMessage, writeResult } from '../output/terminal.js';
+
+/** Options of both commands. */
+export interface AuthorityOptions {
+	dir: string;
+	days: string;
+	force?: boolean;
+}
+
+const dayMs = 24 * 60 * 60 * 1000;
+const daysMax = 7_300;
+/** The clocks of hosts differ a little, and a certificate is to count on all of them at once. */
+const clockSkewMs = 60 * 60 * 1000;
+
+/** `rollcall ca init`: the fleet's own authority, in a folder that nobody else can look into. */
+export async function init({ options, terminal, session }: Context<AuthorityOptions>): Promise<number> {
+	const folder = resolve(options.dir);
+	const wanted = validityFrom(Date.now(), daysOf(options.days));
+	await ensureFolder(folder, 'private');
+	const [key, cert] = [join(folder, authorityFiles.key), join(folder, authorityFiles.cert)];
+	if (options.force !== true) {
+		const consequence =
+			'with --force a new authority takes its place, and no certificate of the old one counts any more';
+		await refuseExisting([key, cert], consequence);
+	}
+	const name = `Rollcall fleet ${randomBytes(4).toString('hex')}`;
+	const made = await onDisk(folder, () => makeAuthority(folder, name, wanted, session.signal));
+	const files: NewFile[] = [
+		{ path: key, text: made.key, mode: 0o600 },
+		{ path: cert, text: made.cert, mode: 0o644 },
+	];
+	await place(files, options.force === true);
+	const facts = factsOf(made.cert);
+	writeResult(terminal, { authority: name, cert, key, ...facts }, () =>
+		[`authority ${name}, valid until ${dayOf(facts.valid_to)}`, `  ${cert}`, `  ${key}`].join('\n'),
+	);
+	writeMessage(
+		terminal,
+		`Keep ${key} to yourself: whoever has it can make nodes of this fleet. Next: rollcall ca issue NODE --dir ${options.dir}`,
+	);
+	return 0;
+}
+
+/** `rollcall ca issue NODE`: a key and a certificate for one node, beside the authority's certificate. */
+export async function issue(
+	{ options, terminal, session }: Context<AuthorityOptions & { out?: string }>,
+	node: string,
+): Promise<number> {
+	if (!nodeNamePattern.test(node)) {
+		throw new RollcallError(
+			'usage',
+			`A node's name is 1 to 63 characters out of a-z, 0-9 and -, as node.name has it; got ${JSON.stringify(node)}.`,
+		);
+	}
+	const wanted = validityFrom(Date.now(), daysOf(options.days));
+	const folder = resolve(options.dir);
+	const authority = await readAuthority(folder, options.dir);
+	const validity = withinAuthority(wanted, authority);
+	const out = resolve(options.out ?? join(folder, node));
+	await ensureFolder(out, 'unwritable');
+	const [ca, cert, key] = [join(out, 'ca.pem'), join(out, 'cert.pem'), join(out, 'key.pem')];
+	const hasAuthority = await holds(ca, authority.pem);
+	if (options.force !== true) {
+		const consequence = 'with --force new files take the place of those; --out DIR writes elsewhere';
+		await refuseExisting(hasAuthority ? [key, cert] : [key, cert, ca], consequence);
+	}
+	const made = await onDisk(folder, () => issueCertificate(folder, node, validity, session.signal));
+	const files: NewFile[] = [
+		{ path: key, text: made.key, mode: 0o600 },
+		{ path: cert, text: made.cert, mode: 0o644 },
+		...(hasAuthority ? [] : [{ path: ca, text: authority.pem, mode: 0o644 }]),
+	];
+	await place(files, options.force === true);
+	const facts = factsOf(made.cert);
+	const document = { node, ca, cert, key, ...facts, authority_valid_to: authority.validity.to };
+	writeResult(terminal, document, () =>
+		[`certificate of ${node}, valid until ${dayOf(facts.valid_to)}`, `  ${ca}`, `  ${cert}`, `  ${key}`].join('\n'),
+	);
+	if (validity.to < wanted.to) writeMessage(terminal, 'It ends with its authority, earlier than was asked for.');
+	writeMessage(
+		terminal,
+		`Bring the three to ${node} (ca.key stays here), name them in cluster.tls, and let only the daemon's user read key.pem. ` +
+			'A daemon that runs takes them up by: rollcall restart_service service=clustering_config',
+	);
+	return 0;
+}
+
+interface Authority {
+	pem: string;
+	validity: Validity;
+}
+
+async function readAuthority(folder: string, given: string): Promise<Authority> {
+	const missing = `rollcall ca init --dir ${given} makes one`;
+	const pem = await readOwnFile(join(folder, authorityFiles.cert), 'open', missing);
+	await readOwnFile(join(folder, authorityFiles.key), 'secret', missing);
+	let certificate: ReturnType<typeof readCertificates>[number] | undefined;
+	try {
+		[certificate] = readCertificates(pem);
+	} catch {
+		// Told below, as a file without one is.
+	}
+	if (certificate?.ca !== true) {
+		const file = join(folder, authorityFiles.cert);
+		throw new RollcallError('invalid', `${file} does not begin with the certificate of an authority.`);
+	}
+	return { pem, validity: validityOf(certificate) };
+}
+
+/** A certificate that outlives its authority would end with it all the same, and mislead whoever looks at its date. */
+function withinAuthority(wanted: Validity, { validity }: Authority): Validity {
+	if (validity.to > Date.now()) return { from: wanted.from, to: Math.min(wanted.to, validity.to) };
+	const text = `The authority expired on ${dayOf(validity.to)}: make a new one, and new certificates for every node.`;
+	throw new RollcallError('invalid', text);
+}
+
+const validityFrom = (now: number, days: number): Validity => ({ from: now - clockSkewMs, to: now + days * dayMs });
+
+function daysOf(text: string): number {
+	const days = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0;
+	if (days >= 1 && days <= daysMax) return days;
+	throw new RollcallError('usage', `--days must be a whole number from 1 to ${daysMax}; got ${JSON.stringify(text)}.`);
+}
+
+/** What both documents say of the certificate; times in ms since 1970. */
+function factsOf(pem: string): { serial: string; fingerprint256: string; valid_from: number; valid_to: number } {
+	const [certificate] = readCertificates(pem);
+	if (!certificate) throw new RollcallError('internal', 'openssl made no certificate.');
+	const { from, to } = validityOf(certificate);
+	const { serialNumber, fingerprint256 } = certificate;
+	return { serial: serialNumber, fingerprint256, valid_from: from, valid_to: to };
+}

@@ -1,0 +1,102 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { RollcallError } from '../../errors.js';
+import type { RolloutView } from '../../rollout/types.js';
+import { createProgress, type Progress } from '../output/progress.js';
+import { isOver, rolloutText } from '../output/render.js';
+import type { Connection } from './connect.js';
+import { type Terminal, writeMessage, writeResult } from '../output/terminal.js';
+import { span } from '../output/format.js';
+
+/** A daemon that restarts is away for a while; only after this long does following give up. */
+const awayMaxMs = 120_000;
+const retryFirstMs = 50;
+const retryMaxMs = 2000;
+
+/** Follows a rollout to its end and shows it; resolves to the exit code. */
+export async function followRollout(
+	connection: Connection,
+	id: string,
+	terminal: Terminal,
+	signal: AbortSignal,
+): Promise<number> {
+	const again = `rollcall rollout follow ${id}${connection.words}`;
+	const progress = createProgress(terminal);
+	const late = connection.timeoutMs === null ? null : AbortSignal.timeout(connection.timeoutMs);
+	let view: RolloutView;
+	try {
+		view = await lastView(connection, id, progress, late ? AbortSignal.any([signal, late]) : signal);
+	} catch (error) {
+		progress.end(false);
+		if (late?.aborted && !signal.aborted) {
+			const text = `The rollout did not end within ${span(connection.timeoutMs ?? 0)}; it goes on. Follow it again: ${again}`;
+			throw new RollcallError('timeout', text, { job_id: id });
+		}
+		if (signal.aborted || isUnreachable(error)) {
+			writeMessage(
+				terminal,
+				`${signal.aborted ? '\nThe rollout goes on' : 'The rollout may go on'}. Follow it again: ${again}`,
+			);
+		}
+		throw error;
+	}
+	progress.end(terminal.outIsTerminal);
+	writeResult(terminal, view, () => rolloutText(view, Date.now()));
+	const advice = adviceFor(view, connection.words);
+	if (advice !== null) writeMessage(terminal, advice);
+	return view.state === 'completed' ? 0 : 6;
+}
+
+async function lastView(
+	{ client }: Connection,
+	id: string,
+	progress: Progress,
+	signal: AbortSignal,
+): Promise<RolloutView> {
+	let heardAt: number | null = null;
+	let retryMs = retryFirstMs;
+	let isAway = false;
+	for (;;) {
+		try {
+			for await (const view of client.changes(id, signal)) {
+				heardAt = performance.now();
+				retryMs = retryFirstMs;
+				isAway = false;
+				progress.show(view);
+				if (isOver(view.state)) return view;
+			}
+		} catch (error) {
+			if (signal.aborted || heardAt === null || !mayPass(error)) throw error;
+			if (performance.now() - heardAt > awayMaxMs) throw error;
+			if (!isAway) progress.say(`The daemon at ${client.where} is away; trying again.`);
+			isAway = true;
+		}
+		await delay(retryMs, undefined, { signal });
+		retryMs = Math.min(retryMaxMs, retryMs * 2);
+	}
+}
+
+/** A daemon that has just started may not know the rollout yet, or may not answer. */
+function mayPass(error: unknown): boolean {
+	return error instanceof RollcallError && ['unreachable', 'unavailable', 'not_found'].includes(error.code);
+}
+
+function isUnreachable(error: unknown): boolean {
+	return error instanceof RollcallError && error.code === 'unreachable';
+}
+
+/** A name may go on with a dash, and be part of another one. */
+const isNamed = (node: string, text: string): boolean => new RegExp(`(?<![a-z0-9-])${node}(?![a-z0-9-])`).test(text);
+
+/** What an operator can do about a rollout that did not complete. */
+export function adviceFor(view: RolloutView, words: string): string | null {
+	if (view.state !== 'halted') return null;
+	const left = view.nodes.filter(({ state }) => state !== 'back' && state !== 'skipped').map(({ node }) => node);
+	// It may be one that was back and is not ready any more.
+	const inTheWay = view.nodes.find(({ node }) => isNamed(node, view.reason ?? ''))?.node;
+	return [
+		`Not restarted: ${left.join(', ') || 'none'}. When the cause is mended:`,
+		`  go on             rollcall rollout resume ${view.id}${words}`,
+		`  leave a node out  rollcall rollout resume ${view.id} --skip ${inTheWay ?? left[0] ?? 'NODE'}${words}`,
+		`  end it            rollcall rollout abort ${view.id}${words}`,
+	].join('\n');
+}

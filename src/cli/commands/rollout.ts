@@ -1,0 +1,101 @@
+import { RollcallError } from '../../errors.js';
+import type { RolloutPlan, RolloutState, RolloutView } from '../../rollout/types.js';
+import type { Client } from '../client/client.js';
+import { parseFields } from '../operation/fields.js';
+import { adviceFor, followRollout } from '../client/follow.js';
+import type { Context } from '../context.js';
+import { historyText, planText, rolloutText } from '../output/render.js';
+import { type Connection, connect } from '../client/connect.js';
+import { writeMessage, writeResult } from '../output/terminal.js';
+
+/** What a rolling restart would do: restart_service with `dry_run`, over the fleet unless a field says otherwise. */
+export async function plan({ options, terminal, session }: Context, words: string[]): Promise<number> {
+	const fields = { service: 'http_workers', replicated: true, ...parseFields(words), dry_run: true };
+	return using(await connect(options, session.signal), async ({ client }) => {
+		const answer = (await client.operation('restart_service', fields)) as RolloutPlan;
+		writeResult(terminal, answer, () => planText(answer));
+		return 0;
+	});
+}
+
+export async function show({ options, terminal, session }: Context, id: string | undefined): Promise<number> {
+	return using(await connect(options, session.signal), async ({ client, words }) => {
+		const view = (await client.operation('get_rollout', { id: id ?? (await newest(client)) })) as RolloutView;
+		writeResult(terminal, view, () => rolloutText(view, Date.now()));
+		const advice = adviceFor(view, words);
+		if (advice !== null) writeMessage(terminal, advice);
+		return 0;
+	});
+}
+
+export async function history({ options, terminal, session }: Context<{ limit?: string }>): Promise<number> {
+	const limit = Number(options.limit);
+	if (!Number.isInteger(limit) || limit < 1) {
+		throw new RollcallError('usage', `--limit takes a number of rollouts, not '${options.limit}'.`);
+	}
+	return using(await connect(options, session.signal), async ({ client }) => {
+		const views = (await client.operation('list_rollouts', { limit })) as RolloutView[];
+		writeResult(terminal, views, () => historyText(views, Date.now()));
+		return 0;
+	});
+}
+
+export async function follow({ options, terminal, session }: Context, id: string | undefined): Promise<number> {
+	return using(await connect(options, session.signal), async (connection) =>
+		followRollout(connection, id ?? (await newest(connection.client)), terminal, session.signal),
+	);
+}
+
+type Verb = 'pause' | 'resume' | 'abort';
+
+/** The states in which a rollout can be told so; without an id the one rollout in such a state is meant. */
+const steerable: Readonly<Record<Verb, readonly RolloutState[]>> = {
+	pause: ['planned', 'running'],
+	resume: ['paused', 'halted'],
+	abort: ['planned', 'running', 'paused', 'halted'],
+};
+
+export async function steer(
+	{ options, terminal, session }: Context<{ skip?: string[]; local?: boolean }>,
+	verb: Verb,
+	id: string | undefined,
+): Promise<number> {
+	return using(await connect(options, session.signal), async ({ client, words }) => {
+		const fields: Record<string, unknown> = { id: id ?? (await onlyOne(client, verb)) };
+		if (options.skip !== undefined && options.skip.length > 0) fields['skip'] = options.skip;
+		if (options.local === true) fields['local'] = true;
+		const view = (await client.operation(`${verb}_rollout`, fields)) as RolloutView;
+		writeResult(terminal, view, () => rolloutText(view, Date.now()));
+		if (verb === 'resume') writeMessage(terminal, `Follow it: rollcall rollout follow ${view.id}${words}`);
+		return 0;
+	});
+}
+
+/** How many rollouts are looked through for the one that is meant. */
+const searchedMax = 100;
+
+async function newest(client: Client): Promise<string> {
+	const [view] = (await client.operation('list_rollouts', { limit: 1 })) as RolloutView[];
+	if (!view) throw new RollcallError('not_found', `${client.where} knows no rollout.`);
+	return view.id;
+}
+
+async function onlyOne(client: Client, verb: Verb): Promise<string> {
+	const views = (await client.operation('list_rollouts', { limit: searchedMax })) as RolloutView[];
+	const found = views.filter(({ state }) => steerable[verb].includes(state));
+	const [view] = found;
+	if (!view) throw new RollcallError('not_found', `There is no rollout to ${verb} (${steerable[verb].join(', ')}).`);
+	if (found.length > 1) {
+		const ids = found.map((one) => `${one.id} (${one.state})`).join(', ');
+		throw new RollcallError('usage', `There are several rollouts to ${verb}; say which: ${ids}`);
+	}
+	return view.id;
+}
+
+async function using(connection: Connection, work: (connection: Connection) => Promise<number>): Promise<number> {
+	try {
+		return await work(connection);
+	} finally {
+		connection.client.close();
+	}
+}

@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { exists, link, type Step } from './steps.js';
+
+/** What of the program's folder goes onto a host, beside the libraries. */
+const parts = ['dist/src', 'systemd', 'config', 'package.json', 'package-lock.json', 'README.md', 'LICENSE'];
+/** Releases kept for going back, and for processes that still run from one. */
+const releasesKept = 3;
+
+/** The folder that holds package.json, dist and systemd of the program that runs now. */
+export const programFolder = fileURLToPath(new URL('../../../../', import.meta.url)).replace(/\/$/, '');
+
+/**
+ * Puts the program that runs now into a folder of its own below `releases`, and points `place` at it. A process that was
+ * started from an earlier one goes on loading its own files, whatever the link says.
+ */
+export function programSteps(place: string, releases: string): Step[] {
+	if (exists(place) && realpathSync(place) === realpathSync(programFolder)) return [];
+	const release = join(releases, `${readVersion()}-${digestOf(join(programFolder, 'dist/src'))}`);
+	return [
+		{
+			text: `cp -r ${programFolder} ${release}`,
+			isDone: () => exists(release),
+			act: () => copyProgram(release),
+		},
+		link(place, release),
+		{
+			text: `remove all but the last ${releasesKept} releases below ${releases}`,
+			isDone: () => superfluous(releases, release).length === 0,
+			act: () => {
+				for (const old of superfluous(releases, release)) rmSync(old, { recursive: true });
+			},
+		},
+	];
+}
+
+function copyProgram(release: string): void {
+	const fresh = `${release}.new`;
+	rmSync(fresh, { recursive: true, force: true });
+	for (const part of parts) {
+		const from = join(programFolder, part);
+		if (existsSync(from)) cpSync(from, join(fresh, part), { recursive: true, preserveTimestamps: true });
+	}
+	const left = developmentPackages();
+	cpSync(realpathSync(join(programFolder, 'node_modules')), join(fresh, 'node_modules'), {
+		recursive: true,
+		verbatimSymlinks: true,
+		filter: (from) => {
+			const inside = relative(realpathSync(join(programFolder, 'node_modules')), from);
+			return !left.has(join('node_modules', inside)) && basename(from) !== '.bin';
+		},
+	});
+	chmodSync(join(fresh, 'dist/src/main.js'), 0o755);
+	renameSync(fresh, release);
+}
+
+/** Folders of packages that only development needs, by the lock file; none where there is no lock file. */
+function developmentPackages(): Set<string> {
+	const path = join(programFolder, 'package-lock.json');
+	if (!existsSync(path)) return new Set();
+	const { packages } = JSON.parse(readFileSync(path, 'utf8')) as {
+		packages: Record<string, { dev?: boolean; devOptional?: boolean }>;
+	};
+	return new Set(Object.keys(packages).filter((key) => packages[key]?.dev || packages[key]?.devOptional));
+}
+
+function superfluous(releases: string, current: string): string[] {
+	if (!existsSync(releases)) return [];
+	const byAge = readdirSync(releases, { withFileTypes: true })
+		.filter((entry) => entry.isDirectory())
+		.map(({ name }) => join(releases, name))
+		.filter((path) => path !== current && !path.endsWith('.new'))
+		.sort();
+	return byAge.slice(0, Math.max(0, byAge.length - (releasesKept - 1)));
+}
+
+function readVersion(): string {
+	return (JSON.parse(readFileSync(join(programFolder, 'package.json'), 'utf8')) as { version: string }).version;
+}
+
+/** Two builds of one version are two releases. */
+function digestOf(folder: string): string {
+	const hash = createHash('sha256');
+	const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+		.filter((entry) => entry.isFile())
+		.map((entry) => join(entry.parentPath, entry.name))
+		.sort();
+	for (const path of files) hash.update(relative(folder, path)).update(readFileSync(path));
+	return hash.digest('hex').slice(0, 12);
+}

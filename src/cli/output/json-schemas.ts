@@ -1,0 +1,235 @@
+/**
+ * What every command prints with `--json`, published: scripts may rely on it. Keys may be added, none is taken away or
+ * given another meaning. Operations print the daemon's answer, whose shapes `/openapi.json` describes. `npm run schema` writes
+ * all of it as JSON Schema into config/output.schema.json.
+ */
+import { z } from '../../zod.js';
+
+const text = z.string();
+const whole = z.int();
+/** ms since 1970. */
+const moment = z.int();
+const orNull = <Shape extends z.ZodType>(shape: Shape) => shape.nullable();
+
+export const workerShape = z
+	.object({
+		app: text,
+		id: text,
+		pid: orNull(whole),
+		state: z.enum(['starting', 'proving', 'serving', 'draining', 'backoff', 'failed']),
+		started_at: orNull(moment),
+		restarts: whole,
+		healthy: z.boolean(),
+		memory: orNull(z.number()),
+		cpu: orNull(z.number()),
+		release: text,
+	})
+	.meta({ id: 'worker' });
+
+const processes = z.object({
+	boot: whole,
+	workers: z.array(z.object({ id: text, pid: whole, started: whole })),
+});
+
+const rolloutState = z.enum(['planned', 'running', 'paused', 'halted', 'completed', 'aborted']);
+const nodeState = z.enum(['pending', 'restarting', 'back', 'refused', 'failed', 'skipped']);
+
+export const rolloutShape = z
+	.object({
+		id: text,
+		type: z.enum(['restart', 'restart_service']),
+		service: orNull(z.enum(['http_workers', 'clustering_config', 'clustering'])),
+		app: orNull(text),
+		replicated: z.boolean(),
+		user: text,
+		state: rolloutState,
+		reason: orNull(text),
+		waiting_for: orNull(text),
+		coordinator: text,
+		epoch: orNull(text),
+		max_unavailable: whole,
+		order: z.array(text),
+		nodes: z.array(
+			z.object({
+				node: text,
+				state: nodeState,
+				attempt: whole,
+				before: orNull(processes),
+				after: orNull(processes),
+				started_at: orNull(moment),
+				back_at: orNull(moment),
+				reason: orNull(text),
+			}),
+		),
+		created_at: moment,
+		ended_at: orNull(moment),
+	})
+	.meta({ id: 'rollout' });
+
+const appChanges = z.object({ added: z.array(text), removed: z.array(text) });
+
+export const planShape = z
+	.object({
+		order: z.array(text),
+		max_unavailable: whole,
+		down: z.array(text),
+		steps: z.array(z.object({ nodes: z.array(text), estimate_ms: z.number() })),
+		estimate_ms: z.number(),
+		refused: orNull(text),
+		/** By node: apps that would come and go. Only of http_workers, and without nodes that do not say. */
+		apps: z.record(text, appChanges).optional(),
+	})
+	.meta({ id: 'plan' });
+
+const clusterNode = z.object({
+	name: text,
+	zone: orNull(text),
+	link: z.enum(['self', 'up', 'down']),
+	boot: orNull(whole),
+	ready: orNull(z.boolean()),
+	availability: orNull(text),
+	version: orNull(text),
+	configuration: orNull(z.enum(['file', 'last_good'])),
+	rtt_ms: orNull(z.number()),
+	last_seen: orNull(moment),
+});
+
+const app = z.object({ app: text, wanted: whole, healthy: whole, degraded: orNull(text) });
+
+export const statusShape = z.object({
+	/** What an operator should look at, the worst first. */
+	wrong: z.array(text),
+	node: z.object({
+		name: text,
+		boot: whole,
+		ready: z.boolean(),
+		reasons: z.array(text),
+		/** What an operator should know though it makes nothing unready. */
+		notes: z.array(text),
+		apps: z.array(app),
+	}),
+	workers: z.array(workerShape),
+	fleet: z.object({ coordinator: orNull(text), nodes: z.array(clusterNode) }),
+	/** The rollout that runs, is paused or is halted. */
+	rollout: orNull(rolloutShape),
+});
+
+export const stopShape = z.object({
+	stopped: z.array(
+		z.object({
+			what: z.enum(['daemon', 'worker host', 'worker']),
+			user: orNull(text),
+			pid: whole,
+			/** True when it had to be killed. */
+			killed: z.boolean(),
+		}),
+	),
+});
+
+export const validateShape = z.object({
+	valid: z.literal(true),
+	file: text,
+	node: text,
+	apps: z.array(text),
+	peers: z.array(text),
+	/** What a roll would add to the daemon that answers on the configuration's admin socket, and remove; null if none answers. */
+	changes: orNull(appChanges),
+});
+
+export const initShape = z.object({
+	file: text,
+	/** The shared secret that was made beside it, null if none was. */
+	secret_file: orNull(text),
+});
+
+/** Of `init --print`: the configuration itself. */
+export const initPrintShape = z.object({ text });
+
+/** Of `worker-host --stop`, which the unit runs: the processes that were asked to end, and those that had to be killed. */
+export const unitStopShape = z.object({ unit: text, left: z.array(whole), killed: z.array(whole) });
+
+const certificate = {
+	cert: text,
+	key: text,
+	serial: text,
+	fingerprint256: text,
+	valid_from: moment,
+	valid_to: moment,
+};
+
+export const caInitShape = z.object({ authority: text, ...certificate });
+
+export const caIssueShape = z.object({ node: text, ca: text, ...certificate, authority_valid_to: moment });
+
+/** Also of uninstall: what was done, step by step, or would be with `--dry-run`. */
+export const installShape = z.object({
+	steps: z.array(z.object({ text, outcome: z.enum(['done', 'as it was', 'would be done']) })),
+});
+
+/** One of these a line. */
+export const logLineShape = z.object({ app: text, worker: text, stream: z.enum(['out', 'error']), line: text });
+
+/** The answer of restart and restart_service with `--detach`. */
+export const startedShape = z.object({ message: text, job_id: text });
+
+/** The document of each command on stdout. */
+export const resultShapes = {
+	status: statusShape,
+	workers: z.array(workerShape),
+	logs: logLineShape,
+	'rollout plan': planShape,
+	'rollout status': rolloutShape,
+	'rollout history': z.array(rolloutShape),
+	'rollout follow': rolloutShape,
+	'rollout pause': rolloutShape,
+	'rollout resume': rolloutShape,
+	'rollout abort': rolloutShape,
+	/** Followed to its end; so too `restart replicated=true`. */
+	restart_service: rolloutShape,
+	'restart_service --detach': startedShape,
+	'restart_service dry_run=true': planShape,
+	stop: stopShape,
+	'worker-host --stop': unitStopShape,
+	validate: validateShape,
+	init: initShape,
+	'init --print': initPrintShape,
+	install: installShape,
+	uninstall: installShape,
+	'ca init': caInitShape,
+	'ca issue': caIssueShape,
+} as const;
+
+/** Each line on stderr with `--json`. */
+export const messageLineShape = z.discriminatedUnion('event', [
+	z.object({
+		event: z.literal('progress'),
+		rollout: text,
+		at: moment,
+		state: rolloutState,
+		/** null: the line is about the rollout as a whole. */
+		node: orNull(text),
+		node_state: orNull(nodeState),
+		attempt: orNull(whole),
+		elapsed_ms: orNull(z.number()),
+		waiting_for: orNull(text),
+		reason: orNull(text),
+	}),
+	z.object({ event: z.literal('message'), text }),
+	/** The last line of a command that failed; `exit` is its exit code, further keys are the daemon's. */
+	z.looseObject({ event: z.literal('error'), error: text, exit: whole }),
+]);
+
+/** The content of config/output.schema.json: every document by the words of its command, and the lines on stderr. */
+export function jsonSchemasText(): string {
+	const all = z.object({ ...resultShapes, stderr: messageLineShape });
+	// As an input schema it lets further keys in. The limits of whole numbers in JavaScript say nothing here.
+	const { $schema, ...schema } = z.toJSONSchema(all, {
+		io: 'input',
+		override: ({ jsonSchema }) => {
+			if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+			if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+		},
+	});
+	const title = 'What each command of rollcall prints with --json, by its words';
+	return `${JSON.stringify({ $schema, title, ...schema }, null, '\t')}\n`;
+}

@@ -1,0 +1,151 @@
+import type { RolloutView } from '../../rollout/types.js';
+import { elapsedMs, isOver, nodesInOrder, subject } from './render.js';
+import { clean, fit, type Terminal, table, toJson, writeMessage } from './terminal.js';
+import { clock, count, span } from './format.js';
+
+/** Shows a rollout while it goes on, on the terminal's `err`. */
+export interface Progress {
+	/** The rollout stands so now. */
+	show(view: RolloutView): void;
+	/** Something beside the rollout, for example that the connection was lost. */
+	say(text: string): void;
+	/** Shows nothing more; what is on the screen stays, or is wiped when the result takes its place. */
+	end(wipe: boolean): void;
+}
+
+const redrawMs = 500;
+
+/** Redrawn lines on a terminal, plain lines elsewhere, JSON lines with `--json`. */
+export function createProgress(terminal: Terminal): Progress {
+	if (!terminal.json && terminal.screen() !== null) return new RedrawnProgress(terminal);
+	return new LineProgress(terminal);
+}
+
+/** One line for each change: what happened to which node, and what is waited for. */
+class LineProgress implements Progress {
+	#last: RolloutView | null = null;
+	constructor(private readonly terminal: Terminal) {}
+
+	show(view: RolloutView): void {
+		for (const change of changesBetween(this.#last, view)) {
+			const line = this.terminal.json ? toJson({ event: 'progress', ...change }) : lineOf(change);
+			this.terminal.err.write(`${line}\n`);
+		}
+		this.#last = view;
+	}
+	say(text: string): void {
+		writeMessage(this.terminal, text);
+	}
+	end(): void {}
+}
+
+/** One fact of a rollout's course. `node` is null when it is about the rollout as a whole. */
+export interface Change {
+	rollout: string;
+	/** ms since 1970: when this command learnt of it. */
+	at: number;
+	state: RolloutView['state'];
+	node: string | null;
+	node_state: RolloutView['nodes'][number]['state'] | null;
+	attempt: number | null;
+	/** How long the node took or has been at it, ms. */
+	elapsed_ms: number | null;
+	waiting_for: string | null;
+	reason: string | null;
+}
+
+/** What is new in `view`; everything that is no longer pending when there was nothing before. */
+export function changesBetween(last: RolloutView | null, view: RolloutView, now = Date.now()): Change[] {
+	const common = { rollout: view.id, at: now, state: view.state };
+	const changes: Change[] = [];
+	for (const node of nodesInOrder(view)) {
+		const before = last?.nodes.find((other) => other.node === node.node);
+		const same = before?.state === node.state && before.attempt === node.attempt;
+		if (same || (before === undefined && node.state === 'pending')) continue;
+		const { state: node_state, attempt, reason } = node;
+		const elapsed_ms = elapsedMs(node, now);
+		changes.push({ ...common, node: node.node, node_state, attempt, elapsed_ms, waiting_for: null, reason });
+	}
+	const { state, waiting_for, reason } = view;
+	if (last === null || last.state !== state || last.waiting_for !== waiting_for || last.reason !== reason) {
+		const whole = { node: null, node_state: null, attempt: null, elapsed_ms: null };
+		changes.push({ ...common, ...whole, waiting_for, reason });
+	}
+	return changes;
+}
+
+function lineOf(change: Change): string {
+	const attempt = (change.attempt ?? 1) > 1 ? `, attempt ${change.attempt}` : '';
+	const took = change.elapsed_ms !== null && change.node_state === 'back' ? ` after ${span(change.elapsed_ms)}` : '';
+	const who = change.node === null ? `rollout ${change.state}` : `${change.node} ${change.node_state}${took}${attempt}`;
+	const why = change.reason === null ? '' : `: ${change.reason}`;
+	const what = change.waiting_for === null || isOver(change.state) ? '' : `, waiting for ${change.waiting_for}`;
+	return clean(`${clock(change.at)} ${who}${why}${what}`);
+}
+
+/** One line a node, redrawn in place: phase, time, and what it waits for. */
+class RedrawnProgress implements Progress {
+	#view: RolloutView | null = null;
+	#message = '';
+	#drawn = 0;
+	readonly #timer: NodeJS.Timeout;
+
+	constructor(private readonly terminal: Terminal) {
+		this.#timer = setInterval(() => this.#draw(), redrawMs);
+		this.#timer.unref();
+	}
+	show(view: RolloutView): void {
+		this.#view = view;
+		this.#message = '';
+		this.#draw();
+	}
+	say(text: string): void {
+		this.#message = text;
+		this.#draw();
+	}
+	end(wipe: boolean): void {
+		clearInterval(this.#timer);
+		if (!wipe) this.#draw();
+		else if (this.#drawn > 0) this.terminal.err.write(`\x1b[${this.#drawn}A\x1b[J`);
+	}
+	#draw(): void {
+		const screen = this.terminal.screen();
+		if (screen === null || (this.#view === null && this.#message === '')) return;
+		const lines = this.#view ? screenLines(this.#view, screen.rows, Date.now()) : [];
+		if (this.#message !== '') lines.push(clean(this.#message));
+		const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A` : '';
+		this.terminal.err.write(`${up}\x1b[J${lines.map((line) => `${fit(line, screen.columns)}\n`).join('')}`);
+		this.#drawn = lines.length;
+	}
+}
+
+/** The lines of a rollout on a screen of so many rows: when the nodes are more, those that are done or pending are summed up. */
+export function screenLines(view: RolloutView, rows: number, now: number): string[] {
+	const back = view.nodes.filter(({ state }) => state === 'back').length;
+	const took = span((view.ended_at ?? now) - view.created_at);
+	const head = `${view.state}: ${subject(view)}, ${back} of ${count(view.order.length, 'node')} back, ${took}`;
+	const nodes = nodesInOrder(view);
+	const room = Math.max(3, rows - 4);
+	const shown = nodes.length <= room ? nodes : nodes.filter(({ state }) => state !== 'back' && state !== 'pending');
+	const waitsFor = (name: string) => view.waiting_for?.startsWith(`${name}: `) === true;
+	const note = ({ node, reason }: (typeof nodes)[number]) => {
+		if (reason !== null) return reason;
+		return waitsFor(node) ? (view.waiting_for ?? '').slice(node.length + 2) : '';
+	};
+	const elapsed = (node: (typeof nodes)[number]) => {
+		const ms = elapsedMs(node, now);
+		return ms === null ? '' : span(ms);
+	};
+	const text = table(shown.slice(0, room), [
+		{ title: 'NODE', value: ({ node }) => node },
+		{ title: 'PHASE', value: ({ state, attempt }) => (attempt > 1 ? `${state} (attempt ${attempt})` : state) },
+		{ title: 'TIME', value: elapsed, align: 'right' },
+		{ title: 'WAITS FOR', value: note },
+	]);
+	const lines = [head, ...text.split('\n')];
+	if (shown.length < nodes.length) lines.push(`and ${count(nodes.length - shown.length, 'node')} back or pending`);
+	const waitsForNode = nodes.some(({ node }) => waitsFor(node));
+	if (view.waiting_for !== null && !waitsForNode && !isOver(view.state))
+		lines.push(clean(`waiting for ${view.waiting_for}`));
+	return lines;
+}

@@ -1,4 +1,0 @@
-import { jsonSchemasText } from './shapes.js';
-
-/** Prints the shapes of the commands' output; `npm run schema` puts them into config/output.schema.json. */
-process.stdout.write(jsonSchemasText());

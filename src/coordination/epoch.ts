@@ -1,0 +1,24 @@
+/** Fencing tokens: ordered by counter, then by the name of the node that made them. */
+import type { FlagsVersion } from '../rollout/messages.js';
+import type { Epoch } from '../rollout/types.js';
+
+export const zeroEpoch: Epoch = { counter: 0, node: '' };
+
+/** Negative when a is lower, 0 when equal, positive when higher. */
+export function compareEpochs(a: Epoch, b: Epoch): number {
+	if (a.counter !== b.counter) return a.counter - b.counter;
+	return a.node < b.node ? -1 : a.node > b.node ? 1 : 0;
+}
+
+export function sameEpoch(a: Epoch | null, b: Epoch | null): boolean {
+	return a === b || (a !== null && b !== null && a.counter === b.counter && a.node === b.node);
+}
+
+/** `4@alpha` */
+export function textOfEpoch(epoch: Epoch): string {
+	return `${epoch.counter}@${epoch.node}`;
+}
+
+export function compareVersions(a: FlagsVersion, b: FlagsVersion): number {
+	return compareEpochs(a.epoch ?? zeroEpoch, b.epoch ?? zeroEpoch) || a.n - b.n;
+}

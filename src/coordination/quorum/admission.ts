@@ -1,0 +1,144 @@
+/**
+ * Links, and nodes that lost their state: such a node has forgotten what it promised, so it does not vote before it
+ * has heard all others and taken over the highest promise, or an operator admits it. A new node is no different.
+ */
+import { greetAll, greet } from './greeting.js';
+import { promise } from './promise.js';
+import { storeEndings, storeOpen, toldEndings } from './replicate.js';
+import { nextBegun } from '../../rollout/durable.js';
+import { compareEpochs } from '../epoch.js';
+import type { Hello, KnownPeer, OpenRollout, OperatorAnswer, PeerMessage } from '../../rollout/messages.js';
+import type { CoreState } from '../../rollout/state.js';
+import { heldLease, note, openOf, recordOf, send, store, type Turn } from '../../rollout/outbox.js';
+import type { NodeName } from '../../rollout/types.js';
+
+export function onLinkUp(turn: Turn, hello: Hello): void {
+	const { state } = turn;
+	const refused = whyRefused(state, hello);
+	state.aloneSince = null;
+	const knew = state.durable.peers[hello.node] ?? null;
+	const stranger = knew !== null && isStranger(knew, hello);
+	state.links[hello.node] = { hello, refused, greeting: null, stranger, knew, said: '' };
+	if (refused !== null) {
+		note(turn, 'peer_refused', { node: hello.node, reason: refused });
+		return;
+	}
+	if (stranger) note(turn, 'peer_lost_state', { node: hello.node });
+	else remember(turn, hello.node, { instance: hello.instance, boot: hello.boot, process: hello.process });
+	greet(turn, hello.node);
+}
+
+function whyRefused(state: CoreState, hello: Hello): string | null {
+	const own = state.settings.protocol;
+	const theirs = hello.protocol;
+	if (theirs.max >= own.min && own.max >= theirs.min) return null;
+	return `speaks protocol ${theirs.min} to ${theirs.max}, this node ${own.min} to ${own.max}; upgrade the older one`;
+}
+
+/** Another state folder; or the same one with an older boot: it was put back from a copy. */
+function isStranger(knew: KnownPeer, hello: Hello): boolean {
+	if (knew.instance !== hello.instance) return true;
+	return hello.boot < knew.boot || (hello.boot === knew.boot && hello.process !== knew.process);
+}
+
+function remember(turn: Turn, node: NodeName, peer: KnownPeer): void {
+	const knew = turn.state.durable.peers[node];
+	if (knew?.instance === peer.instance && knew.boot === peer.boot && knew.process === peer.process) return;
+	store(turn, { kind: 'peer', node, peer });
+}
+
+export function onGreeting(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'greeting' }>): void {
+	const { state } = turn;
+	const link = state.links[from];
+	if (!link) return;
+	const { voting, memberHash, readiness, promised } = message;
+	link.greeting = { voting, memberHash, readiness, promised };
+	if (compareEpochs(promised, state.highest) > 0) state.highest = promised;
+	if (link.stranger && voting && message.instance !== link.knew?.instance) acceptAgain(turn, from, message.instance);
+	if (message.stranger && state.durable.voting && state.durable.instance !== state.process) demoteSelf(turn);
+	if (!state.durable.voting) meet(turn, from, message);
+	// One that does not vote is told what it may have forgotten, unless it was.
+	if (!voting) greet(turn, from);
+	const endings = toldEndings(state, message.open);
+	if (endings.length > 0) send(turn, from, { kind: 'ended', endings });
+}
+
+/** The peer has caught up, or an operator admitted it: it counts from here, starting with its next report. */
+function acceptAgain(turn: Turn, node: NodeName, instance: string): void {
+	const { state } = turn;
+	const link = state.links[node];
+	if (!link) return;
+	link.stranger = false;
+	remember(turn, node, { instance, boot: link.hello.boot, process: link.hello.process });
+	const lease = heldLease(state);
+	if (lease) delete lease.reports[node];
+	note(turn, 'node_admitted', { node });
+	greet(turn, node);
+}
+
+/** A peer knows a later boot of this node: the state folder was put back, so what it says of promises is too old. */
+function demoteSelf(turn: Turn): void {
+	const { state } = turn;
+	note(turn, 'peer_lost_state', { node: state.settings.self });
+	store(turn, { kind: 'instance', instance: state.process, voting: false });
+	state.metSinceNew = [];
+	state.lease = null;
+	greetAll(turn);
+}
+
+/**
+ * One more peer is heard; after the last one this node votes. The promise alone is not enough to take over: a majority
+ * may have counted on what this node had stored of a rollout, and its vote must not hide that.
+ */
+function meet(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'greeting' }>): void {
+	const { state } = turn;
+	if (!message.catchUp) return;
+	const isFirst = !state.metSinceNew.includes(from);
+	promise(turn, message.promised);
+	storeEndings(turn, message.catchUp.ended);
+	storeOpen(turn, from, message.catchUp.open);
+	if (isFirst && message.stranger) noteLostTurns(turn, message.catchUp.open);
+	if (isFirst) state.metSinceNew.push(from);
+	const others = state.members.map((member) => member.name).filter((name) => name !== state.settings.self);
+	if (others.every((name) => state.metSinceNew.includes(name))) beginToVote(turn);
+}
+
+/** Of the rollouts that were open before it lost its state: a second turn is never taken, so an operator has to judge. */
+function noteLostTurns(turn: Turn, rollouts: readonly OpenRollout[]): void {
+	const { durable, settings } = turn.state;
+	for (const { spec } of rollouts) {
+		const attempt = openOf(turn.state, spec.id)?.flags.attempt;
+		const record = recordOf(turn.state, spec.id);
+		const isTarget = spec.members.some((member) => member.name === settings.self);
+		if (!isTarget || attempt === undefined || (record && (record.state !== 'lost' || record.attempt >= attempt)))
+			continue;
+		const when = { startedAt: turn.wall, endedAt: turn.wall, begun: nextBegun(durable.records) };
+		const nothing = { epoch: null, before: null, result: null };
+		store(turn, { kind: 'record', record: { rollout: spec.id, state: 'lost', attempt, ...when, ...nothing } });
+		note(turn, 'turn_lost', { rollout: spec.id, attempt });
+	}
+}
+
+export function beginToVote(turn: Turn): void {
+	const { state } = turn;
+	if (state.durable.voting) return;
+	store(turn, { kind: 'instance', instance: state.durable.instance ?? state.process, voting: true });
+	state.leaseFrom = turn.now;
+	note(turn, 'node_admitted', { node: state.settings.self });
+	greetAll(turn);
+}
+
+/** The operator vouches for what this node has forgotten; it still has to hear a majority, and takes over its promise. */
+export function admitSelf(turn: Turn): OperatorAnswer {
+	const { state } = turn;
+	if (state.durable.voting) return { ok: true, view: null };
+	const met = state.members.filter(
+		(member) => member.name === state.settings.self || state.metSinceNew.includes(member.name),
+	);
+	if (met.length * 2 <= state.members.length) {
+		const message = `${state.settings.self} hears ${met.length - 1} of ${state.members.length - 1} peers; it needs a majority of the members to take over their promises`;
+		return { ok: false, refusal: { code: 'unavailable', message, extra: {} } };
+	}
+	beginToVote(turn);
+	return { ok: true, view: null };
+}

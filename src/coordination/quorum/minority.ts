@@ -1,0 +1,69 @@
+/** How long no majority has been heard, who is missing, and the way out that opens when it is gone for good. */
+import { isMajority, memberHashes } from './voters.js';
+import type { CoreState } from '../../rollout/state.js';
+import type { Turn } from '../../rollout/outbox.js';
+import type { NodeName, RolloutId } from '../../rollout/types.js';
+
+/** Leases without a majority after which an operator may end a rollout on one node alone. */
+const goneAfterLeases = 5;
+
+/** Called after every event. What has ended here is taken up again a lease after a majority is heard, by others first. */
+export function noteMajority({ state, now }: Turn): void {
+	if (!isMajority(state, heardVoters(state))) {
+		state.minoritySince ??= now;
+		return;
+	}
+	if (state.minoritySince !== null && state.durable.endedHere.length > 0) state.leaseFrom = now;
+	state.minoritySince = null;
+}
+
+/** The members that are linked with this node and whose vote counts, this node included. */
+function heardVoters(state: CoreState): Set<NodeName> {
+	const names = state.members.map((one) => one.name);
+	return new Set(names.filter((name) => whyNotHeard(state, name) === null));
+}
+
+/** Why the vote of this member does not count here; null: it does. */
+function whyNotHeard(state: CoreState, name: NodeName): string | null {
+	const lostState = 'lost its state and may not vote before admit_node';
+	if (name === state.settings.self) return state.durable.voting ? null : lostState;
+	const link = state.links[name];
+	if (!link) return 'is not linked';
+	if (link.refused !== null) return `takes no part: it ${link.refused}`;
+	if (!link.greeting) return 'has just been linked';
+	if (link.stranger || !link.greeting.voting) return lostState;
+	const fits = memberHashes(state).includes(link.greeting.memberHash);
+	return fits ? null : 'has other members in its configuration';
+}
+
+/** `beta is not linked, gamma lost its state …`: every member whose vote does not count here. */
+export function whoIsNotHeard(state: CoreState): string {
+	return state.members
+		.flatMap(({ name }) => {
+			const why = whyNotHeard(state, name);
+			return why === null ? [] : [`${name} ${why}`];
+		})
+		.join(', ');
+}
+
+/** When a rollout may be ended on this node alone, on its own clock; null: a majority is heard. */
+export function endsHereAt({ minoritySince, settings }: CoreState): number | null {
+	return minoritySince === null ? null : minoritySince + goneAfterLeases * settings.leaseMs;
+}
+
+export function isGoneForGood(state: CoreState, now: number): boolean {
+	const at = endsHereAt(state);
+	return at !== null && now >= at;
+}
+
+/** What follows a text about a missing majority once the way out is open; empty before. */
+export function wayOut({ state, now }: Pick<Turn, 'state' | 'now'>, rollout: RolloutId): string {
+	if (!isGoneForGood(state, now)) return '';
+	return `. If they are gone for good, end it on ${state.settings.self} alone: rollcall rollout abort --local ${rollout}`;
+}
+
+/** The same for a request that no open rollout stands in the way of. */
+export function smallerFleet({ state, now }: Pick<Turn, 'state' | 'now'>): string {
+	if (!isGoneForGood(state, now)) return '';
+	return '. If they are gone for good, take them out of cluster.peers, then: rollcall restart_service service=clustering_config';
+}

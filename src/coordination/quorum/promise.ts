@@ -1,0 +1,34 @@
+/** What a node has promised: the fence that every command meets at the door. */
+import { compareEpochs } from '../epoch.js';
+import { note, send, store, type Turn } from '../../rollout/outbox.js';
+import type { Epoch, NodeName } from '../../rollout/types.js';
+
+/** Answers a command of a lower epoch than the promised one with the promise; true: it was refused. */
+export function refuseBelow(turn: Turn, from: NodeName, epoch: Epoch): boolean {
+	const { promised } = turn.state.durable;
+	if (compareEpochs(epoch, promised) >= 0) return false;
+	send(turn, from, { kind: 'nack', epoch, promised, reason: { kind: 'promised' } });
+	return true;
+}
+
+/** Promises never to obey a lower epoch. On disk before any answer, since a store is a barrier. */
+export function promise(turn: Turn, epoch: Epoch): void {
+	const { state } = turn;
+	if (compareEpochs(epoch, state.highest) > 0) state.highest = epoch;
+	if (compareEpochs(epoch, state.durable.promised) <= 0) return;
+	if (state.lease && compareEpochs(epoch, state.lease.epoch) > 0) loseLease(turn, epoch);
+	store(turn, { kind: 'promised', epoch });
+	state.follows = { epoch, echo: 0, heardAt: null };
+	state.leaseFrom = turn.now;
+}
+
+/** Another epoch is promised somewhere: what this node granted and heard under its own is forgotten. */
+export function loseLease(turn: Turn, to: Epoch): void {
+	const { state } = turn;
+	const lease = state.lease;
+	if (!lease) return;
+	state.lease = null;
+	if (lease.kind === 'held')
+		note(turn, 'lease_lost', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, to: `${to.counter}@${to.node}` });
+	turn.facts.push({ kind: 'lost' });
+}

@@ -1,0 +1,51 @@
+import { coordinatorOf, createCore, getRollout, listRollouts, step } from '../../rollout/core.js';
+import { estimateOf } from '../../rollout/requests/estimate.js';
+import { type CoreRequest, type CoreSettings, endedMax } from '../../rollout/messages.js';
+import type { NodeName, RolloutView } from '../../rollout/types.js';
+import type { Clock } from '../clock.js';
+import type { FleetConfig, Membership } from '../links/membership.js';
+import type { Core } from '../ports.js';
+import { protocolVersions } from '../links/handshake.js';
+
+/** A fresh core for the configuration in force, as the shell holds it. */
+export function freshCore(config: FleetConfig, membership: Membership, clock: Clock): Core {
+	const state = createCore(settingsOf(config, membership));
+	const instant = () => ({ now: clock.now(), wall: clock.wall() });
+	return {
+		step: (event) => step(state, event).effects,
+		view: (id) => getRollout(state, id, instant()),
+		views: (limit) => listRollouts(state, limit, instant()),
+		plan: (request) => estimateOf(state, request, mediansOf(request, listRollouts(state, endedMax, instant()))),
+		coordinator: () => coordinatorOf(state),
+	};
+}
+
+function settingsOf({ rollout }: FleetConfig, { self, members, memberHash, cluster }: Membership): CoreSettings {
+	return {
+		self,
+		clustered: cluster !== null,
+		members,
+		memberHash,
+		protocol: protocolVersions,
+		leaseMs: rollout.lease,
+		deadlineMs: rollout.deadline,
+		waitBetweenMs: rollout.wait_between,
+		maxUnavailable: rollout.max_unavailable,
+		onFailure: rollout.on_failure,
+	};
+}
+
+/** ms that each node's step took, in the middle of the earlier rollouts of the same kind. */
+function mediansOf({ type, service, app }: CoreRequest, views: readonly RolloutView[]): Record<NodeName, number> {
+	const durations = new Map<NodeName, number[]>();
+	for (const view of views) {
+		if (view.type !== type || view.service !== service || view.app !== app) continue;
+		for (const { node, state, started_at: started, back_at: back } of view.nodes) {
+			if (state !== 'back' || started === null || back === null) continue;
+			durations.set(node, [...(durations.get(node) ?? []), back - started]);
+		}
+	}
+	return Object.fromEntries(
+		[...durations].map(([node, all]) => [node, all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0]),
+	);
+}

@@ -1,0 +1,137 @@
+import { messageOf } from '../../errors.js';
+import type { CheckResult } from '../../rollout/messages.js';
+import type { Snapshot, StepResult } from '../../rollout/types.js';
+import type { Clock } from '../clock.js';
+import type { Links } from '../links/links.js';
+import { type FleetConfig, type Membership, readMembership } from '../links/membership.js';
+import type { CheckRequest, StepRequest } from '../ports.js';
+import { clipped } from '../text.js';
+import type { LocalNode } from '../types.js';
+
+/** What the executor of steps needs of the fleet around it. */
+export interface StepPorts {
+	local: LocalNode;
+	links: Links;
+	clock: Clock;
+	/** Reads the file again; throws with the fault. */
+	readConfig(): Promise<FleetConfig>;
+	snapshot(): Snapshot;
+	/** Puts the read configuration in force: links, members, hashes. */
+	apply(membership: Membership): Promise<void>;
+	/** Aborted when the fleet closes. */
+	closing: AbortSignal;
+}
+
+/** A step ends itself a little before the rollout's deadline, so that the reason is its own. */
+const deadlineShare = 0.9;
+
+/** Looks at this node's file for a service, and starts nothing. */
+export async function checkHere(
+	ports: StepPorts,
+	{ service, app }: Omit<CheckRequest, 'kind' | 'rollout'>,
+): Promise<CheckResult> {
+	const nothing = { fault: null, members: null, memberHash: null, configHash: null };
+	switch (service) {
+		case 'clustering_config': {
+			const { members, memberHash, configHash } = readMembership(await ports.readConfig());
+			return { fault: null, members, memberHash, configHash: configHash ?? noConfigHash };
+		}
+		case 'clustering':
+		case 'http_workers':
+		case null:
+			return { ...nothing, apps: (await ports.local.preflight({ service, app })) ?? undefined };
+	}
+}
+
+/** What a node without `cluster:` has applied: nothing, and that is a configuration, too. */
+export const noConfigHash = '0'.repeat(64);
+
+export async function runStep(
+	ports: StepPorts,
+	step: StepRequest,
+	onProgress: (text: string) => void,
+): Promise<StepResult> {
+	const { spec, attempt, before, recovered } = step;
+	if (spec.type === 'restart_service' && spec.service === 'clustering') return renewLinks(ports, step, onProgress);
+	if (spec.type === 'restart_service' && spec.service === 'clustering_config') return applyConfig(ports, step);
+	const result = await ports.local.execute({ spec, attempt, before, recovered, onProgress });
+	const reason = result.reason === null ? null : clipped(result.reason);
+	if (!result.after) return { ...result, before, reason };
+	const { boot, links, configHash } = ports.snapshot();
+	return { ...result, before, reason, after: { workers: result.after.workers, boot, links, configHash } };
+}
+
+async function renewLinks(
+	ports: StepPorts,
+	{ spec, before, recovered }: StepRequest,
+	onProgress: (text: string) => void,
+): Promise<StepResult> {
+	// A daemon that was started in the middle of this has made all its links anew already.
+	if (!recovered) ports.links.redialAll('the service clustering restarts on the other end');
+	const wanted = before.links;
+	const missing = (): string[] => {
+		const live = ports.links.live();
+		return wanted
+			.filter((old) => !live.some((link) => link.node === old.node && link.id !== old.id))
+			.map((old) => old.node);
+	};
+	const limitMs = spec.deadlineMs * deadlineShare;
+	await waitForLinks(ports, limitMs, () => {
+		const names = missing();
+		if (names.length > 0) onProgress(`${wanted.length - names.length} of ${wanted.length} links are up again`);
+		return names.length === 0;
+	});
+	// A daemon that was started in the middle of this may not have met its workers yet, and would call them gone.
+	if (recovered) await ports.local.settled();
+	const names = missing();
+	const reason = names.length === 0 ? null : `no link to ${names.join(', ')} within ${Math.round(limitMs)} ms`;
+	return unchangedWorkers(ports, before, names.length === 0 ? 'back' : 'failed', reason);
+}
+
+/** Resolves when the condition holds, or the time is over. */
+function waitForLinks(ports: StepPorts, limitMs: number, condition: () => boolean): Promise<void> {
+	return new Promise((resolve) => {
+		const end = (): void => {
+			ports.links.off('up', look);
+			ports.closing.removeEventListener('abort', end);
+			cancel();
+			resolve();
+		};
+		const look = (): void => {
+			if (condition()) end();
+		};
+		const cancel = ports.clock.after(limitMs, end);
+		ports.links.on('up', look);
+		ports.closing.addEventListener('abort', end);
+		look();
+	});
+}
+
+async function applyConfig(ports: StepPorts, { before }: StepRequest): Promise<StepResult> {
+	try {
+		await ports.apply(readMembership(await ports.readConfig()));
+		return unchangedWorkers(ports, before, 'back', null);
+	} catch (error) {
+		return unchangedWorkers(ports, before, 'refused', clipped(`nothing was changed: ${messageOf(error)}`));
+	}
+}
+
+/** Evidence of a step that leaves the workers alone. */
+function unchangedWorkers(
+	ports: StepPorts,
+	before: Snapshot,
+	outcome: StepResult['outcome'],
+	reason: string | null,
+): StepResult {
+	const now = ports.snapshot();
+	const workers = now.workers.map((worker) => ({ ...worker, proven: true, joined: true }));
+	return {
+		outcome,
+		before,
+		after: { ...now, workers },
+		wanted: workers.length,
+		oldGone: true,
+		cutOff: 0,
+		reason,
+	};
+}

@@ -1,0 +1,78 @@
+import { assertBelongTogether, type TlsMaterial } from '../../config/checks/certificates.js';
+import { clusterHash, memberHash, members, readClusterSecret } from '../../config/checks/cluster.js';
+import { FileRefused, readTrustedFile } from '../../config/document/trusted-files.js';
+import type { ClusterConfig, Config } from '../../config/schema.js';
+import { RollcallError } from '../../errors.js';
+import type { Member } from '../../rollout/messages.js';
+import type { NodeName } from '../../rollout/types.js';
+
+/** The part of the configuration that the fleet lives by. */
+export type FleetConfig = Pick<Config, 'node' | 'cluster' | 'rollout'>;
+
+/** Who belongs to the fleet, as one reading of the configuration has it. */
+export interface Membership {
+	self: NodeName;
+	/** Sorted by name, own node included; without `cluster:` the own node alone. */
+	members: Member[];
+	memberHash: string;
+	/** Over everything applied, contents of files included; null without `cluster:`. */
+	configHash: string | null;
+	cluster: Cluster | null;
+	/** Where the key material of `cluster` was read. */
+	tlsFiles: NonNullable<ClusterConfig['tls']> | null;
+}
+
+/** What links need to find the peers and to prove who is who. */
+export interface Cluster {
+	listen: { host: string; port: number };
+	/** Without the own node. */
+	peers: { name: NodeName; url: string }[];
+	/** Exactly one of the two is given. */
+	secret: Buffer | null;
+	tls: TlsMaterial | null;
+}
+
+/** Reads keys, certificates and secret too; throws `configuration` naming key and file. */
+export function readMembership(config: FleetConfig): Membership {
+	const all = members(config);
+	const names = all.map((member) => member.name);
+	return {
+		self: config.node.name,
+		members: all.map(({ name, zone }) => ({ name, zone })),
+		memberHash: memberHash(names),
+		configHash: clusterHash(config),
+		cluster: config.cluster ? readCluster(config.node.name, config.cluster) : null,
+		tlsFiles: config.cluster?.tls ?? null,
+	};
+}
+
+function readCluster(self: NodeName, config: ClusterConfig): Cluster {
+	const { tls, secret_file: secretFile } = config;
+	return {
+		listen: { host: config.listen.host, port: config.listen.port },
+		peers: config.peers.filter((peer) => peer.name !== self).map(({ name, url }) => ({ name, url })),
+		secret: secretFile === undefined ? null : named('secret_file', () => Buffer.from(readClusterSecret(secretFile))),
+		tls: tls ? readMaterial(self, tls) : null,
+	};
+}
+
+/** Files that could not prove this node to its peers are refused here, where key and fault can be named. */
+function readMaterial(self: NodeName, tls: NonNullable<ClusterConfig['tls']>): TlsMaterial {
+	const material = {
+		ca: named('tls.ca', () => readTrustedFile(tls.ca, 'open')),
+		cert: named('tls.cert', () => readTrustedFile(tls.cert, 'open')),
+		key: named('tls.key', () => readTrustedFile(tls.key, 'secret')),
+	};
+	assertBelongTogether(self, material);
+	return material;
+}
+
+function named<T>(key: string, read: () => T): T {
+	try {
+		return read();
+	} catch (error) {
+		if (!(error instanceof FileRefused)) throw error;
+		const hint = error.fault.hint === null ? '' : `; ${error.fault.hint}`;
+		throw new RollcallError('configuration', `cluster.${key}: ${error.message}${hint}`, {}, { cause: error });
+	}
+}

@@ -1,0 +1,39 @@
+import type { TimerName } from '../../rollout/messages.js';
+import type { Clock } from '../clock.js';
+
+/** The core's timers: setting a name again replaces it, also when it was due already and its event waits. */
+export class CoreTimers {
+	readonly #set = new Map<TimerName, { id: symbol; cancel(): void }>();
+
+	/** `onDue` is told which setting of the name came due. */
+	constructor(
+		private readonly clock: Clock,
+		private readonly onDue: (name: TimerName, id: symbol) => void,
+	) {}
+
+	/** `at` is on the node's monotonic clock. */
+	set(name: TimerName, at: number): void {
+		this.clear(name);
+		const id = Symbol(name);
+		const fire = (): void => {
+			// A timer of the platform may come a little early.
+			if (this.clock.now() < at) this.set(name, at);
+			else this.onDue(name, id);
+		};
+		this.#set.set(name, { id, cancel: this.clock.after(at - this.clock.now(), fire) });
+	}
+
+	clear(name: TimerName): void {
+		this.#set.get(name)?.cancel();
+		this.#set.delete(name);
+	}
+
+	clearAll(): void {
+		for (const name of [...this.#set.keys()]) this.clear(name);
+	}
+
+	/** Whether this setting still counts; it is used up by the asking. */
+	take(name: TimerName, id: symbol | undefined): boolean {
+		return this.#set.get(name)?.id === id && this.#set.delete(name);
+	}
+}

@@ -1,0 +1,123 @@
+import { RollcallError } from '../../errors.js';
+import type { RolloutView } from '../../rollout/types.js';
+import { count, flag, list, text } from '../fields.js';
+import { jobOf } from './job-view.js';
+import { operation, userOf } from '../operation.js';
+import { rolloutSchema } from './rollout-schema.js';
+import type { OperationContext } from '../types.js';
+
+const id = text({ summary: 'The rollout, as its start answered it.' });
+const listMax = 100;
+
+function find({ node }: OperationContext, rollout: string): RolloutView {
+	const view = node.fleet.get(rollout);
+	if (!view) throw new RollcallError('not_found', `Rollout '${rollout}' not found`);
+	return view;
+}
+
+/** Whoever ends a rollout on one node alone stands on that node: over the network it would be easy to mean another one. */
+function requireSocket({ caller }: OperationContext): void {
+	if (caller.transport === 'socket') return;
+	throw new RollcallError(
+		'forbidden',
+		"'local' is taken over the admin socket alone: run rollcall rollout abort --local ID on the node itself",
+	);
+}
+
+/** Nothing more comes of a rollout by itself: ended, or stopped until an operator says how to go on. */
+const isAtRest = (view: RolloutView): boolean =>
+	view.state === 'completed' || view.state === 'aborted' || view.state === 'halted';
+
+export const rolloutOperations = [
+	operation({
+		name: 'get_job',
+		access: 'super_user',
+		fields: { id: text({ summary: 'The job_id of a restart.' }) },
+		summary: 'Answers a rollout as a job, in an array; an empty one if it is not known.',
+		answer: { type: 'array', items: { type: 'object' } },
+		handler({ node }, request) {
+			const view = node.fleet.get(request.id);
+			return view ? [jobOf(view)] : [];
+		},
+	}),
+	operation({
+		name: 'get_rollout',
+		access: 'viewer',
+		fields: { id },
+		summary:
+			'Answers a rollout; with Accept: application/x-ndjson then each change as a line, until it ends or is halted.',
+		answer: rolloutSchema,
+		handler: (context, request) => find(context, request.id),
+		follow(context, request) {
+			const { fleet } = context.node;
+			return {
+				first: find(context, request.id),
+				subscribe(listener) {
+					const onRollout = (view: RolloutView): void => {
+						if (view.id === request.id) listener(view);
+					};
+					fleet.on('rollout', onRollout);
+					return () => fleet.off('rollout', onRollout);
+				},
+				isLast: (value) => isAtRest(value as RolloutView),
+			};
+		},
+	}),
+	operation({
+		name: 'list_rollouts',
+		access: 'viewer',
+		fields: { limit: count({ summary: `How many at most; ${listMax} if not given.`, min: 1, max: listMax }) },
+		summary: 'Lists the rollouts that this node knows, newest first.',
+		answer: { type: 'array', items: rolloutSchema },
+		handler: ({ node }, { limit }) => node.fleet.list(limit ?? listMax),
+	}),
+	operation({
+		name: 'pause_rollout',
+		access: 'super_user',
+		fields: { id },
+		summary: 'Starts no further step; a running step finishes.',
+		changes: true,
+		answer: rolloutSchema,
+		handler: (context, request) => context.node.fleet.pause(find(context, request.id).id, userOf(context)),
+	}),
+	operation({
+		name: 'resume_rollout',
+		access: 'super_user',
+		fields: { id, skip: list({ summary: 'Nodes that stay as they are.' }) },
+		summary: 'Goes on with a paused or halted rollout.',
+		changes: true,
+		answer: rolloutSchema,
+		handler: (context, request) =>
+			context.node.fleet.resume(find(context, request.id).id, request.skip ?? [], userOf(context)),
+	}),
+	operation({
+		name: 'abort_rollout',
+		access: 'super_user',
+		fields: {
+			id,
+			local: flag(
+				'Ends it on this node alone, once no majority was heard for five leases; over the admin socket alone.',
+			),
+		},
+		summary: 'Ends a rollout: a running step finishes, the rest is skipped.',
+		changes: true,
+		answer: rolloutSchema,
+		handler(context, request) {
+			if (request.local) requireSocket(context);
+			const scope = request.local ? 'node' : 'fleet';
+			return context.node.fleet.abort(find(context, request.id).id, userOf(context), scope);
+		},
+	}),
+	operation({
+		name: 'admit_node',
+		access: 'super_user',
+		fields: { node: text({ summary: 'The node that lost its state.' }) },
+		summary: 'Lets a node that lost its state vote and count again.',
+		changes: true,
+		answer: { type: 'object', properties: { message: { type: 'string' } } },
+		async handler(context, request) {
+			await context.node.fleet.admit(request.node, userOf(context));
+			return { message: `Node '${request.node}' admitted` };
+		},
+	}),
+];

@@ -1,0 +1,66 @@
+import { operation } from '../operation.js';
+
+const text = { type: 'string' };
+const integer = { type: 'integer' };
+const orNull = (type: string) => ({ type: [type, 'null'] });
+
+export const workerOperations = [
+	operation({
+		name: 'list_workers',
+		access: 'viewer',
+		fields: {},
+		summary: 'Lists the http workers of this node; during a replacement both sets.',
+		answer: {
+			type: 'array',
+			items: {
+				type: 'object',
+				properties: {
+					app: text,
+					id: text,
+					pid: orNull('integer'),
+					state: { type: 'string', enum: ['starting', 'proving', 'serving', 'draining', 'backoff', 'failed'] },
+					started_at: orNull('integer'),
+					restarts: integer,
+					healthy: { type: 'boolean' },
+					memory: orNull('integer'),
+					cpu: orNull('number'),
+					release: text,
+				},
+			},
+		},
+		handler: ({ node }) => node.workers.rows(),
+	}),
+	operation({
+		name: 'cluster_status',
+		access: 'viewer',
+		fields: {},
+		summary: 'Lists the nodes of the fleet as this node sees them, itself included.',
+		answer: {
+			type: 'object',
+			properties: {
+				node: text,
+				boot: integer,
+				coordinator: orNull('string'),
+				nodes: {
+					type: 'array',
+					items: {
+						type: 'object',
+						properties: {
+							name: text,
+							zone: orNull('string'),
+							link: { type: 'string', enum: ['self', 'up', 'down'] },
+							boot: orNull('integer'),
+							ready: orNull('boolean'),
+							availability: orNull('string'),
+							version: orNull('string'),
+							configuration: { type: ['string', 'null'], enum: ['file', 'last_good', null] },
+							rtt_ms: orNull('number'),
+							last_seen: orNull('integer'),
+						},
+					},
+				},
+			},
+		},
+		handler: ({ node }) => node.fleet.clusterStatus(),
+	}),
+];

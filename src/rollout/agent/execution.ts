@@ -1,0 +1,171 @@
+/**
+ * What a node does with a grant: store `restarting` and the set before, do the step, judge its evidence, store that,
+ * tell the coordinator. One step at a time; after a crash in the middle it goes forward.
+ */
+import { promise, refuseBelow } from '../../coordination/quorum/promise.js';
+import { tellEnded } from '../../coordination/quorum/replicate.js';
+import { nextBegun } from '../durable.js';
+import { compareEpochs, compareVersions } from '../../coordination/epoch.js';
+import type { FlagsVersion, OpenRollout, PeerMessage } from '../messages.js';
+import { judge } from '../targets/proof.js';
+import { reportToCoordinator } from './report.js';
+import { endedHereOf, hasEnded, isDriven, note, openOf, recordOf, store, type Turn } from '../outbox.js';
+import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutSpec, Snapshot, StepResult } from '../types.js';
+
+interface GrantReceived {
+	rollout: RolloutId;
+	epoch: Epoch;
+	version: FlagsVersion;
+	attempt: number;
+}
+
+/** A grant from a coordinator, this node itself included. */
+export function onRestart(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'restart' }>): void {
+	const { state } = turn;
+	if (!state.durable.voting) return;
+	if (refuseBelow(turn, from, message.epoch)) {
+		note(turn, 'command_refused', { from, rollout: message.rollout });
+		return;
+	}
+	promise(turn, message.epoch);
+	if (hasEnded(state, message.rollout) && from !== state.settings.self) {
+		tellEnded(turn, from, [message.rollout]);
+	}
+	// A step that begins is reported once that is on disk.
+	if (!takeGrant(turn, message)) reportToCoordinator(turn);
+}
+
+/** Begins if everything allows it; false: it did not. */
+function takeGrant(turn: Turn, grant: GrantReceived): boolean {
+	const { state } = turn;
+	const open = openOf(state, grant.rollout);
+	if (!open || !isAllowed(turn, open, grant)) return false;
+	if (state.execution) {
+		if (state.execution.rollout !== grant.rollout) state.deferred = grant;
+		return false;
+	}
+	state.execution = {
+		...grant,
+		phase: 'snapshot',
+		since: turn.now,
+		sinceWall: turn.wall,
+		progress: null,
+	};
+	turn.effects.push({ kind: 'take_snapshot', rollout: grant.rollout, attempt: grant.attempt });
+	return true;
+}
+
+function isAllowed(turn: Turn, open: OpenRollout, grant: GrantReceived): boolean {
+	const { state } = turn;
+	if (compareEpochs(grant.epoch, state.durable.promised) < 0) return false;
+	if (compareVersions(grant.version, open.flags.version) !== 0) return false;
+	if (open.flags.halted !== null || open.flags.paused || open.flags.aborting) return false;
+	if (open.flags.skipped.includes(state.settings.self)) return false;
+	if (endedHereOf(state, grant.rollout)) return false;
+	const record = recordOf(state, grant.rollout);
+	if (!record) return true;
+	return ['refused', 'failed', 'lost'].includes(record.state) && record.attempt < grant.attempt;
+}
+
+/** The set before is known: from here on the node is out, and says so on disk first. */
+export function onSnapshot(turn: Turn, rollout: RolloutId, attempt: number, snapshot: Snapshot): void {
+	const { state } = turn;
+	const execution = state.execution;
+	const open = openOf(state, rollout);
+	if (!execution || execution.rollout !== rollout || execution.attempt !== attempt) return;
+	if (execution.phase !== 'snapshot') return;
+	const { epoch, version } = execution;
+	if (!open || (epoch && version && !isAllowed(turn, open, { rollout, attempt, epoch, version }))) {
+		state.execution = null;
+		reportToCoordinator(turn);
+		return;
+	}
+	begin(turn, open.spec, { rollout, attempt, epoch, before: snapshot });
+	execution.phase = 'running';
+	turn.effects.push({ kind: 'run_step', spec: open.spec, attempt, before: snapshot, recovered: false });
+	reportToCoordinator(turn);
+}
+
+function begin(
+	turn: Turn,
+	spec: RolloutSpec,
+	step: { rollout: RolloutId; attempt: number; epoch: Epoch | null; before: Snapshot },
+): void {
+	const begun = nextBegun(turn.state.durable.records);
+	const times = { startedAt: turn.wall, endedAt: null };
+	store(turn, { kind: 'record', record: { ...step, ...times, state: 'restarting', begun, result: null } });
+	note(turn, 'step_begun', { rollout: spec.id, attempt: step.attempt });
+}
+
+export function onProgress(turn: Turn, rollout: RolloutId, attempt: number, text: string): void {
+	const execution = turn.state.execution;
+	if (!execution || execution.rollout !== rollout || execution.attempt !== attempt) return;
+	if (execution.progress === text) return;
+	execution.progress = text;
+	reportToCoordinator(turn);
+}
+
+/** The executor has ended: the facts are judged here first, then stored, then told. */
+export function onStepEnded(turn: Turn, rollout: RolloutId, attempt: number, result: StepResult): void {
+	const { state } = turn;
+	const record = recordOf(state, rollout);
+	if (state.execution?.rollout !== rollout || state.execution.attempt !== attempt) return;
+	if (!record || record.attempt !== attempt) return;
+	const known = specOf(turn, rollout);
+	state.execution = null;
+	const verdict = judgeOwn(turn, known, { ...record, result });
+	store(turn, { kind: 'record', record: { ...record, result, state: verdict, endedAt: turn.wall } });
+	note(turn, 'step_done', { rollout, attempt, state: verdict, cut_off: result.cutOff });
+	reportToCoordinator(turn);
+	// The end of a rollout comes before the next step begins.
+	if (known && !isDriven(known)) turn.facts.push({ kind: 'local_step_ended', rollout: known.id });
+	else nextStep(turn);
+}
+
+function judgeOwn(turn: Turn, spec: RolloutSpec | undefined, record: NodeRecord): 'back' | 'refused' | 'failed' {
+	const { state } = turn;
+	if (!spec) return record.result?.outcome ?? 'failed';
+	return judge(spec, state.settings.self, record).state;
+}
+
+/** After a step, or a start: what was left in the middle goes first, then a grant that had to wait. */
+export function nextStep(turn: Turn): void {
+	const { state } = turn;
+	if (state.execution) return;
+	const left = state.durable.records.find((record) => record.state === 'restarting');
+	if (left && recover(turn, left)) return;
+	const grant = state.deferred;
+	if (!grant) return;
+	state.deferred = null;
+	takeGrant(turn, grant);
+}
+
+/** The daemon died in the middle of this step: its executor adopts what is new and replaces what is left of the old. */
+function recover(turn: Turn, record: NodeRecord): boolean {
+	const { state } = turn;
+	const spec = specOf(turn, record.rollout);
+	if (!spec || !record.before) return false;
+	state.execution = {
+		rollout: record.rollout,
+		attempt: record.attempt,
+		epoch: record.epoch,
+		version: null,
+		phase: 'running',
+		since: turn.now,
+		sinceWall: turn.wall,
+		progress: null,
+	};
+	turn.effects.push({
+		kind: 'run_step',
+		spec,
+		attempt: record.attempt,
+		before: record.before,
+		recovered: true,
+	});
+	return true;
+}
+
+function specOf(turn: Turn, rollout: RolloutId): RolloutSpec | undefined {
+	const { state } = turn;
+	return openOf(state, rollout)?.spec ?? state.durable.unfinished.find((one) => one.id === rollout);
+}

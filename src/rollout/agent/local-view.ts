@@ -1,0 +1,69 @@
+/** A rollout of this node alone, as everyone is shown it. */
+import { afterOf, processesOf, emptyView } from '../views/view-parts.js';
+import { judge } from '../targets/proof.js';
+import type { OpenRollout } from '../messages.js';
+import type { CoreState } from '../state.js';
+import { costOf, timeOfDay } from '../views/text.js';
+import { recordOf } from '../outbox.js';
+import type { NodeState, RolloutState, RolloutView } from '../types.js';
+
+export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
+	const { self } = state.settings;
+	const { spec, flags } = open;
+	const record = recordOf(state, spec.id);
+	const runs = state.execution?.rollout === spec.id;
+	const nodeState = localNodeState(open, record?.state ?? 'none', record?.attempt ?? 0);
+	const verdict = record?.result ? judge(spec, self, record) : null;
+	const waiting = runs ? stepText(state, open) : waitingFor(state, open);
+	return {
+		...emptyView(spec, self),
+		state: localState(open, runs || record?.state === 'restarting'),
+		reason: flags.halted,
+		waiting_for: waiting,
+		nodes: [
+			{
+				node: self,
+				state: nodeState,
+				attempt: flags.attempt,
+				before: record ? processesOf(spec, record.before) : null,
+				after: record ? afterOf(spec, record) : null,
+				started_at: record?.startedAt ?? null,
+				back_at: record?.state === 'back' ? record.endedAt : null,
+				reason: verdict?.reason ?? costOf(record),
+			},
+		],
+	};
+}
+
+function stepText(state: CoreState, { spec }: OpenRollout): string {
+	const since = state.execution?.sinceWall;
+	const until = since === undefined ? '' : `, until ${timeOfDay(since + spec.deadlineMs)}`;
+	return `${state.settings.self}: ${state.execution?.progress ?? 'restarting'}${until}`;
+}
+
+function localState(open: OpenRollout, runs: boolean): RolloutState {
+	if (open.flags.halted !== null) return 'halted';
+	if (open.flags.paused) return 'paused';
+	return runs ? 'running' : 'planned';
+}
+
+function localNodeState(open: OpenRollout, state: string, attempt: number): NodeState {
+	switch (state) {
+		case 'restarting':
+			return 'restarting';
+		case 'back':
+			return 'back';
+		case 'refused':
+		case 'failed':
+			return attempt < open.flags.attempt ? 'pending' : state;
+		default:
+			return 'pending';
+	}
+}
+
+function waitingFor(state: CoreState, open: OpenRollout): string | null {
+	if (open.flags.halted !== null) return 'an operator: resume_rollout, abort_rollout, or a new rollout';
+	if (open.flags.paused) return 'an operator: resume_rollout or abort_rollout';
+	const before = state.execution?.rollout;
+	return before && before !== open.spec.id ? `rollout ${before} before it` : null;
+}

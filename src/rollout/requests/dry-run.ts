@@ -1,0 +1,99 @@
+/** What every target's file says, for a dry run: nothing is promised, stored or started for it. */
+import type { CheckResult, CoreEvent, PeerMessage } from '../messages.js';
+import { requestText } from './request.js';
+import { faultOf } from './start.js';
+import type { CoreState, PendingDryRun } from '../state.js';
+import { arm, peersOf, send, type Turn } from '../outbox.js';
+import type { AppChanges } from '../../workers/types.js';
+import type { NodeName } from '../types.js';
+
+/** Longest that an answer is waited for. */
+const lookLimitMs = 1500;
+const looksMax = 64;
+
+/** Answered without a view when all files check; refused with what is wrong. */
+export function onDryRun(turn: Turn, { token, request }: Extract<CoreEvent, { kind: 'look' }>): void {
+	const { state, now } = turn;
+	if (state.dryRuns.length >= looksMax) {
+		refuse(turn, token, 'too many dry runs wait for an answer; try again');
+		return;
+	}
+	const { service, app, replicated } = request;
+	const checks: PendingDryRun['checks'] = { [state.settings.self]: null };
+	turn.effects.push({ kind: 'check', rollout: token, service, app });
+	const members = state.members.map((member) => member.name);
+	for (const peer of replicated ? peersOf(state).filter((name) => members.includes(name)) : []) {
+		checks[peer] = null;
+		send(turn, peer, { kind: 'look', id: token, service, app });
+	}
+	state.dryRuns.push({ token, request, until: now + lookLimitMs, checks });
+}
+
+export function onPeerDryRun(
+	turn: Turn,
+	from: NodeName,
+	{ id, service, app }: Extract<PeerMessage, { kind: 'look' }>,
+): void {
+	const { checkers: lookers } = turn.state;
+	if (Object.keys(lookers).length >= looksMax) return;
+	lookers[id] = from;
+	turn.effects.push({ kind: 'check', rollout: id, service, app });
+}
+
+export function onDryRunAnswer(
+	state: CoreState,
+	from: NodeName,
+	{ id, result }: Extract<PeerMessage, { kind: 'looked' }>,
+): void {
+	const look = state.dryRuns.find((one) => one.token === id);
+	if (look && look.checks[from] === null) look.checks[from] = result;
+}
+
+/** true: the own file was looked at for a dry run, here or on a peer. */
+export function tookOwnCheck(turn: Turn, id: string, result: CheckResult): boolean {
+	const { state } = turn;
+	const look = state.dryRuns.find((one) => one.token === id);
+	if (look) look.checks[state.settings.self] = result;
+	const peer = state.checkers[id];
+	if (peer === undefined) return look !== undefined;
+	delete state.checkers[id];
+	send(turn, peer, { kind: 'looked', id, result });
+	return true;
+}
+
+export function advanceDryRuns(turn: Turn): void {
+	const { state, now } = turn;
+	for (const look of [...state.dryRuns]) {
+		const silent = Object.keys(look.checks).filter((name) => look.checks[name] === null);
+		if (silent.length > 0 && now < look.until) continue;
+		state.dryRuns = state.dryRuns.filter((one) => one !== look);
+		const fault = silent.length > 0 ? `${silent.join(', ')} did not check its file in time` : whatIsWrong(state, look);
+		if (fault === null) turn.effects.push({ kind: 'answer', token: look.token, view: null, apps: changesOf(look) });
+		else refuse(turn, look.token, fault);
+	}
+	arm(turn, 'look', state.dryRuns.length > 0 ? Math.min(...state.dryRuns.map((one) => one.until)) : null);
+}
+
+/** A change of members asks every node for its file; others roll without those that are away. */
+function whatIsWrong(state: CoreState, look: PendingDryRun): string | null {
+	const { request, checks } = look;
+	const { self } = state.settings;
+	if (!request.replicated || state.members.length === 1) {
+		const fault = checks[self]?.fault ?? null;
+		return fault === null ? null : `${self}: ${fault}`;
+	}
+	const away = state.members.map((member) => member.name).filter((name) => checks[name] === undefined);
+	if (request.service === 'clustering_config' && away.length > 0)
+		return `${requestText(request)} needs every node; not linked: ${away.join(', ')}`;
+	return faultOf(state, look);
+}
+
+function changesOf({ checks }: PendingDryRun): Record<NodeName, AppChanges> {
+	return Object.fromEntries(
+		Object.entries(checks).flatMap(([node, check]) => (check?.apps ? [[node, check.apps] as const] : [])),
+	);
+}
+
+function refuse(turn: Turn, token: string, message: string): void {
+	turn.effects.push({ kind: 'refuse', token, refusal: { code: 'unavailable', message, extra: {} } });
+}

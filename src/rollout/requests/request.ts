@@ -1,0 +1,129 @@
+/** What a request is called, why it is refused at once, and the spec that it becomes. */
+import type { CoreRequest, OpenRollout, Refusal } from '../messages.js';
+import type { CoreState, PendingStart } from '../state.js';
+import { changingItself } from '../../coordination/quorum/voters.js';
+import { wayOut } from '../../coordination/quorum/minority.js';
+import { heldLease, inTheWayHere, isAtRestHere, peersOf, type Turn } from '../outbox.js';
+import type { RolloutId, RolloutSpec } from '../types.js';
+
+/** `restart_service http_workers`, `restart` */
+export function requestText(request: Pick<CoreRequest, 'type' | 'service' | 'app'>): string {
+	const of = request.app === null ? '' : ` of ${request.app}`;
+	return request.type === 'restart' ? 'restart' : `restart_service ${request.service ?? ''}${of}`;
+}
+
+export function conflictWith(open: OpenRollout, turn: Pick<Turn, 'state' | 'now'>): Refusal {
+	const { state } = turn;
+	const { spec, flags } = open;
+	const how =
+		flags.halted !== null
+			? 'halted half-way; resume_rollout it, or send clustering_config again, before anything else'
+			: flags.paused
+				? 'is paused; resume_rollout or abort_rollout it'
+				: 'is running; wait for it, or abort_rollout it';
+	const by = flags.version.epoch?.node ?? state.settings.self;
+	return {
+		code: 'conflict',
+		message: `Rollout ${spec.id} (${requestText(spec)}, coordinated by ${by}) ${how}${wayOut(turn, spec.id)}`,
+		extra: { job_id: spec.id },
+	};
+}
+
+/** Why a replicated request is refused before anybody is asked. */
+export function refuseStart(turn: Turn, maxUnavailable: number | null): Refusal | null {
+	const { state } = turn;
+	if (maxUnavailable === null)
+		return {
+			code: 'invalid',
+			message: "'max_unavailable' must be a number of nodes, at least 1, or per cent of them, 1% to 100%",
+			extra: {},
+		};
+	const inTheWay = conflictingRollout(turn, null);
+	if (inTheWay) return inTheWay;
+	if (state.start)
+		return {
+			code: 'conflict',
+			message: `${requestText(state.start.request)} is being started here; wait for its answer`,
+			extra: { job_id: state.start.id },
+		};
+	return null;
+}
+
+/** A rollout that forbids this node to ask for a lease, so as to start the one of this id; null: none does. */
+export function conflictingRollout(turn: Turn, id: RolloutId | null): Refusal | null {
+	const { state } = turn;
+	const running = inTheWayHere(state);
+	if (running && running.spec.id !== id) return conflictWith(running, turn);
+	const change = changingItself(state);
+	if (!change || isAtRestHere(state, change.spec.id)) return null;
+	const { self } = state.settings;
+	return {
+		code: 'conflict',
+		message: `Rollout ${change.spec.id}, a change of members that takes ${self} in or out, halted half-way; ask a node that is a member before and after it`,
+		extra: { job_id: change.spec.id },
+	};
+}
+
+/** Why this node may not coordinate yet; null: it may. It may soon, if all it lacks is a greeting that is under way. */
+export function whyNoVote(state: CoreState): string | null {
+	const { self } = state.settings;
+	if (state.durable.voting) return null;
+	const missing = state.members
+		.map((member) => member.name)
+		.filter((name) => name !== self && !state.metSinceNew.includes(name));
+	return `${self} is new or lost its state and may not vote before it has heard ${missing.join(', ')}; start them, or admit_node ${self}`;
+}
+
+/** The spec of a request; of a change of members with what the files say. */
+export function specOf(
+	state: CoreState,
+	start: Pick<PendingStart, 'id' | 'request' | 'maxUnavailable' | 'wall' | 'checks'>,
+): RolloutSpec {
+	const { request } = start;
+	const own = start.checks[state.settings.self];
+	const changing = request.service === 'clustering_config';
+	const configHashes: Record<string, string> = {};
+	for (const [node, check] of Object.entries(start.checks))
+		if (check?.configHash) configHashes[node] = check.configHash;
+	return {
+		id: start.id,
+		type: request.type,
+		service: request.service,
+		app: request.app,
+		replicated: request.replicated,
+		user: request.user,
+		maxUnavailable: start.maxUnavailable,
+		onFailure: request.onFailure ?? state.settings.onFailure,
+		waitBetweenMs: state.settings.waitBetweenMs,
+		deadlineMs: state.settings.deadlineMs,
+		members: state.members.map((member) => ({ name: member.name, zone: member.zone })),
+		memberHash: state.memberHash,
+		membersNext: changing && own?.members ? own.members.map((one) => ({ name: one.name, zone: one.zone })) : null,
+		memberHashNext: changing ? (own?.memberHash ?? null) : null,
+		configHashes: changing ? configHashes : null,
+		createdAt: start.wall,
+	};
+}
+
+/** Names who did not give its promise, or did not store the rollout, and why. */
+export function whoIsMissing(turn: Turn, start: PendingStart): string {
+	const { state } = turn;
+	const linked = new Set(peersOf(state));
+	const lease = heldLease(state);
+	const texts: string[] = [];
+	for (const { name } of state.members) {
+		if (name === state.settings.self || lease?.reports[name]) continue;
+		const reason = start.refusals[name];
+		const refused = state.links[name]?.refused;
+		if (refused) texts.push(`${name} takes no part (${refused})`);
+		else if (!linked.has(name)) texts.push(`${name} is not linked`);
+		else if (reason?.kind === 'members') texts.push(`${name} has other members in its configuration`);
+		else if (reason?.kind === 'stranger') texts.push(`${name} lost its state and may not vote yet`);
+		else if (reason?.kind === 'left') texts.push(`${name} has left the fleet`);
+		else if (reason?.kind === 'live') texts.push(`${name} hears ${reason.coordinator} coordinate`);
+		else texts.push(`${name} did not answer`);
+	}
+	const needed = Math.floor(state.members.length / 2) + 1;
+	const missing = texts.length > 0 ? texts.join(', ') : 'answers were too slow';
+	return `${missing}; ${needed} of ${state.members.length} nodes are needed, and nothing was started`;
+}

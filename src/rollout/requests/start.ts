@@ -1,0 +1,359 @@
+/** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
+import { emptyView, endedView } from '../views/view-parts.js';
+import { tellEnded, storeEndings, toldEndings } from '../../coordination/quorum/replicate.js';
+import { budgetOf, budgetUsed, unhealthyIn } from '../targets/budget.js';
+import { endAs, endRollout, takeUp } from '../../coordination/quorum/lead.js';
+import { firstFlags } from '../durable.js';
+import { textOfEpoch } from '../../coordination/epoch.js';
+import { startPrepare, withdraw } from '../../coordination/quorum/campaign.js';
+import { isMajority } from '../../coordination/quorum/voters.js';
+import { smallerFleet } from '../../coordination/quorum/minority.js';
+import { mayBegin, orderOf } from '../targets/order.js';
+import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from '../messages.js';
+import {
+	conflictWith,
+	refuseStart,
+	requestText,
+	specOf,
+	conflictingRollout,
+	whoIsMissing,
+	whyNoVote,
+} from './request.js';
+import type { CoreState, Lease, PendingStart } from '../state.js';
+import { heardMembers, isConfirmed, knows } from '../targets/targets.js';
+import { arm, broadcast, hasEnded, heldLease, openOf, send, type Turn } from '../outbox.js';
+import type { NodeName, RolloutId } from '../types.js';
+import { viewOf } from '../views/view.js';
+
+/** The answer is given within two seconds; some of them are left for the way to whoever asked. */
+export const startLimitMs = 1900;
+const retryEveryMs = 60;
+
+export function onReplicatedRequest(turn: Turn, event: Extract<CoreEvent, { kind: 'request' }>): void {
+	const { state, now } = turn;
+	const { request, token, id } = event;
+	const maxUnavailable = budgetOf(request.maxUnavailable ?? state.settings.maxUnavailable, state.members.length);
+	const refusal = refuseStart(turn, maxUnavailable);
+	if (refusal || maxUnavailable === null) {
+		if (refusal) turn.effects.push({ kind: 'refuse', token, refusal });
+		return;
+	}
+	state.start = {
+		token,
+		id,
+		request,
+		maxUnavailable,
+		askedAt: now,
+		until: now + startLimitMs,
+		wall: turn.wall,
+		phase: 'waiting',
+		retryAt: null,
+		attempts: 0,
+		checks: {},
+		refusals: {},
+	};
+	tryStart(turn, state.start);
+}
+
+/** A local rollout that runs here is waited for, and so is this node's vote; a lease that is held already (of a halted rollout) is used. */
+export function tryStart(turn: Turn, start: PendingStart): void {
+	const { state } = turn;
+	start.retryAt = null;
+	if (start.phase === 'waiting' && (localRuns(state) || whyNoVote(state) !== null)) return;
+	const lease = heldLease(state);
+	if (start.phase === 'waiting') start.phase = 'lease';
+	if (lease) {
+		startHeld(turn, lease);
+		return;
+	}
+	if (state.lease?.kind === 'candidate' && state.lease.purpose === 'start') return;
+	const inTheWay = conflictingRollout(turn, start.id);
+	if (inTheWay) {
+		// It came while this one waited for its turn; asking for the lease would only cost its coordinator the own one.
+		answerRefused(turn, inTheWay);
+		return;
+	}
+	start.attempts += 1;
+	start.refusals = {};
+	startPrepare(turn, 'start', start.id);
+}
+
+export function localRuns(state: CoreState): boolean {
+	const running = state.execution?.rollout;
+	return running !== undefined && state.execution?.epoch === null;
+}
+
+/** The lease is held: a rollout that runs is in the way, one that halted is not. */
+export function startHeld(turn: Turn, lease: Lease): void {
+	const { state } = turn;
+	const start = state.start;
+	if (!start || start.phase === 'waiting') return;
+	if (hasEnded(state, start.id)) {
+		answerRefused(turn, lost(start));
+		return;
+	}
+	if (lease.rollout === start.id) {
+		start.phase = 'open';
+		return;
+	}
+	const active = openOf(state, lease.rollout);
+	if (active && isInTheWay(active, start)) {
+		answerRefused(turn, conflictWith(active, turn));
+		return;
+	}
+	start.phase = 'check';
+	start.checks = {};
+}
+
+/** What runs, or is paused; and a change of members that halted half-way, to all but another one. */
+function isInTheWay(active: OpenRollout, start: PendingStart): boolean {
+	const halfWay = active.spec.service === 'clustering_config' && start.request.service !== 'clustering_config';
+	return active.flags.halted === null || halfWay;
+}
+
+function lost(start: PendingStart): Refusal {
+	return {
+		code: 'unavailable',
+		message: `another rollout was started at the same time; ${requestText(start.request)} was not. Try again`,
+		extra: {},
+	};
+}
+
+/** Looked at after every event while the lease is held and a request is unanswered. */
+export function driveStart(turn: Turn, lease: Lease): void {
+	const start = turn.state.start;
+	if (!start) return;
+	if (start.phase === 'check') driveCheck(turn, lease, start);
+	if (start.phase === 'open') driveOpen(turn, lease, start);
+}
+
+function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
+	const { state, now } = turn;
+	const { service, app } = start.request;
+	const active = openOf(state, lease.rollout);
+	if (active && isInTheWay(active, start)) {
+		// It was halted when this was asked for, and an operator has resumed it since.
+		answerRefused(turn, conflictWith(active, turn));
+		return;
+	}
+	const heard = heardMembers(state, lease, now);
+	for (const node of heard) {
+		if (start.checks[node] !== undefined) continue;
+		start.checks[node] = null;
+		if (node === state.settings.self) turn.effects.push({ kind: 'check', rollout: start.id, service, app });
+		else send(turn, node, { kind: 'check', epoch: lease.epoch, rollout: start.id, service, app });
+	}
+	if (heard.some((node) => !start.checks[node])) return;
+	const fault = faultOf(state, start);
+	if (service === 'clustering_config') {
+		if (heard.length < state.members.length) return;
+		if (fault) endWithFault(turn, lease, start, fault);
+		else if (isLed(turn, lease)) openRollout(turn, lease, start);
+		return;
+	}
+	if (fault) {
+		answerRefused(turn, { code: 'unavailable', message: fault, extra: {} });
+		return;
+	}
+	if (firstStepInTheWay(turn, lease, start) === null && isLed(turn, lease)) openRollout(turn, lease, start);
+}
+
+/**
+ * A majority is heard, and has stored what is to be superseded as it is known here. Otherwise another node may have taken
+ * over long since and drive on what would be ended here.
+ */
+function isLed({ state, now }: Turn, lease: Lease): boolean {
+	if (!isMajority(state, new Set(heardMembers(state, lease, now)))) return false;
+	const active = openOf(state, lease.rollout);
+	return !active || isConfirmed(state, lease, active);
+}
+
+/** What a file does not check for, or where the files disagree about the members. */
+export function faultOf(state: CoreState, start: Pick<PendingStart, 'checks' | 'request'>): string | null {
+	const checks = Object.entries(start.checks).sort(([a], [b]) => (a < b ? -1 : 1));
+	for (const [node, check] of checks) if (check?.fault) return `${node}: ${check.fault}`;
+	if (start.request.service !== 'clustering_config') return null;
+	const own = start.checks[state.settings.self];
+	const next = own?.members ?? [];
+	const known = next.filter((one) => state.members.some((member) => member.name === one.name)).length;
+	if (known * 2 <= next.length)
+		return `only ${known} of the ${next.length} members in the file of ${state.settings.self} are members now; they have to be more than half, so add fewer at a time; nothing was applied`;
+	const staying = checks.filter(([node]) => node !== state.settings.self && next.some((one) => one.name === node));
+	if (staying.length > 0 && staying.every(([, check]) => isWithout(check, state.settings.self)))
+		return `${state.settings.self} leaves the fleet by the other files; send the request to a node that stays`;
+	for (const [node, check] of checks) {
+		if (!next.some((member) => member.name === node)) continue;
+		if (check?.memberHash !== own?.memberHash)
+			return `the file of ${node} names other members than the file of ${state.settings.self}; nothing was applied`;
+	}
+	return null;
+}
+
+const isWithout = (check: CheckResult | null | undefined, node: NodeName): boolean =>
+	check?.members?.every((member) => member.name !== node) ?? false;
+
+/**
+ * The job exists and shows what is wrong; nothing was applied. It is never open, not for a moment: a crash before its
+ * end is stored would leave it to a successor, who would drive it.
+ */
+function endWithFault(turn: Turn, lease: Lease, start: PendingStart, fault: string): void {
+	const view = { ...emptyView(specOf(turn.state, start), turn.state.settings.self), epoch: textOfEpoch(lease.epoch) };
+	endAs(turn, lease, view, 'aborted', fault);
+	turn.effects.push({ kind: 'answer', token: start.token, view: viewOf(turn.state, start.id, turn) ?? null });
+	turn.state.start = null;
+}
+
+/** Null when the first step may begin; otherwise who is in its way. */
+function firstStepInTheWay(turn: Turn, lease: Lease, start: PendingStart): string | null {
+	const { state, now } = turn;
+	const spec = specOf(state, start);
+	const flags = firstFlags(lease.epoch);
+	const budget = budgetUsed(state, lease, { spec, flags }, now);
+	const order = orderOf(
+		spec.members.filter((member) => budget.heard.has(member.name)),
+		unhealthyIn(budget),
+		state.settings.self,
+	);
+	if (order.some((name) => mayBegin(name, budget, spec.maxUnavailable).ok)) return null;
+	const used = [...budget.used].map(([name, why]) => `${name} ${why}`).join(', ');
+	return `${used}; max_unavailable is ${spec.maxUnavailable}, so no node may be taken out`;
+}
+
+/** From here on the rollout exists. What it supersedes ends in the same breath. */
+function openRollout(turn: Turn, lease: Lease, start: PendingStart): void {
+	const { state } = turn;
+	const active = openOf(state, lease.rollout);
+	if (active) endRollout(turn, lease, active, 'aborted', `superseded by ${start.id}`);
+	lease.times = {};
+	lease.begun = [];
+	lease.backAt = null;
+	lease.idleSince = null;
+	start.phase = 'open';
+	takeUp(turn, lease, { spec: specOf(state, start), flags: firstFlags(lease.epoch) });
+}
+
+/** Every node that is heard should be able to answer for the rollout; a majority has to. */
+function driveOpen(turn: Turn, lease: Lease, start: PendingStart): void {
+	const { state, now } = turn;
+	const open = openOf(state, start.id);
+	if (!open) {
+		answerRefused(turn, lost(start));
+		return;
+	}
+	if (!isConfirmed(state, lease, open)) return;
+	const all = heardMembers(state, lease, now).every((node) => knows(state, lease, open, node));
+	if (!all && now < start.askedAt + startLimitMs / 2) return;
+	turn.effects.push({ kind: 'answer', token: start.token, view: viewOf(state, start.id, turn) ?? null });
+	state.start = null;
+}
+
+export function onChecked(turn: Turn, from: NodeName, rollout: RolloutId, result: CheckResult): void {
+	const start = turn.state.start;
+	if (start?.id === rollout && start.phase === 'check') start.checks[from] = result;
+}
+
+/** A peer refused the lease. One that knows a running rollout ends the request, unless that rollout has ended here. */
+export function leaseRefused(turn: Turn, from: NodeName, reason: NackReason): void {
+	const { state } = turn;
+	const start = state.start;
+	if (!start) return;
+	start.refusals[from] = reason;
+	if (reason.kind !== 'conflict') return;
+	if (toldEndings(state, [reason.rollout]).length > 0) {
+		tellEnded(turn, from, [reason.rollout]);
+		return;
+	}
+	state.lease = null;
+	const known = openOf(state, reason.rollout);
+	answerRefused(
+		turn,
+		known
+			? conflictWith(known, turn)
+			: {
+					code: 'conflict',
+					message: `${from} knows rollout ${reason.rollout}, which is running or paused; wait for it or abort_rollout it`,
+					extra: { job_id: reason.rollout },
+				},
+	);
+}
+
+/** Asked again soon, later than a higher-ranked node would. */
+export function startLostLease(turn: Turn): void {
+	const { state, now } = turn;
+	const start = state.start;
+	if (!start || start.phase === 'waiting') return;
+	start.phase = 'lease';
+	const rank = state.members.findIndex((member) => member.name === state.settings.self);
+	start.retryAt = now + retryEveryMs * (1 + Math.max(0, rank)) * Math.min(start.attempts + 1, 4);
+}
+
+export function onStartTimer(turn: Turn): void {
+	const start = turn.state.start;
+	if (!start) return;
+	if (turn.now >= start.until) {
+		timeOut(turn, start);
+		return;
+	}
+	if (start.retryAt !== null && turn.now >= start.retryAt) {
+		if (turn.state.lease?.kind === 'candidate') withdraw(turn);
+		tryStart(turn, start);
+	}
+}
+
+export function startTimerAt(state: CoreState): number | null {
+	const { start } = state;
+	if (!start) return null;
+	return start.retryAt === null ? start.until : Math.min(start.retryAt, start.until);
+}
+
+/** Nothing stays open: what was stored already is ended, unless another node has taken it up meanwhile. */
+function timeOut(turn: Turn, start: PendingStart): void {
+	const { state } = turn;
+	const lease = heldLease(state);
+	const open = openOf(state, start.id);
+	const ownVersion = open?.flags.version.epoch?.node === state.settings.self;
+	if (open && !ownVersion) {
+		turn.effects.push({ kind: 'answer', token: start.token, view: viewOf(state, start.id, turn) ?? null });
+		state.start = null;
+		return;
+	}
+	const advice = start.phase === 'waiting' ? '' : smallerFleet(turn);
+	const message = `${whyTimedOut(turn, start, lease)}${advice}`;
+	if (open && lease) endRollout(turn, lease, open, 'aborted', message);
+	else if (open) endWithoutLease(turn, open, message);
+	if (state.lease?.kind === 'candidate') state.lease = null;
+	answerRefused(turn, { code: 'unavailable', message, extra: {} });
+}
+
+function whyTimedOut(turn: Turn, start: PendingStart, lease: Lease | null): string {
+	const what = requestText(start.request);
+	if (start.phase === 'waiting')
+		return `${what}: ${whyNoVote(turn.state) ?? 'a rollout of this node alone is still running; wait for it'}`;
+	if (!lease || start.phase === 'open') return `${what}: ${whoIsMissing(turn, start)}`;
+	const silent = Object.keys(start.checks).filter((node) => !start.checks[node]);
+	if (silent.length > 0) return `${what}: ${silent.join(', ')} did not check its file in time; nothing was started`;
+	if (start.request.service === 'clustering_config') return `${what}: ${whoIsMissing(turn, start)}`;
+	const inTheWay = firstStepInTheWay(turn, lease, start);
+	return inTheWay === null ? `${what}: ${whoIsMissing(turn, start)}` : `${what}: ${inTheWay}; nothing was started`;
+}
+
+function endWithoutLease(turn: Turn, open: OpenRollout, reason: string): void {
+	const { state } = turn;
+	const view = viewOf(state, open.spec.id, turn);
+	if (!view) return;
+	const ending = {
+		rollout: open.spec.id,
+		epoch: open.flags.version.epoch,
+		view: endedView(view, 'aborted', reason, turn.wall),
+	};
+	storeEndings(turn, [ending]);
+	broadcast(turn, { kind: 'ended', endings: [ending] });
+}
+
+function answerRefused(turn: Turn, refusal: Refusal): void {
+	const { start } = turn.state;
+	if (!start) return;
+	turn.effects.push({ kind: 'refuse', token: start.token, refusal });
+	turn.state.start = null;
+	arm(turn, 'start', null);
+}

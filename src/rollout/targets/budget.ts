@@ -1,0 +1,152 @@
+/** Who counts against max_unavailable, as the holder of a lease sees it. */
+import { outOf } from '../durable.js';
+import type { Member, OpenRollout, Report } from '../messages.js';
+import type { CoreState, Heard, Lease } from '../state.js';
+import type { NodeName, Readiness, RolloutId } from '../types.js';
+
+/** Any app below its wanted number of healthy workers, set Unavailable by an operator, or draining. */
+export function isDown(readiness: Readiness): boolean {
+	return (
+		readiness.draining ||
+		readiness.availability === 'Unavailable' ||
+		readiness.apps.some((app) => app.healthy < app.wanted)
+	);
+}
+
+/** `1 of 2 workers healthy`, or what else is wrong; null: nothing. */
+export function whatIsDown(readiness: Readiness): string | null {
+	if (readiness.availability === 'Unavailable') return 'availability is Unavailable';
+	const app = readiness.apps.find((one) => one.healthy < one.wanted);
+	if (app) return `${app.healthy} of ${app.wanted} workers of ${app.app} healthy`;
+	return readiness.draining ? 'draining' : null;
+}
+
+/** A number of nodes, at least 1; per cent are of all members, rounded down. null: neither a number nor per cent. */
+export function budgetOf(wanted: number | string, members: number): number | null {
+	if (typeof wanted === 'number') return Number.isInteger(wanted) && wanted >= 1 ? Math.min(wanted, members) : null;
+	const match = /^(\d{1,3})%$/.exec(wanted.trim());
+	if (match) {
+		const percent = Number(match[1]);
+		return percent >= 1 && percent <= 100 ? Math.max(1, Math.floor((members * percent) / 100)) : null;
+	}
+	return /^\d{1,4}$/.test(wanted.trim()) ? budgetOf(Number(wanted), members) : null;
+}
+
+/** A peer is heard by a report of the own epoch within the last third of a lease, over a live link. */
+export function isHeard(state: CoreState, lease: Lease, node: NodeName, now: number): boolean {
+	if (node === state.settings.self) return true;
+	const heard = lease.reports[node];
+	const link = state.links[node];
+	if (!heard || !link || link.refused !== null) return false;
+	if (link.stranger) return false;
+	if (!isMemberHash(state, heard)) return false;
+	return now - heard.at <= state.settings.leaseMs / 3;
+}
+
+/** While a change of members runs, the old and the new hash are both right. */
+function isMemberHash(state: CoreState, heard: Heard): boolean {
+	const hash = heard.report.memberHash;
+	if (hash === state.memberHash) return true;
+	return state.durable.open.some(
+		({ spec }) => spec.memberHashNext !== null && (hash === spec.memberHashNext || hash === spec.memberHash),
+	);
+}
+
+/** What a node says of itself, as far as a decision needs it. */
+type Standing = Pick<
+	Report,
+	'readiness' | 'out' | 'records' | 'have' | 'ended' | 'endedHere' | 'progress' | 'memberHash' | 'boot'
+>;
+
+/** The own node needs no report; it is asked often, so each part is looked up when it is asked for. */
+class OwnStanding implements Standing {
+	constructor(private readonly state: CoreState) {}
+
+	get readiness(): Readiness {
+		return this.state.readiness;
+	}
+	get boot(): number {
+		return this.state.durable.boot;
+	}
+	get memberHash(): string {
+		return this.state.memberHash;
+	}
+	get out(): RolloutId[] {
+		return outOf(this.state.durable.records);
+	}
+	get records(): Report['records'] {
+		const { open, records } = this.state.durable;
+		return records.filter((record) => open.some((one) => one.spec.id === record.rollout));
+	}
+	get have(): Report['have'] {
+		return this.state.durable.open.map((one) => ({ rollout: one.spec.id, version: one.flags.version }));
+	}
+	get ended(): RolloutId[] {
+		return this.state.durable.ended.map((one) => one.rollout);
+	}
+	get endedHere(): Report['endedHere'] {
+		return this.state.durable.endedHere.map(({ rollout, view }) => ({ rollout, reason: view.reason ?? '' }));
+	}
+	get progress(): string | null {
+		return this.state.execution?.progress ?? null;
+	}
+}
+
+/** A peer's last report in this epoch, or the own state. */
+export function standingOf(state: CoreState, lease: Lease, node: NodeName): Standing | null {
+	if (node === state.settings.self) return new OwnStanding(state);
+	return lease.reports[node]?.report ?? null;
+}
+
+export interface Budget {
+	heard: Set<NodeName>;
+	/** Not heard, or heard and unhealthy, or out: whoever is in it uses the budget up. */
+	used: Map<NodeName, string>;
+	/** Out, or not known not to be. */
+	maybeOut: Set<NodeName>;
+}
+
+/** Heard, and counted all the same: such a node's turn comes first. */
+export function unhealthyIn({ used, heard }: Budget): Set<NodeName> {
+	return new Set([...used.keys()].filter((name) => heard.has(name)));
+}
+
+/** Looks at every member anew. Nodes that an operator skipped in this rollout do not count. */
+export function budgetUsed(
+	state: CoreState,
+	lease: Lease,
+	rollout: Pick<OpenRollout, 'flags'> & { spec: { members: readonly Member[] } },
+	now: number,
+): Budget {
+	const budget: Budget = { heard: new Set(), used: new Map(), maybeOut: new Set() };
+	for (const { name } of rollout.spec.members) {
+		if (isHeard(state, lease, name, now)) budget.heard.add(name);
+		if (rollout.flags.skipped.includes(name)) continue;
+		const why = whyCounted(state, lease, name, budget.heard.has(name));
+		if (why !== null) budget.used.set(name, why);
+		if (mayBeOut(state, lease, name)) budget.maybeOut.add(name);
+	}
+	return budget;
+}
+
+function whyCounted(state: CoreState, lease: Lease, node: NodeName, heard: boolean): string | null {
+	const standing = standingOf(state, lease, node);
+	if (isOut(state, lease, node)) return 'is out';
+	const refused = state.links[node]?.refused ?? null;
+	if (!heard && refused !== null) return `takes no part (${refused})`;
+	if (!heard || !standing) return 'is not heard';
+	if (!isDown(standing.readiness)) return null;
+	return whatIsDown(standing.readiness) ?? 'is down';
+}
+
+/** Taken out by a grant whose slot is not given back, or restarting in any record, open or ended. */
+function isOut(state: CoreState, lease: Lease, node: NodeName): boolean {
+	if (lease.grants[node] || lease.stale[node] !== undefined) return true;
+	return (standingOf(state, lease, node)?.out ?? []).length > 0;
+}
+
+/** A node that never answered in this epoch may have taken a grant of an earlier one. */
+function mayBeOut(state: CoreState, lease: Lease, node: NodeName): boolean {
+	if (isOut(state, lease, node)) return true;
+	return node !== state.settings.self && lease.reports[node] === undefined;
+}

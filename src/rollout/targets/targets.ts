@@ -1,0 +1,125 @@
+/** How each target of a rollout stands, as the holder of the lease knows. */
+import { isHeard, standingOf } from './budget.js';
+import { compareVersions } from '../../coordination/epoch.js';
+import { isMajority } from '../../coordination/quorum/voters.js';
+import { judge } from './proof.js';
+import type { OpenRollout, Report } from '../messages.js';
+import type { CoreState, Lease } from '../state.js';
+import type { NodeName, NodeRecord, NodeState, RolloutId } from '../types.js';
+
+export interface TargetStatus {
+	node: NodeName;
+	state: NodeState;
+	/** Of the record, or of the grant. */
+	attempt: number;
+	reason: string | null;
+	/** Its step takes longer than the deadline. */
+	overdue: boolean;
+	heard: boolean;
+	/** Known only from what an earlier coordinator showed. */
+	hearsay: boolean;
+	record: NodeRecord | null;
+}
+
+export function targetsOf(state: CoreState, lease: Lease, open: OpenRollout, now: number): TargetStatus[] {
+	return open.spec.members.map(({ name }) => statusOf(state, lease, open, name, now));
+}
+
+function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeName, now: number): TargetStatus {
+	const heard = isHeard(state, lease, node, now);
+	const standing = standingOf(state, lease, node);
+	const record = standing?.records.find((one) => one.rollout === open.spec.id) ?? null;
+	const judged = standing ? judgedOf(state, lease, open, node, record) : hearsayOf(state, open, node);
+	const skipped = judged.state !== 'back' && open.flags.skipped.includes(node);
+	const apart = judged.state === 'pending' ? endedThere(standing?.endedHere, open.spec.id) : null;
+	return {
+		node,
+		state: skipped || apart !== null ? 'skipped' : judged.state,
+		attempt: judged.attempt,
+		reason: skipped ? 'skipped by an operator' : (apart ?? judged.reason),
+		overdue: !skipped && lease.overdue[node] !== undefined,
+		heard,
+		hearsay: !standing,
+		record,
+	};
+}
+
+/** Why a node takes no step of the rollout any more: an operator has ended it there. null: it does. */
+export function endedThere(told: Report['endedHere'], rollout: RolloutId): string | null {
+	return told?.find((one) => one.rollout === rollout)?.reason ?? null;
+}
+
+type Judged = Pick<TargetStatus, 'state' | 'attempt' | 'reason'>;
+
+/** Whoever lost its state says so itself; of one whose disk was put back from a copy, only others know. */
+const lostText =
+	'it lost its state while this rollout ran, so nobody knows whether it had its turn, or how far it came';
+
+function judgedOf(
+	state: CoreState,
+	lease: Lease,
+	open: OpenRollout,
+	node: NodeName,
+	record: NodeRecord | null,
+): Judged {
+	const grant = lease.grants[node];
+	const waiting: Judged = { state: grant ? 'restarting' : 'pending', attempt: open.flags.attempt, reason: null };
+	if (record?.state === 'restarting') return { state: 'restarting', attempt: record.attempt, reason: null };
+	const isGone = record?.state !== 'back' && (record?.attempt ?? 0) < attemptSeen(state, lease, open, node);
+	if (isGone) return { state: 'failed', attempt: open.flags.attempt, reason: lostText };
+	if (!record || record.state === 'none') return waiting;
+	if (record.state === 'lost' && record.attempt >= open.flags.attempt)
+		return { state: 'failed', attempt: record.attempt, reason: lostText };
+	const verdict = record.state === 'failed' || record.state === 'lost' ? null : judge(open.spec, node, record);
+	if (verdict?.state === 'back') return { state: 'back', attempt: record.attempt, reason: null };
+	if (record.attempt < open.flags.attempt) return waiting;
+	const reason = verdict?.reason ?? judge(open.spec, node, record).reason;
+	return { state: verdict?.state ?? 'failed', attempt: record.attempt, reason };
+}
+
+/**
+ * The attempt that the node's record told of before, to this coordinator or to the last one, as long as nobody has raised
+ * the attempt because of it; 0: none. A record never goes back by itself.
+ */
+function attemptSeen(state: CoreState, lease: Lease, open: OpenRollout, node: NodeName): number {
+	const grant = lease.grants[node];
+	if (grant?.begun && grant.attempt >= open.flags.attempt) return grant.attempt;
+	const seen = state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
+	if (seen?.state === 'back') return seen.attempt;
+	const settled = seen?.state === 'failed' || seen?.state === 'refused';
+	return settled && seen.attempt >= open.flags.attempt ? seen.attempt : 0;
+}
+
+/** A target that has not reported yet: what the last coordinator showed of it, for the careful side only. */
+function hearsayOf(state: CoreState, open: OpenRollout, node: NodeName): Judged {
+	const seen = state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
+	const pending: Judged = { state: 'pending', attempt: open.flags.attempt, reason: null };
+	// What a majority has stored is newer than any view.
+	if (open.flags.left.includes(node)) {
+		// Under which attempt only a view says; never more than its record does, or it would count as lost when it is heard.
+		return { state: 'back', attempt: seen?.state === 'back' ? seen.attempt : 1, reason: null };
+	}
+	if (!seen || seen.state === 'skipped') return pending;
+	const settled = seen.state === 'refused' || seen.state === 'failed';
+	if (settled && seen.attempt < open.flags.attempt) return pending;
+	return { state: seen.state, attempt: seen.attempt, reason: seen.reason };
+}
+
+/** The present version of the rollout is on the disks of a majority, under the own epoch. */
+export function isConfirmed(state: CoreState, lease: Lease, open: OpenRollout): boolean {
+	return isMajority(state, new Set(holdersOf(state, lease, open)));
+}
+
+export function holdersOf(state: CoreState, lease: Lease, open: OpenRollout): NodeName[] {
+	return [...Object.keys(lease.reports), state.settings.self].filter((node) => knows(state, lease, open, node));
+}
+
+export function knows(state: CoreState, lease: Lease, open: OpenRollout, node: NodeName): boolean {
+	if (node === state.settings.self) return true;
+	const have = lease.reports[node]?.report.have.find((one) => one.rollout === open.spec.id);
+	return have !== undefined && compareVersions(have.version, open.flags.version) === 0;
+}
+
+export function heardMembers(state: CoreState, lease: Lease, now: number): NodeName[] {
+	return state.members.map((member) => member.name).filter((name) => isHeard(state, lease, name, now));
+}

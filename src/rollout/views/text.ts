@@ -1,0 +1,34 @@
+/** Pieces of what is told to people. */
+import type { NodeRecord } from '../types.js';
+
+const dayMs = 86_400_000;
+
+/** Time of day, UTC, to the second: `12:00:31Z`. `wall` in ms since 1970. */
+export function timeOfDay(wall: number): string {
+	const seconds = Math.floor((wall % dayMs) / 1000);
+	const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
+	return `${two(seconds / 3600)}:${two((seconds / 60) % 60)}:${two(seconds % 60)}Z`;
+}
+
+/** A text that others go on from: without the stop at its end. */
+export function clause(text: string): string {
+	return text.replace(/[.\s]+$/, '');
+}
+
+/** Of a node that hears no majority. */
+export function frozen(missing: readonly string[], members: number): string {
+	return `frozen, hears ${members - missing.length} of ${members}; missing: ${missing.join(', ')}`;
+}
+
+/** Of a step whose end nobody has seen. `what`: links, or workers. */
+export function mayStillRestart(nodes: readonly string[], what: 'workers' | 'links'): string {
+	const rest = what === 'workers' ? ': old and new workers may both live' : ' its links';
+	return `${nodes.join(', ')} may still be restarting${rest}`;
+}
+
+/** What a step that went well cost clients; null when it cost nothing. */
+export function costOf(record: NodeRecord | null | undefined): string | null {
+	const count = record?.state === 'back' ? (record.result?.cutOff ?? 0) : 0;
+	if (count === 0) return null;
+	return `${count} ${count === 1 ? 'request or connection was' : 'requests or connections were'} ended by drain.timeout`;
+}

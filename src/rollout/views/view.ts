@@ -1,0 +1,137 @@
+/** A rollout as everyone is shown it. */
+import { blockedBy } from '../targets/blocked-by.js';
+import { afterOf, emptyView, type ViewNode, headOf, stateOf, processesOf } from './view-parts.js';
+import { orderOf } from '../targets/order.js';
+import type { OpenRollout } from '../messages.js';
+import type { CoreState, Lease } from '../state.js';
+import { targetsOf, type TargetStatus } from '../targets/targets.js';
+import { type Budget, budgetUsed, standingOf, unhealthyIn, whatIsDown } from '../targets/budget.js';
+import { textOfEpoch } from '../../coordination/epoch.js';
+import { heardMembers } from '../targets/targets.js';
+import { isMajority } from '../../coordination/quorum/voters.js';
+import { wayOut } from '../../coordination/quorum/minority.js';
+import { leaderlessText, takeoverText } from './leaderless.js';
+import { localViewOf } from '../agent/local-view.js';
+import { endOf, heldLease, isDriven, openOf, type Turn } from '../outbox.js';
+import type { RolloutId, RolloutView } from '../types.js';
+import { costOf, frozen, timeOfDay } from './text.js';
+
+/** The rollout's view; undefined if this node does not know it. */
+export function viewOf(state: CoreState, id: RolloutId, turn: Turn): RolloutView | undefined {
+	const ended = endOf(state, id);
+	if (ended) return ended;
+	const open = openOf(state, id);
+	if (!open) return undefined;
+	if (!isDriven(open.spec)) return localViewOf(state, open);
+	const lease = heldLease(state);
+	if (lease && lease.rollout === id) return drivenView(turn, lease, open);
+	return followedView(turn, open);
+}
+
+/** As the last coordinator showed it, with what this node knows to be newer. */
+export function followedView(turn: Turn, open: OpenRollout): RolloutView {
+	const { state } = turn;
+	const seen = state.views[open.spec.id]?.view;
+	const drives = open.flags.version.epoch?.node ?? state.settings.self;
+	const base = seen ?? emptyView(open.spec, drives);
+	const silent = leaderlessText(turn);
+	// A word may have been stored here since: then what was waited for before it is waited for no more.
+	const shown = seen?.state === stateOf(open) ? seen.waiting_for : null;
+	return {
+		...base,
+		coordinator: drives,
+		state: stateOf(open),
+		reason: open.flags.halted ?? base.reason,
+		waiting_for:
+			silent === null ? (shown ?? unseen(open)) : `${silent}${takeoverText(turn)}${wayOut(turn, open.spec.id)}`,
+		epoch: open.flags.version.epoch ? textOfEpoch(open.flags.version.epoch) : base.epoch,
+	};
+}
+
+const unseen = ({ flags }: OpenRollout): string => (flags.halted === null ? 'word from the coordinator' : forOperator);
+const forOperator = 'an operator: resume_rollout, abort_rollout, or a new rollout';
+
+function drivenView(turn: Turn, lease: Lease, open: OpenRollout): RolloutView {
+	const { state, now } = turn;
+	const targets = targetsOf(state, lease, open, now);
+	const budget = budgetUsed(state, lease, open, now);
+	const begun = lease.begun.filter((name) => targets.some((one) => one.node === name && one.state !== 'pending'));
+	const order = [...begun, ...plannedNext(turn, open, targets, begun, budget)];
+	const seen = state.views[open.spec.id]?.view.nodes ?? [];
+	const view = headOf(open.spec, state.settings.self);
+	view.state = stateOf(open);
+	view.reason = open.flags.halted ?? (open.flags.aborting ? `being aborted by ${open.flags.aborting.by}` : null);
+	view.waiting_for = waitingFor(turn, lease, open, targets);
+	view.epoch = textOfEpoch(lease.epoch);
+	view.order = order;
+	for (const name of order) {
+		const target = targets.find((one) => one.node === name);
+		const before = seen.find((one) => one.node === name);
+		if (target) view.nodes.push(viewNode(lease, open, target, before));
+	}
+	return view;
+}
+
+function plannedNext(
+	{ state }: Turn,
+	open: OpenRollout,
+	targets: readonly TargetStatus[],
+	begun: readonly string[],
+	budget: Budget,
+): string[] {
+	const left = open.spec.members.filter((member) => !begun.includes(member.name));
+	const pending = (name: string): boolean => targets.find((one) => one.node === name)?.state === 'pending';
+	const order = orderOf(left, unhealthyIn(budget), state.settings.self);
+	return [...order.filter(pending), ...order.filter((name) => !pending(name))];
+}
+
+function viewNode(lease: Lease, open: OpenRollout, target: TargetStatus, seen: ViewNode | undefined): ViewNode {
+	const times = lease.times[target.node];
+	const record = target.record;
+	return {
+		node: target.node,
+		state: target.state,
+		attempt: target.attempt,
+		before: record ? processesOf(open.spec, record.before) : (seen?.before ?? null),
+		after: record ? afterOf(open.spec, record) : (seen?.after ?? null),
+		started_at: times?.started ?? null,
+		back_at: target.state === 'back' ? (times?.back ?? null) : null,
+		reason: target.overdue ? 'not back within the deadline' : (target.reason ?? costOf(record)),
+	};
+}
+
+/** One line: what the rollout waits for, until when, and what may be done about it. */
+function waitingFor(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
+	const { state, now } = turn;
+	const heard = heardMembers(state, lease, now);
+	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
+	const steps = running.map((one) => stepText(turn, lease, one)).join('; ');
+	if (open.flags.halted !== null) return forOperator;
+	if (!isMajority(state, new Set(heard))) {
+		const missing = state.members.map((one) => one.name).filter((name) => !heard.includes(name));
+		return `${frozen(missing, state.members.length)}${wayOut(turn, open.spec.id)}`;
+	}
+	if (open.flags.aborting) return steps || 'the end';
+	if (open.flags.paused)
+		return steps ? `the running step to finish, ${steps}` : 'an operator: resume_rollout or abort_rollout';
+	if (steps) return steps;
+	if (lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs)
+		return `wait_between, until ${clock(turn, lease.backAt + open.spec.waitBetweenMs)}`;
+	const why = blockedBy(turn, lease, open, targets);
+	const until = lease.idleSince === null ? '' : `, until ${clock(turn, lease.idleSince + open.spec.deadlineMs)}`;
+	return `${why}${until}`;
+}
+
+function stepText(turn: Turn, lease: Lease, target: TargetStatus): string {
+	const standing = standingOf(turn.state, lease, target.node);
+	const said = standing?.progress ?? null;
+	const away = said === null ? 'is not heard' : `is not heard, last: ${said}`;
+	const what = target.heard ? (said ?? (standing && whatIsDown(standing.readiness)) ?? 'restarting') : away;
+	const deadline = lease.deadlines[target.node];
+	return deadline ? `${target.node}: ${what}, until ${clock(turn, deadline.at)}` : `${target.node}: ${what}`;
+}
+
+/** Time of day of an instant on the own monotonic clock. */
+function clock(turn: Turn, at: number): string {
+	return timeOfDay(turn.wall + (at - turn.now));
+}

@@ -1,0 +1,50 @@
+import { Readable } from 'node:stream';
+import type { Follow } from '../../operations/types.js';
+import type { Limits } from '../limits.js';
+
+/** The contract's media type for answers that go on: one JSON document a line. */
+export const linesMediaType = 'application/x-ndjson';
+
+export interface FollowTerms extends Pick<Limits, 'followerBytesMax' | 'followerBeatMs'> {
+	/** Whether the caller may still hear of it; looked at before each line. */
+	isAllowed(): boolean;
+}
+
+/**
+ * Each value as a line until the last, and a blank line when nothing was said for a while, by which both ends know that the
+ * other lives. What a reader leaves unread is bounded in bytes and in time; who goes beyond either is cut off, so that nobody
+ * who follows can make the node keep its past. So is a caller who was dropped, demoted or deactivated meanwhile.
+ */
+export function followAsLines(follow: Follow, terms: FollowTerms): Readable {
+	let unsubscribe = (): void => undefined;
+	const lines = new Readable({
+		highWaterMark: terms.followerBytesMax,
+		read: () => undefined,
+		destroy(error, done) {
+			clearInterval(beat);
+			unsubscribe();
+			done(error);
+		},
+	});
+	const beat = setInterval(() => {
+		if (lines.readableLength > 0) lines.destroy(new Error('the reader has stopped'));
+		else if (!terms.isAllowed()) lines.destroy(new Error('the caller may not follow any more'));
+		else lines.push('\n');
+	}, terms.followerBeatMs).unref();
+	const send = (value: unknown): void => {
+		if (lines.destroyed) return;
+		if (!terms.isAllowed()) {
+			lines.destroy(new Error('the caller may not follow any more'));
+			return;
+		}
+		const fits = lines.push(`${JSON.stringify(value)}\n`);
+		if (follow.isLast(value)) {
+			clearInterval(beat);
+			unsubscribe();
+			lines.push(null);
+		} else if (!fits) lines.destroy(new Error('the reader is too slow'));
+	};
+	unsubscribe = follow.subscribe(send);
+	send(follow.first);
+	return lines;
+}

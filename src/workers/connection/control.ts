@@ -1,0 +1,120 @@
+/**
+ * The words spoken on a worker's control socket: JSON lines, one object a line, over the private unix socket that the
+ * preload opens inside every Node worker. The supervisor asks with a sequence number, the worker answers with the same
+ * number; what happens in between is pushed. Losing the connection means that the process is gone.
+ */
+import { fileURLToPath } from 'node:url';
+import paths from '../preload/paths.cjs';
+
+/** Names shared with the preload: see preload/paths.cts for what each one is. */
+export const { preloadVariable, farewellMs, pidHeader, controlSocketPath, probeSocketPath, approvalPath } = paths;
+
+/** The file for a Node worker's `--require`. */
+export const preloadFile = fileURLToPath(new URL('../preload/worker.cjs', import.meta.url));
+
+/** Handed to a worker in the environment variable {@link preloadVariable} as JSON; the preload takes it out again. */
+export interface PreloadSettings {
+	/** Worker id, `<app>-<number>`. */
+	id: string;
+	/** Folder of the private sockets and approvals; short, since a socket path has at most 107 bytes. */
+	directory: string;
+	/** false: the app listens at once (`gate: false`); drain and report still work. */
+	gate: boolean;
+	/** How often heap, event loop and processor time are reported, to those who are connected. */
+	reportIntervalMs: number;
+	/**
+	 * Longest drain when the worker is stopped by SIGINT, SIGTERM or the message `shutdown` (30,000 if not given). The app's
+	 * own stop handlers get up to {@link farewellMs} more, so whoever kills must wait longer than the sum.
+	 */
+	drainTimeoutMs?: number;
+	/** Mode of the private sockets, 0o600 if not given. */
+	socketMode?: number;
+}
+
+/** Whom a command is for. A worker refuses one for another, so that a command that goes astray does nothing. */
+export interface Addressee {
+	id: string;
+	pid: number;
+}
+
+/** Control planes of earlier versions name no addressee. */
+export type ControlCommand = { to?: Addressee } & Command;
+
+type Command =
+	| { seq: number; command: 'status' }
+	/** Join the public listening. Answers when every listen is up, or with the error (EADDRINUSE included); then none is. */
+	| { seq: number; command: 'live' }
+	/**
+	 * Stop accepting, finish what is open, leave. After `timeoutMs` what is left is ended and counted. `handOver` gives
+	 * idle connections to a sibling where that is possible. Answers at once; the end is pushed as `drained`.
+	 */
+	| { seq: number; command: 'drain'; timeoutMs: number; handOver: boolean }
+	/** The worker's host died: give copies of the public listening sockets to the new one, which listens at this path. */
+	| { seq: number; command: 'lend'; path: string };
+
+export type ControlAnswer =
+	| { seq: number; ok: true; status: WorkerStatus }
+	| { seq: number; ok: false; error: string; code: string | null; status: WorkerStatus };
+
+export type ControlPush =
+	/** The app called listen() and is held (or live). */
+	| { event: 'listening'; status: WorkerStatus }
+	/** Uncaught exception or unhandled rejection: an ESM app that failed to load stays alive as a zombie. */
+	| { event: 'fault'; message: string; status: WorkerStatus }
+	| { event: 'report'; report: WorkerReport; status: WorkerStatus }
+	/** Last words before the process leaves by its own will. */
+	| { event: 'drained'; cutOff: number; handedOver: number };
+
+/** What a listening server speaks; `h2` is HTTP/2 over TLS (perhaps HTTP/1 too), `h2c` HTTP/2 in the clear. */
+export type ListenProtocol = 'http' | 'https' | 'h2' | 'h2c' | 'tls' | 'tcp';
+
+export interface ListenStatus {
+	/** The port asked for (the real one, where 0 was); null for a unix socket. */
+	port: number | null;
+	host: string | null;
+	path: string | null;
+	/** The address behind `host`, `::` or `0.0.0.0` where none was given; null for a unix socket. Earlier versions do not say. */
+	address?: string | null | undefined;
+	/** The next worker can listen at the same place beside this one: neither port 0, exclusive nor a descriptor. */
+	repeatable?: boolean | undefined;
+	/** Private socket of the same server, once it listens; null where it could not be opened. */
+	probe: string | null;
+	/** The gate does not hold it (exclusive, reusePort, a descriptor): it is public at once. */
+	direct: boolean;
+	protocol: ListenProtocol;
+	/** Accepts public connections. */
+	live: boolean;
+}
+
+export interface WorkerStatus {
+	id: string;
+	pid: number;
+	/** held: takes no public connection, be it that the gate holds it or that it has not called listen() yet. */
+	state: 'held' | 'live' | 'draining';
+	listens: ListenStatus[];
+	/** Public connections that are open. */
+	sockets: number;
+	openRequests: number;
+	/** Requests answered on public listens since start; for a server that speaks no HTTP, connections that ended. */
+	served: number;
+	/** Texts of uncaught exceptions and unhandled rejections, at most ten, each at most 2,000 characters. */
+	faults: string[];
+	/** Ports on which worker threads of it tried to listen, at most ten. Earlier versions do not say. */
+	threadPorts?: number[] | undefined;
+}
+
+/** Bytes and ms; idle, active and utilization of the event loop since the last report. */
+export interface WorkerReport {
+	heapTotal: number;
+	heapUsed: number;
+	externalMemory: number;
+	arrayBuffers: number;
+	rss: number;
+	/** Microseconds of processor time since start, user and system together. */
+	cpuMicros: number;
+	idle: number;
+	active: number;
+	utilization: number;
+	/** Worst event-loop delay in ms since the last report. */
+	loopDelayMaxMs: number;
+}

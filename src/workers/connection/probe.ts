@@ -1,0 +1,185 @@
+import { closeSync } from 'node:fs';
+import http from 'node:http';
+import http2 from 'node:http2';
+import https from 'node:https';
+import net from 'node:net';
+import { networkInterfaces } from 'node:os';
+import tls from 'node:tls';
+import { RollcallError } from '../../errors.js';
+import { type UntrustedPlace, openUntrustedSocket, pathOfDescriptor } from '../../system/files/untrusted-file.js';
+import { pidHeader } from './control.js';
+import type { ListenProtocol } from './control.js';
+
+/** A unix socket of a worker, in a place of its user, null for one's own; or a TCP address. */
+export type ProbeTarget = { socketPath: string; place: UntrustedPlace | null } | { host: string; port: number };
+
+/** The same, its place seen to. */
+type Address = { socketPath: string } | { host: string; port: number };
+
+export interface ProbeOptions {
+	/** Path of the GET; null asks for nothing but a connection. */
+	path: string | null;
+	/** From connecting to the answer's head. */
+	timeoutMs: number;
+	/** As the worker's status names it; default `http`. */
+	protocol?: ListenProtocol;
+}
+
+export interface ProbeAnswer {
+	/** HTTP status; 0 where a connection was all that could be asked for. */
+	status: number;
+	/** Which process says that it answered; null where the protocol leaves no room for it. The socket's own path names the process too. */
+	pid: number | null;
+}
+
+/** Of an answer's body so much is read, and for so long; health pages are short, but `GET /` may be anything. */
+const bodyBytesMax = 65_536;
+const bodyMs = 250;
+
+/**
+ * Asks a worker whether it is well, with any certificate taken: the socket itself says whose it is. Rejects with
+ * `timeout` or `unreachable`.
+ */
+export async function probe(target: string | ProbeTarget, options: ProbeOptions): Promise<ProbeAnswer> {
+	const name =
+		typeof target === 'string' ? target : 'host' in target ? `${target.host}:${target.port}` : target.socketPath;
+	const abort = new AbortController();
+	const timer = setTimeout(() => abort.abort(), options.timeoutMs);
+	// Whatever the worker does, and whatever of it the library does not tell: the time is kept.
+	const late = new Promise<never>((_resolve, reject) => {
+		abort.signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
+	});
+	try {
+		return await Promise.race([askAt(target, options, abort.signal), late]);
+	} catch (cause) {
+		if (abort.signal.aborted) {
+			throw new RollcallError('timeout', `${name} gave no answer within ${options.timeoutMs} ms.`, {}, { cause });
+		}
+		throw new RollcallError('unreachable', `${name} gave no answer: ${(cause as Error).message}.`, {}, { cause });
+	} finally {
+		clearTimeout(timer);
+		abort.abort();
+	}
+}
+
+/** The worker names what is asked: so only a socket of its own user, or an address of this host, is. */
+async function askAt(target: string | ProbeTarget, options: ProbeOptions, signal: AbortSignal): Promise<ProbeAnswer> {
+	if (typeof target === 'string') return ask({ socketPath: target }, options, signal);
+	if ('host' in target) {
+		if (!isOwnAddress(target.host)) throw new Error('it is no address of this host');
+		return ask(target, options, signal);
+	}
+	const { socketPath, place } = target;
+	if (place === null) return ask({ socketPath }, options, signal);
+	const descriptor = openUntrustedSocket(socketPath, place);
+	try {
+		return await ask({ socketPath: pathOfDescriptor(descriptor) }, options, signal);
+	} finally {
+		closeSync(descriptor);
+	}
+}
+
+function isOwnAddress(host: string): boolean {
+	if (host === 'localhost' || host === '::1' || host.startsWith('127.')) return true;
+	const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+	return addresses.some(({ address }) => address === host.replace(/%.*$/, ''));
+}
+
+function ask(where: Address, { path, protocol = 'http' }: ProbeOptions, signal: AbortSignal): Promise<ProbeAnswer> {
+	if (path === null) return askConnection(where, protocol, signal);
+	switch (protocol) {
+		case 'http':
+		case 'https':
+			return askHttp(where, path, protocol, signal);
+		case 'h2':
+		case 'h2c':
+			return askHttp2(where, path, protocol, signal);
+		case 'tls':
+		case 'tcp':
+			return askConnection(where, protocol, signal);
+	}
+}
+
+function askHttp(where: Address, path: string, protocol: 'http' | 'https', signal: AbortSignal): Promise<ProbeAnswer> {
+	return new Promise((resolve, reject) => {
+		const options = {
+			...where,
+			path,
+			signal,
+			agent: false as const,
+			headers: { host: 'localhost', connection: 'close', 'user-agent': 'rollcall-probe' },
+		};
+		const request = protocol === 'http' ? http.get(options) : https.get({ ...options, rejectUnauthorized: false });
+		request.once('error', reject);
+		// An answer that changes the protocol (101) is neither a response nor an error.
+		let answered = false;
+		request.once('close', () => {
+			if (!answered) reject(new Error('it closed the connection without an answer'));
+		});
+		request.once('response', (response) => {
+			answered = true;
+			const answer = { status: response.statusCode ?? 0, pid: readPid(response.headers[pidHeader]) };
+			const done = (): void => {
+				clearTimeout(timer);
+				resolve(answer);
+			};
+			const timer = setTimeout(done, bodyMs);
+			let bytes = 0;
+			response.on('data', (chunk: Buffer) => {
+				bytes += chunk.length;
+				if (bytes > bodyBytesMax) done();
+			});
+			response.once('close', done);
+			response.on('error', done);
+		});
+	});
+}
+
+function askHttp2(where: Address, path: string, protocol: 'h2' | 'h2c', signal: AbortSignal): Promise<ProbeAnswer> {
+	return new Promise((resolve, reject) => {
+		const authority = protocol === 'h2' ? 'https://localhost' : 'http://localhost';
+		const session = http2.connect(authority, { createConnection: () => openConnection(where, protocol) });
+		const fail = (error: Error): void => {
+			session.destroy();
+			reject(error);
+		};
+		session.on('error', fail);
+		signal.addEventListener('abort', () => fail(new Error('aborted')), { once: true });
+		const stream = session.request({ ':path': path, 'user-agent': 'rollcall-probe' });
+		stream.on('error', fail);
+		stream.once('response', (headers) => {
+			resolve({ status: Number(headers[':status']), pid: readPid(headers[pidHeader]) });
+		});
+		stream.resume();
+		stream.once('close', () => session.close());
+		stream.end();
+	});
+}
+
+function askConnection(where: Address, protocol: ListenProtocol, signal: AbortSignal): Promise<ProbeAnswer> {
+	return new Promise((resolve, reject) => {
+		const socket = openConnection(where, protocol);
+		const close = (): void => {
+			socket.destroy();
+			reject(new Error('no connection'));
+		};
+		signal.addEventListener('abort', close, { once: true });
+		socket.once('error', reject);
+		socket.once(socket instanceof tls.TLSSocket ? 'secureConnect' : 'connect', () => {
+			resolve({ status: 0, pid: null });
+		});
+		socket.once('close', close);
+	});
+}
+
+function openConnection(where: Address, protocol: ListenProtocol): net.Socket {
+	const address = 'socketPath' in where ? { path: where.socketPath } : where;
+	if (protocol === 'http' || protocol === 'h2c' || protocol === 'tcp') return net.connect(address);
+	const alpn = protocol === 'h2' ? { ALPNProtocols: ['h2', 'http/1.1'] } : {};
+	return tls.connect({ ...address, ...alpn, rejectUnauthorized: false });
+}
+
+function readPid(value: string | string[] | undefined): number | null {
+	const pid = Number(value);
+	return Number.isInteger(pid) && pid > 0 ? pid : null;
+}

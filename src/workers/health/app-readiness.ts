@@ -1,0 +1,16 @@
+import type { AppReadiness, WorkerApp } from '../types.js';
+import type { Worker } from '../pool/worker.js';
+
+/** How many of an app's workers serve, and why it is not as wanted. `complaint`: what is wrong with their host. */
+export function readinessOf(
+	{ name, instances }: WorkerApp,
+	workers: readonly Worker[],
+	complaint: string | null,
+): AppReadiness {
+	const healthy = workers.filter((worker) => worker.joined && worker.healthy).length;
+	const facts = { app: name, wanted: instances, healthy };
+	if (healthy >= instances) return { ...facts, degraded: complaint };
+	const troubled = workers.find((worker) => worker.trouble !== null);
+	const detail = troubled ? `${troubled.id} ${troubled.state}: ${troubled.trouble}` : complaint;
+	return { ...facts, degraded: detail ?? `${healthy} of ${instances} workers healthy` };
+}

@@ -1,0 +1,149 @@
+import { readFileSync } from 'node:fs';
+import { messageOf } from '../../errors.js';
+import type { WorkerPool } from '../pool/worker-pool.js';
+import type { Worker } from '../pool/worker.js';
+import type { RecyclingReason } from './recycling.js';
+
+export interface HealthMonitorHooks {
+	/** A worker became part of the serving set by itself: first start, or after a crash. */
+	serving(worker: Worker): void;
+	/** A worker serves badly and has to make room for a new one; it goes on until that is proven. */
+	wornOut(worker: Worker, reason: RecyclingReason, detail: string): void;
+}
+
+const proofGapMs = 50;
+
+/**
+ * Looks after each worker that no replacement is busy with: proves it after a start, lets it join, and from then on asks
+ * regularly whether it is well and how much memory it holds.
+ */
+export class HealthMonitor {
+	/** Which worker's process is looked after already. */
+	private readonly rounds = new Map<Worker, object>();
+
+	constructor(
+		private readonly pool: WorkerPool,
+		private readonly hooks: HealthMonitorHooks,
+	) {}
+
+	/** Takes care of a worker whose process has just answered on its line. */
+	begin(worker: Worker): void {
+		void this.round(worker, (stillIts) => this.prove(worker, stillIts));
+	}
+
+	/** A process that never answers on its line has no more time than one that never turns healthy. */
+	expect(worker: Worker): void {
+		const { identity, app } = worker;
+		const { deadlineMs } = app.health;
+		this.pool.parts.clock.after(deadlineMs, () => {
+			if (worker.identity !== identity || worker.link || worker.inReplacement || worker.state !== 'starting') return;
+			void this.breakOff(worker, `its process did not answer within ${deadlineMs} ms`);
+		});
+	}
+
+	/** Resolves once it is known whether a fresh worker serves: it does, it is given up, or its time is over. */
+	async firstChance(worker: Worker, isOver: () => boolean): Promise<void> {
+		this.expect(worker);
+		const { clock } = this.pool.parts;
+		const { deadlineMs, soakMs } = worker.app.health;
+		const until = clock.now() + deadlineMs + soakMs;
+		while (worker.state !== 'serving' && worker.state !== 'failed' && clock.now() < until && !isOver()) {
+			await clock.sleep(10);
+		}
+	}
+
+	/** Takes over a worker that a replacement has proven and joined. */
+	takeOver(worker: Worker): void {
+		void this.round(worker, (stillIts) => this.keep(worker, stillIts));
+	}
+
+	private async round(worker: Worker, care: (stillIts: () => boolean) => Promise<void>): Promise<void> {
+		const link = worker.link;
+		const token = {};
+		if (link === null) return;
+		this.rounds.set(worker, token);
+		const stillIts = () =>
+			this.rounds.get(worker) === token &&
+			worker.link === link &&
+			!worker.inReplacement &&
+			worker.state !== 'draining' &&
+			this.pool.workers.get(worker.id) === worker;
+		await care(stillIts);
+		if (this.rounds.get(worker) === token) this.rounds.delete(worker);
+	}
+
+	/** From a fresh process to a serving worker. What was approved before need not soak again. */
+	private async prove(worker: Worker, stillIts: () => boolean): Promise<void> {
+		const { clock } = this.pool.parts;
+		const { deadlineMs, soakMs } = worker.app.health;
+		const until = clock.now() + deadlineMs;
+		let healthySince: number | null = null;
+		while (stillIts()) {
+			const { healthy, detail } = await worker.probe();
+			if (!stillIts()) return;
+			healthySince = healthy ? (healthySince ?? clock.now()) : null;
+			worker.set(healthy ? 'proving' : 'starting', healthy ? null : detail);
+			if (healthySince !== null && (worker.approved || clock.now() - healthySince >= soakMs)) break;
+			if (clock.now() >= until + soakMs) return this.breakOff(worker, `not healthy within ${deadlineMs} ms: ${detail}`);
+			await clock.sleep(proofGapMs);
+		}
+		if (!stillIts()) return;
+		const joined = await this.pool.join(worker);
+		if (!stillIts()) return;
+		if (!joined.ok) return this.breakOff(worker, `it could not join: ${joined.detail}`);
+		worker.joined = true;
+		worker.healthy = true;
+		worker.set('serving');
+		this.pool.approve(worker);
+		this.pool.learnListeners();
+		this.hooks.serving(worker);
+		await this.keep(worker, stillIts);
+	}
+
+	/** As long as it serves. */
+	private async keep(worker: Worker, stillIts: () => boolean): Promise<void> {
+		const { clock } = this.pool.parts;
+		const { intervalMs, failures } = worker.app.health;
+		let failed = 0;
+		for (;;) {
+			await clock.sleep(intervalMs);
+			if (!stillIts()) return;
+			const { healthy, detail } = await worker.probe();
+			if (!stillIts()) return;
+			failed = healthy ? 0 : failed + 1;
+			if (healthy !== worker.healthy && (healthy || failed >= failures)) {
+				worker.healthy = healthy;
+				worker.set('serving', healthy ? null : detail);
+			}
+			this.pool.learnListeners();
+			if (failed >= failures) this.hooks.wornOut(worker, 'liveness', `${failed} probes failed: ${detail}`);
+			else this.checkMemory(worker);
+		}
+	}
+
+	private checkMemory(worker: Worker): void {
+		const { maxMemory } = worker.app;
+		const bytes = memoryOf(worker);
+		if (maxMemory === null || bytes === null || bytes <= maxMemory) return;
+		this.hooks.wornOut(worker, 'memory', `it holds ${bytes} bytes of memory, ${maxMemory} are allowed`);
+	}
+
+	/** Killing it makes it a crash: PM2 starts it again with its back-off, and the crash loop is counted as for any other. */
+	private async breakOff(worker: Worker, detail: string): Promise<void> {
+		worker.set('starting', detail);
+		this.pool.parts.log.warn({ event: 'worker_unhealthy', worker: worker.id, reason: detail });
+		await this.pool.kill(worker).catch((error: unknown) => worker.set('starting', messageOf(error)));
+	}
+}
+
+/** Resident bytes of a worker: as it reports them, else as the kernel does. */
+export function memoryOf(worker: Worker): number | null {
+	if (worker.report) return worker.report.rss;
+	if (!worker.identity) return null;
+	try {
+		const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${worker.identity.pid}/status`, 'latin1'))?.[1];
+		return kilobytes === undefined ? null : Number(kilobytes) * 1_024;
+	} catch {
+		return null;
+	}
+}

@@ -1,0 +1,13 @@
+/** What to make of a worker that may not answer any more. */
+import { readProcessStat } from '../../system/proc/process.js';
+import type { Worker } from '../pool/worker.js';
+
+/** A program that is stopped (SIGSTOP) hears of no signal but SIGKILL, and finishes nothing. */
+export function isStopped({ identity }: Worker): boolean {
+	return identity !== null && readProcessStat(identity.pid)?.state === 'T';
+}
+
+/** Its probes fail, or it was never proven: if it does not answer it has nothing to finish. An orphan was proven once. */
+export function isInDoubt({ joined, healthy, approved, pmId }: Worker): boolean {
+	return joined ? !healthy : !approved && pmId !== null;
+}

@@ -1,0 +1,63 @@
+import type { AppListeners } from '../health/app-listeners.js';
+import type { JoinResult } from '../connection/worker-connection.js';
+import { listenSettingsOf, nameOf, overlaps, type PublicListener } from '../health/listeners.js';
+import type { WorkerApp } from '../types.js';
+import type { Worker } from './worker.js';
+
+/** What of an app's pool says where it listens. */
+interface Claimant {
+	readonly name: string;
+	readonly listeners: AppListeners;
+	readonly workers: ReadonlyMap<string, Worker>;
+}
+
+/**
+ * Which app has which port. The cluster of one worker host gives a socket to every worker that asks for the same port, so
+ * nothing else keeps two apps from answering each other's requests.
+ */
+export class PortClaims {
+	private readonly claimants = new Set<Claimant>();
+
+	/** `wanted`: the apps of the configuration. One that is on its way out claims nothing, so that its successor can have its port. */
+	constructor(private wanted: readonly WorkerApp[]) {}
+
+	want(apps: readonly WorkerApp[]): void {
+		this.wanted = apps;
+	}
+
+	add(claimant: Claimant): void {
+		for (const one of this.claimants) if (one.name === claimant.name) this.claimants.delete(one);
+		this.claimants.add(claimant);
+	}
+
+	/** Lets a worker take public connections, unless another app has its port. */
+	async join(worker: Worker): Promise<JoinResult> {
+		const gone = { ok: false, code: null, detail: 'its process ended' } as const;
+		if ((await worker.status()) === null) return gone;
+		const clash = this.clash(worker.app, worker.seenListeners ?? []);
+		if (clash !== null) return { ok: false, code: null, detail: clash };
+		worker.joining = true;
+		const result = (await worker.link?.join()) ?? gone;
+		worker.joining = result.ok;
+		return result;
+	}
+
+	/** Why a worker of the app may not listen there; null if it may. */
+	private clash(app: WorkerApp, listeners: readonly PublicListener[]): string | null {
+		for (const claimant of this.claimants) {
+			const wanted = this.wanted.find((one) => one.name === claimant.name);
+			if (claimant.name === app.name || wanted === undefined) continue;
+			// Another user's workers say where they listen, and the kernel gives no port to two users.
+			if (wanted.user !== app.user) continue;
+			const claimed = claimsOf(claimant, wanted);
+			const taken = listeners.find((one) => claimed.some((other) => overlaps(one, other)));
+			if (taken) return `${nameOf(taken)} is app ${claimant.name}'s; give one of the two another port`;
+		}
+		return null;
+	}
+}
+
+function claimsOf({ listeners, workers }: Claimant, wanted: WorkerApp): PublicListener[] {
+	const serving = [...workers.values()].filter((worker) => worker.joining || worker.joined);
+	return [...listeners.required(listenSettingsOf(wanted)), ...serving.flatMap((worker) => worker.seenListeners ?? [])];
+}

@@ -1,0 +1,148 @@
+import type net = require('node:net');
+import messages = require('./messages.cjs');
+import protocolOf = require('./protocol.cjs');
+import type { SocketInternals, TcpHandle } from '../node-internals.cjs';
+import type { HostMessage, WorkerMessage } from './handoff-messages.cjs';
+import type { Visitor } from '../types.cjs';
+
+/** Node majors on which taking a connection out of an HTTP server, and putting it into another, is tested. */
+const testedMajors = new Set([20, 22, 24, 26]);
+/** The channel takes one descriptor at a time, so more than a few would only wait in it. */
+const pendingMax = 64;
+
+/** Longest wait for the host's answer to `leaving`. */
+const answerMs = 1_000;
+
+type Send = (message: WorkerMessage, handle?: TcpHandle, options?: object, callback?: () => void) => unknown;
+
+interface Adopters {
+	/** Serves a connection that came from elsewhere; false if nobody listens under that key. */
+	adopt(key: string, handle: TcpHandle, lingerMs: number | null): boolean;
+	/** Something that the drain waited for is over. */
+	onMoved(): void;
+	release(visitor: Visitor): void;
+}
+
+/**
+ * Gives connections at rest to a sibling, through the host. The client notices nothing: what it sends meanwhile waits in
+ * the kernel. Where that is not possible (TLS, whose state is in this process; no host, no sibling, an untested Node)
+ * connections stay, and the drain waits for them as it would anyway.
+ */
+class Handover {
+	moved = 0;
+	readonly #send: Send | null;
+	readonly #tested = testedMajors.has(Number(process.versions.node.split('.')[0]));
+	readonly #tickets = new Set<number>();
+	#keys: readonly string[] = [];
+	#lastTicket = 0;
+	/** The host knows this worker as one that takes connections. */
+	#relayed = false;
+	#asked = false;
+
+	constructor(
+		private readonly app: string,
+		private readonly adopters: Adopters,
+	) {
+		// PM2 puts its own around it later.
+		this.#send = process.send ? (process.send.bind(process) as Send) : null;
+	}
+
+	/** Connections on their way, and the host's answer to `leaving`: until that, a sibling's connection may still come here. */
+	get pending(): number {
+		return process.connected ? this.#tickets.size + (this.#asked ? 1 : 0) : 0;
+	}
+
+	announce(keys: string[]): void {
+		this.#relayed = process.connected && this.#send !== null;
+		this.#tell({ rollcall: 'joined', app: this.app, keys });
+	}
+
+	leaving(): void {
+		if (this.#relayed) this.#await();
+		this.#tell({ rollcall: 'leaving', app: this.app });
+	}
+
+	/** A host without a relay never answers. */
+	#await(): void {
+		this.#asked = true;
+		const late = (): void => {
+			this.#asked = false;
+			this.adopters.onMoved();
+		};
+		setTimeout(late, answerMs).unref();
+	}
+
+	#tell(message: WorkerMessage, handle?: TcpHandle, callback?: () => void): void {
+		if (process.connected) this.#send?.(message, handle, {}, callback);
+	}
+
+	/** True if the connection is on its way to a sibling: it is no concern of this worker any more. */
+	offer(visitor: Visitor): boolean {
+		if (!this.#tested || !process.connected || this.#tickets.size >= pendingMax) return false;
+		if (!this.#keys.includes(visitor.listenKey) || protocolOf(visitor.server) !== 'http') return false;
+		if (messages.betweenMessages(visitor) !== true) return false;
+		const handle = detach(visitor.socket);
+		if (handle === null) return false;
+		const ticket = ++this.#lastTicket;
+		this.#tickets.add(ticket);
+		this.adopters.release(visitor);
+		const { listenKey: key } = visitor;
+		const lingerMs = visitor.used ? lingerToMessage(visitor.lingerMs) : null;
+		this.#tell({ rollcall: 'adopt', app: this.app, key, lingerMs, ticket }, handle, () => handle.close());
+		return true;
+	}
+
+	/** True if the message was one of the host's. */
+	receive(message: unknown, handle: unknown): boolean {
+		if (typeof message !== 'object' || message === null || !('rollcall' in message)) return false;
+		const word = message as HostMessage;
+		switch (word.rollcall) {
+			case 'siblings':
+				this.#asked = false;
+				this.#keys = word.keys;
+				this.adopters.onMoved();
+				break;
+			case 'moved':
+				if (this.#tickets.delete(word.ticket)) this.moved++;
+				this.adopters.onMoved();
+				break;
+			case 'returned':
+				this.#tickets.delete(word.ticket);
+				this.#keys = this.#keys.filter((key) => key !== word.key);
+				this.#adopt(word, handle);
+				this.adopters.onMoved();
+				break;
+			case 'adopted':
+				this.#adopt(word, handle);
+				break;
+			default:
+				word satisfies never;
+		}
+		return true;
+	}
+
+	#adopt({ key, lingerMs }: { key: string; lingerMs: number | null }, handle: unknown): void {
+		if (!handle) return;
+		const connection = handle as TcpHandle;
+		if (!this.adopters.adopt(key, connection, lingerMs === 0 ? Number.POSITIVE_INFINITY : lingerMs)) connection.close();
+	}
+}
+
+/** The channel speaks JSON, which has no Infinity. */
+const lingerToMessage = (lingerMs: number): number => (Number.isFinite(lingerMs) ? lingerMs : 0);
+
+/** Takes the connection out of its HTTP server, which is told that it is closed; null if it is not at rest after all. */
+function detach(socket: net.Socket): TcpHandle | null {
+	const inside = socket as unknown as SocketInternals;
+	const { _handle: handle, parser } = inside;
+	if (!handle || !parser || inside._httpMessage || typeof handle.readStop !== 'function') return null;
+	if (typeof parser.unconsume !== 'function') return null;
+	if (socket.readyState !== 'open' || socket.writableLength > 0 || socket.readableLength > 0) return null;
+	handle.readStop();
+	parser.unconsume();
+	inside._handle = null;
+	socket.destroy();
+	return handle;
+}
+
+export = Handover;

@@ -1,0 +1,181 @@
+import nodeCluster = require('node:cluster');
+import fs = require('node:fs');
+import path = require('node:path');
+import ControlServer = require('./control/server.cjs');
+import Departure = require('./drain/exit.cjs');
+import Drain = require('./drain/drain.cjs');
+import Gate = require('./listen/gate.cjs');
+import Handover = require('./drain/connection-handoff.cjs');
+import keepSharedPaths = require('./listen/shared-path.cjs');
+import lend = require('./host/send-listeners.cjs');
+import removeFile = require('./remove-file.cjs');
+import nodeOptions = require('./node-options.cjs');
+import paths = require('./paths.cjs');
+import ProcessEvents = require('./drain/process-events.cjs');
+import Reporter = require('./control/metrics.cjs');
+import SelfCheck = require('./control/self-check.cjs');
+import threadListen = require('./listen/thread-listen.cjs');
+import Traffic = require('./drain/connections.cjs');
+import type { ControlAnswer, ControlCommand, PreloadSettings, WorkerStatus } from '../connection/control.js';
+
+/** Node's own types describe the module as an ES module sees it. */
+const cluster = nodeCluster as unknown as nodeCluster.Cluster;
+const socketModeDefault = 0o600;
+const drainTimeoutDefaultMs = 30_000;
+const faultsMax = 10;
+const threadPortsMax = 10;
+const faultCharactersMax = 2_000;
+
+/** All that the preload does in one worker, put together. */
+class Residence {
+	readonly #settings: PreloadSettings;
+	readonly #traffic = new Traffic();
+	readonly #events = new ProcessEvents();
+	readonly #faults: string[] = [];
+	readonly #threadPorts = new Set<number>();
+	readonly #gate: Gate;
+	readonly #control: ControlServer;
+	readonly #reporter: Reporter;
+	readonly #drain: Drain;
+	readonly #handover: Handover;
+	readonly #selfCheck: SelfCheck | null = null;
+
+	constructor(settings: PreloadSettings) {
+		this.#settings = settings;
+		// A worker that was proven with this release before joins without the control plane, which may be down.
+		const approval = SelfCheck.readApproval(paths.approvalPath(settings.directory, settings.id));
+		this.#gate = new Gate(settings, this.#traffic, !settings.gate || approval === 'unchecked');
+		if (approval !== null && approval !== 'unchecked') {
+			this.#selfCheck = new SelfCheck(approval, { status: () => this.#status(), goLive: () => this.#goLive() });
+		}
+		const controlPath = paths.controlSocketPath(settings.directory, settings.id, process.pid);
+		const self = { id: settings.id, pid: process.pid };
+		this.#control = new ControlServer(controlPath, self, (command) => this.#answer(command));
+		this.#reporter = new Reporter(settings.reportIntervalMs, (report) =>
+			this.#control.push({ event: 'report', report, status: this.#status() }),
+		);
+		const departure = new Departure(this.#control, this.#events);
+		this.#handover = new Handover(settings.id.replace(/-\d+$/, ''), {
+			adopt: (key, handle, lingerMs) => this.#gate.adopt(key, handle, lingerMs),
+			onMoved: () => this.#drain.check(),
+			release: (visitor) => this.#traffic.release(visitor),
+		});
+		this.#gate.onLive = () => this.#handover.announce(this.#gate.keys);
+		this.#drain = new Drain(this.#gate, this.#traffic, this.#handover, (result) => void departure.leave(result));
+		this.#events.install({
+			onStop: () => this.#stop(),
+			onFault: (message) => this.#fault(message),
+			onMessage: (message, handle) => this.#handover.receive(message, handle),
+			onDisconnect: () => departure.onDisconnect(),
+			onExit: () => this.#removeSockets(),
+		});
+	}
+
+	/** `preload` is the file that Node was told to load first. */
+	begin(preload: string): void {
+		const { directory, id, socketMode = socketModeDefault } = this.#settings;
+		// Workers outlive the host: without this, Node ends them when it is gone.
+		if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
+		forgetArgument(preload);
+		nodeOptions.forgetOurs(process.env, preload);
+		removeLeftovers(directory, id);
+		this.#gate.onListening = () => this.#control.push({ event: 'listening', status: this.#status() });
+		this.#control.onAudience = (present) => (present ? this.#reporter.start() : this.#reporter.stop());
+		keepSharedPaths();
+		threadListen.watch((port, message) => {
+			if (this.#threadPorts.size < threadPortsMax) this.#threadPorts.add(port);
+			this.#fault(message);
+		});
+		this.#gate.install();
+		this.#control.listen(socketMode);
+		void this.#selfCheck?.run();
+	}
+
+	#status(): WorkerStatus {
+		return {
+			id: this.#settings.id,
+			pid: process.pid,
+			state: this.#drain.draining ? 'draining' : this.#gate.live ? 'live' : 'held',
+			listens: this.#gate.status(),
+			sockets: this.#traffic.visitors.size,
+			openRequests: this.#traffic.openRequests,
+			served: this.#traffic.served,
+			faults: [...this.#faults],
+			threadPorts: [...this.#threadPorts],
+		};
+	}
+
+	async #answer(command: ControlCommand): Promise<ControlAnswer> {
+		const { seq } = command;
+		try {
+			switch (command.command) {
+				case 'status':
+					break;
+				case 'live':
+					await this.#goLive();
+					break;
+				case 'drain':
+					this.#drain.start(command);
+					break;
+				case 'lend':
+					await lend(command.path, this.#gate.lendable());
+					break;
+			}
+			return { seq, ok: true, status: this.#status() };
+		} catch (thrown) {
+			const error = thrown as NodeJS.ErrnoException;
+			return { seq, ok: false, error: error.message, code: error.code ?? null, status: this.#status() };
+		}
+	}
+
+	#goLive(): Promise<void> {
+		if (this.#drain.draining) {
+			throw Object.assign(new Error('the worker is leaving'), { code: 'ERR_SERVER_NOT_RUNNING' });
+		}
+		return this.#gate.goLive();
+	}
+
+	#stop(): void {
+		this.#drain.start({ timeoutMs: this.#settings.drainTimeoutMs ?? drainTimeoutDefaultMs, handOver: true });
+	}
+
+	#fault(message: string): void {
+		const text = message.slice(0, faultCharactersMax);
+		// A storm of them would end the connection of a client that takes so much and no more.
+		if (this.#faults.length >= faultsMax) return;
+		this.#faults.push(text);
+		this.#control.push({ event: 'fault', message: text, status: this.#status() });
+	}
+
+	#removeSockets(): void {
+		this.#gate.removeSockets();
+		this.#control.removeSocket();
+	}
+}
+
+/** Children and threads get this process's arguments; they need not load what is inert in them. */
+function forgetArgument(preload: string): void {
+	const same = (name: string | undefined): boolean => name !== undefined && path.resolve(name) === preload;
+	const { execArgv } = process;
+	for (let index = execArgv.length - 1; index >= 0; index--) {
+		const [flag, value] = execArgv[index]?.split('=', 2) ?? [];
+		if (flag !== '--require' && flag !== '-r') continue;
+		if (same(value)) execArgv.splice(index, 1);
+		else if (value === undefined && same(execArgv[index + 1])) execArgv.splice(index, 2);
+	}
+}
+
+/** Sockets of earlier processes of this worker, which had no chance to remove them. */
+function removeLeftovers(directory: string, id: string): void {
+	const leftover = new RegExp(`^${id.replace(/[^\w-]/g, '\\$&')}\\.(\\d+)\\.(ctl|\\d+\\.sock)$`);
+	try {
+		for (const name of fs.readdirSync(directory)) {
+			const pid = leftover.exec(name)?.[1];
+			if (pid !== undefined && !fs.existsSync(`/proc/${pid}`)) removeFile(path.join(directory, name));
+		}
+	} catch {
+		// A folder that cannot be read is told of when the control socket is opened in it.
+	}
+}
+
+export = Residence;

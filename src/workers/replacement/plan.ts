@@ -1,0 +1,157 @@
+import { messageOf } from '../../errors.js';
+import { type WorkerPool, isNode, leaveTimeoutOf, resolveScript, sharesPorts } from '../pool/worker-pool.js';
+import { bySlot, placesFor } from '../pool/places.js';
+import { type ReplacementOutcome, ReplacementRunner } from './runner.js';
+import type { WorkerApp, WorkerIdentity } from '../types.js';
+import type { Worker } from '../pool/worker.js';
+
+const settleRequests = 5;
+const settleCapMs = 500;
+/** How long processes may take to vanish after they were killed. */
+export const goneTimeoutMs = 5_000;
+
+/** What an exchange of workers is to come to. */
+export interface ReplacementRequest {
+	/** As the new workers are to be. */
+	app: WorkerApp;
+	leaving: readonly Worker[];
+	/** Those that may stay: the first `wanted` of them do, proven first where they are not. */
+	staying: readonly Worker[];
+	wanted: number;
+	/** From now; the time of draining is not part of it. */
+	deadlineMs: number;
+	onProgress?: (text: string) => void;
+}
+
+interface ExchangeHooks {
+	/** A new worker is proven to the end, and looked after like any other from now on. */
+	approved(worker: Worker): void;
+	/** A worker was started outside of a replacement and has to be proven by itself; resolves when that is decided. */
+	started(worker: Worker): Promise<void>;
+	say(event: string, reason: string): void;
+}
+
+/** Exchanges workers of one app for new ones: makes the plan, has it walked through, and mends what it left. */
+export class ReplacementPlan {
+	private runner: ReplacementRunner | null = null;
+	private ended = false;
+
+	constructor(
+		private readonly pool: WorkerPool,
+		private readonly hooks: ExchangeHooks,
+	) {}
+
+	async run(request: ReplacementRequest): Promise<ReplacementOutcome> {
+		const { app, leaving, wanted } = request;
+		const staying = request.staying.toSorted(bySlot);
+		await this.pool.observeListeners();
+		const kept = staying.slice(0, wanted);
+		const unproven = kept.filter((worker) => worker.state !== 'serving');
+		const fresh = await this.pool.reserve(wanted - kept.length);
+		const olds = [...leaving, ...staying.slice(wanted)].sort(bySlot);
+		const previous = olds.map(({ app: before, release, slot }) => ({ app: before, release, slot }));
+		for (const worker of unproven) worker.inReplacement = true;
+		this.runner = new ReplacementRunner({
+			pool: this.pool,
+			app,
+			plan: planFor(app, [...unproven.map((worker) => worker.id), ...fresh], olds, this.pool.parts.lbWaitMs),
+			slots: placesFor(fresh, olds, kept),
+			onProgress: request.onProgress ?? (() => undefined),
+			onApproved: (worker) => this.hooks.approved(worker),
+		});
+		try {
+			const outcome = await this.runner.run(request.deadlineMs);
+			this.pool.learnListeners();
+			if (sharesPorts(app) || outcome.outcome === 'back') return outcome;
+			await this.putBack(previous, wanted);
+			return previous.some(({ release }) => release === resolveScript(app)) ? overwritten(outcome) : outcome;
+		} finally {
+			this.runner = null;
+		}
+	}
+
+	/** As `run`; and it goes forward when this process dies in the middle: the set that has to go is on record. */
+	async runOnRecord(old: readonly WorkerIdentity[], request: ReplacementRequest): Promise<ReplacementOutcome> {
+		const { records } = this.pool.parts;
+		const { replacing } = records.memory;
+		const { name } = this.pool;
+		// What fails before it begins leaves the wish before it, not one that the next start would carry out.
+		let left = replacing[name];
+		replacing[name] = [...old];
+		try {
+			const outcome = await this.run(request);
+			left = undefined;
+			return outcome;
+		} finally {
+			if (!this.ended) {
+				if (left) replacing[name] = left;
+				else delete replacing[name];
+				await records.save().catch((error: unknown) => this.hooks.say('record_failed', messageOf(error)));
+			}
+		}
+	}
+
+	/** Ends what runs, with the old workers kept unless they drain already; what is on record stays there. */
+	end(reason: string): void {
+		this.ended = true;
+		this.runner?.callOff(reason);
+	}
+
+	/** Its host is gone, with it whatever was being started. */
+	loseHost(detail: string): void {
+		this.runner?.loseHost(detail);
+	}
+
+	/** Leaves everything as it is, at once. */
+	abandon(): void {
+		this.ended = true;
+		this.runner?.abandon();
+	}
+
+	/** A program that was replaced in place left before its successor failed: its place is filled by the release it had. */
+	private async putBack(
+		previous: readonly { app: WorkerApp; release: string; slot: number }[],
+		wanted: number,
+	): Promise<void> {
+		const taken = new Set(
+			[...this.pool.workers.values()].filter((one) => one.state !== 'failed').map(({ slot }) => slot),
+		);
+		const missing = previous.filter(({ slot }) => !taken.has(slot)).slice(0, wanted - taken.size);
+		try {
+			const ids = await this.pool.reserve(missing.length);
+			await Promise.all(
+				missing.map(async ({ app, release, slot }, index) => {
+					const worker = await this.pool.start(ids[index] ?? '', { ...app, script: release }, slot);
+					await this.hooks.started(worker);
+				}),
+			);
+		} catch (error) {
+			this.hooks.say('release_not_put_back', messageOf(error));
+		}
+	}
+}
+
+/** There is nothing to go back to where a release was written over the one before. */
+function overwritten(outcome: ReplacementOutcome): ReplacementOutcome {
+	const text = 'the release before lay at the same path and was overwritten, so what was started again is this one';
+	return { ...outcome, reason: `${text}; ${outcome.reason ?? outcome.outcome}` };
+}
+
+/**
+ * Where workers share their ports the new ones come before the old ones go, up to the surge. Anything else has its port
+ * for itself, so it is replaced in place, one instance at a time; with several instances one always serves.
+ */
+function planFor(app: WorkerApp, news: string[], olds: readonly Worker[], lbWaitMs: number) {
+	const shared = sharesPorts(app);
+	return {
+		news,
+		olds: olds.map((worker) => worker.id),
+		order: shared ? ('new_first' as const) : ('old_first' as const),
+		surge: shared ? app.surge : 1,
+		soakMs: app.health.soakMs,
+		proofTimeoutMs: app.health.deadlineMs + app.health.soakMs,
+		settle: { requests: settleRequests, capMs: Math.min(settleCapMs, app.health.soakMs) },
+		drainTimeoutMs: leaveTimeoutOf(app) + (isNode(app) ? 0 : lbWaitMs),
+		goneTimeoutMs,
+	};
+}

@@ -1,0 +1,260 @@
+import { messageOf } from '../../errors.js';
+import type { WorkerPool } from '../pool/worker-pool.js';
+import type { JoinResult } from '../connection/worker-connection.js';
+import { explained } from '../host/log-files.js';
+import {
+	planReplacement,
+	type ReplacementEffect,
+	type ReplacementEvent,
+	type ReplacementPlan,
+	type ReplacementState,
+	stepReplacement,
+} from './steps.js';
+import { describeReplacement } from './text.js';
+import type { WorkerApp } from '../types.js';
+import type { Worker } from '../pool/worker.js';
+
+export interface ReplacementParts {
+	pool: WorkerPool;
+	/** As the new workers are to be. */
+	app: WorkerApp;
+	plan: ReplacementPlan;
+	/** Places of the new workers, for those that get a port by it. */
+	slots: ReadonlyMap<string, number>;
+	onProgress: (text: string) => void;
+	/** A new worker has proven itself to the end: from now on it is looked after like any other. */
+	onApproved: (worker: Worker) => void;
+}
+
+export interface ReplacementOutcome {
+	outcome: 'back' | 'refused' | 'failed';
+	reason: string | null;
+	cutOff: number;
+	/** The worker host died before the new ones had taken the place of the old: a next host can do better. */
+	hostLost?: boolean;
+}
+
+const tickMs = 25;
+/** Between two looks at a worker of which something is expected at any moment. */
+const lookGapMs = 50;
+/** Between two probes of a worker of which nothing is expected at the moment. */
+const steadyGapMs = 250;
+/** How long a port is waited for that the old workers have just been told to leave. */
+const portPatienceMs = 3_000;
+const portRetryMs = 10;
+const ended = { ok: false, code: null, detail: 'its process ended' } as const;
+
+type Timeless = ReplacementEvent extends infer One ? (One extends { at: number } ? Omit<One, 'at'> : never) : never;
+
+/** Walks one replacement through: turns what happens to workers into the machine's events, and its effects into deeds. */
+export class ReplacementRunner {
+	private state: ReplacementState;
+	private settle: (outcome: ReplacementOutcome) => void = () => undefined;
+	private abandoned = false;
+	private hostLost = false;
+	private progress = '';
+	private readonly stops: (() => void)[] = [];
+
+	private readonly pool: WorkerPool;
+
+	constructor(private readonly parts: ReplacementParts) {
+		this.pool = parts.pool;
+		this.state = planReplacement(parts.plan);
+	}
+
+	/** Resolves when it is over, one way or the other; `deadlineMs` from now it is called off unless the old ones drain. */
+	run(deadlineMs: number): Promise<ReplacementOutcome> {
+		const { clock } = this.pool.parts;
+		const cancel = clock.after(deadlineMs, () =>
+			this.dispatch({ event: 'called_off', detail: `not done within the deadline of ${deadlineMs} ms` }),
+		);
+		this.stops.push(cancel);
+		return new Promise((resolve) => {
+			this.settle = resolve;
+			this.dispatch({ event: 'begun' });
+			this.tick();
+		});
+	}
+
+	/** Ends the new workers, unless the old ones drain already. */
+	callOff(detail: string): void {
+		this.dispatch({ event: 'called_off', detail });
+	}
+
+	/** The workers that it was starting cannot become a host's any more. Old ones that drain already go on doing so. */
+	loseHost(detail: string): void {
+		const { stage } = this.state.stage;
+		// Where the old ones drain first, the new ones are still to be started.
+		const isDecided = stage === 'draining' && this.state.plan.order === 'new_first';
+		this.hostLost = !isDecided && stage !== 'ending' && stage !== 'finished';
+		this.callOff(detail);
+	}
+
+	/** Touches nothing any more; whoever comes next goes on from what there is. */
+	abandon(): void {
+		if (this.isOver) return;
+		this.abandoned = true;
+		for (const stop of this.stops) stop();
+		this.settle({ outcome: 'failed', reason: 'it was left in the middle', cutOff: this.state.cutOff });
+	}
+
+	private get isOver(): boolean {
+		return this.abandoned || this.state.stage.stage === 'finished';
+	}
+
+	private tick(): void {
+		if (this.isOver) return;
+		this.dispatch({ event: 'time_passed' });
+		this.pool.parts.clock.after(tickMs, () => this.tick());
+	}
+
+	private dispatch(event: Timeless): void {
+		if (this.isOver) return;
+		const { state, effects } = stepReplacement(this.state, { ...event, at: this.pool.parts.clock.now() });
+		this.state = state;
+		const text = describeReplacement(state);
+		if (text !== this.progress) this.parts.onProgress(`${this.pool.name}: ${text}`);
+		this.progress = text;
+		for (const effect of effects) this.perform(effect);
+	}
+
+	private perform(effect: ReplacementEffect): void {
+		switch (effect.effect) {
+			case 'start':
+				void this.start(effect.id);
+				return;
+			case 'join':
+				void this.join(effect.id);
+				return;
+			case 'approve': {
+				const worker = this.pool.workers.get(effect.id);
+				if (!worker) return;
+				this.pool.approve(worker);
+				this.parts.onApproved(worker);
+				return;
+			}
+			case 'drain':
+				void this.leave(effect.id, (worker) => this.pool.drain(worker));
+				return;
+			case 'end':
+				void this.leave(effect.id, (worker) => this.pool.end(worker));
+				return;
+			case 'finish':
+				void this.finish(effect);
+				return;
+		}
+	}
+
+	private async start(id: string): Promise<void> {
+		let worker = this.pool.workers.get(id);
+		try {
+			worker ??= await this.pool.start(id, this.parts.app, this.parts.slots.get(id) ?? 0);
+		} catch (error) {
+			this.fall(id, messageOf(error));
+			return;
+		}
+		worker.inReplacement = true;
+		worker.set('proving');
+		const fell = () => this.fall(id, 'its process ended');
+		const faulted = (text: string) => void this.judgeFault(worker, text);
+		worker.on('gone', fell);
+		worker.on('fault', faulted);
+		this.stops.push(() => worker.removeListener('gone', fell).removeListener('fault', faulted));
+		this.dispatch({ event: 'process_started', id });
+		await this.watch(worker);
+	}
+
+	/** Asks a new worker again and again, from its start until the replacement is over. */
+	private async watch(worker: Worker): Promise<void> {
+		const soakGapMs = Math.min(steadyGapMs, Math.max(tickMs, this.parts.app.health.soakMs / 5));
+		const { clock } = this.pool.parts;
+		let probeAt = clock.now();
+		let wasHealthy = false;
+		while (!this.isOver && this.pool.workers.get(worker.id) === worker) {
+			if (clock.now() >= probeAt) {
+				const { healthy, detail } = await worker.probe();
+				this.dispatch({ event: 'probed', id: worker.id, healthy, detail });
+				if (worker.joined) worker.healthy = healthy;
+				// One that missed a probe gets a moment before it is asked once more.
+				const gapMs = healthy ? soakGapMs : wasHealthy ? steadyGapMs : lookGapMs;
+				probeAt = clock.now() + (worker.approved ? steadyGapMs : gapMs);
+				wasHealthy = healthy;
+			}
+			if (worker.joined && !worker.approved) await this.countServed(worker);
+			await clock.sleep(Math.min(lookGapMs, Math.max(0, probeAt - clock.now())));
+		}
+	}
+
+	/** Costs the worker far less than a probe, which is a request of its own to it. */
+	private async countServed(worker: Worker): Promise<void> {
+		const status = await worker.status();
+		if (status) this.dispatch({ event: 'served', id: worker.id, requests: status.served });
+	}
+
+	/** An app that threw before it listened never will: no need to wait for the deadline. */
+	private async judgeFault(worker: Worker, text: string): Promise<void> {
+		const status = await worker.status();
+		if (status && !status.listening) this.fall(worker.id, text);
+	}
+
+	private async join(id: string): Promise<void> {
+		const worker = this.pool.workers.get(id);
+		let result: JoinResult = worker ? await this.pool.join(worker) : ended;
+		if (worker && !result.ok && result.code === 'EADDRINUSE') result = await this.joinAfterOrphans(worker, result);
+		if (!worker || !result.ok) {
+			this.fall(id, result.ok ? ended.detail : `it could not join: ${result.detail}`);
+			return;
+		}
+		worker.joined = true;
+		worker.healthy = true;
+		worker.set('serving');
+		this.dispatch({ event: 'joined', id });
+	}
+
+	/**
+	 * Workers whose host died hold the port, and the new host could not take it over from them: they have to stop
+	 * listening before the new ones can. That is the work of an instant, and they finish what is open all the same.
+	 */
+	private async joinAfterOrphans(worker: Worker, refused: JoinResult): Promise<JoinResult> {
+		const { clock, log } = this.pool.parts;
+		const orphans = [...this.pool.workers.values()].filter((one) => one.pmId === null && one.isAlive);
+		if (orphans.length === 0) return refused;
+		log.warn({ event: 'port_not_taken_over', worker: worker.id, orphans: orphans.map((one) => one.id) });
+		for (const orphan of orphans) {
+			if (orphan.state !== 'draining') void this.pool.drain(orphan);
+		}
+		const until = clock.now() + portPatienceMs;
+		let result = refused;
+		while (!result.ok && result.code === 'EADDRINUSE' && worker.link && clock.now() < until) {
+			await clock.sleep(portRetryMs);
+			result = await this.pool.join(worker);
+		}
+		return result;
+	}
+
+	private async leave(id: string, how: (worker: Worker) => Promise<void>): Promise<void> {
+		const worker = this.pool.workers.get(id);
+		if (worker) await how(worker);
+		this.dispatch({ event: 'gone', id, cutOff: worker?.cutOff ?? 0 });
+	}
+
+	private fall(id: string, detail: string): void {
+		this.dispatch({ event: 'fell', id, detail });
+	}
+
+	private async finish({ outcome, reason, culprit }: ReplacementEffect & { effect: 'finish' }): Promise<void> {
+		for (const stop of this.stops) stop();
+		for (const id of this.state.plan.news) {
+			const worker = this.pool.workers.get(id);
+			if (worker) worker.inReplacement = false;
+		}
+		const why = reason === null ? null : await this.explain(reason, culprit).catch(() => reason);
+		const { hostLost } = this;
+		this.settle({ outcome, reason: why, cutOff: this.state.cutOff, hostLost: hostLost && outcome !== 'back' });
+	}
+
+	private async explain(reason: string, culprit: string | null): Promise<string> {
+		if (culprit === null) return reason;
+		return explained(reason, this.pool.parts.host.home, culprit);
+	}
+}
