@@ -90,8 +90,8 @@ listen h2c
 ${servers(8081, 'proto h2')}
 listen h2
 	bind 127.0.0.1:${ports.h2}
-	retries 3
-	retry-on all-retryable-errors
+	retries 10
+	retry-on conn-failure empty-response
 	http-reuse always
 ${servers(8443, 'ssl verify none alpn h2')}
 `;
