@@ -4,7 +4,9 @@
  * before it is known to be needed: help costs what starting Node costs, and a command only what it uses itself.
  */
 const words = process.argv.slice(2);
-const asksForHelp = words.length === 1 && ['--help', '-h', 'help'].includes(words[0] ?? '');
+const plain = words.filter((word) => word !== '--no-color');
+const only = plain.length === 1 ? plain[0] : undefined;
+const asksForHelp = only !== undefined && ['--help', '-h', 'help'].includes(only);
 
 // A reader that leaves early (`| head`) is no fault of the command.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -12,12 +14,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 	throw error;
 });
 
-if (words.length === 0 || asksForHelp) {
+if (plain.length === 0 || asksForHelp) {
 	const { mainHelp } = await import('./cli/help.js');
 	(asksForHelp ? process.stdout : process.stderr).write(mainHelp);
 	process.exit(asksForHelp ? 0 : 2);
 }
-if (words.length === 1 && (words[0] === '--version' || words[0] === '-V')) {
+if (only !== undefined && ['--version', '-v', '-V'].includes(only)) {
 	const { readFileSync } = await import('node:fs');
 	const description = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
 	process.stdout.write(`${(JSON.parse(description) as { version: string }).version}\n`);

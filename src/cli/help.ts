@@ -40,7 +40,8 @@ Options of every command
   --url URL                 a remote daemon; ROLLCALL_USERNAME and ROLLCALL_PASSWORD, or --credentials FILE
   --timeout DURATION        longest an answer, or a followed rollout, may take
   --json                    one JSON document on stdout; progress as JSON lines on stderr
-  --help                    of rollcall, or of one command
+  --no-color                plain text on a terminal too; NO_COLOR=1 does the same
+  --help                    of rollcall, or of one command; rollcall help COMMAND does the same
 
 Operations
 ${wrapped(operationNames)}

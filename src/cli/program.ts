@@ -23,6 +23,7 @@ export function buildProgram(session: Session): Command {
 		.option('--ca <file>', 'PEM of the authority that signed the certificate of --url')
 		.option('--credentials <file>', 'a file of mode 0600 with one line, username:password')
 		.option('--timeout <duration>', 'longest an answer, or a followed rollout, may take: 30s, 5m')
+		.option('--no-color', 'plain text on a terminal too; NO_COLOR=1 does the same')
 		.option('--json', 'one JSON document on stdout, progress as JSON lines on stderr');
 	const build = new Builder(program, session);
 	addViews(build);

@@ -4,7 +4,8 @@ import type { Programs, Session } from './context.js';
 import { operationNames } from './operation/names.js';
 import { buildProgram } from './program.js';
 import { cleanLines, processTerminal, toJson } from './output/terminal.js';
-import { shellWord } from './output/format.js';
+import { forPeople, shellWord } from './output/format.js';
+import { refuseMistyped, unknownWord } from './operation/mistyped.js';
 
 /** The person pressed Ctrl-C. */
 class Interrupted extends Error {
@@ -12,19 +13,27 @@ class Interrupted extends Error {
 }
 
 /** Runs one command line (without `node` and script); resolves to the exit code. */
-export async function run(words: readonly string[], programs: Programs): Promise<number> {
+export async function run(typed: readonly string[], programs: Programs): Promise<number> {
 	const interrupt = new AbortController();
 	const onInterrupt = () => interrupt.abort(new Interrupted());
 	process.once('SIGINT', onInterrupt);
 	const leaveSignals = () => process.removeListener('SIGINT', onInterrupt);
 	const session: Session = { signal: interrupt.signal, leaveSignals, programs, exitCode: 0 };
+	const words = asHelp(typed);
 	try {
 		const asked = operationAskedAbout(words);
 		if (asked !== null) {
 			process.stdout.write(await (await import('./operation/help.js')).operationHelp(asked));
 			return 0;
 		}
-		await buildProgram(session).parseAsync([...words], { from: 'user' });
+		const program = buildProgram(session);
+		const [, topic] = typed;
+		const commands = program.commands.map((command) => command.name());
+		if (words !== typed && topic !== undefined && !commands.includes(topic)) {
+			refuseMistyped(topic, commands);
+			throw unknownWord(topic, []);
+		}
+		await program.parseAsync([...words], { from: 'user' });
 		return session.exitCode;
 	} catch (error) {
 		if (interrupt.signal.aborted) return 130;
@@ -32,6 +41,12 @@ export async function run(words: readonly string[], programs: Programs): Promise
 	} finally {
 		leaveSignals();
 	}
+}
+
+/** `rollcall help rollout` asks what `rollcall rollout --help` does. */
+function asHelp(words: readonly string[]): readonly string[] {
+	const [first, topic] = words;
+	return first === 'help' && topic !== undefined && !topic.startsWith('-') ? [...words.slice(1), '--help'] : words;
 }
 
 /** The operation whose help is wanted: `rollcall restart_service --help`. */
@@ -58,7 +73,7 @@ async function report(error: unknown, words: readonly string[]): Promise<number>
 		const extra = error instanceof RollcallError ? error.extra : {};
 		say(toJson({ event: 'error', error: messageOf(error), exit: exitCode, ...extra }));
 	} else if (error instanceof RollcallError) {
-		say(`rollcall: ${cleanLines(error.message)}${conflictHint(error, words)}`);
+		say(`rollcall: ${cleanLines(forPeople(error.message))}${conflictHint(error, words)}`);
 	} else {
 		const stack = error instanceof Error ? (error.stack ?? '') : String(error);
 		say(`rollcall: this should not have happened: ${cleanLines(stack)}`);

@@ -138,10 +138,11 @@ describe('the command line', () => {
 	test('a mistyped command names its neighbours, and an operation nobody knows goes to the daemon', async () => {
 		const mistyped = await on('restart_servise', 'service=http_workers');
 		assert.equal(mistyped.code, 2);
-		assert.match(mistyped.stderr, /Did you mean restart_service/);
+		assert.match(mistyped.stderr, /Did you mean rollcall restart_service\?/);
 		const unknown = await on('brand_new_operation');
-		assert.equal(unknown.code, 1);
-		assert.match(unknown.stderr, /Operation 'brand_new_operation' not found/);
+		assert.equal(unknown.code, 2);
+		assert.match(unknown.stderr, /no command or operation 'brand_new_operation' here or at/);
+		assert.equal(daemon.asked.at(-1)?.operation, 'brand_new_operation');
 	});
 
 	test('a restart is followed to its end: plain lines on stderr, the rollout on stdout', async () => {

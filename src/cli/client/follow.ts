@@ -93,10 +93,12 @@ export function adviceFor(view: RolloutView, words: string): string | null {
 	const left = view.nodes.filter(({ state }) => state !== 'back' && state !== 'skipped').map(({ node }) => node);
 	// It may be one that was back and is not ready any more.
 	const inTheWay = view.nodes.find(({ node }) => isNamed(node, view.reason ?? ''))?.node;
+	const leftOut = `  leave a node out  rollcall rollout resume ${view.id} --skip ${inTheWay ?? left[0] ?? 'NODE'}${words}`;
 	return [
 		`Not restarted: ${left.join(', ') || 'none'}. When the cause is mended:`,
 		`  go on             rollcall rollout resume ${view.id}${words}`,
-		`  leave a node out  rollcall rollout resume ${view.id} --skip ${inTheWay ?? left[0] ?? 'NODE'}${words}`,
+		// Without its only node a rollout has nothing to do.
+		...(view.nodes.length > 1 ? [leftOut] : []),
 		`  end it            rollcall rollout abort ${view.id}${words}`,
 	].join('\n');
 }

@@ -42,6 +42,7 @@ export async function logs(
 	{ options, terminal, session }: Context<{ follow?: boolean; lines?: string }>,
 	app: string | undefined,
 ): Promise<number> {
+	if (options.url !== undefined) throw remoteLogs(options.url);
 	const lines = Number(options.lines);
 	if (!Number.isInteger(lines) || lines < 0 || lines > linesMax) {
 		throw new RollcallError('usage', `--lines takes a number up to ${linesMax}, not '${options.lines}'.`);
@@ -63,6 +64,12 @@ export async function logs(
 	}
 	if (options.follow === true) await followFolders(folders, app, readers, terminal, session.signal);
 	return 0;
+}
+
+/** The files of this host say nothing about the daemon that was named. */
+function remoteLogs(url: string): RollcallError {
+	const text = `rollcall logs reads the files of the host that it runs on, so it cannot show those of ${url}. Run it on that host, without --url.`;
+	return new RollcallError('usage', text);
 }
 
 function logFolders(workerDir: string): LogFolder[] {

@@ -7,7 +7,7 @@ import type { Context } from '../context.js';
 import { fleetText, isOver, rolloutText, subject, workersText } from '../output/render.js';
 import { connect } from '../client/connect.js';
 import { clean, fit, indent, writeResult } from '../output/terminal.js';
-import { count, span } from '../output/format.js';
+import { count, forPeople, span } from '../output/format.js';
 
 export interface AppStatus {
 	app: string;
@@ -148,7 +148,8 @@ export function statusText({ wrong, node, workers, fleet, rollout }: Status, now
 		...(own?.availability ? [`availability ${own.availability}`] : []),
 	];
 	const sections: string[] = [];
-	if (wrong.length > 0) sections.push(['WRONG', ...wrong.map((line) => `  ! ${clean(line)}`)].join('\n'));
+	if (wrong.length > 0)
+		sections.push(['WRONG', ...wrong.map((line) => `  ! ${clean(forPeople(line, now))}`)].join('\n'));
 	sections.push(clean(`${node.name} is ${node.ready ? 'ready' : 'NOT READY'} (${facts.join(', ')})`));
 	sections.push(`Workers\n${indent(workersText(workers, now).trimEnd())}`);
 	if (fleet.nodes.length > 1) sections.push(`Fleet\n${indent(fleetText(fleet.nodes, fleet.coordinator, now))}`);

@@ -8,7 +8,7 @@ import type { Context } from '../context.js';
 import { anyText, fleetText, historyText, planText, rolloutText, workersText } from '../output/render.js';
 import { type Connection, connect } from '../client/connect.js';
 import { clean, writeMessage, writeResult } from '../output/terminal.js';
-import { nearWords } from '../output/format.js';
+import { refuseMistyped, unknownWord } from './mistyped.js';
 import type { WorkerRow } from '../../workers/types.js';
 
 interface Typed {
@@ -24,7 +24,7 @@ export async function operation(
 	{ name, fields: words, commands }: Typed,
 ): Promise<number> {
 	refuseMistyped(name, commands);
-	const typed = parseFields(words);
+	const typed = await typedFields(name, words);
 	const fields = options.fields === undefined ? typed : { ...readFields(options.fields), ...typed };
 	const connection = await connect(options, session.signal);
 	try {
@@ -35,11 +35,7 @@ export async function operation(
 			return 0;
 		}
 		if (options.detach === true) {
-			writeResult(
-				terminal,
-				answer,
-				() => `${clean(String((answer as { message?: unknown }).message))}\nrollout ${job}`,
-			);
+			writeResult(terminal, answer, () => `${startedText(name, answer)}\nrollout ${job}`);
 			writeMessage(terminal, `Follow it: rollcall rollout follow ${job}${connection.words}`);
 			return 0;
 		}
@@ -59,28 +55,37 @@ async function ask(
 	try {
 		return await client.operation(name, fields);
 	} catch (error) {
-		if (error instanceof RollcallError && error.code === 'invalid' && !asJson) throw withAdvice(error, name);
-		const isUnreachable = error instanceof RollcallError && error.code === 'unreachable';
-		if (!isUnreachable || operationNames.includes(name)) throw error;
-		const text = `There is no command or operation '${name}' here, and no daemon answers at ${client.where} that might know it. rollcall --help lists what there is.`;
-		throw new RollcallError('usage', text, {}, { cause: error });
+		if (!(error instanceof RollcallError)) throw error;
+		const isKnown = operationNames.includes(name);
+		if (!isKnown && error.code === 'unreachable') {
+			const daemon = `no daemon answers at ${client.where} that might know it`;
+			throw unknownWord(name, [], { here: `here, and ${daemon}`, cause: error });
+		}
+		if (!isKnown && error.message === `Operation '${name}' not found`) {
+			throw unknownWord(name, [], { here: `here or at ${client.where}`, cause: error });
+		}
+		if (error.code !== 'invalid' || asJson) throw error;
+		const { adviceOn } = await import('./advice.js');
+		throw new RollcallError(error.code, `${error.message}\n${adviceOn(name, fields)}`, error.extra, { cause: error });
 	}
 }
 
-/** What the daemon says of a fault is fixed; a person is told where the right words stand as well. */
-function withAdvice(error: RollcallError, name: string): RollcallError {
-	const help = operationNames.includes(name) ? `rollcall ${name} --help` : 'rollcall --help';
-	const text = `${error.message}\nWhat it takes: ${help}`;
-	return new RollcallError(error.code, text, error.extra, { cause: error });
+/** A word that is no field is told what it is likely to mean for this operation. */
+async function typedFields(name: string, words: readonly string[]): Promise<Record<string, unknown>> {
+	const bare = words.find((word) => /^[\w.-]+$/.test(word));
+	if (bare !== undefined) {
+		const { adviceOnWord } = await import('./advice.js');
+		throw new RollcallError('usage', adviceOnWord(name, bare));
+	}
+	return parseFields(words);
 }
 
-/** A word that nothing is called, yet almost: better to ask than to send it. Words that are near to nothing go to the daemon. */
-function refuseMistyped(name: string, commands: readonly string[]): void {
-	if (operationNames.includes(name)) return;
-	const near = nearWords(name, [...commands, ...operationNames]);
-	if (near.length === 0 && /^[\w-]+$/.test(name)) return;
-	const hint = near.length === 0 ? 'rollcall --help lists what there is.' : `Did you mean ${near.join(', or ')}?`;
-	throw new RollcallError('usage', `There is no command or operation '${name}'. ${hint}`);
+/** The text of a restart is the API's, where it is fixed; here a restart is called by what it restarts. */
+function startedText(name: string, answer: unknown): string {
+	if (name === 'restart') {
+		return 'Restarting this instance of Rollcall, its workers included. Its state: rollcall status';
+	}
+	return clean(String((answer as { message?: unknown }).message));
 }
 
 /** The rollout that the answer names, when the operation is one that goes on after its answer. */
@@ -95,6 +100,8 @@ function answerText(name: string, answer: unknown): string {
 	switch (name) {
 		case 'restart_service':
 			return isPlan(answer) ? planText(answer) : anyText(answer);
+		case 'restart':
+			return startedText(name, answer);
 		case 'cluster_status':
 			return clusterText(answer as ClusterAnswer, now);
 		case 'list_workers':

@@ -41,6 +41,24 @@ export function clock(at: number): string {
 	return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
+/**
+ * The daemon's text for a person at this terminal: what can be done is said as commands, since the daemon speaks of
+ * operations, and times are local, as all times of the command line are.
+ */
+export function forPeople(text: string, now = Date.now()): string {
+	return text
+		.replace(/\b(pause|resume|abort)_rollout it\b/g, '$1 it (rollcall rollout $1)')
+		.replace(/\b(pause|resume|abort)_rollout\b/g, 'rollcall rollout $1')
+		.replace(/(?<!rollcall )\brestart_service (?=service=)/g, 'rollcall restart_service ')
+		.replace(/\bwith skip it stays\b/g, 'with --skip it stays')
+		.replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (time) => moment(Date.parse(time)))
+		.replace(/\b(\d\d:\d\d:\d\d)Z/g, (_, time: string) => clock(todayAt(time, now)));
+}
+
+/** A time of day in UTC, today. */
+const todayAt = (time: string, now: number): number =>
+	Date.parse(`${new Date(now).toISOString().slice(0, 10)}T${time}Z`);
+
 /** `1 node`, `3 nodes`. */
 export function count(number: number, noun: string): string {
 	return `${number} ${noun}${number === 1 ? '' : 's'}`;

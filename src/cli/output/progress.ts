@@ -1,7 +1,7 @@
 import type { RolloutView } from '../../rollout/types.js';
 import { elapsedMs, isOver, nodesInOrder, subject } from './render.js';
 import { clean, fit, type Terminal, table, toJson, writeMessage } from './terminal.js';
-import { clock, count, span } from './format.js';
+import { clock, count, forPeople, span } from './format.js';
 
 /** Shows a rollout while it goes on, on the terminal's `err`. */
 export interface Progress {
@@ -80,7 +80,7 @@ function lineOf(change: Change): string {
 	const who = change.node === null ? `rollout ${change.state}` : `${change.node} ${change.node_state}${took}${attempt}`;
 	const why = change.reason === null ? '' : `: ${change.reason}`;
 	const what = change.waiting_for === null || isOver(change.state) ? '' : `, waiting for ${change.waiting_for}`;
-	return clean(`${clock(change.at)} ${who}${why}${what}`);
+	return clean(`${clock(change.at)} ${who}${forPeople(`${why}${what}`, change.at)}`);
 }
 
 /** One line a node, redrawn in place: phase, time, and what it waits for. */
@@ -129,8 +129,8 @@ export function screenLines(view: RolloutView, rows: number, now: number): strin
 	const shown = nodes.length <= room ? nodes : nodes.filter(({ state }) => state !== 'back' && state !== 'pending');
 	const waitsFor = (name: string) => view.waiting_for?.startsWith(`${name}: `) === true;
 	const note = ({ node, reason }: (typeof nodes)[number]) => {
-		if (reason !== null) return reason;
-		return waitsFor(node) ? (view.waiting_for ?? '').slice(node.length + 2) : '';
+		if (reason !== null) return forPeople(reason, now);
+		return waitsFor(node) ? forPeople((view.waiting_for ?? '').slice(node.length + 2), now) : '';
 	};
 	const elapsed = (node: (typeof nodes)[number]) => {
 		const ms = elapsedMs(node, now);
@@ -146,6 +146,6 @@ export function screenLines(view: RolloutView, rows: number, now: number): strin
 	if (shown.length < nodes.length) lines.push(`and ${count(nodes.length - shown.length, 'node')} back or pending`);
 	const waitsForNode = nodes.some(({ node }) => waitsFor(node));
 	if (view.waiting_for !== null && !waitsForNode && !isOver(view.state))
-		lines.push(clean(`waiting for ${view.waiting_for}`));
+		lines.push(clean(`waiting for ${forPeople(view.waiting_for, now)}`));
 	return lines;
 }

@@ -2,7 +2,7 @@ import type { ClusterNode } from '../../fleet/types.js';
 import type { RolloutPlan, RolloutState, RolloutView } from '../../rollout/types.js';
 import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { clean, cleanLines, fit, indent, table } from './terminal.js';
-import { bytes, count, moment, span } from './format.js';
+import { bytes, count, forPeople, moment, span } from './format.js';
 
 export function workersText(rows: readonly WorkerRow[], now: number): string {
 	if (rows.length === 0) return 'no workers\n';
@@ -53,13 +53,15 @@ export function rolloutText(view: RolloutView, now: number): string {
 	const back = view.nodes.filter(({ state }) => state === 'back').length;
 	const took = span((view.ended_at ?? now) - view.created_at);
 	const lines = [`${view.state}: ${subject(view)}, ${back} of ${count(view.order.length, 'node')} back, ${took}`];
-	if (view.reason !== null) lines.push(`reason: ${indent(cleanLines(view.reason), '        ').trimStart()}`);
-	if (view.waiting_for !== null && !isOver(view.state)) lines.push(`waiting for: ${clean(view.waiting_for)}`);
+	if (view.reason !== null)
+		lines.push(`reason: ${indent(cleanLines(forPeople(view.reason, now)), '        ').trimStart()}`);
+	if (view.waiting_for !== null && !isOver(view.state))
+		lines.push(`waiting for: ${clean(forPeople(view.waiting_for, now))}`);
 	lines.push('', nodesText(view, now));
 	for (const { node, reason } of view.nodes) {
 		// The rollout's own reason mostly is that of the node that it stopped at.
 		if (reason !== null && view.reason?.includes(reason) !== true)
-			lines.push('', `${clean(node)}:`, indent(cleanLines(reason)));
+			lines.push('', `${clean(node)}:`, indent(cleanLines(forPeople(reason, now))));
 	}
 	const starter = `${clean(view.user)} at ${moment(view.created_at)}, coordinator ${clean(view.coordinator)}`;
 	lines.push('', `rollout ${clean(view.id)}, started by ${starter}, at most ${view.max_unavailable} out`);
@@ -117,13 +119,16 @@ export function historyText(views: readonly RolloutView[], now: number): string 
 		{ title: 'BACK', value: (view) => `${back(view)}/${view.order.length}`, align: 'right' },
 		{ title: 'TOOK', value: (view) => span((view.ended_at ?? now) - view.created_at), align: 'right' },
 		{ title: 'BY', value: (view) => view.user },
-		{ title: 'REASON', value: (view) => (view.reason === null ? null : fit(clean(view.reason), reasonColumns)) },
+		{
+			title: 'REASON',
+			value: (view) => (view.reason === null ? null : fit(clean(forPeople(view.reason, now)), reasonColumns)),
+		},
 	]);
 }
 
 export function planText(plan: RolloutPlan): string {
 	const lines: string[] = [];
-	if (plan.refused !== null) lines.push(`would be refused: ${clean(plan.refused)}`);
+	if (plan.refused !== null) lines.push(`would be refused: ${clean(forPeople(plan.refused))}`);
 	if (plan.down.length > 0) lines.push(`down now: ${plan.down.map(clean).join(', ')}`);
 	lines.push(`at most ${count(plan.max_unavailable, 'node')} out at a time, about ${span(plan.estimate_ms)} in all`);
 	for (const [node, changes] of Object.entries(plan.apps ?? {})) {
