@@ -122,12 +122,16 @@ class SessionEnd {
 
 	/** False if none came in that time. */
 	async #nextRequest(timeoutMs: number): Promise<boolean> {
-		const came = await within(timeoutMs, (done) => {
-			this.#onRequest = done;
+		let came = false;
+		await within(timeoutMs, (done) => {
+			this.#onRequest = () => {
+				came = true;
+				done();
+			};
 		});
+		// Others may have come with it; and a process that was held up past the time has requests that it has not read.
+		await turn();
 		this.#onRequest = () => undefined;
-		// Others may have come with it: they are to be read before anything is said.
-		if (came) await turn();
 		return came;
 	}
 
