@@ -252,7 +252,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	},
 	'ending-wins': {
 		rule: 'an ending wins over open',
-		serves: ['I11', 'ended'],
+		serves: ['I11'],
 		patches: [
 			{
 				file: 'coordination/quorum/admission',
@@ -319,7 +319,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	},
 	stranger: {
 		rule: 'a node that lost its state does not vote',
-		serves: ['I4', 'I13', 'voting'],
+		serves: ['I4', 'I13'],
 		patches: [
 			{
 				file: 'rollout/agent/execution',

@@ -39,6 +39,8 @@ export class SimFleet {
 	readonly begun: Begun[] = [];
 	readonly notes: { node: string; event: string; fields: Record<string, unknown> }[] = [];
 	readonly sent: { from: string; to: string; message: PeerMessage }[] = [];
+	/** Told of every effect as it happens; of a store once it is on disk. */
+	onEffect: (node: string, effect: CoreEffect) => void = () => {};
 	readonly #answers = new Map<string, Omit<Answered, 'afterMs'>>();
 	#tokens = 0;
 
@@ -87,6 +89,7 @@ export class SimFleet {
 	}
 
 	#effect(node: SimNode, effect: CoreEffect): void {
+		this.onEffect(node.name, effect);
 		switch (effect.kind) {
 			case 'run_step':
 				this.begun.push({
