@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { hostname } from 'node:os';
 import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { systemAttributes } from '../../src/system/information/attributes.js';
+import { createHostFacts } from '../../src/system/information/host.js';
 import { createSystemInformation, type InformationSources } from '../../src/system/information/information.js';
 
 const thread = {
@@ -125,4 +127,17 @@ test('the daemon goes on answering while slow calls run: its event loop is never
 	await fresh.close();
 	// Even the fastest cold answer waits half a second for a load figure; stopped by shells, all of it would be one gap.
 	assert.ok(worstMs < tookMs / 2, `the longest gap was ${Math.round(worstMs)} of ${Math.round(tookMs)} ms`);
+});
+
+test('a fact within its bound is answered at once and refreshed behind the answer; beyond the bound it is asked anew', async () => {
+	const facts = createHostFacts();
+	const stale = { freshMs: 0, boundMs: Number.MAX_SAFE_INTEGER };
+	const first = await facts.ask('mem', stale);
+	assert.ok(first !== null && first.total > 0);
+	const beyond = await facts.ask('mem', { freshMs: 0, boundMs: 0 });
+	assert.notEqual(beyond, first, 'never older than the bound');
+	assert.equal(await facts.ask('mem', stale), beyond, 'from memory');
+	const kept = { freshMs: Number.MAX_SAFE_INTEGER, boundMs: Number.MAX_SAFE_INTEGER };
+	while ((await facts.ask('mem', kept)) === beyond) await delay(10);
+	await facts.close();
 });

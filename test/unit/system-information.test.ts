@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createDiskActivity } from '../../src/system/information/disk-activity.js';
 import type { HostFacts } from '../../src/system/information/host.js';
 import { createSystemInformation, type InformationSources } from '../../src/system/information/information.js';
 
@@ -29,7 +30,7 @@ test('a source that throws gives null for its attribute alone, and says so', asy
 });
 
 test('a host that answers nothing leaves every key in place, with null', async () => {
-	const system = createSystemInformation(empty, { hostFacts: silentHost });
+	const system = createSystemInformation(empty, { hostFacts: silentHost, diskActivity: () => null });
 	const { memory, cpu, disk, network } = (await system.information([])) as Record<string, Record<string, unknown>>;
 	assert.equal(memory?.total, null);
 	assert.equal(typeof memory?.heapUsed, 'number');
@@ -53,4 +54,34 @@ test('latency is the mean round trip of the links that are up', async () => {
 	);
 	const { network } = (await system.information(['network'])) as Record<string, Record<string, unknown>>;
 	assert.deepEqual(network?.latency, { ok: true, ms: 2, peers: 2 });
+});
+
+test('disk figures are the kernel’s: whole disks alone, mounted devices once, rates since the reading before', () => {
+	const line = (device: string, factor: number): string =>
+		`${device} ${[10, 0, 20, 30, 40, 0, 50, 60, 0, 70, 90].map((figure) => figure * factor).join(' ')}`;
+	const statistics = (factor: number): string =>
+		['8 0 sda', '8 1 sda1', '259 0 nvme0n1', '7 0 loop0', '253 0 dm-0'].map((device) => line(device, factor)).join('\n');
+	const mounts = '20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 8:1 /srv /srv rw - ext4 /dev/sda1 rw\n22 20 0:5 / /proc rw';
+	const readings = [
+		{ statistics: statistics(1), mounts, at: 1_000 },
+		{ statistics: statistics(2), mounts, at: 1_100 },
+		{ statistics: statistics(3), mounts, at: 3_000 },
+		{ statistics: statistics(1), mounts, at: 4_000 },
+		{ statistics: null, mounts, at: 5_000 },
+	];
+	const read = createDiskActivity(() => readings.shift() ?? assert.fail('no reading is left'));
+	const first = read();
+	assert.deepEqual(first?.io, {
+		...{ rIO: 20, wIO: 80, tIO: 100, rIO_sec: null, wIO_sec: null, tIO_sec: null },
+		...{ rWaitTime: 60, wWaitTime: 120, tWaitTime: 180 },
+		...{ rWaitPercent: null, wWaitPercent: null, tWaitPercent: null, ms: 0 },
+	});
+	const bytes = { rx: 20 * 512, wx: 50 * 512, tx: 70 * 512, rx_sec: null, wx_sec: null, tx_sec: null, ms: 0 };
+	assert.deepEqual(first.read_write, bytes);
+	assert.equal(read(), first, 'a rate over 100 ms is noise');
+	const later = read();
+	assert.deepEqual([later?.io.rIO, later?.io.rIO_sec, later?.io.rWaitPercent, later?.io.ms], [60, 20, 6, 2_000]);
+	assert.deepEqual([later?.read_write.wx, later?.read_write.wx_sec], [150 * 512, 50 * 512]);
+	assert.equal(read()?.io.tIO_sec, 0, 'a disk that is gone is no negative rate');
+	assert.equal(read(), null);
 });

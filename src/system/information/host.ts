@@ -5,12 +5,21 @@ import type { HostAnswer, HostAnswers, HostCall, HostQuestion } from './systemin
 /** Facts about the host, each asked in a thread of its own, kept briefly, and null when they cannot be had in time. */
 export interface HostFacts {
 	/**
-	 * At most `maxAgeMs` old. Takes at most the time limit: an older answer, if there is one, is then better than none;
-	 * else null. A call that hangs (a dead NFS mount behind df) is not asked again before it came back.
+	 * Answers from memory up to `boundMs`, and refreshes behind the answer what is older than `freshMs`. Beyond the bound it
+	 * asks, and takes at most the time limit: an older answer, if there is one, is then better than none; else null. A call
+	 * that hangs (a dead NFS mount behind df) is not asked again before it came back.
 	 */
-	ask<Call extends HostCall>(call: Call, maxAgeMs: number): Promise<HostAnswers[Call] | null>;
+	ask<Call extends HostCall>(call: Call, age: Age): Promise<HostAnswers[Call] | null>;
 	/** Ends the thread. Asking again starts a new one. */
 	close(): Promise<void>;
+}
+
+/** How old an answer may be, in ms. */
+export interface Age {
+	/** Up to here it is answered as it is. */
+	freshMs: number;
+	/** Up to here it is answered while it is refreshed; at least `freshMs`. */
+	boundMs: number;
 }
 
 export interface HostFactsOptions {
@@ -23,6 +32,9 @@ export interface HostFactsOptions {
 
 /** More at once would only take the processors from the workers: most calls are a shell with a handful of programs. */
 const callsAtOnce = 4;
+
+/** A refresh behind an answer may stop the thread in a shell: it begins when the rest of the same answer has left. */
+const refreshDelayMs = 200;
 
 /** The thread and its shells get this and nothing of the daemon's environment, which may hold a password. */
 const shellEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
@@ -53,9 +65,11 @@ export function createHostFacts(options: HostFactsOptions = {}): HostFacts {
 		return asked;
 	}
 
-	async function ask<Call extends HostCall>(call: Call, maxAgeMs: number): Promise<HostAnswers[Call] | null> {
+	async function ask<Call extends HostCall>(call: Call, age: Age): Promise<HostAnswers[Call] | null> {
 		const present = kept.get(call);
-		if (!present || performance.now() - present.at > maxAgeMs) await atMost(timeoutMs, refresh(call));
+		const ageMs = present ? performance.now() - present.at : Number.POSITIVE_INFINITY;
+		if (ageMs > age.boundMs) await atMost(timeoutMs, refresh(call));
+		else if (ageMs > age.freshMs) setTimeout(() => void refresh(call), refreshDelayMs).unref();
 		return (kept.get(call)?.value as HostAnswers[Call] | undefined) ?? null;
 	}
 

@@ -1,6 +1,7 @@
 import { cpus, uptime } from 'node:os';
 import type { ThreadRow } from '../../workers/types.js';
 import { isSystemAttribute, type SystemAttribute, systemAttributes } from './attributes.js';
+import { createDiskActivity, type DiskActivity } from './disk-activity.js';
 import { createHostFacts, type HostFacts } from './host.js';
 import { readSystemIdentity } from './identity.js';
 import { createProcessRows, type ProcessRow } from './process-rows.js';
@@ -32,12 +33,20 @@ export interface SystemInformation {
 
 export interface InformationOptions {
 	hostFacts?: HostFacts;
+	diskActivity?: () => DiskActivity | null;
 	/** A source or a host call failed or was late; its fields are null. */
 	onFault?: (what: string, reason: string) => void;
 }
 
-/** How old a fact may be, in ms: hardware, what moves slowly, and what is a measurement of now. */
-const age = { hardware: 300_000, slow: 15_000, now: 500 } as const;
+/**
+ * How old a fact may be, in ms. Past `fresh` it is asked again; up to `bound` that happens behind the answer, which has
+ * the older value; past `bound` the answer waits. A measurement of now is never answered from before.
+ */
+const age = {
+	hardware: { freshMs: 300_000, boundMs: 3_600_000 },
+	slow: { freshMs: 15_000, boundMs: 90_000 },
+	now: { freshMs: 500, boundMs: 500 },
+} as const;
 
 export function createSystemInformation(
 	sources: InformationSources,
@@ -46,12 +55,13 @@ export function createSystemInformation(
 	const { onFault = () => undefined } = options;
 	const host = options.hostFacts ?? createHostFacts({ onFault });
 	const rows = createProcessRows();
+	const diskActivity = options.diskActivity ?? createDiskActivity();
 	const readers: { [Attribute in SystemAttribute]: () => unknown } = {
 		system: () => readSystemIdentity(),
 		time: () => readTime(),
 		cpu: () => readCpu(host),
 		memory: () => readMemory(host),
-		disk: () => readDisk(host),
+		disk: () => readDisk(host, diskActivity()),
 		network: () => readNetwork(host, settled(sources.replication)),
 		harperdb_processes: () => readProcesses(sources, rows),
 		table_size: () => sources.stores(),
@@ -169,13 +179,12 @@ function pick<Answer extends object, Key extends keyof Answer>(
 	return Object.fromEntries(keys.map((key) => [key, answer?.[key] ?? null])) as Record<Key, Answer[Key] | null>;
 }
 
-async function readDisk(host: HostFacts): Promise<Record<string, unknown>> {
-	const [io, readWrite, size] = await Promise.all([
-		host.ask('disksIO', age.now),
-		host.ask('fsStats', age.now),
-		host.ask('fsSize', age.slow),
-	]);
-	return { io, read_write: readWrite, size };
+async function readDisk(host: HostFacts, activity: DiskActivity | null): Promise<Record<string, unknown>> {
+	return {
+		io: activity?.io ?? null,
+		read_write: activity?.read_write ?? null,
+		size: await host.ask('fsSize', age.slow),
+	};
 }
 
 /** Latency is the fleet's own round trip: no host outside is ever contacted. */

@@ -16,8 +16,6 @@ export interface HostAnswers {
 	cpuCurrentSpeed: Systeminformation.CpuCurrentSpeedData;
 	currentLoad: Systeminformation.CurrentLoadData;
 	mem: Systeminformation.MemData;
-	disksIO: Systeminformation.DisksIoData;
-	fsStats: Systeminformation.FsStatsData;
 	fsSize: Systeminformation.FsSizeData[];
 	networkInterfaceDefault: string;
 	networkInterfaces: Systeminformation.NetworkInterfacesData[];
@@ -40,8 +38,6 @@ const calls = {
 	cpuCurrentSpeed: () => systeminformation.cpuCurrentSpeed(),
 	currentLoad: () => systeminformation.currentLoad(),
 	mem: () => systeminformation.mem(),
-	disksIO: () => systeminformation.disksIO(),
-	fsStats: () => systeminformation.fsStats(),
 	fsSize: async () => bounded(await systeminformation.fsSize()),
 	networkInterfaceDefault: () => systeminformation.networkInterfaceDefault(),
 	networkInterfaces: async () => {
