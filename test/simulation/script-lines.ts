@@ -38,7 +38,7 @@ function nackText(reason: NackReason): string {
 	return reason.kind === 'promised' ? 'it has promised a higher epoch' : 'other members';
 }
 
-/** What an entry on disk says. Boots, instances and what is known of peers are left out. */
+/** What an entry on disk says. Boots, instances and known peers are left out. */
 export function entryLine(entry: DurableEntry): string | null {
 	switch (entry.kind) {
 		case 'promised':
@@ -93,7 +93,7 @@ export function messageText(message: PeerMessage): string | null {
 	}
 }
 
-/** What else a node does by itself. */
+/** The other effects: steps, answers, the lease, grants. */
 export function effectLine(effect: CoreEffect): string | null {
 	switch (effect.kind) {
 		case 'run_step':
