@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDiskActivity } from '../../src/system/information/disk-activity.js';
 import type { HostFacts } from '../../src/system/information/host.js';
+import { createInterfaceActivity } from '../../src/system/information/interface-activity.js';
 import { createSystemInformation, type InformationSources } from '../../src/system/information/information.js';
 
 const silentHost: HostFacts = { ask: async () => null, close: async () => undefined };
@@ -84,4 +85,21 @@ test('disk figures are the kernel’s: whole disks alone, mounted devices once, 
 	assert.deepEqual([later?.read_write.wx, later?.read_write.wx_sec], [150 * 512, 50 * 512]);
 	assert.equal(read()?.io.tIO_sec, 0, 'a disk that is gone is no negative rate');
 	assert.equal(read(), null);
+});
+
+test('an interface’s figures are the kernel’s, with rates since the reading before; a name that is a path reads nothing', () => {
+	let bytes = 1_000;
+	let now = 1_000;
+	const read = (path: string): string | null => {
+		if (!path.startsWith('/sys/class/net/eth0/')) return null;
+		return path.endsWith('operstate') ? 'up\n' : path.endsWith('_bytes') ? `${bytes}\n` : '0\n';
+	};
+	const activity = createInterfaceActivity(read, () => now);
+	const counts = { rx_dropped: 0, rx_errors: 0, tx_dropped: 0, tx_errors: 0 };
+	const first = { iface: 'eth0', operstate: 'up', rx_bytes: 1_000, tx_bytes: 1_000, ...counts };
+	assert.deepEqual(activity('eth0'), [{ ...first, rx_sec: null, tx_sec: null, ms: 0 }]);
+	[bytes, now] = [5_000, 3_000];
+	const [later] = activity('eth0');
+	assert.deepEqual([later?.rx_bytes, later?.rx_sec, later?.tx_sec, later?.ms], [5_000, 2_000, 2_000, 2_000]);
+	for (const name of ['', '.', '..', '../eth0', 'eth0/', 'eth1', 'a name']) assert.deepEqual(activity(name), [], name);
 });

@@ -4,6 +4,7 @@ import { isSystemAttribute, type SystemAttribute, systemAttributes } from './att
 import { createDiskActivity, type DiskActivity } from './disk-activity.js';
 import { createHostFacts, type HostFacts } from './host.js';
 import { readSystemIdentity } from './identity.js';
+import { createInterfaceActivity, type InterfaceActivity } from './interface-activity.js';
 import { createProcessRows, type ProcessRow } from './process-rows.js';
 
 /** A row of `replication` as far as it is read here; the fleet's rows carry more, and all of it is answered. */
@@ -56,13 +57,14 @@ export function createSystemInformation(
 	const host = options.hostFacts ?? createHostFacts({ onFault });
 	const rows = createProcessRows();
 	const diskActivity = options.diskActivity ?? createDiskActivity();
+	const interfaceActivity = createInterfaceActivity();
 	const readers: { [Attribute in SystemAttribute]: () => unknown } = {
 		system: () => readSystemIdentity(),
 		time: () => readTime(),
 		cpu: () => readCpu(host),
 		memory: () => readMemory(host),
 		disk: () => readDisk(host, diskActivity()),
-		network: () => readNetwork(host, settled(sources.replication)),
+		network: () => readNetwork(host, interfaceActivity, settled(sources.replication)),
 		harperdb_processes: () => readProcesses(sources, rows),
 		table_size: () => sources.stores(),
 		metrics: () => sources.metrics(),
@@ -188,11 +190,14 @@ async function readDisk(host: HostFacts, activity: DiskActivity | null): Promise
 }
 
 /** Latency is the fleet's own round trip: no host outside is ever contacted. */
-async function readNetwork(host: HostFacts, peers: readonly PeerRow[] | null): Promise<Record<string, unknown>> {
-	const [defaultInterface, interfaces, stats, connections] = await Promise.all([
+async function readNetwork(
+	host: HostFacts,
+	activity: (iface: string) => InterfaceActivity[],
+	peers: readonly PeerRow[] | null,
+): Promise<Record<string, unknown>> {
+	const [defaultInterface, interfaces, connections] = await Promise.all([
 		host.ask('networkInterfaceDefault', age.slow),
 		host.ask('networkInterfaces', age.slow),
-		host.ask('networkStats', age.now),
 		host.ask('networkConnections', age.slow),
 	]);
 	const roundTrips = (peers ?? []).flatMap((peer) => (peer.connected && peer.rtt_ms !== null ? [peer.rtt_ms] : []));
@@ -201,7 +206,7 @@ async function readNetwork(host: HostFacts, peers: readonly PeerRow[] | null): P
 		default_interface: defaultInterface,
 		latency: roundTrips.length === 0 ? null : { ok: true, ms: meanMs, peers: roundTrips.length },
 		interfaces,
-		stats,
+		stats: defaultInterface === null ? null : activity(defaultInterface),
 		connections,
 	};
 }

@@ -19,7 +19,6 @@ export interface HostAnswers {
 	fsSize: Systeminformation.FsSizeData[];
 	networkInterfaceDefault: string;
 	networkInterfaces: Systeminformation.NetworkInterfacesData[];
-	networkStats: Systeminformation.NetworkStatsData[];
 	networkConnections: Systeminformation.NetworkConnectionsData[];
 }
 
@@ -44,7 +43,6 @@ const calls = {
 		const interfaces = await systeminformation.networkInterfaces();
 		return bounded(Array.isArray(interfaces) ? interfaces : [interfaces]);
 	},
-	networkStats: async () => bounded(await systeminformation.networkStats()),
 	networkConnections: async () => bounded(await systeminformation.networkConnections()),
 } satisfies { [Call in HostCall]: () => Promise<HostAnswers[Call]> };
 
