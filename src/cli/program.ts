@@ -61,8 +61,8 @@ class Builder {
 				.slice(0, command.registeredArguments.length)
 				.flat()
 				.filter((word) => word !== undefined);
-			const options = command.optsWithGlobals<CommonOptions & Options>();
-			const terminal = processTerminal(options.json === true);
+			const options = command.optsWithGlobals<CommonOptions & Options & { color?: boolean }>();
+			const terminal = processTerminal(options.json === true, options.color !== false);
 			this.session.exitCode = await action({ options, terminal, session: this.session }, ...operands.map(String));
 		});
 	}

@@ -138,6 +138,7 @@ const view = z.object({
 				after: viewWorkers,
 				started_at: milliseconds.nullable(),
 				back_at: milliseconds.nullable(),
+				ended_at: milliseconds.nullable().optional(),
 				reason: text.nullable(),
 			}),
 		)

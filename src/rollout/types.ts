@@ -120,6 +120,8 @@ export interface RolloutView {
 		after: { boot: number; workers: WorkerIdentity[] } | null;
 		started_at: number | null;
 		back_at: number | null;
+		/** When its last step ended, whatever came of it; not of a node before it began, nor in what an older version wrote. */
+		ended_at?: number | null | undefined;
 		reason: string | null;
 	}[];
 	created_at: number;
@@ -133,6 +135,8 @@ export interface RolloutPlan {
 	down: NodeName[];
 	steps: { nodes: NodeName[]; estimate_ms: number }[];
 	estimate_ms: number;
+	/** No earlier rollout of this kind says how long a node takes. */
+	guess?: boolean;
 	refused: string | null;
 	/** What would come to each node and go from it, as far as its file was looked at. */
 	apps?: Record<NodeName, AppChanges>;

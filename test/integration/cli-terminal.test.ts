@@ -65,7 +65,9 @@ test('Ctrl-C at a question writes nothing (130)', async () => {
 test('on a terminal a roll is a line a node, redrawn in place; Ctrl-C leaves it running and says how to follow it', async () => {
 	const nodes = [nodeView('alpha', 'pending'), nodeView('beta', 'restarting'), nodeView('gamma', 'pending')];
 	daemon.follow = [rolloutView({ nodes, waiting_for: 'beta: 1 of 2 workers healthy' })];
-	const terminal = startOnTerminal(['restart_service', 'service=http_workers', 'replicated=true', '--socket', socket]);
+	const terminal = startOnTerminal(['restart_service', 'service=http_workers', 'replicated=true', '--socket', socket], {
+		NO_COLOR: '1',
+	});
 	await terminal.shows('running: http_workers, 0 of 3 nodes back');
 	await terminal.shows('1 of 2 workers healthy');
 	// A second drawing, half a second later, begins at the top of the first.
@@ -80,10 +82,38 @@ test('on a terminal a roll is a line a node, redrawn in place; Ctrl-C leaves it 
 
 test('on a terminal the result takes the place of the progress', async () => {
 	daemon.follow = [rolloutView(), completedView()];
-	const terminal = startOnTerminal(['rollout', 'follow', rolloutId, '--socket', socket]);
+	const terminal = startOnTerminal(['rollout', 'follow', rolloutId, '--socket', socket, '--no-color']);
 	await terminal.shows('completed: http_workers, 3 of 3 nodes back, 7.0 s');
 	assert.equal(await terminal.ended, 0);
 	const last = terminal.screen.split('\u001b[J').at(-1) ?? '';
 	assert.match(last, /^completed: /);
 	assert.ok(last.includes(`rollout ${rolloutId}, started by admin`));
+});
+
+test('a terminal has colours, unless NO_COLOR or --no-color stands; history fits its 80 columns, ids shortened to what is taken', async () => {
+	const reason = 'beta refused: web-3 threw at boot, so that nothing more is restarted';
+	daemon.operations['list_rollouts'] = () => ({ body: [rolloutView({ state: 'halted', reason })] });
+	const words = ['rollout', 'history', '--socket', socket];
+	const shown: string[] = [];
+	for (const [more, env] of [
+		[[], {}],
+		[['--no-color'], {}],
+		[[], { NO_COLOR: '1' }],
+	] as const) {
+		const terminal = startOnTerminal([...words, ...more], env);
+		assert.equal(await terminal.ended, 0);
+		shown.push(terminal.screen);
+	}
+	const [colored = '', plain = '', byVariable = ''] = shown;
+	assert.ok(colored.includes('\u001b[31mhalted'), colored);
+	assert.equal(plain, byVariable);
+	assert.ok(!plain.includes('\u001b'));
+	const [, row = ''] = plain.split('\r\n');
+	assert.match(row, new RegExp(`^${rolloutId.slice(0, 8)}  .*halted.*…$`));
+	assert.ok([...row].length <= 80, row);
+	daemon.operations['get_rollout'] = ({ id }) => ({ body: rolloutView({ id: String(id) }) });
+	const { stdout } = await runCommand(['rollout', 'status', rolloutId.slice(0, 8), '--json', '--socket', socket]);
+	assert.equal((JSON.parse(stdout) as { id: string }).id, rolloutId);
+	const piped = await runCommand(words, { FORCE_COLOR: '1' });
+	assert.ok(piped.stdout.includes(rolloutId) && piped.stdout.includes(reason), 'in a pipe all of it');
 });

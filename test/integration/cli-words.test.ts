@@ -110,3 +110,38 @@ test('what a halted rollout of one node can be told is said in commands, without
 	const json = await on('rollout', 'status', rolloutId, '--json');
 	assert.equal(resultShapes['rollout status'].parse(JSON.parse(json.stdout)).reason, reason);
 });
+
+test('a short id is taken wherever an id is, if it is unique and has four characters', async () => {
+	const other = rolloutId.replace(/.$/, 'f');
+	const list = [rolloutView(), rolloutView({ id: other })];
+	daemon.operations['list_rollouts'] = () => ({ body: list });
+	daemon.operations['get_rollout'] = ({ id }) => ({ body: rolloutView({ id: String(id) }) });
+	daemon.operations['pause_rollout'] = ({ id }) => ({ body: rolloutView({ id: String(id) }) });
+	const several = await on('rollout', 'status', rolloutId.slice(0, 8));
+	assert.deepEqual([several.code, several.stdout], [2, '']);
+	assert.ok(several.stderr.includes(other) && several.stderr.includes(rolloutId));
+	list.pop();
+	for (const words of [
+		['rollout', 'status', '6e0f'],
+		['rollout', 'pause', '6e0f'],
+		['get_rollout', 'id=6e0f'],
+	]) {
+		const { stdout } = await on(...words, '--json');
+		assert.equal(resultShapes['rollout status'].parse(JSON.parse(stdout)).id, rolloutId, words.join(' '));
+	}
+	await on('rollout', 'status', '6e0');
+	assert.equal(daemon.asked.at(-1)?.fields['id'], '6e0');
+});
+
+test('validate warns of a script that is not there, and is content once it is: the daemon starts without', async () => {
+	const file = join(folder, 'app.yaml');
+	writeFileSync(file, 'http_workers: [{name: web, script: ./server.js}]\n', { mode: 0o600 });
+	const without = await runCommand(['validate', '--config', file]);
+	assert.equal(without.code, 0);
+	assert.match(without.stderr, /warning: web: its script .*server\.js is not there \(ENOENT\)/);
+	const json = await runCommand(['validate', '--config', file, '--json']);
+	assert.equal(resultShapes.validate.parse(JSON.parse(json.stdout)).warnings.length, 1);
+	writeFileSync(join(folder, 'server.js'), '');
+	const beside = await runCommand(['validate', '--config', file]);
+	assert.deepEqual([beside.code, beside.stderr], [0, '']);
+});

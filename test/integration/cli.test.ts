@@ -160,7 +160,6 @@ describe('the command line', () => {
 		assert.deepEqual(lines, [
 			'rollout running',
 			'beta restarting',
-			'rollout running, waiting for beta: 1 of 2 workers healthy',
 			'beta back after 2.1 s',
 			'gamma back after 2.1 s',
 			'alpha back after 2.1 s',

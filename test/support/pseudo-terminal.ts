@@ -18,11 +18,11 @@ export interface TerminalCommand {
 }
 
 /** Starts `rollcall` on a terminal of its own, as a person has it before them: script(1) of util-linux makes one. */
-export function startOnTerminal(words: readonly string[]): TerminalCommand {
+export function startOnTerminal(words: readonly string[], env: NodeJS.ProcessEnv = {}): TerminalCommand {
 	const line = [process.execPath, mainScript, ...words].map(shellWord).join(' ');
 	const child = spawn('script', ['--quiet', '--flush', '--return', '--command', line, '/dev/null'], {
 		stdio: ['pipe', 'pipe', 'inherit'],
-		env: { PATH: process.env['PATH'], TERM: 'xterm', SHELL: '/bin/sh' },
+		env: { PATH: process.env['PATH'], TERM: 'xterm', SHELL: '/bin/sh', ...env },
 	});
 	let screen = '';
 	let seen = 0;

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { changesBetween, createProgress, screenLines } from '../../src/cli/output/progress.js';
-import { anyText, planText, rolloutText } from '../../src/cli/output/render.js';
-import type { Terminal } from '../../src/cli/output/terminal.js';
+import { anyText, fleetText, historyText, planText, rolloutText, workersText } from '../../src/cli/output/render.js';
+import { plainPage, type Terminal } from '../../src/cli/output/terminal.js';
+import { forPeople } from '../../src/cli/output/format.js';
 import { completedView, nodeView, rolloutView } from '../support/views.js';
 
 const now = 1_700_000_001_700;
@@ -16,7 +17,14 @@ function screenTerminal(columns: number): { terminal: Terminal; written: () => s
 			done();
 		},
 	});
-	const terminal = { out: err, err, json: false, outIsTerminal: true, screen: () => ({ columns, rows: 24 }) };
+	const terminal = {
+		out: err,
+		err,
+		json: false,
+		outIsTerminal: true,
+		page: plainPage,
+		screen: () => ({ columns, rows: 24 }),
+	};
 	return { terminal, written: () => chunks.join('') };
 }
 
@@ -106,4 +114,96 @@ test('any other answer is readable: a message, a record, a list of records, else
 	assert.equal(anyText([{ username: 'bob', active: true }]), 'username  active\nbob       yes');
 	assert.equal(anyText({ cpu: { cores: 2 } }), '{\n  "cpu": {\n    "cores": 2\n  }\n}');
 	assert.equal(anyText([]), '[]');
+});
+
+test('tables fit any width: columns are shortened or left off, and no row is longer', () => {
+	const worker = {
+		app: 'storefront',
+		id: 'storefront-12',
+		pid: 1_234_567,
+		state: 'draining' as const,
+		started_at: now - 90_000,
+		restarts: 3,
+		healthy: true,
+		memory: 50_000_000,
+		cpu: 1.5,
+		release: '/srv/storefront/releases/2026-11-30T00-30-00/server.js',
+	};
+	const node = {
+		name: 'storefront-host-1',
+		zone: null,
+		link: 'up' as const,
+		boot: 4,
+		ready: true,
+		availability: null,
+		version: '1.0.0',
+		configuration: null,
+		rtt_ms: 1.2,
+		last_seen: now - 1000,
+	};
+	const halted = rolloutView({
+		state: 'halted',
+		reason: 'beta refused: web-3 threw at boot, nothing more is restarted',
+	});
+	for (const columns of [40, 60, 80, 100]) {
+		const page = { columns, color: false };
+		const texts = [
+			workersText([worker], now, page),
+			fleetText([node], node.name, now, page),
+			historyText([halted], now, page),
+			rolloutText(completedView(), now, page).split('\n\n')[1] ?? '',
+		];
+		for (const line of texts.join('\n').split('\n')) assert.ok([...line].length <= columns, `${columns}: ${line}`);
+	}
+	const page = { columns: 80, color: false };
+	assert.match(workersText([worker], now, page), /storefront-12 .*draining .*…\S*server\.js$/);
+	assert.match(historyText([halted], now, page), /\n6e0f1f0c {2}/);
+	assert.ok(workersText([worker], now).includes(worker.release), 'without a width all of it');
+});
+
+test('times of the daemon are said in the clock of the terminal, and operations as commands', () => {
+	const at = Date.parse('2026-11-30T09:47:19Z');
+	const local = new Date(at).toTimeString().slice(0, 8);
+	assert.equal(forPeople('beta: draining, until 09:47:19Z', at), `beta: draining, until ${local}`);
+	assert.match(forPeople('since 2026-11-30T09:47:19.123Z', at), new RegExp(`^since 2026-11-\\d\\d ${local}$`));
+	assert.equal(forPeople('wait for it, or abort_rollout it'), 'wait for it, or abort it (rollcall rollout abort)');
+	assert.equal(forPeople('resume_rollout or abort_rollout'), 'rollcall rollout resume or rollcall rollout abort');
+});
+
+test('without a screen a node has a line as it begins and as it ends; what it waits for is told once nothing else was for long', () => {
+	mock.timers.enable({ apis: ['setTimeout'] });
+	try {
+		const { terminal, written } = screenTerminal(80);
+		const progress = createProgress({ ...terminal, screen: () => null });
+		const nodes = [nodeView('beta', 'restarting'), nodeView('gamma', 'pending')];
+		const waits = (text: string) => rolloutView({ nodes, waiting_for: `beta: ${text}` });
+		const lines = () =>
+			written()
+				.trimEnd()
+				.split('\n')
+				.map((line) => line.slice('12:00:31 '.length));
+		for (const text of ['0 of 2 healthy', '1 of 2 healthy', '2 draining']) progress.show(waits(text));
+		assert.deepEqual(lines(), ['beta restarting', 'rollout running']);
+		mock.timers.tick(60_000);
+		assert.deepEqual(lines().slice(2), ['waiting for beta: 2 draining']);
+		progress.show(rolloutView({ state: 'paused', nodes, waiting_for: 'an operator: resume_rollout or abort_rollout' }));
+		assert.match(lines().at(-1) ?? '', /^rollout paused, waiting for an operator: rollcall rollout resume or /);
+		progress.end(false);
+		mock.timers.tick(60_000);
+		assert.equal(lines().length, 4);
+	} finally {
+		mock.timers.reset();
+	}
+});
+
+test('a node that was refused shows how long that took', () => {
+	const refused = nodeView('beta', 'refused', { ended_at: 1_700_000_001_700, reason: 'web-3 threw' });
+	assert.match(rolloutText(rolloutView({ state: 'halted', nodes: [refused] }), now), /beta +refused +1\.2 s/);
+});
+
+test('a plan says when its times are a guess', () => {
+	const steps = [{ nodes: ['beta'], estimate_ms: 10_000 }];
+	const plan = { order: ['beta'], max_unavailable: 1, down: [], steps, estimate_ms: 10_000, refused: null };
+	assert.match(planText({ ...plan, guess: true }), /a guess: nothing was rolled yet here/);
+	assert.doesNotMatch(planText({ ...plan, guess: false }), /guess/);
 });

@@ -602,8 +602,10 @@ test('dry_run shows order, budget and who is down, and does nothing', () => {
 			{ nodes: ['beta'], estimate_ms: 1000 },
 		],
 		estimate_ms: 3600,
+		guess: false,
 		refused: null,
 	});
+	assert.equal(estimateOf(core, request).guess, true, 'nothing was rolled yet');
 	fleet.killed('gamma');
 	assert.match(estimateOf(core, request).refused ?? '', /gamma down; max_unavailable is 1/);
 	fleet.node('gamma').start();

@@ -40,7 +40,7 @@ export async function followRollout(
 		throw error;
 	}
 	progress.end(terminal.outIsTerminal);
-	writeResult(terminal, view, () => rolloutText(view, Date.now()));
+	writeResult(terminal, view, (page) => rolloutText(view, Date.now(), page));
 	const advice = adviceFor(view, connection.words);
 	if (advice !== null) writeMessage(terminal, advice);
 	return view.state === 'completed' ? 0 : 6;

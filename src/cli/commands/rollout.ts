@@ -2,6 +2,7 @@ import { RollcallError } from '../../errors.js';
 import type { RolloutPlan, RolloutState, RolloutView } from '../../rollout/types.js';
 import type { Client } from '../client/client.js';
 import { parseFields } from '../operation/fields.js';
+import { fullId, searchedMax } from '../client/rollout-id.js';
 import { adviceFor, followRollout } from '../client/follow.js';
 import type { Context } from '../context.js';
 import { historyText, planText, rolloutText } from '../output/render.js';
@@ -20,8 +21,8 @@ export async function plan({ options, terminal, session }: Context, words: strin
 
 export async function show({ options, terminal, session }: Context, id: string | undefined): Promise<number> {
 	return using(await connect(options, session.signal), async ({ client, words }) => {
-		const view = (await client.operation('get_rollout', { id: id ?? (await newest(client)) })) as RolloutView;
-		writeResult(terminal, view, () => rolloutText(view, Date.now()));
+		const view = (await client.operation('get_rollout', { id: await named(client, id, newest) })) as RolloutView;
+		writeResult(terminal, view, (page) => rolloutText(view, Date.now(), page));
 		const advice = adviceFor(view, words);
 		if (advice !== null) writeMessage(terminal, advice);
 		return 0;
@@ -35,14 +36,14 @@ export async function history({ options, terminal, session }: Context<{ limit?: 
 	}
 	return using(await connect(options, session.signal), async ({ client }) => {
 		const views = (await client.operation('list_rollouts', { limit })) as RolloutView[];
-		writeResult(terminal, views, () => historyText(views, Date.now()));
+		writeResult(terminal, views, (page) => historyText(views, Date.now(), page));
 		return 0;
 	});
 }
 
 export async function follow({ options, terminal, session }: Context, id: string | undefined): Promise<number> {
 	return using(await connect(options, session.signal), async (connection) =>
-		followRollout(connection, id ?? (await newest(connection.client)), terminal, session.signal),
+		followRollout(connection, await named(connection.client, id, newest), terminal, session.signal),
 	);
 }
 
@@ -61,18 +62,19 @@ export async function steer(
 	id: string | undefined,
 ): Promise<number> {
 	return using(await connect(options, session.signal), async ({ client, words }) => {
-		const fields: Record<string, unknown> = { id: id ?? (await onlyOne(client, verb)) };
+		const fields: Record<string, unknown> = { id: await named(client, id, () => onlyOne(client, verb)) };
 		if (options.skip !== undefined && options.skip.length > 0) fields['skip'] = options.skip;
 		if (options.local === true) fields['local'] = true;
 		const view = (await client.operation(`${verb}_rollout`, fields)) as RolloutView;
-		writeResult(terminal, view, () => rolloutText(view, Date.now()));
+		writeResult(terminal, view, (page) => rolloutText(view, Date.now(), page));
 		if (verb === 'resume') writeMessage(terminal, `Follow it: rollcall rollout follow ${view.id}${words}`);
 		return 0;
 	});
 }
 
-/** How many rollouts are looked through for the one that is meant. */
-const searchedMax = 100;
+/** The id that was typed, which may be the beginning of one; without any the one that is meant. */
+const named = (client: Client, id: string | undefined, meant: (client: Client) => Promise<string>): Promise<string> =>
+	id === undefined ? meant(client) : fullId(client, id);
 
 async function newest(client: Client): Promise<string> {
 	const [view] = (await client.operation('list_rollouts', { limit: 1 })) as RolloutView[];

@@ -6,7 +6,8 @@ import type { Client } from '../client/client.js';
 import type { Context } from '../context.js';
 import { fleetText, isOver, rolloutText, subject, workersText } from '../output/render.js';
 import { connect } from '../client/connect.js';
-import { clean, fit, indent, writeResult } from '../output/terminal.js';
+import { paint } from '../output/table.js';
+import { clean, fit, indent, indented, plainPage, writeResult } from '../output/terminal.js';
 import { count, forPeople, span } from '../output/format.js';
 
 export interface AppStatus {
@@ -48,7 +49,7 @@ export async function status({ options, terminal, session }: Context): Promise<n
 	try {
 		const now = Date.now();
 		const document = await gather(client, words, now);
-		writeResult(terminal, document, () => statusText(document, now));
+		writeResult(terminal, document, (page) => statusText(document, now, page));
 		return 0;
 	} finally {
 		client.close();
@@ -139,7 +140,8 @@ function wrongWithRollout({ id, state, reason, ...view }: RolloutView, words: st
 	return [`rollout ${id} (${subject(view)}) is halted: ${why}. See: rollcall rollout status ${id}${words}`];
 }
 
-export function statusText({ wrong, node, workers, fleet, rollout }: Status, now: number): string {
+export function statusText({ wrong, node, workers, fleet, rollout }: Status, now: number, page = plainPage): string {
+	const inner = indented(page);
 	const own = fleet.nodes.find(({ link }) => link === 'self');
 	const facts = [
 		`boot ${node.boot}`,
@@ -149,10 +151,13 @@ export function statusText({ wrong, node, workers, fleet, rollout }: Status, now
 	];
 	const sections: string[] = [];
 	if (wrong.length > 0)
-		sections.push(['WRONG', ...wrong.map((line) => `  ! ${clean(forPeople(line, now))}`)].join('\n'));
-	sections.push(clean(`${node.name} is ${node.ready ? 'ready' : 'NOT READY'} (${facts.join(', ')})`));
-	sections.push(`Workers\n${indent(workersText(workers, now).trimEnd())}`);
-	if (fleet.nodes.length > 1) sections.push(`Fleet\n${indent(fleetText(fleet.nodes, fleet.coordinator, now))}`);
-	if (rollout !== null) sections.push(`Rollout\n${indent(rolloutText(rollout, now))}`);
+		sections.push(
+			[paint('WRONG', 'bad', page), ...wrong.map((line) => `  ! ${clean(forPeople(line, now))}`)].join('\n'),
+		);
+	const readiness = node.ready ? paint('ready', 'good', page) : paint('NOT READY', 'bad', page);
+	sections.push(`${clean(node.name)} is ${readiness} (${clean(facts.join(', '))})`);
+	sections.push(`Workers\n${indent(workersText(workers, now, inner).trimEnd())}`);
+	if (fleet.nodes.length > 1) sections.push(`Fleet\n${indent(fleetText(fleet.nodes, fleet.coordinator, now, inner))}`);
+	if (rollout !== null) sections.push(`Rollout\n${indent(rolloutText(rollout, now, inner))}`);
 	return sections.join('\n\n');
 }

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { loadConfig } from '../../config/load.js';
 import { readMembership } from '../../fleet/links/membership.js';
 import type { AppChanges, WorkerRow } from '../../workers/types.js';
@@ -5,7 +6,7 @@ import { configFileDefault } from '../client/places.js';
 import type { Context } from '../context.js';
 import { Client } from '../client/client.js';
 import { changesText } from '../output/render.js';
-import { writeResult } from '../output/terminal.js';
+import { writeMessage, writeResult } from '../output/terminal.js';
 import { count } from '../output/format.js';
 
 /** A daemon that is there answers at once; one that hangs is no reason to wait. */
@@ -18,6 +19,7 @@ export async function validate({ options, terminal, session }: Context): Promise
 	// Keys and certificates are looked into as well: whether they are there says little about whether they fit.
 	readMembership(config);
 	const apps = config.http_workers.map(({ name }) => name);
+	const warnings = config.http_workers.flatMap(scriptWarning);
 	const document = {
 		valid: true,
 		file: config.source.file,
@@ -25,13 +27,32 @@ export async function validate({ options, terminal, session }: Context): Promise
 		apps,
 		peers: (config.cluster?.peers ?? []).map(({ name }) => name).filter((name) => name !== config.node.name),
 		changes: await changesHere(config.operations_api.socket.path, apps, session.signal),
+		warnings,
 	};
 	const has = `node ${document.node}, ${count(document.apps.length, 'app')}, ${count(document.peers.length, 'peer')}`;
 	const changes = document.changes === null ? null : changesText(document.changes);
 	writeResult(terminal, document, () =>
 		[`ok: ${document.file} (${has})`, ...(changes === null ? [] : [`a roll of http_workers ${changes}`])].join('\n'),
 	);
+	if (!terminal.json) for (const warning of warnings) writeMessage(terminal, `warning: ${warning}`);
 	return 0;
+}
+
+/**
+ * A script that is not there is no fault of the configuration: the daemon starts without it, and a release may come
+ * later. A user who may not look into its folder cannot tell.
+ */
+function scriptWarning({ name, script }: { name: string; script: string }): string[] {
+	try {
+		if (statSync(script).isFile()) return [];
+		return [`${name}: its script ${script} is no file, so no worker of it can start`];
+	} catch (error) {
+		const { code } = error as NodeJS.ErrnoException;
+		if (code === 'EACCES' || code === 'EPERM') {
+			return [`${name}: you may not look at its script ${script}, so whether it is there is not known`];
+		}
+		return [`${name}: its script ${script} is not there (${code}), so no worker of it can start`];
+	}
 }
 
 /** Against what the daemon of this configuration runs now; null if there is none, or it does not say. */

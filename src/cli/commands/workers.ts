@@ -7,7 +7,7 @@ import { writeResult } from '../output/terminal.js';
 export async function workers({ options, terminal, session }: Context): Promise<number> {
 	const { client } = await connect(options, session.signal);
 	const rows = (await client.operation('list_workers')) as WorkerRow[];
-	writeResult(terminal, rows, () => workersText(rows, Date.now()));
+	writeResult(terminal, rows, (page) => workersText(rows, Date.now(), page));
 	client.close();
 	return 0;
 }

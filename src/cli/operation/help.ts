@@ -1,5 +1,6 @@
 import { operationsByName } from '../../operations/table.js';
-import { indent, table } from '../output/terminal.js';
+import { table } from '../output/table.js';
+import { indent } from '../output/terminal.js';
 
 const access = {
 	super_user: 'super_user',

@@ -2,14 +2,18 @@ import { RollcallError } from '../../errors.js';
 import type { ClusterNode } from '../../fleet/types.js';
 import type { RolloutPlan, RolloutView } from '../../rollout/types.js';
 import { parseFields, readFields } from './fields.js';
+import { fullId } from '../client/rollout-id.js';
 import { followRollout } from '../client/follow.js';
 import { operationNames } from './names.js';
 import type { Context } from '../context.js';
 import { anyText, fleetText, historyText, planText, rolloutText, workersText } from '../output/render.js';
 import { type Connection, connect } from '../client/connect.js';
-import { clean, writeMessage, writeResult } from '../output/terminal.js';
+import { clean, type Page, writeMessage, writeResult } from '../output/terminal.js';
 import { refuseMistyped, unknownWord } from './mistyped.js';
 import type { WorkerRow } from '../../workers/types.js';
+
+/** Operations whose `id` is a rollout's. */
+const takesRollout: readonly string[] = ['get_job', 'get_rollout', 'pause_rollout', 'resume_rollout', 'abort_rollout'];
 
 interface Typed {
 	name: string;
@@ -28,10 +32,13 @@ export async function operation(
 	const fields = options.fields === undefined ? typed : { ...readFields(options.fields), ...typed };
 	const connection = await connect(options, session.signal);
 	try {
+		if (takesRollout.includes(name) && typeof fields['id'] === 'string') {
+			fields['id'] = await fullId(connection.client, fields['id']);
+		}
 		const answer = await ask(connection, name, fields, terminal.json);
 		const job = rolloutToFollow(name, answer);
 		if (job === null) {
-			writeResult(terminal, answer, () => answerText(name, answer));
+			writeResult(terminal, answer, (page) => answerText(name, answer, page));
 			return 0;
 		}
 		if (options.detach === true) {
@@ -95,26 +102,26 @@ function rolloutToFollow(name: string, answer: unknown): string | null {
 	return typeof job === 'string' ? job : null;
 }
 
-function answerText(name: string, answer: unknown): string {
+function answerText(name: string, answer: unknown, page: Page): string {
 	const now = Date.now();
 	switch (name) {
 		case 'restart_service':
-			return isPlan(answer) ? planText(answer) : anyText(answer);
+			return isPlan(answer) ? planText(answer) : anyText(answer, page);
 		case 'restart':
 			return startedText(name, answer);
 		case 'cluster_status':
-			return clusterText(answer as ClusterAnswer, now);
+			return clusterText(answer as ClusterAnswer, now, page);
 		case 'list_workers':
-			return workersText(answer as WorkerRow[], now);
+			return workersText(answer as WorkerRow[], now, page);
 		case 'list_rollouts':
-			return historyText(answer as RolloutView[], now);
+			return historyText(answer as RolloutView[], now, page);
 		case 'get_rollout':
 		case 'pause_rollout':
 		case 'resume_rollout':
 		case 'abort_rollout':
-			return rolloutText(answer as RolloutView, now);
+			return rolloutText(answer as RolloutView, now, page);
 		default:
-			return anyText(answer);
+			return anyText(answer, page);
 	}
 }
 
@@ -123,7 +130,8 @@ interface ClusterAnswer {
 	nodes: ClusterNode[];
 }
 
-const clusterText = ({ nodes, coordinator }: ClusterAnswer, now: number): string => fleetText(nodes, coordinator, now);
+const clusterText = ({ nodes, coordinator }: ClusterAnswer, now: number, page: Page): string =>
+	fleetText(nodes, coordinator, now, page);
 
 function isPlan(answer: unknown): answer is RolloutPlan {
 	return typeof answer === 'object' && answer !== null && 'steps' in answer && 'order' in answer;

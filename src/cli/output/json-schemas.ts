@@ -58,6 +58,8 @@ export const rolloutShape = z
 				after: orNull(processes),
 				started_at: orNull(moment),
 				back_at: orNull(moment),
+				/** When its last step ended, whatever came of it. */
+				ended_at: orNull(moment).optional(),
 				reason: orNull(text),
 			}),
 		),
@@ -75,6 +77,8 @@ export const planShape = z
 		down: z.array(text),
 		steps: z.array(z.object({ nodes: z.array(text), estimate_ms: z.number() })),
 		estimate_ms: z.number(),
+		/** No earlier rollout of this kind says how long a node takes. */
+		guess: z.boolean().optional(),
 		refused: orNull(text),
 		/** By node: apps that would come and go. Only of http_workers, and without nodes that do not say. */
 		apps: z.record(text, appChanges).optional(),
@@ -134,6 +138,8 @@ export const validateShape = z.object({
 	peers: z.array(text),
 	/** What a roll would add to the daemon that answers on the configuration's admin socket, and remove; null if none answers. */
 	changes: orNull(appChanges),
+	/** What a worker would stumble over though the daemon starts, such as a script that is not there. */
+	warnings: z.array(text),
 });
 
 export const initShape = z.object({

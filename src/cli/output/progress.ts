@@ -1,6 +1,7 @@
 import type { RolloutView } from '../../rollout/types.js';
-import { elapsedMs, isOver, nodesInOrder, subject } from './render.js';
-import { clean, fit, type Terminal, table, toJson, writeMessage } from './terminal.js';
+import { elapsedMs, isOver, nodesInOrder, phase, subject, toneOf } from './render.js';
+import { paint, table } from './table.js';
+import { clean, fit, type Page, plainPage, type Terminal, toJson, writeMessage } from './terminal.js';
 import { clock, count, forPeople, span } from './format.js';
 
 /** Shows a rollout while it goes on, on the terminal's `err`. */
@@ -21,23 +22,62 @@ export function createProgress(terminal: Terminal): Progress {
 	return new LineProgress(terminal);
 }
 
-/** One line for each change: what happened to which node, and what is waited for. */
+/** What a node at work waits for changes often; it is told only when nothing else was for so long. */
+const quietMs = 15_000;
+
+/** One line for each change: with `--json` every one, else what begins or ends, and what keeps a node for long. */
 class LineProgress implements Progress {
 	#last: RolloutView | null = null;
+	#told: string | null = null;
+	#quiet: NodeJS.Timeout | undefined;
 	constructor(private readonly terminal: Terminal) {}
 
 	show(view: RolloutView): void {
-		for (const change of changesBetween(this.#last, view)) {
-			const line = this.terminal.json ? toJson({ event: 'progress', ...change }) : lineOf(change);
-			this.terminal.err.write(`${line}\n`);
-		}
+		const last = this.#last;
 		this.#last = view;
+		const changes = changesBetween(last, view);
+		if (this.terminal.json) {
+			for (const change of changes) this.terminal.err.write(`${toJson({ event: 'progress', ...change })}\n`);
+			return;
+		}
+		const isOwn = last?.state !== view.state || last.reason !== view.reason;
+		for (const change of changes) {
+			const isNews = change.node !== null || isOwn || (view.waiting_for !== null && !isOfNode(view));
+			if (isNews) this.#write(lineOf(isOfNode(view) ? { ...change, waiting_for: null } : change));
+		}
+		if (this.#quiet === undefined) this.#listen();
 	}
 	say(text: string): void {
 		writeMessage(this.terminal, text);
 	}
-	end(): void {}
+	end(): void {
+		clearTimeout(this.#quiet);
+	}
+
+	#write(line: string): void {
+		this.terminal.err.write(`${line}\n`);
+		this.#listen();
+	}
+	#listen(): void {
+		clearTimeout(this.#quiet);
+		this.#quiet = setTimeout(() => this.#tellWaiting(), quietMs);
+		this.#quiet.unref();
+	}
+	#tellWaiting(): void {
+		const waiting = this.#last?.waiting_for ?? null;
+		if (waiting === null || waiting === this.#told) {
+			this.#listen();
+			return;
+		}
+		this.#told = waiting;
+		const now = Date.now();
+		this.#write(clean(`${clock(now)} waiting for ${forPeople(waiting, now)}`));
+	}
 }
+
+/** Whether what is waited for is a node at its step, and not the rollout as a whole. */
+const isOfNode = ({ nodes, waiting_for }: RolloutView): boolean =>
+	nodes.some(({ node }) => waiting_for?.startsWith(`${node}: `) === true);
 
 /** One fact of a rollout's course. `node` is null when it is about the rollout as a whole. */
 export interface Change {
@@ -76,7 +116,8 @@ export function changesBetween(last: RolloutView | null, view: RolloutView, now 
 
 function lineOf(change: Change): string {
 	const attempt = (change.attempt ?? 1) > 1 ? `, attempt ${change.attempt}` : '';
-	const took = change.elapsed_ms !== null && change.node_state === 'back' ? ` after ${span(change.elapsed_ms)}` : '';
+	const took =
+		change.elapsed_ms !== null && change.node_state !== 'restarting' ? ` after ${span(change.elapsed_ms)}` : '';
 	const who = change.node === null ? `rollout ${change.state}` : `${change.node} ${change.node_state}${took}${attempt}`;
 	const why = change.reason === null ? '' : `: ${change.reason}`;
 	const what = change.waiting_for === null || isOver(change.state) ? '' : `, waiting for ${change.waiting_for}`;
@@ -108,22 +149,30 @@ class RedrawnProgress implements Progress {
 		if (!wipe) this.#draw();
 		else if (this.#drawn > 0) this.terminal.err.write(`\x1b[${this.#drawn}A\x1b[J`);
 	}
+	/** A line of all columns wraps on some terminals. */
+	#page(columns: number): Page {
+		return { columns: columns - 1, color: this.terminal.page.color };
+	}
 	#draw(): void {
 		const screen = this.terminal.screen();
 		if (screen === null || (this.#view === null && this.#message === '')) return;
-		const lines = this.#view ? screenLines(this.#view, screen.rows, Date.now()) : [];
-		if (this.#message !== '') lines.push(clean(this.#message));
+		const lines = this.#view ? screenLines(this.#view, screen.rows, Date.now(), this.#page(screen.columns)) : [];
+		if (this.#message !== '') lines.push(fit(clean(this.#message), screen.columns));
 		const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A` : '';
-		this.terminal.err.write(`${up}\x1b[J${lines.map((line) => `${fit(line, screen.columns)}\n`).join('')}`);
+		this.terminal.err.write(`${up}\x1b[J${lines.map((line) => `${line}\n`).join('')}`);
 		this.#drawn = lines.length;
 	}
 }
 
 /** The lines of a rollout on a screen of so many rows: when the nodes are more, those that are done or pending are summed up. */
-export function screenLines(view: RolloutView, rows: number, now: number): string[] {
+export function screenLines(view: RolloutView, rows: number, now: number, page = plainPage): string[] {
+	const fitted = (line: string) => (page.columns === null ? line : fit(line, page.columns + 1));
 	const back = view.nodes.filter(({ state }) => state === 'back').length;
 	const took = span((view.ended_at ?? now) - view.created_at);
-	const head = `${view.state}: ${subject(view)}, ${back} of ${count(view.order.length, 'node')} back, ${took}`;
+	const rest = fitted(`${view.state}: ${subject(view)}, ${back} of ${count(view.order.length, 'node')} back, ${took}`);
+	const head = rest.startsWith(view.state)
+		? `${paint(view.state, toneOf(view.state), page)}${rest.slice(view.state.length)}`
+		: rest;
 	const nodes = nodesInOrder(view);
 	const room = Math.max(3, rows - 4);
 	const shown = nodes.length <= room ? nodes : nodes.filter(({ state }) => state !== 'back' && state !== 'pending');
@@ -136,16 +185,21 @@ export function screenLines(view: RolloutView, rows: number, now: number): strin
 		const ms = elapsedMs(node, now);
 		return ms === null ? '' : span(ms);
 	};
-	const text = table(shown.slice(0, room), [
-		{ title: 'NODE', value: ({ node }) => node },
-		{ title: 'PHASE', value: ({ state, attempt }) => (attempt > 1 ? `${state} (attempt ${attempt})` : state) },
-		{ title: 'TIME', value: elapsed, align: 'right' },
-		{ title: 'WAITS FOR', value: note },
-	]);
+	const text = table(
+		shown.slice(0, room),
+		[
+			{ title: 'NODE', value: ({ node }) => node },
+			{ title: 'PHASE', value: phase, tone: ({ state }) => toneOf(state) },
+			{ title: 'TIME', value: elapsed, align: 'right' },
+			{ title: 'WAITS FOR', value: note, cut: 'end' },
+		],
+		page,
+	);
 	const lines = [head, ...text.split('\n')];
-	if (shown.length < nodes.length) lines.push(`and ${count(nodes.length - shown.length, 'node')} back or pending`);
+	if (shown.length < nodes.length)
+		lines.push(fitted(`and ${count(nodes.length - shown.length, 'node')} back or pending`));
 	const waitsForNode = nodes.some(({ node }) => waitsFor(node));
 	if (view.waiting_for !== null && !waitsForNode && !isOver(view.state))
-		lines.push(clean(`waiting for ${forPeople(view.waiting_for, now)}`));
+		lines.push(fitted(clean(`waiting for ${forPeople(view.waiting_for, now)}`)));
 	return lines;
 }

@@ -1,41 +1,61 @@
 import type { ClusterNode } from '../../fleet/types.js';
 import type { RolloutPlan, RolloutState, RolloutView } from '../../rollout/types.js';
 import type { AppChanges, WorkerRow } from '../../workers/types.js';
-import { clean, cleanLines, fit, indent, table } from './terminal.js';
+import { clean, cleanLines, fit, indent, type Page, plainPage } from './terminal.js';
+import { type Column, paint, table, type Tone } from './table.js';
 import { bytes, count, forPeople, moment, span } from './format.js';
 
-export function workersText(rows: readonly WorkerRow[], now: number): string {
+export function workersText(rows: readonly WorkerRow[], now: number, page = plainPage): string {
 	if (rows.length === 0) return 'no workers\n';
-	return table(rows, [
-		{ title: 'APP', value: (row) => row.app },
+	const columns: Column<WorkerRow>[] = [
+		{ title: 'APP', value: (row) => row.app, leaveOff: 1 },
 		{ title: 'WORKER', value: (row) => row.id },
 		{ title: 'PID', value: (row) => row.pid, align: 'right' },
-		{ title: 'STATE', value: (row) => row.state },
+		{ title: 'STATE', value: (row) => row.state, tone: (row) => toneOf(row.state) },
 		{ title: 'HEALTHY', value: (row) => row.healthy },
 		{ title: 'UP', value: (row) => (row.started_at === null ? null : span(now - row.started_at)), align: 'right' },
-		{ title: 'RESTARTS', value: (row) => row.restarts, align: 'right' },
-		{ title: 'MEMORY', value: (row) => (row.memory === null ? null : bytes(row.memory)), align: 'right' },
-		{ title: 'CPU', value: (row) => (row.cpu === null ? null : `${row.cpu.toFixed(1)}%`), align: 'right' },
-		{ title: 'RELEASE', value: (row) => row.release },
-	]);
+		{ title: 'RESTARTS', value: (row) => row.restarts, align: 'right', leaveOff: 4 },
+		{ title: 'MEMORY', value: (row) => (row.memory === null ? null : bytes(row.memory)), align: 'right', leaveOff: 3 },
+		{ title: 'CPU', value: (row) => (row.cpu === null ? null : `${row.cpu.toFixed(1)}%`), align: 'right', leaveOff: 2 },
+		{ title: 'RELEASE', value: (row) => row.release, cut: 'start' },
+	];
+	return table(rows, columns, page);
 }
 
-export function fleetText(nodes: readonly ClusterNode[], coordinator: string | null, now: number): string {
+export function fleetText(
+	nodes: readonly ClusterNode[],
+	coordinator: string | null,
+	now: number,
+	page = plainPage,
+): string {
 	const seen = ({ link, last_seen }: ClusterNode) => {
 		if (link === 'self') return 'here';
 		return last_seen === null ? 'never' : `${span(now - last_seen)} ago`;
 	};
-	return table(nodes, [
+	const columns: Column<ClusterNode>[] = [
 		{ title: 'NODE', value: (row) => (row.name === coordinator ? `${row.name} (coordinator)` : row.name) },
-		{ title: 'ZONE', value: (row) => row.zone },
-		{ title: 'LINK', value: (row) => row.link },
-		{ title: 'READY', value: (row) => row.ready },
-		{ title: 'AVAILABILITY', value: (row) => row.availability },
-		{ title: 'BOOT', value: (row) => row.boot, align: 'right' },
-		{ title: 'VERSION', value: (row) => row.version },
-		{ title: 'RTT', value: (row) => (row.rtt_ms === null ? null : `${row.rtt_ms.toFixed(1)} ms`), align: 'right' },
+		{ title: 'ZONE', value: (row) => row.zone, leaveOff: 3 },
+		{ title: 'LINK', value: (row) => row.link, tone: (row) => (row.link === 'down' ? 'bad' : null) },
+		{ title: 'READY', value: (row) => row.ready, tone: (row) => (row.ready === false ? 'bad' : null) },
+		{ title: 'AVAILABILITY', value: (row) => row.availability, leaveOff: 5 },
+		{ title: 'BOOT', value: (row) => row.boot, align: 'right', leaveOff: 2 },
+		{ title: 'VERSION', value: (row) => row.version, leaveOff: 4 },
+		{
+			title: 'RTT',
+			value: (row) => (row.rtt_ms === null ? null : `${row.rtt_ms.toFixed(1)} ms`),
+			align: 'right',
+			leaveOff: 1,
+		},
 		{ title: 'SEEN', value: seen, align: 'right' },
-	]);
+	];
+	return table(nodes, columns, page);
+}
+
+/** The colour of a state, of a worker, a node or a rollout. */
+export function toneOf(state: WorkerRow['state'] | RolloutState | NodeView['state']): Tone | null {
+	if (['back', 'serving', 'completed'].includes(state)) return 'good';
+	if (['refused', 'failed', 'halted', 'aborted'].includes(state)) return 'bad';
+	return state === 'pending' || state === 'skipped' ? null : 'moving';
 }
 
 /** Nothing more will happen by itself. */
@@ -49,15 +69,16 @@ export function subject(view: Pick<RolloutView, 'type' | 'service' | 'app'>): st
 }
 
 /** One rollout in full: what became of it first, then a line a node, then what to do. */
-export function rolloutText(view: RolloutView, now: number): string {
+export function rolloutText(view: RolloutView, now: number, page = plainPage): string {
 	const back = view.nodes.filter(({ state }) => state === 'back').length;
 	const took = span((view.ended_at ?? now) - view.created_at);
-	const lines = [`${view.state}: ${subject(view)}, ${back} of ${count(view.order.length, 'node')} back, ${took}`];
+	const state = paint(view.state, toneOf(view.state), page);
+	const lines = [`${state}: ${subject(view)}, ${back} of ${count(view.order.length, 'node')} back, ${took}`];
 	if (view.reason !== null)
 		lines.push(`reason: ${indent(cleanLines(forPeople(view.reason, now)), '        ').trimStart()}`);
 	if (view.waiting_for !== null && !isOver(view.state))
 		lines.push(`waiting for: ${clean(forPeople(view.waiting_for, now))}`);
-	lines.push('', nodesText(view, now));
+	lines.push('', nodesText(view, now, page));
 	for (const { node, reason } of view.nodes) {
 		// The rollout's own reason mostly is that of the node that it stopped at.
 		if (reason !== null && view.reason?.includes(reason) !== true)
@@ -82,22 +103,27 @@ export function nodesInOrder(view: RolloutView): NodeView[] {
 /** How long a node took, or has been at it, in ms; null before it began. */
 export function elapsedMs(node: NodeView, now: number): number | null {
 	if (node.started_at === null) return null;
-	if (node.back_at !== null) return node.back_at - node.started_at;
+	const ended = node.back_at ?? node.ended_at ?? null;
+	if (ended !== null && node.state !== 'restarting') return Math.max(0, ended - node.started_at);
 	return node.state === 'restarting' ? Math.max(0, now - node.started_at) : null;
 }
 
-function nodesText(view: RolloutView, now: number): string {
+function nodesText(view: RolloutView, now: number, page: Page): string {
 	const took = (node: NodeView) => {
 		const ms = elapsedMs(node, now);
 		return ms === null ? null : span(ms);
 	};
-	return table(nodesInOrder(view), [
+	const columns: Column<NodeView>[] = [
 		{ title: 'NODE', value: (node) => node.node },
-		{ title: 'STATE', value: (node) => (node.attempt > 1 ? `${node.state} (attempt ${node.attempt})` : node.state) },
+		{ title: 'STATE', value: phase, tone: (node) => toneOf(node.state) },
 		{ title: 'TOOK', value: took, align: 'right' },
-		{ title: 'WORKERS', value: workersOf },
-	]);
+		{ title: 'WORKERS', value: workersOf, cut: 'end' },
+	];
+	return table(nodesInOrder(view), columns, page);
 }
+
+/** Its state, and which attempt it is where it is not the first. */
+export const phase = ({ state, attempt }: NodeView): string => (attempt > 1 ? `${state} (attempt ${attempt})` : state);
 
 function workersOf({ before, after }: NodeView): string | null {
 	const pids = (set: NodeView['before']) => set?.workers.map(({ pid }) => pid).join(' ') || 'none';
@@ -108,22 +134,22 @@ function workersOf({ before, after }: NodeView): string | null {
 /** `rollout status ID` has the whole reason. */
 const reasonColumns = 80;
 
-export function historyText(views: readonly RolloutView[], now: number): string {
+export function historyText(views: readonly RolloutView[], now: number, page = plainPage): string {
 	if (views.length === 0) return 'no rollouts\n';
+	const reason = (view: RolloutView) =>
+		view.reason === null ? null : fit(clean(forPeople(view.reason, now)), reasonColumns);
 	const back = (view: RolloutView) => view.nodes.filter(({ state }) => state === 'back').length;
-	return table(views, [
-		{ title: 'ROLLOUT', value: (view) => view.id },
+	const columns: Column<RolloutView>[] = [
+		{ title: 'ROLLOUT', value: (view) => view.id, cut: 'id' },
 		{ title: 'STARTED', value: (view) => moment(view.created_at) },
-		{ title: 'STATE', value: (view) => view.state },
+		{ title: 'STATE', value: (view) => view.state, tone: (view) => toneOf(view.state) },
 		{ title: 'WHAT', value: subject },
 		{ title: 'BACK', value: (view) => `${back(view)}/${view.order.length}`, align: 'right' },
-		{ title: 'TOOK', value: (view) => span((view.ended_at ?? now) - view.created_at), align: 'right' },
-		{ title: 'BY', value: (view) => view.user },
-		{
-			title: 'REASON',
-			value: (view) => (view.reason === null ? null : fit(clean(forPeople(view.reason, now)), reasonColumns)),
-		},
-	]);
+		{ title: 'TOOK', value: (view) => span((view.ended_at ?? now) - view.created_at), align: 'right', leaveOff: 2 },
+		{ title: 'BY', value: (view) => view.user, leaveOff: 1 },
+		{ title: 'REASON', value: reason, cut: 'end', leaveOff: 3 },
+	];
+	return table(views, columns, page);
 }
 
 export function planText(plan: RolloutPlan): string {
@@ -135,6 +161,7 @@ export function planText(plan: RolloutPlan): string {
 		const text = changesText(changes);
 		if (text !== null) lines.push(`${clean(node)} ${text}`);
 	}
+	if (plan.guess === true) lines.push('the times are a guess: nothing was rolled yet here');
 	plan.steps.forEach(({ nodes, estimate_ms }, index) => {
 		lines.push(`${String(index + 1).padStart(3)}. ${nodes.map(clean).join(', ')}  about ${span(estimate_ms)}`);
 	});
@@ -151,7 +178,7 @@ export function changesText({ added, removed }: AppChanges): string | null {
 }
 
 /** Any answer as text: a list of records as a table, a record as lines `key: value`, the rest as JSON. */
-export function anyText(body: unknown): string {
+export function anyText(body: unknown, page = plainPage): string {
 	if (isRecord(body) && typeof body['message'] === 'string' && Object.keys(body).length === 1) {
 		return clean(body['message']);
 	}
@@ -169,7 +196,8 @@ export function anyText(body: unknown): string {
 		const titles = [...new Set(rows.flatMap((row) => Object.keys(row)))];
 		return table(
 			rows,
-			titles.map((title) => ({ title: clean(title), value: (row) => row[title] ?? null })),
+			titles.map((title) => ({ title: clean(title), value: (row) => row[title] ?? null, cut: 'end' })),
+			page,
 		);
 	}
 	return cleanLines(typeof body === 'string' ? body : JSON.stringify(body, null, 2));

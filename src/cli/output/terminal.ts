@@ -6,6 +6,8 @@ export interface Terminal {
 	out: Writable;
 	/** Progress, messages and errors. */
 	err: Writable;
+	/** How `out` can be written on. */
+	page: Page;
 	/** Width and height of `err` when it is a terminal that can redraw lines; null when it is not. */
 	screen(): { columns: number; rows: number } | null;
 	/** The result is shown on a terminal, and so takes the place of the progress. */
@@ -14,12 +16,34 @@ export interface Terminal {
 	json: boolean;
 }
 
+/** What a result is written on. */
+export interface Page {
+	/** Lines that are longer wrap; null: as long as they are, as in a pipe. */
+	columns: number | null;
+	color: boolean;
+}
+
+/** A pipe or a file. */
+export const plainPage: Page = { columns: null, color: false };
+
+/** The same with room for lines that stand further right. */
+export const indented = ({ columns, color }: Page, by = 2): Page => ({
+	columns: columns === null ? null : columns - by,
+	color,
+});
+
 /** Serial consoles and the like do not know their size and say 0. */
 const unknownScreen = { columns: 80, rows: 24 };
 
-export function processTerminal(json: boolean): Terminal {
+/** `color`: false with `--no-color`. */
+export function processTerminal(json: boolean, color = true): Terminal {
 	const { stdout, stderr, env } = process;
+	const isPage = stdout.isTTY === true && !json;
 	return {
+		page: {
+			columns: isPage ? stdout.columns || unknownScreen.columns : null,
+			color: isPage && color && !env['NO_COLOR'] && env['TERM'] !== 'dumb',
+		},
 		out: stdout,
 		err: stderr,
 		json,
@@ -32,8 +56,8 @@ export function processTerminal(json: boolean): Terminal {
 }
 
 /** Writes the command's result: the document with `--json`, the text otherwise. */
-export function writeResult(terminal: Terminal, document: unknown, text: () => string): void {
-	terminal.out.write(terminal.json ? `${toJson(document)}\n` : ensureNewline(text()));
+export function writeResult(terminal: Terminal, document: unknown, text: (page: Page) => string): void {
+	terminal.out.write(terminal.json ? `${toJson(document)}\n` : ensureNewline(text(terminal.page)));
 }
 
 /** Tells the person at the terminal something that is not the result. */
@@ -66,29 +90,6 @@ export function cleanLines(text: string): string {
 		.join('\n');
 }
 
-export interface Column<Row> {
-	title: string;
-	value: (row: Row) => string | number | boolean | null;
-	align?: 'right';
-}
-
-/** A table of plain text, columns two spaces apart; null shows as `-`. */
-export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
-	const cells = [
-		columns.map(({ title }) => title),
-		...rows.map((row) => columns.map(({ value }) => cellOf(value(row)))),
-	];
-	const widths = columns.map((_, index) => Math.max(...cells.map((line) => width(line[index] ?? ''))));
-	return cells
-		.map((line) =>
-			line
-				.map((cell, index) => pad(cell, widths[index] ?? 0, columns[index]?.align === 'right'))
-				.join('  ')
-				.trimEnd(),
-		)
-		.join('\n');
-}
-
 export function indent(text: string, by = '  '): string {
 	return text.replace(/^(?=.)/gm, by);
 }
@@ -97,19 +98,6 @@ export function indent(text: string, by = '  '): string {
 export function fit(line: string, columns: number): string {
 	const characters = [...line];
 	return characters.length < columns ? line : `${characters.slice(0, Math.max(0, columns - 2)).join('')}…`;
-}
-
-function cellOf(value: string | number | boolean | null): string {
-	if (value === null || value === '') return '-';
-	if (typeof value === 'boolean') return value ? 'yes' : 'no';
-	return clean(String(value));
-}
-
-const width = (text: string) => [...text].length;
-
-function pad(text: string, columns: number, right: boolean): string {
-	const blanks = ' '.repeat(Math.max(0, columns - width(text)));
-	return right ? blanks + text : text + blanks;
 }
 
 const ensureNewline = (text: string) => (text.endsWith('\n') ? text : `${text}\n`);

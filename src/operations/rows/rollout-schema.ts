@@ -50,6 +50,7 @@ export const rolloutSchema = {
 					after: processes,
 					started_at: timeOrNull,
 					back_at: timeOrNull,
+					ended_at: timeOrNull,
 					reason: textOrNull,
 				},
 			},

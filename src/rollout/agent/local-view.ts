@@ -29,6 +29,7 @@ export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
 				after: record ? afterOf(spec, record) : null,
 				started_at: record?.startedAt ?? null,
 				back_at: record?.state === 'back' ? record.endedAt : null,
+				ended_at: record?.endedAt ?? null,
 				reason: verdict?.reason ?? costOf(record),
 			},
 		],

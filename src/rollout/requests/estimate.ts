@@ -37,6 +37,7 @@ export function estimateOf(
 		down,
 		steps,
 		estimate_ms: steps.reduce((sum, one) => sum + one.estimate_ms, pauses),
+		guess: known.length === 0,
 		refused: whyRefused(state, request, budget, order, down, unhealthy),
 	};
 }

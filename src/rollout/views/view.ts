@@ -96,6 +96,7 @@ function viewNode(lease: Lease, open: OpenRollout, target: TargetStatus, seen: V
 		after: record ? afterOf(open.spec, record) : (seen?.after ?? null),
 		started_at: times?.started ?? null,
 		back_at: target.state === 'back' ? (times?.back ?? null) : null,
+		ended_at: record?.endedAt ?? null,
 		reason: target.overdue ? 'not back within the deadline' : (target.reason ?? costOf(record)),
 	};
 }
