@@ -148,7 +148,7 @@ describe('what a request may be', () => {
 			{ method: 'POST', path: '/nope', headers: { 'content-type': 'application/xml' }, raw: '<a/>' },
 			{ method: 'POST', path: '/nope', login: { basic: ['admin', 'wrong'] as const }, json: {} },
 			{ method: 'POST', path: '/livez', json },
-			{ method: 'HEAD', path: '/livez' },
+			{ method: 'HEAD', path: '/nope' },
 		];
 		for (const over of overs) {
 			for (const ask of asks) {
@@ -156,6 +156,50 @@ describe('what a request may be', () => {
 				assert.equal(reply.status, 404, `${ask.method} ${ask.path}: ${reply.body}`);
 				if (ask.method !== 'HEAD') assert.equal(typeof errorOf(reply), 'string');
 				assert.match(String(reply.headers['content-type']), /^application\/json/);
+			}
+		}
+	});
+
+	test('HEAD is answered as GET is, without a body: load balancers ask so', async () => {
+		for (const over of overs) {
+			for (const path of ['/livez', '/readyz', '/health']) {
+				const [head, get] = [
+					await server.ask(over, { method: 'HEAD', path }),
+					await server.ask(over, { method: 'GET', path }),
+				];
+				assert.deepEqual([head.status, head.body], [get.status, ''], path);
+				assert.equal(head.headers['content-type'], get.headers['content-type']);
+			}
+		}
+	});
+
+	test('what cannot be read is told in its place: after the answers to the requests before it, and once', async () => {
+		const operation = `${head(['POST / HTTP/1.1', 'Host: localhost', authorization, 'Content-Type: application/json', `Content-Length: ${JSON.stringify(json).length}`])}${JSON.stringify(json)}`;
+		const chunked = (path: string): string =>
+			head([
+				`POST ${path} HTTP/1.1`,
+				'Host: localhost',
+				'Content-Type: application/json',
+				'Transfer-Encoding: chunked',
+			]);
+		const cases: [string, string[], string[]][] = [
+			['behind an operation', [`${operation}garbage\r\n\r\n`], ['200', '400']],
+			['behind two', [`${operation}${operation}garbage\r\n\r\n`], ['200', '200', '400']],
+			['in a body that was not waited for', [chunked('/nope'), 'zz\r\n'], ['404']],
+			['in a body that is waited for', [chunked('/'), 'zz\r\n'], ['400']],
+			['in a body behind an operation', [`${operation}${chunked('/')}zz\r\n`], ['200', '400']],
+			['at first', ['garbage\r\n\r\n'], ['400']],
+		];
+		for (const over of overs) {
+			for (const [what, pieces, expected] of cases) {
+				const client = await raw(over);
+				for (const piece of pieces) {
+					client.write(piece);
+					if (pieces.length > 1 && piece !== pieces.at(-1) && expected[0] === '404') await client.until('404');
+				}
+				const { received } = await client.ended();
+				const told = [...received.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+				assert.deepEqual(told, expected, `${what}, over ${over}: ${received}`);
 			}
 		}
 	});

@@ -10,6 +10,7 @@ import { browserCheck } from '../request/origin-check.js';
 import { type HttpCertificate, tlsVersionMin } from './certificate.js';
 import { repeatedHeader } from '../request/headers.js';
 import type { Limits } from '../limits.js';
+import { MalformedRequests } from './malformed.js';
 
 /** What a listener is. Both transports are built by the same lines, so that they cannot answer differently. */
 export interface ListenerKind {
@@ -63,9 +64,11 @@ export function createListener(kind: ListenerKind, options: ListenerOptions): Li
 	const refusals = new RefusalLog('connection', performance, logger);
 	const quota = new ConnectionQuota({ ...kind, refused: (remote, reason) => refusals.tell(remote, reason) });
 	const fault = requestCheck(kind, limits);
+	const malformed = new MalformedRequests((response, status, text) => sendText(response, status, errorBody(text)));
 	let isClosing = false;
 	const answer = (request: IncomingMessage, response: ServerResponse): void => {
 		quota.use(request.socket);
+		malformed.began(request, response);
 		if (isClosing) response.setHeader('connection', 'close');
 		const refuse = (thrown: unknown): void => answerFault(request, response, thrown, options);
 		const refused = fault(request);
@@ -89,7 +92,7 @@ export function createListener(kind: ListenerKind, options: ListenerOptions): Li
 	};
 	const server = createServer(kind, limits, answer);
 	quota.guard(server);
-	server.on('clientError', answerMalformed);
+	server.on('clientError', (error, socket) => malformed.refuse(error, socket as Socket));
 	return {
 		server,
 		listen: (where) => listen(server, where),
@@ -148,8 +151,10 @@ function requestCheck(
 	};
 }
 
-function routeOf({ method, url = '' }: IncomingMessage, routes: Routes): { handler: Handler; rest: string } | null {
-	const path = pathOf(url);
+function routeOf(request: IncomingMessage, routes: Routes): { handler: Handler; rest: string } | null {
+	const path = pathOf(request.url ?? '');
+	// Load balancers like to ask so; node:http leaves the body out (RFC 9110, 9.3.2).
+	const method = request.method === 'HEAD' ? 'GET' : request.method;
 	const exact = Object.hasOwn(routes, `${method} ${path}`) ? routes[`${method} ${path}`] : undefined;
 	if (exact) return { handler: exact, rest: '' };
 	const slash = path.lastIndexOf('/');
@@ -184,6 +189,8 @@ function answerFault(
 	if (refusal.code === 'internal') {
 		logger.error({ event: 'request_failed', method: request.method, err: thrown }, 'a request failed');
 	}
+	// It was malformed, and told so, before it was judged.
+	if (response.writableEnded) return;
 	if (response.headersSent || response.destroyed) {
 		response.destroy();
 		return;
@@ -240,25 +247,4 @@ const answerHeadersInRow = Object.entries(answerHeaders).flat();
 export function sendAnswer(response: ServerResponse, body: string): void {
 	response.writeHead(200, [...answerHeadersInRow, 'content-length', Buffer.byteLength(body)]);
 	setImmediate(() => response.end(body));
-}
-
-/** What node:http could not even read. */
-function answerMalformed(error: Error & { code?: string }, socket: Socket): void {
-	// Who failed at TLS, or has gone, can be told nothing: what is written would wait for a handshake that never ends.
-	const isHttp = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || error.code?.startsWith('HPE_');
-	if (!isHttp || !socket.writable) {
-		socket.destroy();
-		return;
-	}
-	const [line, text] =
-		error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-			? ['408 Request Timeout', 'The request took too long to arrive.']
-			: error.code === 'HPE_HEADER_OVERFLOW'
-				? ['431 Request Header Fields Too Large', 'The headers are too large.']
-				: ['400 Bad Request', 'The request is not valid HTTP.'];
-	const body = errorBody(text);
-	socket.end(
-		`HTTP/1.1 ${line}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
-			`Connection: close\r\n\r\n${body}`,
-	);
 }
