@@ -52,6 +52,7 @@ export function parseConfig(text: string, options: LoadOptions): LoadedConfig {
 	const file = resolve(options.file);
 	const document = parseConfigurationDocument(file, text);
 	const { data, overrides, faults } = applyOverrides(file, document.data, options.env);
+	if (document.data === null && overrides.length === 0) throw emptyFile(file);
 	const source = { file, document, overrides, data };
 	const parsed = configurationSchema.safeParse(data);
 	if (!parsed.success) throw new ConfigurationError([...faults, ...issueFaults(source, parsed.error.issues)]);
@@ -87,6 +88,13 @@ function readConfigurationFile(file: string): string {
 			{ file, line: null, column: null, variable: null, key: '', expected, got, hint: help },
 		]);
 	}
+}
+
+/** A file that was cut to nothing would take every app away; one that the environment completes is meant. */
+function emptyFile(file: string): ConfigurationError {
+	const hint = 'rollcall init writes one; a node without apps says at least its node.name';
+	const place = { file, line: null, column: null, variable: null, key: '' };
+	return new ConfigurationError([{ ...place, expected: 'a configuration', got: 'an empty file', hint }]);
 }
 
 function conflictFault(source: ConfigurationSource, conflict: Conflict): ConfigurationFault {

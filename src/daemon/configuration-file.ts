@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { toWorkerApps } from '../config/apps.js';
 import { type StandIn, writeLastGood } from '../config/last-good.js';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
+import { ConfigurationError } from '../config/document/faults.js';
 import { messageOf } from '../errors.js';
 import { readMembership } from '../fleet/links/membership.js';
 import type { Logger } from '../log.js';
@@ -10,6 +11,14 @@ import type { Logger } from '../log.js';
 export function checkNamedFiles(config: LoadedConfig): void {
 	readMembership(config);
 	toWorkerApps(config);
+}
+
+/** A file of another node, copied here by mistake, would make a second node of that name at the next start. */
+function checkNodeName(name: string, fresh: LoadedConfig): void {
+	if (fresh.node.name === name) return;
+	const place = { file: fresh.source.file, line: null, column: null, variable: null, key: 'node.name' };
+	const hint = "put this node's own file back; a node that shall be renamed takes its new name when the daemon is restarted";
+	throw new ConfigurationError([{ ...place, expected: `${name}, as this node runs`, got: fresh.node.name, hint }]);
 }
 
 interface Parts {
@@ -53,6 +62,7 @@ export class ConfigurationFile extends EventEmitter<{ changed: [] }> {
 		const { config, environment } = this.parts;
 		try {
 			const fresh = loadConfig({ file: config.source.file, env: environment });
+			checkNodeName(config.node.name, fresh);
 			if (this.#standIn) checkNamedFiles(fresh);
 			this.#good = fresh.source.text;
 			this.#mended();

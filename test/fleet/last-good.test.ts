@@ -117,6 +117,28 @@ describe('a node whose configuration file does not check when it starts', () => 
 		assert.ok(lastGood().endsWith(`\n${mended}`), lastGood());
 	});
 
+	test('a node that runs is not rolled to a file that was emptied, or copied from another node', async () => {
+		const before = (await alpha.workers()).map(({ pid }) => pid);
+		const own = readFileSync(alpha.configFile, 'utf8');
+		const wrong: [string, RegExp][] = [
+			['', /alpha: .*expected a configuration, got an empty file/],
+			[good, /alpha: .*node\.name: expected alpha, as this node runs, got beta \(put this node's own file back/],
+		];
+		for (const [text, fault] of wrong) {
+			writeFileSync(alpha.configFile, text, { mode: 0o600 });
+			for (const replicated of [true, false]) {
+				const { status, json } = await alpha.call('restart_service', { service: 'http_workers', replicated });
+				assert.equal(status, 503, JSON.stringify(json));
+				assert.match(String(json['error']), fault);
+			}
+		}
+		writeFileSync(alpha.configFile, own, { mode: 0o600 });
+		assert.deepEqual(
+			(await alpha.workers()).map(({ pid }) => pid),
+			before,
+		);
+	});
+
 	for (const way of ['a reload', 'a restart'] as const) {
 		test(`${way} takes up a mended file, too`, async () => {
 			await beta.kill('SIGTERM');
