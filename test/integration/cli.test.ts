@@ -237,6 +237,24 @@ describe('the command line', () => {
 		);
 	});
 
+	test('Ctrl-C before the answer exits 130, too, and says that a rollout may have begun, unless none was asked for', async () => {
+		for (const dryRun of [false, true]) {
+			const asked = new Promise<void>((resolve) => {
+				daemon.operations['restart_service'] = () => {
+					resolve();
+					return 'silence';
+				};
+			});
+			const command = startCommand([...roll, `dry_run=${dryRun}`, '--socket', socket]);
+			await asked;
+			command.child.kill('SIGINT');
+			const { code, stdout, stderr } = await command.result;
+			assert.deepEqual([code, stdout], [130, '']);
+			const told = stderr.includes(`the rollout may have begun. See: rollcall rollout status --socket ${socket}`);
+			assert.equal(told, !dryRun, stderr);
+		}
+	});
+
 	test('--timeout bounds following too: 7, and the rollout goes on', async () => {
 		daemon.follow = [rolloutView()];
 		const { code, stderr } = await on('rollout', 'follow', rolloutId, '--timeout', '1s');

@@ -35,7 +35,13 @@ export async function operation(
 		if (takesRollout.includes(name) && typeof fields['id'] === 'string') {
 			fields['id'] = await fullId(connection.client, fields['id']);
 		}
-		const answer = await ask(connection, name, fields, terminal.json);
+		const answer = await ask(connection, name, fields, terminal.json).catch((error: unknown) => {
+			if (session.signal.aborted && mayHaveBegun(name, fields)) {
+				const text = `\nInterrupted before the answer: the rollout may have begun. See: rollcall rollout status${connection.words}`;
+				writeMessage(terminal, text);
+			}
+			throw error;
+		});
 		const job = rolloutToFollow(name, answer);
 		if (job === null) {
 			writeResult(terminal, answer, (page) => answerText(name, answer, page));
@@ -95,9 +101,16 @@ function startedText(name: string, answer: unknown): string {
 	return clean(String((answer as { message?: unknown }).message));
 }
 
+/** Whether a request of which no answer came may have started a rollout. */
+function mayHaveBegun(name: string, fields: Record<string, unknown>): boolean {
+	return startsRollout(name) && fields['dry_run'] !== true;
+}
+
+const startsRollout = (name: string): boolean => name === 'restart' || name === 'restart_service';
+
 /** The rollout that the answer names, when the operation is one that goes on after its answer. */
 function rolloutToFollow(name: string, answer: unknown): string | null {
-	if (name !== 'restart' && name !== 'restart_service') return null;
+	if (!startsRollout(name)) return null;
 	const job = (answer as { job_id?: unknown } | null)?.job_id;
 	return typeof job === 'string' ? job : null;
 }
