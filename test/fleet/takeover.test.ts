@@ -9,7 +9,8 @@ import { Witness } from '../support/witness.js';
 
 const names = ['alpha', 'beta', 'gamma'];
 const request = { service: 'http_workers', replicated: true };
-const rollout = { lease: '1s' };
+/** Longer than a busy machine holds a coordinator up, so that only one that was killed is taken over from. */
+const rollout = { lease: '3s' };
 const longMs = 120_000;
 
 const begun = (line: LogLine): boolean => line.event === 'step_begun';
@@ -134,7 +135,7 @@ describe('a fleet of three real nodes, some of them killed in the middle of a ro
 		const askAll = async (nodes: readonly RealNode[]): Promise<Answer[]> => {
 			const all = await Promise.all(nodes.map((node) => node.call('restart_service', request)));
 			for (const { status, json } of all)
-				if (status === 503) assert.match(String(json['error']), /nothing was started/);
+				if (status === 503) assert.match(String(json['error']), /nothing was started|was not\. Try again/);
 			return all;
 		};
 		const statuses = (): number[] => answers.map(({ status }) => status);

@@ -1,3 +1,4 @@
+import type { RolloutView } from '../../src/rollout/types.js';
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { RollcallError } from '../../src/errors.js';
@@ -264,11 +265,20 @@ describe('a fleet of three', () => {
 			);
 		}
 	});
+	/** Nothing of a node that stops, or has not started again. */
+	function viewOf({ fleet }: TestFleet['nodes'][number], id: string): RolloutView | undefined {
+		try {
+			return fleet?.get(id);
+		} catch {
+			return undefined;
+		}
+	}
+
 	/** The fleets are replaced under way, so each look is at those that run now. */
 	async function settled(all: TestFleet, id: string): Promise<void> {
 		const deadline = performance.now() + 30_000;
 		for (;;) {
-			const views = all.nodes.map((node) => node.fleet?.get(id));
+			const views = all.nodes.map((node) => viewOf(node, id));
 			if (views.every((view) => view?.state === 'completed')) return;
 			const text = JSON.stringify(
 				views.map((view) => [view?.state, view?.reason, view?.waiting_for, view?.nodes.map((one) => one.state)]),
@@ -287,8 +297,8 @@ describe('a fleet of three', () => {
 			.fleet('alpha')
 			.startRollout({ ...request, type: 'restart', service: null, replicated: false });
 		const deadline = performance.now() + 30_000;
-		while (node.fleet?.get(id)?.state !== 'completed') {
-			assert.ok(performance.now() < deadline, JSON.stringify(node.fleet?.get(id)));
+		while (viewOf(node, id)?.state !== 'completed') {
+			assert.ok(performance.now() < deadline, JSON.stringify(viewOf(node, id)));
 			await new Promise((resolve) => setTimeout(resolve, 20));
 		}
 		assert.equal(all.fleet('alpha').clusterStatus().boot, 2);

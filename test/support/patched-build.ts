@@ -45,7 +45,7 @@ export const version1 = JSON.parse(readFileSync(join(root, 'test', 'support', 'p
 };
 
 const speaks = (min: number, max: number): Patch => ({
-	file: 'fleet/wire.js',
+	file: 'fleet/links/handshake.js',
 	from: 'protocolVersions = { min: 1, max: 2 }',
 	to: `protocolVersions = { min: ${min}, max: ${max} }`,
 });
@@ -54,7 +54,7 @@ const speaks = (min: number, max: number): Patch => ({
 export const speaksVersion1: readonly Patch[] = [
 	speaks(1, 1),
 	{
-		file: 'fleet/wire.js',
+		file: 'fleet/links/handshake.js',
 		from: 'export const handshakeMessage = ',
 		to: `export const handshakeMessage = z.fromJSONSchema(${JSON.stringify(version1.handshake)});\nconst handshakeAsItIs = `,
 	},
@@ -69,7 +69,7 @@ export const speaksVersion1: readonly Patch[] = [
 export const speaksVersion3: readonly Patch[] = [
 	speaks(1, 3),
 	{
-		file: 'fleet/frames.js',
+		file: 'fleet/links/frames.js',
 		from: 'return spoken === unspoken ? null : JSON.stringify(spoken);',
 		to: 'return spoken === unspoken ? null : JSON.stringify(version === 1 ? spoken : { ...spoken, weather: { degrees: 21 } });',
 	},
@@ -80,7 +80,7 @@ export const speaksVersion3: readonly Patch[] = [
 	},
 	// Its records have an entry of a kind of their own after each that there is today.
 	{
-		file: 'fleet/shell.js',
+		file: 'fleet/shell/shell.js',
 		from: 'log.append(entries).then(stored',
 		to: "log.append([...entries, { kind: 'weather', degrees: 21 }]).then(stored",
 	},
