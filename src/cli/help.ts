@@ -5,7 +5,7 @@ export const mainHelp = `rollcall supervises http workers and restarts them, on 
 
 Examples
   rollcall status                                              what is wrong first, then node, workers, fleet
-  rollcall restart_service service=http_workers replicated=true   roll every worker of the fleet, node after node
+  rollcall rollout start                                       roll every worker of the fleet, node after node
   rollcall restart_service service=http_workers app=web        replace one app's workers on this node
   rollcall rollout plan                                        what that would do, and how long it would take
   rollcall rollout follow                                      watch the rollout that is going on
@@ -23,6 +23,7 @@ See
 
 Act
   OPERATION [KEY=VALUE ...] any operation; values are read as JSON, else as text
+  rollout start [APP]       roll the workers of the fleet, node after node
   rollout pause|resume|abort [ID]
   stop                      end daemon and workers of a configuration (without systemd)
 

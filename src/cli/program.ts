@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { AuthorityOptions } from './certificates/authority.js';
 import type { Context, Session } from './context.js';
 import { mainHelp } from './help.js';
+import type { StartFlags } from './commands/rollout.js';
 import type { InitFlags } from './commands/init.js';
 import { configFileDefault } from './client/places.js';
 import type { CommonOptions } from './client/connect.js';
@@ -93,6 +94,14 @@ function addRollout(build: Builder): void {
 	rollout.add('plan [fields...]', 'what a rolling restart would do', plan, async (context, ...fields) =>
 		(await module()).plan(context, fields),
 	);
+	const start = ['rollcall rollout start', 'rollcall rollout start web --max-unavailable 2'];
+	rollout
+		.add<StartFlags>('start [app]', 'roll the workers of the fleet, node after node', start, async (context, app) =>
+			(await module()).start(context, app),
+		)
+		.option('--max-unavailable <nodes>', 'how many nodes may be out at once: a number, or per cent')
+		.option('--on-failure <what>', 'what a failed step does to the rest: halt or continue')
+		.option('--detach', 'do not follow it');
 	rollout.add('status [id]', 'one rollout; the newest without ID', ['rollcall rollout status'], async (context, id) =>
 		(await module()).show(context, id),
 	);

@@ -7,7 +7,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { messageLineShape, resultShapes } from '../../src/cli/output/json-schemas.js';
 import { runCommand } from '../support/command.js';
 import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.js';
-import { nodeView, rolloutId, rolloutView } from '../support/views.js';
+import { completedView, nodeView, rolloutId, rolloutView } from '../support/views.js';
 
 let folder: string;
 let socket: string;
@@ -144,4 +144,23 @@ test('validate warns of a script that is not there, and is content once it is: t
 	writeFileSync(join(folder, 'server.js'), '');
 	const beside = await runCommand(['validate', '--config', file]);
 	assert.deepEqual([beside.code, beside.stderr], [0, '']);
+});
+
+test('rollout start rolls http_workers over the fleet and follows to the end', async () => {
+	daemon.operations['restart_service'] = () => ({ body: { message: 'Restarting http_workers', job_id: rolloutId } });
+	daemon.follow = [completedView()];
+	const { code, stdout, stderr } = await on(
+		'rollout',
+		'start',
+		'web',
+		'--max-unavailable',
+		'2',
+		'--on-failure',
+		'continue',
+		'--json',
+	);
+	assert.equal(code, 0, stderr);
+	assert.equal(resultShapes['rollout start'].parse(JSON.parse(stdout)).state, 'completed');
+	const wanted = { service: 'http_workers', replicated: true, app: 'web', max_unavailable: 2, on_failure: 'continue' };
+	assert.deepEqual(daemon.asked[0]?.fields, wanted);
 });

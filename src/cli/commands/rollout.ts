@@ -19,6 +19,27 @@ export async function plan({ options, terminal, session }: Context, words: strin
 	});
 }
 
+/** The flags of `rollcall rollout start`. */
+export interface StartFlags {
+	maxUnavailable?: string;
+	onFailure?: string;
+	detach?: boolean;
+}
+
+/** A rolling restart of http_workers over the fleet, or of one app of it, followed to its end. */
+export async function start(context: Context<StartFlags>, app: string | undefined): Promise<number> {
+	const { maxUnavailable, onFailure } = context.options;
+	const fields = [
+		'service=http_workers',
+		'replicated=true',
+		...(app === undefined ? [] : [`app=${JSON.stringify(app)}`]),
+		...(maxUnavailable === undefined ? [] : [`max_unavailable=${maxUnavailable}`]),
+		...(onFailure === undefined ? [] : [`on_failure=${onFailure}`]),
+	];
+	const { operation } = await import('../operation/operation.js');
+	return operation(context, { name: 'restart_service', fields, commands: [] });
+}
+
 export async function show({ options, terminal, session }: Context, id: string | undefined): Promise<number> {
 	return using(await connect(options, session.signal), async ({ client, words }) => {
 		const view = (await client.operation('get_rollout', { id: await named(client, id, newest) })) as RolloutView;

@@ -184,6 +184,8 @@ export const resultShapes = {
 	workers: z.array(workerShape),
 	logs: logLineShape,
 	'rollout plan': planShape,
+	/** Followed to its end; with `--detach` as restart_service. */
+	'rollout start': rolloutShape,
 	'rollout status': rolloutShape,
 	'rollout history': z.array(rolloutShape),
 	'rollout follow': rolloutShape,
