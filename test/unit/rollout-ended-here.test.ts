@@ -117,6 +117,23 @@ test('the others come back: the target counts as skipped, they read by whom, and
 	fleet.untilState('alpha', fleet.ask('alpha').view?.id ?? '', 'completed');
 });
 
+test('ended on every node it is aborted once they meet again, not completed by those that had their turn', () => {
+	const { fleet, id } = endedAlone(['alpha', 'beta']);
+	fleet.killed('alpha');
+	fleet.node('beta').start();
+	fleet.run(goneMs);
+	assert.equal(fleet.say('beta', endHere(id)).view?.state, 'aborted');
+	fleet.node('alpha').start();
+	fleet.until('both have one end of it', () =>
+		['alpha', 'beta'].every((node) => fleet.node(node).core?.durable.open.length === 0),
+	);
+	for (const node of ['alpha', 'beta']) {
+		const view = fleet.view(node, id);
+		assert.equal(view?.state, 'aborted', node);
+		for (const name of ['alpha', 'beta']) assert.match(view?.reason ?? '', new RegExp(`ended on ${name} alone by eve at`));
+	}
+});
+
 test('while the others go on with it this node is neither free to restart beside it, nor kept from ending it for all', () => {
 	const { fleet, id } = endedAlone(['alpha', 'beta', 'gamma']);
 	fleet.node('gamma').start();

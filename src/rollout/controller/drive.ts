@@ -39,7 +39,9 @@ function driveRollout(turn: Turn, lease: Lease, known: OpenRollout, majority: bo
 	}
 	if (open.flags.halted !== null) return;
 	if (isFinished(turn, lease, open, targets)) {
-		endRollout(turn, lease, open, 'completed', mayStillLive(open, targets));
+		const apart = endedOnEach(turn, lease, open);
+		if (apart === null) endRollout(turn, lease, open, 'completed', mayStillLive(open, targets));
+		else endRollout(turn, lease, open, 'aborted', apart);
 		return;
 	}
 	if (open.flags.paused) return;
@@ -159,6 +161,12 @@ function isFinished(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 		if (!targets.some((one) => one.node === name && one.state === 'back')) return true;
 		return standingOf(state, lease, name)?.memberHash === memberHashNext;
 	});
+}
+
+/** Why nobody has completed it: operators have ended it on every node, each alone. null: at least one node still wants it. */
+function endedOnEach(turn: Turn, lease: Lease, { spec }: OpenRollout): string | null {
+	const reasons = spec.members.map(({ name }) => endedThere(standingOf(turn.state, lease, name)?.endedHere, spec.id));
+	return reasons.includes(null) ? null : reasons.join('; ');
 }
 
 /** With `halt` at the first failure; with `continue` when nothing else is left to do. */
