@@ -11,7 +11,7 @@ import { isUnderSystemd, type LoadedConfig } from '../config/load.js';
 import { appUserDefault } from '../config/checks/system-users.js';
 import { Certificates } from './certificates.js';
 import { checkNamedFiles, ConfigurationFile } from './configuration-file.js';
-import { ensureFolder } from './folders.js';
+import { ensureFolder, requireUnexchangeable } from './folders.js';
 import { createLocalNode } from './local-node.js';
 import { observe } from './observe.js';
 import { Standing } from './availability.js';
@@ -71,6 +71,7 @@ export async function runDaemon({ configFile }: { configFile: string }): Promise
 	const notifier = createNotifier(environment, (message) => logger.warn({ event: 'notify', message }));
 	process.umask(0o077);
 	ensureFolder(config.state_dir, 0o700, 'state_dir');
+	requireUnexchangeable(config.worker_dir, 'worker_dir');
 	const lockFile = join(config.state_dir, 'lock');
 	const lock = await acquireLock(lockFile, { node: config.node.name }, lockWaitMs);
 	let ending: Ending;

@@ -19,3 +19,22 @@ export function ensureFolder(path: string, mode: number, key: string): void {
 		throw new RollcallError('configuration', `${key}: ${path} cannot be made: ${messageOf(cause)}.`, {}, { cause });
 	}
 }
+
+const stickyBit = 0o1000;
+
+/**
+ * Refuses a folder in which another user could exchange what is there for something of their own. One that is missing is
+ * made later, by the user whose it is.
+ */
+export function requireUnexchangeable(path: string, key: string): void {
+	const stat = statSync(path, { throwIfNoEntry: false });
+	if (!stat) return;
+	const own = process.getuid?.() ?? stat.uid;
+	const isWritableByOthers = (stat.mode & 0o022) !== 0 && (stat.mode & stickyBit) === 0;
+	if ((stat.uid === own || stat.uid === 0) && !isWritableByOthers) return;
+	throw new RollcallError(
+		'configuration',
+		`${key}: ${path} may be changed by others, who could put their own worker host there. It must belong to this user ` +
+			'or root and be writable by its owner alone (or be sticky). Change its owner and mode, or name another folder.',
+	);
+}
