@@ -4,15 +4,14 @@ import { messageOf, RollcallError } from '../errors.js';
 import { adoptAll, drainAll, endOn, findServing, untilLinked } from './pool/adoption.js';
 import { readinessOf } from './health/app-readiness.js';
 import { Arrival } from './replacement/arrival.js';
-import { WorkerPool, type WorkerPoolParts, isNode } from './pool/worker-pool.js';
+import { WorkerPool, type WorkerPoolParts } from './pool/worker-pool.js';
 import { HealthMonitor } from './health/health-monitor.js';
 import { explained } from './host/log-files.js';
 import type { Pm2Process } from './pm2/process.js';
-import { ReplacementPlan, goneTimeoutMs } from './replacement/plan.js';
+import { type JudgedOutcome, ReplacementPlan, goneTimeoutMs } from './replacement/plan.js';
 import type { LeavingSet } from './replacement/leaving.js';
 import type { WorkerRecord } from './pool/worker-records.js';
 import { isSound, resultOf } from './replacement/result.js';
-import type { ReplacementOutcome } from './replacement/runner.js';
 import { identitiesOf } from './pool/rows.js';
 import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp, WorkerIdentity } from './types.js';
 import type { Worker } from './pool/worker.js';
@@ -165,7 +164,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 				return this.result(old, outcome);
 			} catch (error) {
 				this.app = previous;
-				return this.result(old, { outcome: 'refused', reason: messageOf(error), cutOff: 0 });
+				return this.result(old, { outcome: 'refused', reason: messageOf(error), cutOff: 0, requiredPorts: [] });
 			} finally {
 				this.arrival.proving = false;
 			}
@@ -213,7 +212,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	}
 
 	/** A host that dies in the middle takes the new workers' future along, not the wish: it is begun again with the next one. */
-	private async replaceDespiteLosses(wish: SetWish): Promise<ReplacementOutcome | null> {
+	private async replaceDespiteLosses(wish: SetWish): Promise<JudgedOutcome | null> {
 		const { app, onProgress } = wish;
 		const { clock } = this.pool.parts;
 		const until = clock.now() + wish.deadlineMs;
@@ -229,7 +228,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	}
 
 	/** null: there was nothing to do. */
-	private async replaceSet({ app, before, deadlineMs, onProgress }: SetWish): Promise<ReplacementOutcome | null> {
+	private async replaceSet({ app, before, deadlineMs, onProgress }: SetWish): Promise<JudgedOutcome | null> {
 		const oldIds = before && new Set(before.map((one) => one.id));
 		const leaving = this.workers.filter((worker) => oldIds?.has(worker.id) ?? true);
 		if (before && leaving.length === 0 && this.readiness().healthy >= app.instances) return null;
@@ -316,10 +315,10 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		await Promise.all(started.map((worker) => worker && this.daily.firstChance(worker, () => this.stopped)));
 	}
 
-	private result(before: readonly WorkerIdentity[], outcome: ReplacementOutcome | null): ReplacementResult {
+	private result(before: readonly WorkerIdentity[], outcome: JudgedOutcome | null): ReplacementResult {
 		const { workers, app } = this;
 		const { healthy } = this.readiness();
-		const required = isNode(app) ? this.pool.listeners.requiredPorts(app) : [];
+		const required = outcome?.requiredPorts ?? this.pool.requiredPorts(app);
 		return resultOf({ app, workers, healthy, after: this.identities(), required }, before, outcome);
 	}
 
@@ -369,7 +368,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	}
 
 	/** null: it is gone already. */
-	private replaceOne(worker: Worker): Promise<ReplacementOutcome | null> {
+	private replaceOne(worker: Worker): Promise<JudgedOutcome | null> {
 		return this.job(() => {
 			if (!this.pool.workers.has(worker.id)) return Promise.resolve(null);
 			const { deadlineMs, soakMs } = this.app.health;

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { judge, type Verdict } from '../../src/rollout/targets/proof.js';
+import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { ReplacementResult, Supervisor, WorkerApp } from '../../src/workers/types.js';
 import { type Load, type LoadReport, startLoad } from '../support/load.js';
 import { freePorts } from '../support/ports.js';
@@ -126,6 +128,14 @@ class Table {
 	}
 }
 
+/** What the coordinator makes of a node's result. */
+function verdictOn(app: WorkerApp, result: ReplacementResult): Verdict {
+	const before = { boot: 1, workers: result.before, links: [], configHash: null };
+	const after = { boot: 1, workers: result.after, links: [], configHash: null };
+	const spec = { service: 'http_workers', app: app.name } as RolloutSpec;
+	return judge(spec, 'solo', { before, result: { ...result, before, after } });
+}
+
 describe('releases that lie, and honest ones that look like them', () => {
 	const table = new Table();
 	const reports: LoadReport[] = [];
@@ -150,6 +160,7 @@ describe('releases that lie, and honest ones that look like them', () => {
 		test(`taken: ${row.what}`, () => {
 			const { result, before, after, app } = table.of(row);
 			assert.equal(result.outcome, 'back', result.reason ?? '');
+			assert.deepEqual(verdictOn(app, result), { state: 'back', reason: null });
 			assert.ok(after.length === app.instances && !after.some((pid) => before.includes(pid)));
 			if (row.proves) assert.deepEqual(result.after[0]?.ports, row.proves(app).sort());
 		});

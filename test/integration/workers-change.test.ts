@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Logger } from '../../src/log.js';
 import type { WorkerApp } from '../../src/workers/types.js';
 import { startLoad } from '../support/load.js';
+import { freePorts } from '../support/ports.js';
 import { lives, programs, python, Supervised, until } from '../support/supervised.js';
 
 const unwell = `throw new Error('no database');`;
@@ -71,6 +72,17 @@ describe('a change of http_workers is rolled as carefully as a release', () => {
 			'the node was as ready as before all along',
 		);
 		assert.deepEqual(node.supervisor.changes(apps), { added: ['shop'], removed: ['site'] });
+	});
+
+	test('under another name, too, its port has to open: a metrics port that is well is not enough', async () => {
+		const old = node.pids;
+		node.release(`require('http').createServer((q, r) => r.end()).listen(${(await freePorts(1))[0]});`);
+		const health = { ...node.app.health, deadlineMs: 3_000 };
+		const result = await unnoticed(() => roll([named('store', { health })]));
+		assert.equal(result.outcome, 'refused', result.reason ?? '');
+		assert.match(result.reason ?? '', /store: .*does not listen on port \d+, as the workers before it do/);
+		assert.deepEqual(node.pids.sort(), old.sort());
+		node.release(unwell);
 	});
 
 	test('at a start with a changed file, too, what is refused leaves the old workers serving', async () => {

@@ -201,6 +201,29 @@ export const lies: Row[] = [
 		says: /does not listen on port \d+, which PORT names/,
 	},
 	{
+		what: 'PORT is named for the first time, where the workers before it listen, and its metrics alone are open',
+		before: app,
+		release: program('serve(ok, M);'),
+		unnamed: true,
+		settings: (one) => ({ env: { ...one.env, PORT: one.env['URL_PORT'] ?? '' } }),
+		says: notOnPort,
+	},
+	{
+		what: 'PORT is named for the first time, and never opens',
+		before: app,
+		release: program('serve(ok, M);'),
+		unnamed: true,
+		settings: (one) => ({ env: { ...one.env, PORT: one.env['OTHER'] ?? '' } }),
+		says: /does not listen on port \d+, which PORT names/,
+	},
+	{
+		what: 'PORT is named no longer, and its metrics alone are open',
+		before: app,
+		release: program('serve(ok, M);'),
+		settings: ({ env: { PORT: _, ...env } }) => ({ env }),
+		says: notOnPort,
+	},
+	{
 		what: 'health.port names a port that is unwell',
 		before: app,
 		release: program('serve(ok, P); serve(sick, M);'),
@@ -261,6 +284,27 @@ const multiplexed = program(
 const wellMeant: Omit<Row, 'says'>[] = [
 	{ what: 'its port opens 6 s after its metrics', before: app, release: late, settings: patient, proves: both },
 	{ what: 'the same, with a path', before: app, release: late, path: healthz, settings: patient, proves: both },
+	{
+		what: 'it listens on one port more than the workers before it',
+		before: program('serve(ok, P);'),
+		release: app,
+		proves: both,
+	},
+	{
+		what: 'PORT is named for the first time, where it listens as ever',
+		before: app,
+		release: app,
+		unnamed: true,
+		settings: (one) => ({ env: { ...one.env, PORT: one.env['URL_PORT'] ?? '' } }),
+		proves: both,
+	},
+	{
+		what: 'PORT is named no longer, and it listens as ever',
+		before: app,
+		release: app,
+		settings: ({ env: { PORT: _, ...env } }) => ({ env }),
+		proves: both,
+	},
 	{
 		what: 'it drops a port, as ports: says',
 		before: app,

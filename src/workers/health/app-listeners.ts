@@ -19,11 +19,21 @@ export class AppListeners {
 	constructor(
 		private readonly name: string,
 		private readonly records: SupervisorRecords,
+		/** Whether the configuration has an app of this name. */
+		private readonly isWanted: (app: string) => boolean,
 	) {}
 
 	/** What a worker with these settings must listen on. */
 	required(settings: ListenSettings): RequiredListener[] {
-		return requiredListeners(settings, this.records.memory.listeners[this.name]);
+		const { listeners } = this.records.memory;
+		return requiredListeners(settings, listeners[this.name] ?? listeners[this.predecessor(settings) ?? '']);
+	}
+
+	/** An app that is new here and has the `PORT` of one that is to leave takes its place, as where an app was renamed. */
+	private predecessor({ envPort }: ListenSettings): string | null {
+		if (envPort === null) return null;
+		const left = this.records.memory.workers.filter(({ app }) => app !== this.name && !this.isWanted(app));
+		return left.find(({ settings }) => settings?.envPort === envPort)?.app ?? null;
 	}
 
 	/** The ports that every worker of the app must be proven on. */

@@ -4,6 +4,7 @@ import type { UntrustedPlace } from '../../system/files/untrusted-file.js';
 import type { ListenStatus, WorkerStatus } from '../connection/control.js';
 import {
 	askedListeners,
+	isOpen,
 	type ListenSettings,
 	missingListener,
 	nameOf,
@@ -43,7 +44,10 @@ export async function checkHealth(
 	const answers = await Promise.all(asked.map((listen) => ask(listen, { check, pid, place })));
 	const bad = answers.find((one) => !one.healthy);
 	if (bad) return unhealthy(bad.detail + elsewhere(listens, asked, check));
-	const proven = [...asked.map((listen) => listen.port), ...check.required.map((one) => one.port)];
+	const open = listens.filter((listen) => isOpen(listen, joined)).map(publicListener);
+	// What the next worker is held to is learnt from what is open here, so it is proven here.
+	const shown = [...open.filter((one) => one.repeatable), ...check.required];
+	const proven = [...asked, ...shown].map((one) => one.port);
 	const ports = [...new Set(proven.filter((port) => port !== null))].sort((one, other) => one - other);
 	return { healthy: true, detail: answers[0]?.detail ?? '', listeners, ports };
 }

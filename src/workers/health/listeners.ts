@@ -63,7 +63,8 @@ export const isOpen = (listen: ListenStatus, joined: boolean): boolean =>
 
 /**
  * What a worker must listen on. `ports` says it all. Else it is what the workers before it had, so that no release loses
- * a port by accident; where `PORT` was changed, the new one takes the place of the old.
+ * a port by accident; where `PORT` was changed, the new one takes the place of the old. A `PORT` that is named for the
+ * first time and one that is named no longer release a worker from nothing.
  */
 export function requiredListeners(settings: ListenSettings, before: ProvenListeners | undefined): RequiredListener[] {
 	const known = before?.listeners ?? [];
@@ -73,14 +74,15 @@ export function requiredListeners(settings: ListenSettings, before: ProvenListen
 			return { port, address: null, path: null, http, by: 'ports' };
 		});
 	}
-	if (before === undefined || before.envPort === settings.envPort) {
-		return known.map((one) => ({ ...one, by: 'before' }));
-	}
+	const { envPort } = settings;
+	const all = known.map((one) => ({ ...one, by: 'before' as const }));
+	if (before === undefined || before.envPort === envPort || envPort === null || known.length === 0) return all;
 	const old = known.find((one) => isNamedBy(one, before.envPort));
-	const port = portNumber(settings.envPort);
-	if (old === undefined || settings.envPort === null) return [];
-	const path = port === null ? settings.envPort : null;
-	return [{ port, address: null, path, http: old.http, by: 'PORT' }];
+	if (old === undefined && known.some((one) => isNamedBy(one, envPort))) return all;
+	const port = portNumber(envPort);
+	const path = port === null ? envPort : null;
+	const http = old?.http ?? known.some((one) => one.http);
+	return [{ port, address: null, path, http, by: 'PORT' }];
 }
 
 /** The first required listener that is not there, in words for an operator; null when all are. */

@@ -25,6 +25,10 @@ export class PortClaims {
 		this.wanted = apps;
 	}
 
+	isWanted(app: string): boolean {
+		return this.wanted.some(({ name }) => name === app);
+	}
+
 	add(claimant: Claimant): void {
 		for (const one of this.claimants) if (one.name === claimant.name) this.claimants.delete(one);
 		this.claimants.add(claimant);

@@ -59,7 +59,7 @@ export class WorkerPool {
 		readonly name: string,
 		readonly parts: WorkerPoolParts,
 	) {
-		this.listeners = new AppListeners(name, parts.records);
+		this.listeners = new AppListeners(name, parts.records, (app) => parts.claims.isWanted(app));
 		parts.claims.add(this);
 	}
 
@@ -146,6 +146,11 @@ export class WorkerPool {
 		const joined = [...this.workers.values()].filter((worker) => worker.joined);
 		await Promise.race([Promise.all(joined.map((worker) => worker.status())), this.parts.clock.sleep(observeMs)]);
 		this.learnListeners();
+	}
+
+	/** The ports that every worker of the app must be proven on; what is no Node app is asked on its own port alone. */
+	requiredPorts(app: WorkerApp): number[] {
+		return isNode(app) ? this.listeners.requiredPorts(app) : [];
 	}
 
 	/** Takes up where the workers listen. What each must prove to join after a crash is written anew when that changes. */

@@ -23,6 +23,11 @@ export interface ReplacementRequest {
 	onProgress?: (text: string) => void;
 }
 
+/** How an exchange ended, and what its workers had to be proven on. */
+export interface JudgedOutcome extends ReplacementOutcome {
+	requiredPorts: readonly number[];
+}
+
 interface ExchangeHooks {
 	/** A new worker is proven to the end, and looked after like any other from now on. */
 	approved(worker: Worker): void;
@@ -41,10 +46,16 @@ export class ReplacementPlan {
 		private readonly hooks: ExchangeHooks,
 	) {}
 
-	async run(request: ReplacementRequest): Promise<ReplacementOutcome> {
+	async run(request: ReplacementRequest): Promise<JudgedOutcome> {
+		await this.pool.observeListeners();
+		// Taken before the new ones serve: what they listen on beyond it binds the next set, not them.
+		const requiredPorts = this.pool.requiredPorts(request.app);
+		return { ...(await this.exchange(request)), requiredPorts };
+	}
+
+	private async exchange(request: ReplacementRequest): Promise<ReplacementOutcome> {
 		const { app, leaving, wanted } = request;
 		const staying = request.staying.toSorted(bySlot);
-		await this.pool.observeListeners();
 		const kept = staying.slice(0, wanted);
 		const unproven = kept.filter((worker) => worker.state !== 'serving');
 		const fresh = await this.pool.reserve(wanted - kept.length);
@@ -71,7 +82,7 @@ export class ReplacementPlan {
 	}
 
 	/** As `run`; and it goes forward when this process dies in the middle: the set that has to go is on record. */
-	async runOnRecord(old: readonly WorkerIdentity[], request: ReplacementRequest): Promise<ReplacementOutcome> {
+	async runOnRecord(old: readonly WorkerIdentity[], request: ReplacementRequest): Promise<JudgedOutcome> {
 		const { records } = this.pool.parts;
 		const { replacing } = records.memory;
 		const { name } = this.pool;
