@@ -142,8 +142,10 @@ describe('releases that lie, and honest ones that look like them', () => {
 	const reports: LoadReport[] = [];
 	before(async () => {
 		const rows = [...lies, ...honest];
-		for (let first = 0; first < rows.length; first += sideBySide) {
-			reports.push(await table.run(rows.slice(first, first + sideBySide)));
+		// Dealt out like cards: rows that nobody sends requests stand together, and no round may be without any.
+		const rounds = Math.ceil(rows.length / sideBySide);
+		for (let round = 0; round < rounds; round += 1) {
+			reports.push(await table.run(rows.filter((_, index) => index % rounds === round)));
 		}
 	});
 	after(() => table.remove());
