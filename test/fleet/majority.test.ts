@@ -50,7 +50,7 @@ describe('two real nodes, one of them gone for good in the middle of a roll', ()
 		log.close();
 		const early = await run('rollout', 'abort', '--local', id);
 		assert.equal(early.code, 1, JSON.stringify(early));
-		assert.match(early.stderr, /alpha hears a majority of the fleet.*abort_rollout without local/);
+		assert.match(early.stderr, /alpha hears a majority of the fleet.*rollcall rollout abort without local/);
 		const over = await overHttp(alpha, { operation: 'abort_rollout', id, local: true });
 		assert.equal(over.status, 403);
 		assert.match(String(over.json['error']), /'local' is taken over the admin socket alone/);
