@@ -62,7 +62,7 @@ export function createCore(settings: CoreSettings): CoreState {
 	return createState(settings);
 }
 
-/** Does what one event asks for. The effects are to be carried out in order; see protocol.ts. */
+/** Does what one event asks for. The effects are to be carried out in order; see messages.ts. */
 export function step(state: CoreState, event: CoreEvent): { state: CoreState; effects: CoreEffect[] } {
 	const turn: Turn = { state, now: event.now, wall: event.wall, effects: [], facts: [] };
 	onEvent(turn, event);
