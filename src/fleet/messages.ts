@@ -2,7 +2,7 @@ import { z } from '../zod.js';
 import type { PeerMessage } from '../rollout/messages.js';
 import { counter, hash, membersMax, nodeName, since, token } from './links/handshake.js';
 
-/** The schema of what one core may say to another. A peer can ask for nothing else. How it may change: wire.ts. */
+/** The schema of what one core may say to another. A peer can ask for nothing else. How it may change: links/handshake.ts. */
 
 /** Longest text of a step's own: the last lines of a worker's stderr included. */
 export const reasonCharactersMax = 4_000;
@@ -138,7 +138,7 @@ const view = z.object({
 				after: viewWorkers,
 				started_at: milliseconds.nullable(),
 				back_at: milliseconds.nullable(),
-				ended_at: milliseconds.nullable().optional(),
+				ended_at: since(2, milliseconds.nullable().optional()),
 				reason: text.nullable(),
 			}),
 		)
