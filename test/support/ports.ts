@@ -11,9 +11,10 @@ export async function freePorts(count: number): Promise<number[]> {
 	const ports: number[] = [];
 	for (let attempt = 0; ports.length < count && attempt < 1_000; attempt++) {
 		const port = lowest + Math.floor(Math.random() * (highest - lowest));
-		if (given.has(port) || !(await isFree(port))) continue;
+		if (given.has(port)) continue;
+		// At once, so that two who ask at the same time never get the same one.
 		given.add(port);
-		ports.push(port);
+		if (await isFree(port)) ports.push(port);
 	}
 	if (ports.length < count) throw new Error(`no ${count} free ports between ${lowest} and ${highest}`);
 	return ports;
