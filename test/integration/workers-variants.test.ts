@@ -88,10 +88,19 @@ describe('what an operator may set', () => {
 			assert.equal(result.outcome, 'refused', result.reason ?? '');
 			assert.match(result.reason ?? '', /\/nowhere\/server\.js.*cannot be found/);
 			assert.deepEqual(node.pids.sort(), before.sort());
+			// An app that is new is refused just so, and is no part of what the node serves.
 			const app = { ...node.app, name: 'other', script: '/nowhere/server.js', env: {} };
-			await node.supervisor.replace({ app: 'other', apps: [app], deadlineMs: 5_000 });
-			const other = node.supervisor.readiness().find((one) => one.app === 'other');
-			assert.equal(other?.healthy, 0);
+			const added = await node.supervisor.replace({ app: 'other', apps: [node.app, app], deadlineMs: 5_000 });
+			assert.equal(added.outcome, 'refused', added.reason ?? '');
+			assert.match(added.reason ?? '', /other.*\/nowhere\/server\.js.*cannot be found/);
+			assert.deepEqual(node.pids.sort(), before.sort());
+			node.app = { ...node.app, script: '/nowhere/server.js' };
+			await node.supervisor.shutdown();
+			node.supervisor = node.create();
+			await node.supervisor.start();
+			const [web] = node.supervisor.readiness();
+			assert.equal(web?.healthy, 0);
+			assert.match(web?.degraded ?? '', /\/nowhere\/server\.js.*cannot be found/);
 		} finally {
 			await node.end();
 		}
