@@ -6,17 +6,21 @@ export interface Http2LoadOptions {
 	slots: number;
 	/** Between an answer and the next request. */
 	pauseMs?: number;
+	/** Asks again for what a GOAWAY says was not served, as HTTP/2 lets every client do (RFC 9113, 8.7). */
+	repeats?: boolean;
 }
 
 export interface Http2LoadReport {
 	ok: number;
 	sessions: number;
+	/** Asked for again, since a GOAWAY named an earlier stream as the last one. */
+	repeated: number;
 	failures: string[];
 }
 
 /**
- * A client of one HTTP/2 session that takes a new one when Node says that the old one ends, and asks for nothing twice:
- * what the server did not answer is lost.
+ * A client of one HTTP/2 session that takes a new one when Node says that the old one ends. Unless it is told to repeat, it
+ * asks for nothing twice: what the server did not answer is lost.
  */
 export class Http2Load {
 	ok = 0;
@@ -24,15 +28,20 @@ export class Http2Load {
 	/** What the latest answers said. */
 	latest: string[] = [];
 	#sessions = 0;
+	#repeated = 0;
+	/** The last stream that each session's GOAWAY named. */
+	readonly #lastStreams = new WeakMap<http2.Http2Session, number>();
 	#session: http2.ClientHttp2Session | null = null;
 	#stopping = false;
+	readonly #repeats: boolean;
 	readonly #slots: Promise<void>[];
 	readonly #watchers = new Set<() => void>();
 
 	constructor(
 		private readonly url: string,
-		{ slots, pauseMs = 0 }: Http2LoadOptions,
+		{ slots, pauseMs = 0, repeats = false }: Http2LoadOptions,
 	) {
+		this.#repeats = repeats;
 		this.#slots = Array.from({ length: slots }, () => this.#askOn(pauseMs));
 	}
 
@@ -49,13 +58,15 @@ export class Http2Load {
 		const session = http2.connect(this.url, { rejectUnauthorized: false });
 		// Its streams tell.
 		session.on('error', () => undefined);
+		session.on('goaway', (_code, lastStream) => this.#lastStreams.set(session, lastStream));
 		this.#sessions++;
 		this.#session = session;
 		return session;
 	}
 
 	async #ask(): Promise<void> {
-		const stream = this.#current().request({ ':path': '/' });
+		const session = this.#current();
+		const stream = session.request({ ':path': '/' });
 		try {
 			const [headers] = (await once(stream, 'response')) as [
 				http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader,
@@ -65,6 +76,12 @@ export class Http2Load {
 			this.ok++;
 			this.latest = [...this.latest.slice(-49), text];
 		} catch (error) {
+			const last = this.#lastStreams.get(session);
+			const unserved = last !== undefined && (stream.id === undefined || stream.id > last);
+			if (unserved && this.#repeats) {
+				this.#repeated++;
+				return this.#ask();
+			}
 			this.failures.push(`${error} (code ${stream.rstCode})`);
 		}
 		for (const watcher of this.#watchers) watcher();
@@ -88,6 +105,6 @@ export class Http2Load {
 		this.#stopping = true;
 		await Promise.all(this.#slots);
 		this.#session?.close();
-		return { ok: this.ok, sessions: this.#sessions, failures: this.failures };
+		return { ok: this.ok, sessions: this.#sessions, repeated: this.#repeated, failures: this.failures };
 	}
 }
