@@ -397,7 +397,12 @@ test('no secret stands in the journal, in an argument, in an environment, or in 
 	const { control, environments = [], ...found } = await searchHost(host, [...canaries, 'known to web alone']);
 	assert.equal(control?.length, 1, 'what was written into the journal to be found is found');
 	assert.deepEqual(environments.sort(), ofWeb.sort(), 'only the app has what was configured for it');
-	const secretFiles = ['/etc/rollcall/rollcall.yaml', '/etc/rollcall/tls/key.pem', '/var/lib/rollcall/users.json'];
+	// What the app's variables in the configuration hold stands in the copy of the last good one, and nothing else of these.
+	const copy = '/var/lib/rollcall/last-good.yaml';
+	const configured = '/etc/rollcall/rollcall.yaml';
+	assert.equal((await host.run('stat', '--format=%a %U', copy)).trim(), '600 rollcall');
+	assert.equal((await host.run('cat', copy)).replace(/^.*\n/, '').trim(), await host.run('cat', configured));
+	const secretFiles = [configured, '/etc/rollcall/tls/key.pem', copy, '/var/lib/rollcall/users.json'];
 	assert.deepEqual(found, { journal: [], arguments: [], 'files of Rollcall': secretFiles, 'files for everyone': [] });
 	t.diagnostic(`${canaries.length} secrets looked for in the whole journal, /proc and the files of Rollcall`);
 });
