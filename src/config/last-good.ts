@@ -11,7 +11,7 @@ import { stateDirDefault } from './schema.js';
  * The last configuration that this node accepted, as text below `state_dir`. A node whose configuration file does not
  * check when it starts runs by it, so that a mistake in the file does not become an outage at the next boot. What the file
  * names (certificates, secrets, env_files) is not in it: a fault there is one of the last good configuration, too. So is a
- * fault in a ROLLCALL_ variable: the environment belongs to this very start, and whoever set it expects it to count.
+ * fault in a ROLLCALL_ variable: the environment belongs to this very start, so it has to count.
  */
 export const lastGoodFile = 'last-good.yaml';
 

@@ -108,7 +108,7 @@ function mayHaveBegun(name: string, fields: Record<string, unknown>): boolean {
 
 const startsRollout = (name: string): boolean => name === 'restart' || name === 'restart_service';
 
-/** The rollout that the answer names, when the operation is one that goes on after its answer. */
+/** The rollout that the answer names, when the operation only starts one. */
 function rolloutToFollow(name: string, answer: unknown): string | null {
 	if (!startsRollout(name)) return null;
 	const job = (answer as { job_id?: unknown } | null)?.job_id;

@@ -37,7 +37,7 @@ const roundsMax = 5;
 /** A process that is no child tells nobody when it ends, so it is looked at this often. */
 const lookMs = 25;
 
-/** `owner`: whom a process has to belong to that its own user named; null for the daemon, whose folder is nobody else's. */
+/** `owner`: whom a process has to belong to that its own user named; null for the daemon, whose folder is its own. */
 type Found = Omit<Ended, 'killed'> & { started: number; owner: number | null };
 
 /**

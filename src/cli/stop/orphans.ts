@@ -36,8 +36,8 @@ export function orphanWorkers(place: UntrustedPlace): OrphanWorker[] {
 }
 
 /**
- * Asks a worker on its control socket to finish what is open and leave. Resolves to true when somebody answered there,
- * once the connection has ended, which is when the process has left or the drain's time is over; false if nobody did.
+ * Asks a worker on its control socket to finish what is open and leave. Resolves to true if it answered,
+ * once the connection has ended, which is when the process has left or the drain's time is over; else to false.
  */
 export async function drainWorker(worker: OrphanWorker, place: UntrustedPlace, timeoutMs: number): Promise<boolean> {
 	let descriptor: number;

@@ -32,7 +32,7 @@ export function onStore(turn: Turn, from: NodeName, message: Message<'store'>): 
 	reportToCoordinator(turn);
 }
 
-/** Of a rollout that this node does not know nobody asks, and views of such would pile up. */
+/** Views of rollouts that this node does not know are dropped: they would pile up, unread. */
 export function onView(turn: Turn, message: Message<'view'>): void {
 	if (openOf(turn.state, message.view.id)) keepView(turn, message.epoch, message.number, message.view);
 }
