@@ -17,7 +17,8 @@ export function checkNamedFiles(config: LoadedConfig): void {
 function checkNodeName(name: string, fresh: LoadedConfig): void {
 	if (fresh.node.name === name) return;
 	const place = { file: fresh.source.file, line: null, column: null, variable: null, key: 'node.name' };
-	const hint = "put this node's own file back; a node that shall be renamed takes its new name when the daemon is restarted";
+	const hint =
+		"put this node's own file back; a node that shall be renamed takes its new name when the daemon is restarted";
 	throw new ConfigurationError([{ ...place, expected: `${name}, as this node runs`, got: fresh.node.name, hint }]);
 }
 

@@ -108,7 +108,7 @@ test('without a sibling of the same app idle connections are kept until the time
 });
 
 test('without a relay in the host nothing is given away', async () => {
-	const primary = begin({ relay: false });
+	const primary = begin({ relay: 'off' });
 	const port = await freePort();
 	const old = await startLive(primary, port);
 	const agent = keepAliveAgent();
@@ -116,4 +116,17 @@ test('without a relay in the host nothing is given away', async () => {
 	await startLive(primary, port);
 	await old.control.drain({ timeoutMs: 1500, handOver: true });
 	assert.deepEqual(await old.pushed('drained'), { event: 'drained', cutOff: 0, handedOver: 0 });
+});
+
+test('connections that are on their way to a sibling as the host dies are served on by the worker that offered them', async () => {
+	const primary = begin({ relay: 'stuck' });
+	const port = await freePort();
+	const old = await startLive(primary, port);
+	const agent = keepAliveAgent();
+	await askAll(agent, port, false);
+	await old.control.drain({ timeoutMs: 60_000, handOver: true });
+	while (primary.kept === 0) await once(primary.process, 'message');
+	await primary.killHost();
+	assert.deepEqual(new Set(await askAll(agent, port, true)), new Set([String(old.pid)]));
+	await within('the drain to end', old.closed);
 });

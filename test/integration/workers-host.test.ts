@@ -128,6 +128,24 @@ for (const [when, progress] of Object.entries(moments)) {
 	});
 }
 
+test('a worker that sends something to its host just as the host dies serves on', async () => {
+	// Each message follows 20 ms in which the worker cannot notice that its host has died.
+	const sends = `setInterval(() => { const until = Date.now() + 20; while (Date.now() < until); process.send({ note: 1 }); }, 5);`;
+	const node = await Supervised.start(`${sends} ${programs.good}`);
+	try {
+		const { pids, hostPid } = node;
+		await node.supervisor.detach();
+		kill(hostPid, 'SIGKILL');
+		await until(() => !lives(hostPid), 5_000, 'the host to be gone');
+		for (let asked = 0; asked < 20; asked += 1) assert.equal((await fetch(node.url)).status, 200);
+		assert.ok(pids.every(lives));
+		node.supervisor = node.create();
+		await node.supervisor.start();
+	} finally {
+		await node.end();
+	}
+});
+
 test('a worker host that is frozen is named, ended and made anew, and its workers serve on meanwhile', async (t) => {
 	const node = await Supervised.start(programs.good);
 	try {

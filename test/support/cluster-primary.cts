@@ -8,7 +8,18 @@ import host = require('../../src/workers/preload/host.cjs');
 const cluster = nodeCluster as unknown as nodeCluster.Cluster;
 cluster.schedulingPolicy = process.env['POLICY'] === 'rr' ? 2 : 1;
 
-if (process.env['RELAY'] !== 'off') host.install(cluster);
+if (process.env['RELAY'] === 'on') host.install(cluster);
+if (process.env['RELAY'] === 'stuck') cluster.on('fork', keepWhatItOffers);
+
+/** A host that says there is a sibling, takes the connections, and never passes one on. */
+function keepWhatItOffers(worker: nodeCluster.Worker): void {
+	const keys: string[] = [];
+	worker.on('message', (message: { rollcall?: string; keys?: string[] }) => {
+		if (message.rollcall === 'joined') keys.push(...(message.keys ?? []));
+		if (message.rollcall === 'leaving') worker.send({ rollcall: 'siblings', keys });
+		if (message.rollcall === 'adopt') process.send?.({ kept: worker.process.pid });
+	});
+}
 
 interface Start {
 	call: number;

@@ -62,18 +62,21 @@ export class Primary {
 	readonly #exits = new Map<number, (exit: Exit) => void>();
 	readonly #pids = new Set<number>();
 	#calls = 0;
+	/** Connections that a stuck relay has taken. */
+	kept = 0;
 
-	constructor(options: { node?: string; policy?: 'none' | 'rr'; relay?: boolean } = {}) {
+	constructor(options: { node?: string; policy?: 'none' | 'rr'; relay?: 'on' | 'off' | 'stuck' } = {}) {
 		this.process = fork(fileURLToPath(new URL('./cluster-primary.cjs', import.meta.url)), [], {
 			execPath: options.node ?? process.execPath,
 			execArgv: [],
 			env: {
 				PATH: process.env['PATH'],
 				POLICY: options.policy ?? 'none',
-				RELAY: options.relay === false ? 'off' : 'on',
+				RELAY: options.relay ?? 'on',
 			},
 		});
-		this.process.on('message', (message: { call?: number; pid: number; exited?: number } & Exit) => {
+		this.process.on('message', (message: { call?: number; pid: number; exited?: number; kept?: number } & Exit) => {
+			if (message.kept !== undefined) this.kept += 1;
 			if (message.call !== undefined) this.#started.get(message.call)?.(message.pid);
 			if (message.exited !== undefined) this.#exits.get(message.exited)?.(message);
 		});
@@ -109,6 +112,13 @@ export class Primary {
 	/** Sends a message to a worker over the cluster's channel, as PM2 does. */
 	tell(pid: number, message: string): void {
 		this.process.send({ tell: pid, message });
+	}
+
+	/** Kills the primary alone; its workers live on. */
+	async killHost(): Promise<void> {
+		const gone = once(this.process, 'exit');
+		this.process.kill('SIGKILL');
+		await gone;
 	}
 
 	#packed(id: string, script: string, env: Record<string, string>): object {

@@ -289,7 +289,10 @@ describe('configuration', () => {
 
 	it('is refused when the file is empty or holds comments alone, since it would take every app away', () => {
 		for (const text of ['', '# nothing yet\n', '---\n'])
-			assert.throws(() => folder.load(text), /rollcall\.yaml: expected a configuration, got an empty file \(rollcall init/);
+			assert.throws(
+				() => folder.load(text),
+				/rollcall\.yaml: expected a configuration, got an empty file \(rollcall init/,
+			);
 	});
 
 	it('is complete when the file is empty and the environment names the node', () => {

@@ -130,7 +130,8 @@ test('ended on every node it is aborted once they meet again, not completed by t
 	for (const node of ['alpha', 'beta']) {
 		const view = fleet.view(node, id);
 		assert.equal(view?.state, 'aborted', node);
-		for (const name of ['alpha', 'beta']) assert.match(view?.reason ?? '', new RegExp(`ended on ${name} alone by eve at`));
+		for (const name of ['alpha', 'beta'])
+			assert.match(view?.reason ?? '', new RegExp(`ended on ${name} alone by eve at`));
 	}
 });
 

@@ -61,8 +61,11 @@ test('disk figures are the kernel’s: whole disks alone, mounted devices once, 
 	const line = (device: string, factor: number): string =>
 		`${device} ${[10, 0, 20, 30, 40, 0, 50, 60, 0, 70, 90].map((figure) => figure * factor).join(' ')}`;
 	const statistics = (factor: number): string =>
-		['8 0 sda', '8 1 sda1', '259 0 nvme0n1', '7 0 loop0', '253 0 dm-0'].map((device) => line(device, factor)).join('\n');
-	const mounts = '20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 8:1 /srv /srv rw - ext4 /dev/sda1 rw\n22 20 0:5 / /proc rw';
+		['8 0 sda', '8 1 sda1', '259 0 nvme0n1', '7 0 loop0', '253 0 dm-0']
+			.map((device) => line(device, factor))
+			.join('\n');
+	const mounts =
+		'20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 8:1 /srv /srv rw - ext4 /dev/sda1 rw\n22 20 0:5 / /proc rw';
 	const readings = [
 		{ statistics: statistics(1), mounts, at: 1_000 },
 		{ statistics: statistics(2), mounts, at: 1_100 },

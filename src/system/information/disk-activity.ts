@@ -129,11 +129,7 @@ function perSecond(now: number, before: number | undefined, elapsedMs: number): 
 	return before === undefined ? null : (Math.max(0, now - before) * 1_000) / elapsedMs;
 }
 
-function operations(
-	devices: readonly Device[],
-	before: DiskOperations | undefined,
-	elapsedMs: number,
-): DiskOperations {
+function operations(devices: readonly Device[], before: DiskOperations | undefined, elapsedMs: number): DiskOperations {
 	const reads = sum(devices, (device) => device.reads);
 	const writes = sum(devices, (device) => device.writes);
 	const readMs = sum(devices, (device) => device.readMs);

@@ -6,6 +6,9 @@ import type net = require('node:net');
 
 export interface TcpHandle {
 	readStop?(): number;
+	/** Kept by Node's sockets and HTTP server: the handle is being read; an HTTP parser reads it. */
+	reading?: boolean;
+	_consumed?: boolean;
 	/** The connection's descriptor, and how much waits to be written to it. */
 	readonly fd?: number;
 	readonly writeQueueSize?: number;

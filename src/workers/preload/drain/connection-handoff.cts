@@ -1,5 +1,6 @@
 import type net = require('node:net');
 import messages = require('./messages.cjs');
+import PendingHandoffs = require('./pending-handoffs.cjs');
 import protocolOf = require('./protocol.cjs');
 import type { SocketInternals, TcpHandle } from '../node-internals.cjs';
 import type { HostMessage, WorkerMessage } from './handoff-messages.cjs';
@@ -32,9 +33,8 @@ class Handover {
 	moved = 0;
 	readonly #send: Send | null;
 	readonly #tested = testedMajors.has(Number(process.versions.node.split('.')[0]));
-	readonly #tickets = new Set<number>();
+	readonly #pending: PendingHandoffs;
 	#keys: readonly string[] = [];
-	#lastTicket = 0;
 	/** The host knows this worker as one that takes connections. */
 	#relayed = false;
 	#asked = false;
@@ -43,13 +43,19 @@ class Handover {
 		private readonly app: string,
 		private readonly adopters: Adopters,
 	) {
+		this.#pending = new PendingHandoffs(({ key, handle, lingerMs }) => this.#adopt({ key, lingerMs }, handle));
 		// PM2 puts its own around it later.
 		this.#send = process.send ? (process.send.bind(process) as Send) : null;
 	}
 
 	/** Connections on their way, and the host's answer to `leaving`: until that, a sibling's connection may still come here. */
 	get pending(): number {
-		return process.connected ? this.#tickets.size + (this.#asked ? 1 : 0) : 0;
+		return this.#pending.size + (process.connected && this.#asked ? 1 : 0);
+	}
+
+	/** While a descriptor is unconfirmed, Node only clears `connected` when the host dies: no `disconnect` is emitted. */
+	checkHost(): void {
+		if (!process.connected) this.#pending.settleAlone(() => this.adopters.onMoved());
 	}
 
 	announce(keys: string[]): void {
@@ -72,23 +78,23 @@ class Handover {
 		setTimeout(late, answerMs).unref();
 	}
 
-	#tell(message: WorkerMessage, handle?: TcpHandle, callback?: () => void): void {
-		if (process.connected) this.#send?.(message, handle, {}, callback);
+	#tell(message: WorkerMessage, handle?: TcpHandle): void {
+		// Without a callback a channel that has just broken becomes an `error` event of the app's process.
+		if (process.connected) this.#send?.(message, handle, {}, () => undefined);
 	}
 
 	/** True if the connection is on its way to a sibling: it is no concern of this worker any more. */
 	offer(visitor: Visitor): boolean {
-		if (!this.#tested || !process.connected || this.#tickets.size >= pendingMax) return false;
+		if (!this.#tested || !process.connected || this.#pending.size >= pendingMax) return false;
 		if (!this.#keys.includes(visitor.listenKey) || protocolOf(visitor.server) !== 'http') return false;
 		if (messages.betweenMessages(visitor) !== true) return false;
 		const handle = detach(visitor.socket);
 		if (handle === null) return false;
-		const ticket = ++this.#lastTicket;
-		this.#tickets.add(ticket);
 		this.adopters.release(visitor);
 		const { listenKey: key } = visitor;
 		const lingerMs = visitor.used ? lingerToMessage(visitor.lingerMs) : null;
-		this.#tell({ rollcall: 'adopt', app: this.app, key, lingerMs, ticket }, handle, () => handle.close());
+		const ticket = this.#pending.add({ key, handle, lingerMs });
+		this.#tell({ rollcall: 'adopt', app: this.app, key, lingerMs, ticket }, handle);
 		return true;
 	}
 
@@ -103,11 +109,11 @@ class Handover {
 				this.adopters.onMoved();
 				break;
 			case 'moved':
-				if (this.#tickets.delete(word.ticket)) this.moved++;
+				if (this.#pending.settle(word.ticket)) this.moved++;
 				this.adopters.onMoved();
 				break;
 			case 'returned':
-				this.#tickets.delete(word.ticket);
+				this.#pending.settle(word.ticket);
 				this.#keys = this.#keys.filter((key) => key !== word.key);
 				this.#adopt(word, handle);
 				this.adopters.onMoved();
@@ -140,6 +146,9 @@ function detach(socket: net.Socket): TcpHandle | null {
 	if (socket.readyState !== 'open' || socket.writableLength > 0 || socket.readableLength > 0) return null;
 	handle.readStop();
 	parser.unconsume();
+	// If the connection comes back to this process, a new socket and a new parser read it.
+	handle.reading = false;
+	handle._consumed = false;
 	inside._handle = null;
 	socket.destroy();
 	return handle;

@@ -89,6 +89,7 @@ class Drain {
 			this.#end();
 			return;
 		}
+		this.handover.checkHost();
 		let trusted = false;
 		for (const visitor of this.traffic.visitors.values()) {
 			if (this.#isTrusted(visitor, now)) trusted = true;

@@ -5,6 +5,9 @@ type StopWord = 'SIGINT' | 'SIGTERM' | 'shutdown';
 
 const signals = ['SIGINT', 'SIGTERM'] as const;
 
+/** A channel to the host that breaks while something is sent. */
+const brokenChannelCodes = new Set(['EPIPE', 'ECONNRESET', 'ERR_IPC_CHANNEL_CLOSED']);
+
 interface Observers {
 	/** Somebody wants this worker to leave. The app's own handlers have not been told. */
 	onStop(): void;
@@ -58,6 +61,8 @@ class ProcessEvents {
 				if (values[0] !== this.#lastFault || values[0] === undefined) observers.onFault(describe(event, values[0]));
 				this.#lastFault = values[0];
 				return false;
+			case 'error':
+				return isBrokenChannel(values[0]);
 			case 'disconnect':
 				observers.onDisconnect();
 				return false;
@@ -124,6 +129,14 @@ class ProcessEvents {
 	#appListeners(event: string): number {
 		return process.listeners(event as NodeJS.Signals).filter((listener) => listener !== this.#ownListener).length;
 	}
+}
+
+/**
+ * Node's cluster and PM2 send without a callback. When the host has just died, each such message becomes an `error` event
+ * of the process, which the cluster makes an exception. The event `disconnect` follows, and workers outlive their host.
+ */
+function isBrokenChannel(error: unknown): boolean {
+	return error instanceof Error && brokenChannelCodes.has((error as NodeJS.ErrnoException).code ?? '');
 }
 
 function describe(event: string, reason: unknown): string {
