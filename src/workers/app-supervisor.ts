@@ -344,7 +344,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 			return;
 		}
 		worker.restarts += 1;
-		const reason = worker.trouble ?? 'its process ended';
+		const reason = worker.trouble ?? worker.endReason;
 		this.emit('crashed', { worker: identity, app: this.app.name, reason });
 		if (!worker.noteCrash()) {
 			worker.set('backoff', reason);

@@ -262,7 +262,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		return new PortConnection(
 			identity,
 			port,
-			app.health,
+			app,
 			this.clock,
 			app.reusePort ? askHeldSockets(() => this.hostOf(app.user).client()) : null,
 		);

@@ -44,6 +44,18 @@ describe('programs that are not Node', () => {
 		}
 	});
 
+	test('an explicit env.PORT, which every instance gets in place of its own port, is named in the reason', async () => {
+		const node = await Supervised.start(python('one'), { interpreter: 'python3', health });
+		try {
+			const PORT = String(node.port);
+			const result = await node.replace({ env: { PORT }, health: { ...health, deadlineMs: 2_000 } });
+			assert.notEqual(result.outcome, 'back');
+			assert.match(result.reason ?? '', new RegExp(`env\\.PORT gives it ${PORT} in place of ${node.port + 1}: take env`));
+		} finally {
+			await node.end();
+		}
+	});
+
 	test('a release that was written over the one before leaves nothing to go back to, and the reason says so', async () => {
 		const node = await Supervised.start(python('one'), { interpreter: 'python3', instances: 1, health });
 		try {

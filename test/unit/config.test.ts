@@ -164,6 +164,17 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'8:41: http_workers[6].reuse_port: expected no reuse_port, since an app of interpreter node shares whatever port it listens on, got true (reuse_port is for fork mode)',
 		],
 	],
+	'one port twice for one app': [
+		[
+			'http_workers:',
+			'  - {name: a, script: s.js, ports: [8080, 8081, 8080]}',
+			'  - {name: b, script: b.py, interpreter: python3, ports: [8090, 8090]}',
+		],
+		[
+			'2:49: http_workers[0].ports[2]: expected each port once, got 8080 again (take the second one out)',
+			'3:65: http_workers[1].ports[1]: expected each port once, got 8090 again (take the second one out)',
+		],
+	],
 	'one port for two apps': [
 		[
 			'http_workers:',

@@ -72,7 +72,23 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 			hint: `useradd --system --shell /usr/sbin/nologin ${app.name}, or leave the key out: ${appUserDefault}`,
 		});
 	}
+	conflicts.push(...repeatedPorts(app, at));
 	return [...conflicts, ...(runsInForkMode(app) ? forkConflicts(app, at) : clusterModeConflicts(app, at))];
+}
+
+function repeatedPorts({ ports = [] }: HttpWorkerConfig, at: (...path: (string | number)[]) => KeyPath): Conflict[] {
+	return ports.flatMap((port, position) =>
+		ports.indexOf(port) === position
+			? []
+			: [
+					{
+						at: [at('ports', position)],
+						expected: 'each port once',
+						got: `${port} again`,
+						hint: 'take the second one out',
+					},
+				],
+	);
 }
 
 /** An app of interpreter node shares whatever port it listens on; `ports` says where it has to. */
@@ -210,7 +226,12 @@ function portsOf(app: HttpWorkerConfig, path: KeyPath): PortRange[] {
 	const ports = app.ports ?? [];
 	if (runsInForkMode(app)) {
 		const more = app.reuse_port ? 0 : instancesOf(app) - 1;
-		return ports.map((first, position) => ({ at: [[...path, 'ports', position]], first, last: first + more }));
+		// A repeated port has a conflict of its own.
+		return [...new Set(ports)].map((first) => ({
+			at: [[...path, 'ports', ports.indexOf(first)]],
+			first,
+			last: first + more,
+		}));
 	}
 	const named = [
 		...ports.map((port, position) => ({ at: [[...path, 'ports', position]], port })),

@@ -4,6 +4,7 @@ import net from 'node:net';
 import { isAlive } from '../../system/proc/process.js';
 import type { Clock } from '../clock.js';
 import type { HealthCheck } from '../health/health-check.js';
+import { overriddenPort } from '../pool/places.js';
 import type { JoinResult, ConnectionEvents, ConnectionStatus, Probe, WorkerConnection } from './worker-connection.js';
 import { type HeldSockets, probeSharedPort } from './shared-port.js';
 import type { WorkerApp, WorkerIdentity } from '../types.js';
@@ -21,7 +22,7 @@ export class PortConnection extends EventEmitter<ConnectionEvents> implements Wo
 		private readonly identity: WorkerIdentity,
 		/** null: the app listens nowhere that we know of; that it lives is all that can be asked. */
 		private readonly port: number | null,
-		private readonly health: WorkerApp['health'],
+		private readonly app: Pick<WorkerApp, 'health' | 'env'>,
 		private readonly clock: Clock,
 		/** Where others listen on the same port: how to tell which sockets it holds. */
 		private readonly held: HeldSockets | null = null,
@@ -34,12 +35,14 @@ export class PortConnection extends EventEmitter<ConnectionEvents> implements Wo
 		if (!isAlive(this.identity)) return { healthy: false, detail: 'its process is gone' };
 		if (this.port === null) return { healthy: true, detail: 'its process lives', ports: [] };
 		const answer = await this.ask(this.port, healthPort ?? this.port);
-		return { ...answer, ports: answer.healthy ? [this.port] : [] };
+		if (answer.healthy) return { ...answer, ports: [this.port] };
+		return { ...answer, detail: answer.detail + overriddenPort(this.app, this.port), ports: [] };
 	}
 
 	/** The port that its users reach must be open, whichever one says how it is. */
 	private async ask(port: number, healthPort: number): Promise<Probe> {
-		const { identity, health, clock, held } = this;
+		const { identity, clock, held } = this;
+		const { health } = this.app;
 		if (held !== null) return probeSharedPort({ identity, port, health, clock, held });
 		if (health.path === null || healthPort !== port) {
 			const open = await probePort(port, health.timeoutMs);
@@ -50,7 +53,7 @@ export class PortConnection extends EventEmitter<ConnectionEvents> implements Wo
 	}
 
 	async status(): Promise<ConnectionStatus> {
-		const { healthy } = await this.probe({ healthPort: this.health.port ?? null });
+		const { healthy } = await this.probe({ healthPort: this.app.health.port ?? null });
 		// What it has served is not known: the time after joining has to do.
 		return { joined: healthy, listening: healthy, served: 0, faults: [], listeners: [] };
 	}

@@ -17,6 +17,13 @@ export function portOf(app: WorkerApp, slot: number): number | null {
 	return app.ports[slot] ?? last + (slot - app.ports.length + 1);
 }
 
+/** Why an instance listens elsewhere than on its port, as the end of a sentence: an explicit PORT reaches every instance in place of its own. */
+export function overriddenPort({ env }: Pick<WorkerApp, 'env'>, port: number | null): string {
+	const { PORT } = env;
+	if (port === null || PORT === undefined || PORT === String(port)) return '';
+	return `; env.PORT gives it ${PORT} in place of ${port}: take env.PORT out, since each instance gets its own port from ports`;
+}
+
 /** The first number that is not taken. */
 export function freePlace(taken: ReadonlySet<number>): number {
 	let place = 0;

@@ -9,7 +9,7 @@ import { processOf } from '../pm2/home.js';
 import type { HostLink } from '../host/host-connection.js';
 import type { ConnectionStatus, Probe, WorkerConnection } from '../connection/worker-connection.js';
 import { type ListenSettings, listenSettingsOf, type SeenListener } from '../health/listeners.js';
-import type { Place } from './places.js';
+import { overriddenPort, type Place } from './places.js';
 import type { WorkerApp, WorkerIdentity, WorkerState } from '../types.js';
 
 /** USER_HZ, which Linux has fixed for user space. */
@@ -113,6 +113,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
 	/** Its port where it has no preload; null for one that has. */
 	get port(): number | null {
 		return this.place.port;
+	}
+
+	/** What is said of its process when it ends and nothing else is known. */
+	get endReason(): string {
+		return `its process ended${overriddenPort(this.app, this.port)}`;
 	}
 
 	get isAlive(): boolean {

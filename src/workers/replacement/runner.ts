@@ -155,7 +155,8 @@ export class ReplacementRunner {
 		}
 		worker.inReplacement = true;
 		worker.set('proving');
-		const fell = () => this.fall(id, 'its process ended');
+		const { endReason } = worker;
+		const fell = () => this.fall(id, endReason);
 		const faulted = (text: string) => void this.judgeFault(worker, text);
 		worker.on('gone', fell);
 		worker.on('fault', faulted);
