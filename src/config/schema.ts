@@ -231,7 +231,7 @@ const rollout = section({
 	deadline: duration()
 		.prefault('5m')
 		.describe(
-			'Longest that the step of one node may take, as a duration above health.deadline + health.soak + drain.timeout of every app; default 5m.',
+			'Longest that the step of one node may take, as a duration above health.deadline + health.soak + health.timeout + drain.timeout of every app; default 5m.',
 		),
 	lease: duration(100)
 		.prefault('3s')

@@ -50,7 +50,10 @@ describe('programs that are not Node', () => {
 			const PORT = String(node.port);
 			const result = await node.replace({ env: { PORT }, health: { ...health, deadlineMs: 2_000 } });
 			assert.notEqual(result.outcome, 'back');
-			assert.match(result.reason ?? '', new RegExp(`env\\.PORT gives it ${PORT} in place of ${node.port + 1}: take env`));
+			assert.match(
+				result.reason ?? '',
+				new RegExp(`env\\.PORT gives it ${PORT} in place of ${node.port + 1}: take env`),
+			);
 		} finally {
 			await node.end();
 		}

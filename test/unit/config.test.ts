@@ -124,16 +124,16 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 		[
 			'http_workers:',
 			'  - {name: a, script: s.js, health: {deadline: 4m}, drain: {timeout: 1m}}',
-			'rollout: {deadline: 301s}',
+			'rollout: {deadline: 303s}',
 		],
 		[
-			'3:21: rollout.deadline: expected rollout.deadline above 301s (health.deadline 4m + health.soak 1s + drain.timeout 1m of app a), got 301s',
+			'3:21: rollout.deadline: expected rollout.deadline above 303s (health.deadline 4m + health.soak 1s + health.timeout 2s + drain.timeout 1m of app a), got 303s',
 		],
 	],
 	'a default rollout.deadline that an app cannot keep, at the key of the app': [
 		['http_workers:', '  - {name: a, script: s.js, drain: {timeout: 1h}}'],
 		[
-			'2:46: http_workers[0].drain.timeout: expected rollout.deadline above 3631s (health.deadline 30s + health.soak 1s + drain.timeout 1h of app a), got 5m',
+			'2:46: http_workers[0].drain.timeout: expected rollout.deadline above 3633s (health.deadline 30s + health.soak 1s + health.timeout 2s + drain.timeout 1h of app a), got 5m',
 		],
 	],
 	'user without systemd': [

@@ -44,13 +44,27 @@ export function runsInForkMode(app: Pick<HttpWorkerConfig, 'interpreter'>): bool
 function appConflicts(config: Config, app: HttpWorkerConfig, index: number, underSystemd: boolean): Conflict[] {
 	const at = (...path: (string | number)[]): KeyPath => ['http_workers', index, ...path];
 	const conflicts: Conflict[] = [];
-	const waitMs = runsInForkMode(app) ? config.rollout.lb_wait : 0;
-	const stepMs = app.health.deadline + app.health.soak + app.drain.timeout + waitMs;
+	// A worker that is busy when its drain begins has health.timeout to say that it heard.
+	const parts: [string, number][] = [
+		['health.deadline', app.health.deadline],
+		['health.soak', app.health.soak],
+		['health.timeout', app.health.timeout],
+		['drain.timeout', app.drain.timeout],
+		...(runsInForkMode(app) ? [['rollout.lb_wait', config.rollout.lb_wait] satisfies [string, number]] : []),
+	];
+	const stepMs = parts.reduce((sum, [, ms]) => sum + ms, 0);
 	if (config.rollout.deadline <= stepMs) {
-		const parts = `health.deadline ${durationText(app.health.deadline)} + health.soak ${durationText(app.health.soak)} + drain.timeout ${durationText(app.drain.timeout)}${waitMs === 0 ? '' : ` + rollout.lb_wait ${durationText(waitMs)}`}`;
+		const sum = parts.map(([key, ms]) => `${key} ${durationText(ms)}`).join(' + ');
 		conflicts.push({
-			at: [['rollout', 'deadline'], at('health', 'deadline'), at('drain', 'timeout'), at('health', 'soak'), at()],
-			expected: `rollout.deadline above ${durationText(stepMs)} (${parts} of app ${app.name})`,
+			at: [
+				['rollout', 'deadline'],
+				at('health', 'deadline'),
+				at('drain', 'timeout'),
+				at('health', 'soak'),
+				at('health', 'timeout'),
+				at(),
+			],
+			expected: `rollout.deadline above ${durationText(stepMs)} (${sum} of app ${app.name})`,
 			got: durationText(config.rollout.deadline),
 		});
 	}
