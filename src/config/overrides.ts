@@ -10,6 +10,7 @@ export const reservedVariables: ReadonlySet<string> = new Set([
 	'ROLLCALL_ADMIN_PASSWORD',
 	'ROLLCALL_USERNAME',
 	'ROLLCALL_PASSWORD',
+	'ROLLCALL_TOKEN',
 	'ROLLCALL_WORKER',
 ]);
 

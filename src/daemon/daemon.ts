@@ -24,6 +24,7 @@ import { acquireLock, nameHolder } from '../system/files/process-lock.js';
 import { createLogger, type Logger } from '../log.js';
 import { Statuses } from '../operations/statuses.js';
 import { type Access, openAccess } from '../server/access/access.js';
+import { type Audit, openAudit } from '../server/audit.js';
 import { judgeReadiness, type ReadinessFacts, type ReadinessReport } from '../server/readiness.js';
 import { createServer } from '../server/server.js';
 import type { Server } from '../server/types.js';
@@ -55,6 +56,7 @@ const ownVariables = [
 	'ROLLCALL_ADMIN_PASSWORD',
 	'ROLLCALL_USERNAME',
 	'ROLLCALL_PASSWORD',
+	'ROLLCALL_TOKEN',
 	...serviceVariables,
 ];
 
@@ -121,6 +123,7 @@ class ControlPlane {
 	readonly #configuration: ConfigurationFile;
 	readonly #supervisor: Supervisor;
 	readonly #certificates: Certificates;
+	readonly #audit: Audit;
 	readonly #workersStarted: Promise<void>;
 	#fleet: Fleet | null = null;
 	#server: Server | null = null;
@@ -149,6 +152,8 @@ class ControlPlane {
 		this.#standing = new Standing(this.#statuses, () => this.#supervisor.readiness());
 		this.#certificates = new Certificates(config, logger.child({ room: 'certificates' }));
 		this.#closers.push(() => this.#certificates.close());
+		this.#audit = openAudit(config.state_dir, logger.child({ room: 'server' }));
+		this.#closers.push(() => this.#audit.close());
 	}
 
 	get addresses(): Partial<Server['addresses']> {
@@ -225,7 +230,7 @@ class ControlPlane {
 		return fleet;
 	}
 
-	#openSystem(fleet: Fleet, { users }: Access): SystemInformation {
+	#openSystem(fleet: Fleet, { users, apiTokens }: Access): SystemInformation {
 		const supervisor = this.#supervisor;
 		const system = createSystemInformation(
 			{
@@ -234,7 +239,7 @@ class ControlPlane {
 					hosts: supervisor.hosts().map(({ pid }) => pid),
 					workers: supervisor.rows().flatMap(({ pid }) => (pid === null ? [] : [pid])),
 				}),
-				stores: () => [...fleet.stores(), users.store(), supervisor.store()],
+				stores: () => [...fleet.stores(), users.store(), apiTokens.store(), supervisor.store()],
 				threads: () => supervisor.threads(),
 				replication: () => fleet.replication(),
 				metrics: () => this.#metrics.snapshot(),
@@ -250,15 +255,16 @@ class ControlPlane {
 		return system;
 	}
 
-	async #openServer(fleet: Fleet, { users, tokens, logins }: Access, system: SystemInformation): Promise<Server> {
+	async #openServer(fleet: Fleet, access: Access, system: SystemInformation): Promise<Server> {
 		const { config, environment, logger } = this.surroundings;
 		ensureFolder(config.runtime_dir, 0o755, 'runtime_dir');
 		const [socketDescriptor] = inheritedListeners(environment).get('rollcall.socket') ?? [];
 		const server = await createServer({
 			settings: config.operations_api,
 			...(socketDescriptor === undefined ? {} : { socketDescriptor }),
-			node: { fleet, workers: this.#supervisor, statuses: this.#statuses, users, logins, tokens, system },
-			logins,
+			node: { ...access, fleet, workers: this.#supervisor, statuses: this.#statuses, audit: this.#audit, system },
+			logins: access.logins,
+			audit: this.#audit,
 			readiness: () => this.#facts(),
 			metrics: () => this.#metrics.text(),
 			observe: ({ operation, status, ms }) => this.#metrics.operation(operation ?? 'unknown', status, ms / 1000),
@@ -320,7 +326,12 @@ class ControlPlane {
 	}
 
 	#facts(): ReadinessFacts {
-		const notes = [this.#configuration.note(), ...this.#certificates.notes(), this.#fleet?.complaint() ?? null];
+		const notes = [
+			this.#configuration.note(),
+			...this.#certificates.notes(),
+			this.#fleet?.complaint() ?? null,
+			this.#audit.note(),
+		];
 		return this.#standing.facts(notes.filter((note) => note !== null));
 	}
 

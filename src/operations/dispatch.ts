@@ -1,7 +1,7 @@
 import { RollcallError } from '../errors.js';
 import { faultsOf } from './fields.js';
 import { operationsByName } from './table.js';
-import type { Caller, Follow, NodeServices, Operation } from './types.js';
+import { type Caller, type Follow, type NodeServices, type Operation, roles } from './types.js';
 
 /** What came of a request; every refusal is a RollcallError, thrown or the rejection of a body that is a promise. */
 export type Outcome = { kind: 'answer'; body: unknown } | { kind: 'follow'; follow: Follow };
@@ -52,12 +52,13 @@ function requireCredentials(caller: Caller, row: Operation | undefined): void {
 }
 
 function requireRole(caller: Caller, row: Operation): void {
-	if (row.access !== 'super_user' || caller.role === 'super_user') return;
+	if (row.access === 'anyone' || row.access === 'refresh_token') return;
+	if (caller.role !== null && roles.indexOf(caller.role) <= roles.indexOf(row.access)) return;
 	throw new RollcallError(
 		'forbidden',
 		'This operation is not authorized due to role restrictions and/or invalid database items',
 		{
-			unauthorized_access: [`Operation '${camelCase(row.name)}' is restricted to 'super_user' roles`],
+			unauthorized_access: [`Operation '${camelCase(row.name)}' is restricted to '${row.access}' roles`],
 			invalid_schema_items: [],
 		},
 	);

@@ -8,6 +8,8 @@ export interface Field<Value = unknown, Required extends boolean = boolean> {
 	readonly required: Required;
 	readonly summary: string;
 	readonly schema: Readonly<Record<string, unknown>>;
+	/** Its value stands in no log and no record. */
+	readonly secret?: boolean;
 	/** What is said when a required field is missing. */
 	readonly missing: (name: string) => string;
 	/** Everything that is wrong with a given value; null is given, undefined is not. */
@@ -35,8 +37,11 @@ const oneOf = (name: string, values: readonly string[]): string => `'${name}' mu
 export interface TextOptions<Value extends string> {
 	summary: string;
 	values?: readonly Value[];
-	/** Longest in UTF-16 units, as JavaScript counts. */
+	/** Shortest and longest in UTF-16 units, as JavaScript counts. */
+	lengthMin?: number;
 	lengthMax?: number;
+	/** Its value stands in no log and no record. */
+	secret?: boolean;
 	/** A further rule on what values are allowed; answers its fault. Told where `values` would be. */
 	rule?: (value: unknown, request: Readonly<Record<string, unknown>>) => string | null;
 }
@@ -52,13 +57,14 @@ export function optionalText<Value extends string = string>(options: TextOptions
 }
 
 function textRules(options: TextOptions<string>): Omit<Field<never>, 'required'> {
-	const { values, lengthMax, rule } = options;
+	const { values, lengthMin = 1, lengthMax, secret = false, rule } = options;
 	return {
 		summary: options.summary,
 		missing: isRequired,
+		secret,
 		schema: {
 			type: 'string',
-			minLength: 1,
+			minLength: lengthMin,
 			...(values ? { enum: values } : {}),
 			...(lengthMax === undefined ? {} : { maxLength: lengthMax }),
 		},
@@ -69,7 +75,9 @@ function textRules(options: TextOptions<string>): Omit<Field<never>, 'required'>
 			if (broken !== null) faults.push(broken);
 			if (typeof value !== 'string') faults.push(`'${name}' must be a string`);
 			else if (value === '') faults.push(`'${name}' is not allowed to be empty`);
-			else if (lengthMax !== undefined && value.length > lengthMax) {
+			else if (value.length < lengthMin) {
+				faults.push(`'${name}' length must be at least ${lengthMin} characters long`);
+			} else if (lengthMax !== undefined && value.length > lengthMax) {
 				faults.push(`'${name}' length must be less than or equal to ${lengthMax} characters long`);
 			}
 			return faults;
@@ -96,6 +104,30 @@ export function count(options: { summary: string; min: number; max: number }): F
 		missing: isRequired,
 		schema: { type: 'integer', minimum: min, maximum: max },
 		faults: (name, value) => (typeof value === 'number' ? countFaults(name, value, min, max) : [notANumber(name)]),
+	};
+}
+
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const durationPattern = /^[1-9][0-9]{0,8}[smhd]$/;
+
+/** Milliseconds of a text that {@link duration} takes. */
+export const durationOf = (value: string): number =>
+	Number(value.slice(0, -1)) * unitMs[value.slice(-1) as keyof typeof unitMs];
+
+/** A whole number and a unit within bounds, both included: `30s`, `5m`, `1h`, `90d`. */
+export function duration(options: { summary: string; minMs: number; maxMs: number }): Field<string, false> {
+	const { minMs, maxMs } = options;
+	return {
+		required: false,
+		summary: options.summary,
+		missing: isRequired,
+		schema: { type: 'string', pattern: durationPattern.source },
+		faults(name, value) {
+			if (typeof value !== 'string') return [`'${name}' must be a string`];
+			if (!durationPattern.test(value)) return [`'${name}' must be a duration such as 30s, 5m, 1h or 90d`];
+			if (durationOf(value) < minMs) return [`'${name}' must be at least ${minMs / unitMs.s}s`];
+			return durationOf(value) > maxMs ? [`'${name}' must be at most ${maxMs / unitMs.d}d`] : [];
+		},
 	};
 }
 

@@ -1,3 +1,5 @@
+import { apiTokenOperations } from './rows/api-tokens.js';
+import { auditOperations } from './rows/audit.js';
 import { restartOperations } from './rows/restart.js';
 import { rolloutOperations } from './rows/rollouts.js';
 import { statusOperations } from './rows/status.js';
@@ -14,6 +16,8 @@ export const operations: readonly Operation[] = [
 	...rolloutOperations,
 	...workerOperations,
 	...userOperations,
+	...apiTokenOperations,
+	...auditOperations,
 ];
 
 export const operationsByName: ReadonlyMap<string, Operation> = new Map(operations.map((row) => [row.name, row]));

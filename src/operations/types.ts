@@ -4,7 +4,9 @@ import type { Supervisor } from '../workers/types.js';
 import type { FieldSet } from './fields.js';
 import type { Statuses } from './statuses.js';
 
-export type Role = 'super_user' | 'viewer';
+/** What a caller may do, from most to least: each may all that those after it may. */
+export const roles = ['super_user', 'operator', 'viewer'] as const;
+export type Role = (typeof roles)[number];
 export type Transport = 'http' | 'socket';
 
 /** Who asks. The server names the caller; operations only read it. */
@@ -14,9 +16,13 @@ export type Caller = {
 	address: string;
 } & (
 	| { by: 'nothing'; user: null; role: null }
-	/** The admin socket without an Authorization header: its file mode is the gate. */
-	| { by: 'socket'; user: 'socket'; role: 'super_user' }
-	| { by: 'basic' | 'operation_token' | 'refresh_token'; user: string; role: Role; generation: string }
+	/**
+	 * The admin socket without an Authorization header: its file mode is the gate. `user` is the name that the kernel gives;
+	 * where it gives none, `socket`, and `uid` is null.
+	 */
+	| { by: 'socket'; user: string; uid: number | null; role: 'super_user' }
+	/** `user` is a user's name, or `token:NAME` of an API token. */
+	| { by: 'basic' | 'operation_token' | 'refresh_token' | 'api_token'; user: string; role: Role; generation: string }
 );
 
 /** Who tokens are for: the user as it was when its credentials were checked. */
@@ -57,6 +63,50 @@ export interface Tokens {
 	refresh(owner: TokenOwner): Promise<string>;
 }
 
+/** An API token as `list_tokens` shows it; nothing secret. Times in ms since 1970. */
+export interface ApiTokenRow {
+	name: string;
+	role: Role;
+	created_by: string;
+	created_at: number;
+	expires_at: number;
+}
+
+/** The API tokens of this node. Refusals are RollcallErrors: not_found, conflict, unavailable. Every change is on disk before it resolves. */
+export interface ApiTokens {
+	/** Those that have not expired. */
+	list(): ApiTokenRow[];
+	/** The token itself stands in this answer alone. */
+	create(token: { name: string; role: Role; lifetimeMs: number; by: string }): Promise<ApiTokenRow & { token: string }>;
+	drop(name: string): Promise<void>;
+}
+
+/** Who changed what, from where, and what came of it. */
+export interface AuditRecord {
+	/** ms since 1970. */
+	time: number;
+	/** As {@link Caller} has it; null: without credentials. */
+	user: string | null;
+	/** Over the admin socket without an Authorization header: the number of the host's user, as far as the kernel says it. */
+	uid: number | null;
+	role: Role | null;
+	/** How the caller is known: socket, basic, operation_token, refresh_token, api_token, nothing, or signal. */
+	by: Caller['by'] | 'signal';
+	/** `socket`, a network address, or `signal`. */
+	from: string;
+	operation: string;
+	/** What was asked for, without what is secret; null where it was refused before that was looked at. */
+	fields: Readonly<Record<string, unknown>> | null;
+	/** As HTTP has it. */
+	status: number;
+	/** Why it was refused, where the text is about no secret. */
+	error: string | null;
+	/** The rollout that it started or steered. */
+	rollout: string | null;
+	/** How many records before this one stand in the log alone. */
+	left_out?: number;
+}
+
 export interface SystemInformation {
 	/** An object with exactly these keys, in this order. */
 	information(attributes: readonly SystemAttribute[]): Promise<Partial<Record<SystemAttribute, unknown>>>;
@@ -70,6 +120,9 @@ export interface NodeServices {
 	users: Users;
 	logins: Logins;
 	tokens: Tokens;
+	apiTokens: ApiTokens;
+	/** The last changes, oldest first, at most `limit`. */
+	audit: { list(limit: number): AuditRecord[] };
 	system: SystemInformation;
 }
 
@@ -88,7 +141,7 @@ export interface Follow<T = unknown> {
 }
 
 /**
- * Who may call: a viewer's operation is a super_user's too. `anyone` carries its own credentials,
+ * Who may call: an operation of a role is also one of each role that may more. `anyone` carries its own credentials,
  * `refresh_token` needs exactly that as Bearer.
  */
 export type Access = Role | 'anyone' | 'refresh_token';

@@ -5,7 +5,9 @@ import { dispatch } from '../operations/dispatch.js';
 import { openApiDocument } from '../operations/openapi.js';
 import { operationsByName } from '../operations/table.js';
 import type { Caller, Follow } from '../operations/types.js';
+import { createPeerReader } from '../system/connections/peer-credentials.js';
 import { addressKey } from '../system/connections/source-address.js';
+import { SocketUsers } from './access/socket-users.js';
 import { readBody } from './request/body.js';
 import { followAsLines, linesMediaType } from './request/ndjson.js';
 import { parseJson } from './request/strict-json.js';
@@ -26,11 +28,13 @@ type Answerer = Omit<ServerOptions, 'limits'> & { limits: Limits };
 
 /** The listener of operations: HTTP and admin socket. */
 export function createOperationsListener(server: Answerer, kind: ListenerKind): Listener {
+	const socketUsers = new SocketUsers(server.readPeer ?? createPeerReader(), server.logger);
 	const identify = (request: IncomingMessage): Caller | Promise<Caller> =>
 		server.logins.identify(
 			request.headers.authorization,
 			kind.transport,
 			kind.transport === 'socket' ? 'socket' : addressKey(request.socket.remoteAddress ?? 'unknown'),
+			() => socketUsers.of(request.socket),
 		);
 	const readiness: Handler = async ({ request, response, rest }) => {
 		const isDetailed = (await identify(request)).by !== 'nothing';
@@ -127,18 +131,19 @@ interface Asked {
 /** Answers at once what needs no waiting: most of what is asked often does not. Nothing is thrown. */
 function operate({ server, followers, caller, body, exchange }: Asked): void {
 	const began = performance.now();
-	const observe = (status: number): void => {
+	const observe = (status: number, answer: unknown = null, thrown: unknown = null): void => {
 		const operation = nameOf(body);
 		server.observe?.({ operation, status, ms: performance.now() - began });
-		noteChange(server, operation, caller, status);
+		if (operation === null || !operationsByName.get(operation)?.changes) return;
+		server.audit.record({ operation, caller, request: body as Record<string, unknown>, answer, thrown, status });
 	};
 	const answer = (value: unknown): void => {
 		const text = JSON.stringify(value);
-		observe(200);
+		observe(200, value);
 		sendAnswer(exchange.response, text);
 	};
 	const refuse = (thrown: unknown): void => {
-		observe(thrown instanceof RollcallError ? thrown.httpStatus : faults.internal.http);
+		observe(thrown instanceof RollcallError ? thrown.httpStatus : faults.internal.http, null, thrown);
 		exchange.refuse(thrown);
 	};
 	try {
@@ -166,7 +171,8 @@ function sendLines({ server, followers, follow, isAllowed, exchange }: Followed)
 		throw new RollcallError('unavailable', `${followers.count} callers follow already; try again later.`);
 	}
 	followers.count++;
-	const lines = followAsLines(follow, { ...server.limits, isAllowed });
+	const onAccessChange = (listener: () => void) => server.logins.onChange(listener);
+	const lines = followAsLines(follow, { ...server.limits, isAllowed, onAccessChange });
 	lines.once('close', () => followers.count--);
 	exchange.response.writeHead(200, { connection: 'close', 'content-type': linesMediaType });
 	// A follower that is cut off, or that went away, is no fault; its end shows at the other end.
@@ -184,12 +190,6 @@ function noteRefusedCaller(server: Answerer, request: IncomingMessage, fault: un
 	return fault;
 }
 
-/** Who changed something, and what came of it; never the fields, which may hold passwords. */
-function noteChange(server: Answerer, operation: string | null, caller: Caller, status: number): void {
-	if (operation === null || !operationsByName.get(operation)?.changes) return;
-	const { user, transport, address } = caller;
-	server.logger.info({ event: 'operation', operation, status, user, transport, address }, operation);
-}
 
 /** Only names of the table, so that callers cannot make up labels. */
 function nameOf(body: unknown): string | null {

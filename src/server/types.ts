@@ -1,7 +1,9 @@
 import type { Config } from '../config/schema.js';
 import type { Logger } from '../log.js';
 import type { NodeServices } from '../operations/types.js';
+import type { PeerReader } from '../system/connections/peer-credentials.js';
 import type { Credentials } from './access/credentials.js';
+import type { Audit } from './audit.js';
 import type { Limits } from './limits.js';
 import type { ReadinessFacts } from './readiness.js';
 
@@ -22,7 +24,11 @@ export interface ServerOptions {
 	socketDescriptor?: number;
 	/** What operations work on. */
 	node: NodeServices;
-	logins: Pick<Credentials, 'identify' | 'asOfNow' | 'isAsBefore'>;
+	logins: Pick<Credentials, 'identify' | 'asOfNow' | 'isAsBefore' | 'onChange'>;
+	/** Is told of every request for a change. */
+	audit: Pick<Audit, 'record'>;
+	/** Who opened a connection to the admin socket; only tests give another reader. */
+	readPeer?: PeerReader;
 	readiness(): ReadinessFacts;
 	/** Prometheus text. */
 	metrics(): Promise<string>;

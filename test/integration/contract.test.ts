@@ -2,9 +2,18 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { operations } from '../../src/operations/table.js';
+import type { Role } from '../../src/operations/types.js';
 import { accessOf, type CallerName, doors } from '../support/doors.js';
 import { assertMatches } from '../support/matcher.js';
-import { admin, bob, type Login, type Over, startTestServer, type TestServer } from '../support/operations-server.js';
+import {
+	admin,
+	bob,
+	type Login,
+	namesOf,
+	type Over,
+	startTestServer,
+	type TestServer,
+} from '../support/operations-server.js';
 
 interface Case {
 	name: string;
@@ -53,6 +62,8 @@ test('both transports answer the same bytes', async (context) => {
 	}
 });
 
+const oscar: Login = { basic: ['oscar', 'oscar-password-1'] };
+
 /** How each caller shows who it is. */
 async function loginsOn(server: TestServer): Promise<Record<CallerName, Login>> {
 	const bearersOf = async (login: Login): Promise<{ operation: Login; refresh: Login }> => {
@@ -61,14 +72,25 @@ async function loginsOn(server: TestServer): Promise<Record<CallerName, Login>> 
 		const tokens = JSON.parse(body) as { operation_token: string; refresh_token: string };
 		return { operation: { bearer: tokens.operation_token }, refresh: { bearer: tokens.refresh_token } };
 	};
-	const [ofAdmin, ofBob] = [await bearersOf(admin), await bearersOf(bob)];
+	const apiToken = async (role: Role): Promise<Login> => {
+		const json = { operation: 'create_token', name: `ci-${role}`, role };
+		const { body } = await server.ask('http', { login: admin, json });
+		return { bearer: (JSON.parse(body) as { token: string }).token };
+	};
+	await server.access.users.add({ ...namesOf(oscar), role: 'operator', active: true });
+	const [ofAdmin, ofOscar, ofBob] = [await bearersOf(admin), await bearersOf(oscar), await bearersOf(bob)];
 	return {
 		nothing: null,
 		socket: null,
 		super_user: admin,
-		viewer: bob,
 		super_user_token: ofAdmin.operation,
+		super_user_api_token: await apiToken('super_user'),
+		operator: oscar,
+		operator_token: ofOscar.operation,
+		operator_api_token: await apiToken('operator'),
+		viewer: bob,
 		viewer_token: ofBob.operation,
+		viewer_api_token: await apiToken('viewer'),
 		refresh_token: ofAdmin.refresh,
 	};
 }

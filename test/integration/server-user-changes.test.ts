@@ -35,7 +35,7 @@ async function withLateBody(login: Login, json: object, meanwhile: () => Promise
 }
 
 test('who is dropped, demoted, deactivated or given a new password while a body is on its way does nothing with it', async () => {
-	const add = { operation: 'add_user', username: 'mallory', password: 'x', role: 'super_user' };
+	const add = { operation: 'add_user', username: 'mallory', password: 'mallory-password', role: 'super_user' };
 	const create = { operation: 'create_authentication_tokens' };
 	const refresh = { operation: 'refresh_operation_token' };
 	const demoted = '403 This operation is not authorized due to role restrictions and/or invalid database items';

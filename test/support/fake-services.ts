@@ -132,7 +132,7 @@ export interface FakeServices {
 	apps: AppReadiness[];
 }
 
-export function fakeServices(access: Access): FakeServices {
+export function fakeServices(access: Access, audit: Pick<NodeServices['audit'], 'list'> = { list: () => [] }): FakeServices {
 	const fleet = new FakeFleet();
 	const apps: AppReadiness[] = [{ app: 'web', wanted: 2, healthy: 2, degraded: null }];
 	const node: NodeServices = {
@@ -142,6 +142,8 @@ export function fakeServices(access: Access): FakeServices {
 		users: access.users,
 		logins: access.logins,
 		tokens: access.tokens,
+		apiTokens: access.apiTokens,
+		audit: { list: (limit) => audit.list(limit) },
 		system: {
 			information: async (attributes) =>
 				Object.fromEntries(attributes.map((name) => [name, systemContent[name] ?? {}])),

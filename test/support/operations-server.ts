@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Config } from '../../src/config/schema.js';
 import { createLogger } from '../../src/log.js';
+import { openAudit } from '../../src/server/audit.js';
+import type { PeerReader } from '../../src/system/connections/peer-credentials.js';
 import { type Access, openAccess } from '../../src/server/access/access.js';
 import type { Limits } from '../../src/server/limits.js';
 import type { PasswordCost } from '../../src/server/access/passwords.js';
@@ -57,6 +59,8 @@ interface TestServerOptions {
 	users?: boolean;
 	/** Gets every line of the log. */
 	log?: (line: string) => void;
+	/** Whom the kernel names, if it is not asked. */
+	readPeer?: PeerReader;
 	/** Is told of every operation, beside the list of observations. */
 	observe?: (observation: OperationObservation) => void;
 }
@@ -84,7 +88,9 @@ async function startIn(folder: string, options: TestServerOptions): Promise<Test
 		await access.users.add({ ...namesOf(bob), role: 'viewer', active: true });
 		await access.users.add({ ...namesOf(sam), role: 'super_user', active: false });
 	}
-	const services = fakeServices(access);
+	const logger = options.log ? pino({ level: 'trace' }, { write: options.log }) : createLogger('silent');
+	const audit = openAudit(folder, logger);
+	const services = fakeServices(access, audit);
 	const observations: OperationObservation[] = [];
 	const facts: ReadinessFacts = { started: true, draining: false, availability: null, apps: services.apps };
 	const server = await createServer({
@@ -98,7 +104,9 @@ async function startIn(folder: string, options: TestServerOptions): Promise<Test
 		logins: access.logins,
 		readiness: () => ({ ...facts, availability: services.node.statuses.availability() }),
 		metrics: async () => '# HELP fake A fake.\n',
-		logger: options.log ? pino({ level: 'trace' }, { write: options.log }) : createLogger('silent'),
+		audit,
+		logger,
+		...(options.readPeer ? { readPeer: options.readPeer } : {}),
 		version: '0.0.0-test',
 		observe: (observation) => {
 			options.observe?.(observation);
@@ -124,6 +132,7 @@ async function startIn(folder: string, options: TestServerOptions): Promise<Test
 		ask: (over, ask) => send(targets[over], ask),
 		close: async () => {
 			await server.close();
+			audit.close();
 			await rm(folder, { recursive: true, force: true });
 		},
 	};

@@ -5,6 +5,7 @@ import { incoherence } from '../../src/fleet/links/message-invariants.js';
 import { highestCounter, peerMessage } from '../../src/fleet/messages.js';
 import { parseFrame } from '../../src/fleet/links/handshake.js';
 import { fileBytesMax } from '../../src/fleet/shell/record-log.js';
+import { operations } from '../../src/operations/table.js';
 import { entriesOf, firstFlags } from '../../src/rollout/durable.js';
 import type { PeerMessage } from '../../src/rollout/messages.js';
 import type { RolloutSpec, RolloutView } from '../../src/rollout/types.js';
@@ -258,7 +259,7 @@ test('a peer has no word for users, files, commands or configuration: every mess
 			peerMessages.some((message) => message.kind === kind),
 			kind,
 		);
-	for (const kind of ['operation', 'add_user', 'exec', 'configure', 'set_status'])
+	for (const kind of ['operation', 'exec', 'configure', ...operations.map(({ name }) => name)])
 		assert.equal(peerMessage.safeParse({ kind, operation: 'add_user' }).success, false);
 	for (const message of peerMessages)
 		assert.deepEqual(peerMessage.parse({ ...message, command: 'x', script: 'y' }), message, message.kind);

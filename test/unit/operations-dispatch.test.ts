@@ -19,7 +19,7 @@ let services: FakeServices;
 
 before(async () => {
 	folder = await mkdtemp(join(tmpdir(), 'rc-dispatch-'));
-	access = await openAccess({ stateDir: folder, admin: { username: 'admin', password: 'a' }, cost: cheapCost });
+	access = await openAccess({ stateDir: folder, admin: { username: 'admin', password: 'admin-password-1' }, cost: cheapCost });
 	services = fakeServices(access);
 });
 after(() => rm(folder, { recursive: true, force: true }));
@@ -28,11 +28,16 @@ const at = { transport: 'http', address: '127.0.0.1' } as const;
 const generation = 'as it was';
 const callers = {
 	nothing: { ...at, by: 'nothing', user: null, role: null },
-	socket: { transport: 'socket', address: 'socket', by: 'socket', user: 'socket', role: 'super_user' },
+	socket: { transport: 'socket', address: 'socket', by: 'socket', user: 'ada', uid: 1000, role: 'super_user' },
 	super_user: { ...at, by: 'basic', user: 'admin', role: 'super_user', generation },
-	viewer: { ...at, by: 'basic', user: 'admin', role: 'viewer', generation },
 	super_user_token: { ...at, by: 'operation_token', user: 'admin', role: 'super_user', generation },
+	super_user_api_token: { ...at, by: 'api_token', user: 'token:ci', role: 'super_user', generation },
+	operator: { ...at, by: 'basic', user: 'admin', role: 'operator', generation },
+	operator_token: { ...at, by: 'operation_token', user: 'admin', role: 'operator', generation },
+	operator_api_token: { ...at, by: 'api_token', user: 'token:ci', role: 'operator', generation },
+	viewer: { ...at, by: 'basic', user: 'admin', role: 'viewer', generation },
 	viewer_token: { ...at, by: 'operation_token', user: 'admin', role: 'viewer', generation },
+	viewer_api_token: { ...at, by: 'api_token', user: 'token:ci', role: 'viewer', generation },
 	refresh_token: { ...at, by: 'refresh_token', user: 'admin', role: 'super_user', generation },
 } satisfies Record<CallerName, Caller>;
 
@@ -64,7 +69,7 @@ test('every operation of the table lets in exactly the callers that the contract
 			assert.equal(seen, expected, `${who} asks ${name}: ${refused?.error}`);
 			if (seen === 403) {
 				assert.deepEqual(refused?.extra, {
-					unauthorized_access: [`Operation '${camelCase(name)}' is restricted to 'super_user' roles`],
+					unauthorized_access: [`Operation '${camelCase(name)}' is restricted to '${accessOf[name]}' roles`],
 					invalid_schema_items: [],
 				});
 			}
@@ -167,7 +172,7 @@ test('restart_service hands over what was asked for, and a dry run starts nothin
 			maxUnavailable: '50%',
 			onFailure: 'continue',
 		},
-		{ type: 'restart_service', service: 'clustering', app: null, replicated: false, user: 'socket' },
+		{ type: 'restart_service', service: 'clustering', app: null, replicated: false, user: 'ada' },
 	]);
 });
 

@@ -99,20 +99,20 @@ const faulty: [string, Record<string, unknown>, string][] = [
 	['add_user', {}, "'username' is required. 'password' is required. 'role' is required"],
 	[
 		'add_user',
-		{ username: 'a:b', password: 'p', role: 'viewer' },
+		{ username: 'a:b', password: 'pass-word', role: 'viewer' },
 		"'username' must not contain a colon, control or invisible characters, nor begin or end with a space",
 	],
 	...['admin\u200b', 'admin\u202e', ' admin', 'admin\u00a0', '\ud800', 'a\nb'].map(
 		(username): [string, Record<string, unknown>, string] => [
 			'add_user',
-			{ username, password: 'p', role: 'viewer' },
+			{ username, password: 'pass-word', role: 'viewer' },
 			"'username' must not contain a colon, control or invisible characters, nor begin or end with a space",
 		],
 	),
 	[
 		'add_user',
 		{ username: 'a', password: '', role: 'root', active: 1 },
-		"'password' is not allowed to be empty. 'role' must be one of [super_user, viewer]. 'active' must be a boolean",
+		"'password' is not allowed to be empty. 'role' must be one of [super_user, operator, viewer]. 'active' must be a boolean",
 	],
 	['list_users', { password: 'x' }, "'password' is not allowed"],
 ];
@@ -142,7 +142,7 @@ const sound: [string, Record<string, unknown>][] = [
 	['system_information', { attributes: [...systemAttributes, 'time'] }],
 	['resume_rollout', { id: 'x', skip: [] }],
 	['alter_user', { username: 'a:b' }],
-	['add_user', { username: 'Jörg von Z.@例え', password: 'p', role: 'viewer' }],
+	['add_user', { username: 'Jörg von Z.@例え', password: 'pass-word', role: 'viewer' }],
 ];
 
 test('what the contract allows has no fault', () => {

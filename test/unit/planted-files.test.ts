@@ -8,6 +8,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { openRecordLog } from '../../src/fleet/shell/record-log.js';
 import { acquireLock } from '../../src/system/files/process-lock.js';
 import { openAccess } from '../../src/server/access/access.js';
+import { RotatedFile } from '../../src/system/files/rotated-file.js';
 import { SupervisorRecords } from '../../src/workers/pool/worker-records.js';
 
 const content = 'precious to somebody else\n';
@@ -27,7 +28,7 @@ const plants: Record<string, (path: string) => void> = {
 	'a pipe': (path) => execFileSync('mkfifo', [path]),
 	'a folder': (path) => mkdirSync(path),
 };
-const access = () => openAccess({ stateDir: state, admin: { username: 'admin', password: 'a' } });
+const access = () => openAccess({ stateDir: state, admin: { username: 'admin', password: 'admin-password-1' } });
 const opens: Record<string, (path: string) => Promise<unknown>> = {
 	lock: (path) => acquireLock(path),
 	'records.log': (path) => openRecordLog(path),
@@ -37,6 +38,8 @@ const opens: Record<string, (path: string) => Promise<unknown>> = {
 	},
 	'users.json': access,
 	'token.key': access,
+	'tokens.json': access,
+	'audit.log': async (path) => new RotatedFile(path, { bytesMax: 1_024, keep: 1 }).append('a line'),
 };
 
 for (const [file, open] of Object.entries(opens)) {

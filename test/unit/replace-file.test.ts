@@ -22,7 +22,7 @@ test('a file is replaced as a whole, for its owner alone; what a killed replacem
 		await removeLeftovers(file);
 		assert.deepEqual(readdirSync(folder).sort(), ['users.json', 'users.json.5', ...others].sort());
 		writeFileSync(join(folder, 'users.json.89'), 'half of the users');
-		await UserStore.open(folder, new Passwords({ log2n: 1, r: 1, p: 1 }));
+		await UserStore.open(folder, { passwords: new Passwords({ log2n: 1, r: 1, p: 1 }), changed: () => undefined });
 		assert.equal(readdirSync(folder).includes('users.json.89'), false);
 	} finally {
 		rmSync(folder, { recursive: true, force: true });

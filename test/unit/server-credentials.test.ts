@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { RollcallError } from '../../src/errors.js';
 import { openAccess } from '../../src/server/access/access.js';
-import { Credentials } from '../../src/server/access/credentials.js';
+import { ApiTokenStore } from '../../src/server/access/api-tokens.js';
+import { type AccessChanges, Credentials } from '../../src/server/access/credentials.js';
 import { Passwords } from '../../src/server/access/passwords.js';
 import { TokenIssuer } from '../../src/server/access/tokens.js';
 import { UserStore } from '../../src/server/access/users.js';
@@ -27,12 +29,16 @@ async function open(context: TestContext) {
 	context.after(() => rm(folder, { recursive: true, force: true }));
 	const clock = { now: 1_000_000 };
 	const passwords = new CountedPasswords();
-	const users = await UserStore.open(folder, passwords);
+	const changes: AccessChanges = new EventEmitter();
+	const changed = () => void changes.emit('changed');
+	const users = await UserStore.open(folder, { passwords, changed });
 	await users.add({ username: 'carol', password: 'good-password-1', role: 'viewer', active: true });
 	// Somebody has to stay.
 	await users.add({ username: 'admin', password: 'good-password-0', role: 'super_user', active: true });
 	const tokens = await TokenIssuer.open(folder, users, () => clock.now);
-	const logins = new Credentials({ users, passwords, tokens, now: () => clock.now });
+	const now = () => clock.now;
+	const apiTokens = await ApiTokenStore.open(folder, { now, changed });
+	const logins = new Credentials({ users, passwords, tokens, apiTokens, changes, now });
 	const ask = async (pair: string) =>
 		logins.identify(`Basic ${Buffer.from(pair).toString('base64')}`, 'http', '127.0.0.1');
 	return { clock, passwords, users, ask, logins };

@@ -4,7 +4,8 @@ import { indent } from '../output/terminal.js';
 
 const access = {
 	super_user: 'super_user',
-	viewer: 'viewer or super_user',
+	operator: 'operator or super_user',
+	viewer: 'viewer, operator or super_user',
 	anyone: 'anyone, with username and password',
 	refresh_token: 'the holder of a refresh token',
 } as const;

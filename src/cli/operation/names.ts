@@ -22,6 +22,10 @@ export const operationNames: readonly string[] = [
 	'alter_user',
 	'drop_user',
 	'list_users',
+	'create_token',
+	'list_tokens',
+	'drop_token',
+	'read_audit',
 	'create_authentication_tokens',
 	'refresh_operation_token',
 ];

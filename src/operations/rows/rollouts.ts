@@ -73,7 +73,7 @@ export const rolloutOperations = [
 	}),
 	operation({
 		name: 'pause_rollout',
-		access: 'super_user',
+		access: 'operator',
 		fields: { id },
 		summary: 'Starts no further step; a running step finishes.',
 		changes: true,
@@ -82,7 +82,7 @@ export const rolloutOperations = [
 	}),
 	operation({
 		name: 'resume_rollout',
-		access: 'super_user',
+		access: 'operator',
 		fields: { id, skip: list({ summary: 'Nodes that stay as they are.' }) },
 		summary: 'Goes on with a paused or halted rollout.',
 		changes: true,
@@ -92,7 +92,7 @@ export const rolloutOperations = [
 	}),
 	operation({
 		name: 'abort_rollout',
-		access: 'super_user',
+		access: 'operator',
 		fields: {
 			id,
 			local: flag(

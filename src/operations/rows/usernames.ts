@@ -5,3 +5,6 @@ const unfit = /[:\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]|^\s|\s$/u;
 export const isUsername = (name: string): boolean => !unfit.test(name);
 
 export const usernameRule = 'must not contain a colon, control or invisible characters, nor begin or end with a space';
+
+/** Least length of a new password, in UTF-16 units: the least that NIST SP 800-63B allows. */
+export const passwordLengthMin = 8;

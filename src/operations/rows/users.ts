@@ -1,12 +1,11 @@
 import { RollcallError } from '../../errors.js';
 import { flag, optionalText, text } from '../fields.js';
 import { operation } from '../operation.js';
-import type { Role, TokenOwner } from '../types.js';
-import { isUsername, usernameRule } from './usernames.js';
+import { type Role, roles, type TokenOwner } from '../types.js';
+import { isUsername, passwordLengthMin, usernameRule } from './usernames.js';
 
-const roles: readonly Role[] = ['super_user', 'viewer'];
 const usernameLengthMax = 250;
-const passwordLengthMax = 1024;
+const passwordRules = { lengthMin: passwordLengthMin, lengthMax: 1024, secret: true };
 
 const messageSchema = { type: 'object', properties: { message: { type: 'string' } } };
 const token = { type: 'string', description: 'A JSON Web Token, to be sent as Bearer.' };
@@ -24,7 +23,7 @@ export const userOperations = [
 		access: 'super_user',
 		fields: {
 			username: newUsername,
-			password: text({ summary: 'The password.', lengthMax: passwordLengthMax }),
+			password: text({ ...passwordRules, summary: `The password, ${passwordLengthMin} characters at least.` }),
 			role: text<Role>({ summary: 'What the user may do.', values: roles }),
 			active: flag('Whether the user may log in; true if not given.'),
 		},
@@ -46,7 +45,7 @@ export const userOperations = [
 		access: 'super_user',
 		fields: {
 			username,
-			password: optionalText({ summary: 'A new password.', lengthMax: passwordLengthMax }),
+			password: optionalText({ ...passwordRules, summary: 'A new password.' }),
 			role: optionalText<Role>({ summary: 'A new role.', values: roles }),
 			active: flag('Whether the user may log in.'),
 		},
@@ -97,7 +96,7 @@ export const userOperations = [
 		access: 'anyone',
 		fields: {
 			username: optionalText({ summary: 'Whose tokens; not needed with Basic credentials.' }),
-			password: optionalText({ summary: 'The password of that user.' }),
+			password: optionalText({ summary: 'The password of that user.', secret: true }),
 		},
 		summary: 'Answers an operation token, good for a day, and a refresh token, good for 30 days.',
 		changes: true,

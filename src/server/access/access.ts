@@ -1,6 +1,8 @@
+import { EventEmitter } from 'node:events';
 import { RollcallError } from '../../errors.js';
-import { isUsername, usernameRule } from '../../operations/rows/usernames.js';
-import { Credentials } from './credentials.js';
+import { isUsername, passwordLengthMin, usernameRule } from '../../operations/rows/usernames.js';
+import { ApiTokenStore } from './api-tokens.js';
+import { type AccessChanges, Credentials } from './credentials.js';
 import { defaultCost, type PasswordCost, Passwords } from './passwords.js';
 import { TokenIssuer } from './tokens.js';
 import { UserStore } from './users.js';
@@ -9,6 +11,7 @@ import { UserStore } from './users.js';
 export interface Access {
 	users: UserStore;
 	tokens: TokenIssuer;
+	apiTokens: ApiTokenStore;
 	logins: Credentials;
 }
 
@@ -28,10 +31,16 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
 	// A clock that is set back must not keep anybody out for longer, nor one that is set forward let guesses in sooner.
 	const elapsed = options.now ?? (() => performance.now());
 	const passwords = new Passwords(options.cost ?? defaultCost);
-	const users = await UserStore.open(options.stateDir, passwords);
+	const changes: AccessChanges = new EventEmitter();
+	// One for each caller that follows, whose number the server bounds.
+	changes.setMaxListeners(0);
+	const changed = (): void => void changes.emit('changed');
+	const users = await UserStore.open(options.stateDir, { passwords, changed });
 	const tokens = await TokenIssuer.open(options.stateDir, users, now);
+	const apiTokens = await ApiTokenStore.open(options.stateDir, { now, changed });
 	await addFirstUser(users, options.admin);
-	return { users, tokens, logins: new Credentials({ users, passwords, tokens, now: elapsed }) };
+	const logins = new Credentials({ users, passwords, tokens, apiTokens, changes, now: elapsed });
+	return { users, tokens, apiTokens, logins };
 }
 
 async function addFirstUser(users: UserStore, { username, password }: AccessOptions['admin']): Promise<void> {
@@ -43,5 +52,12 @@ async function addFirstUser(users: UserStore, { username, password }: AccessOpti
 		);
 	}
 	if (!isUsername(username)) throw new RollcallError('configuration', `ROLLCALL_ADMIN_USERNAME ${usernameRule}.`);
-	if (users.size === 0) await users.add({ username, password, role: 'super_user', active: true });
+	if (users.size > 0) return;
+	if (password.length < passwordLengthMin) {
+		throw new RollcallError(
+			'configuration',
+			`ROLLCALL_ADMIN_PASSWORD must have at least ${passwordLengthMin} characters.`,
+		);
+	}
+	await users.add({ username, password, role: 'super_user', active: true });
 }

@@ -1,14 +1,32 @@
+import type { EventEmitter } from 'node:events';
 import { RollcallError } from '../../errors.js';
 import type { Caller, Logins, Transport } from '../../operations/types.js';
+import { type ApiTokenStore, isApiToken, type StoredApiToken } from './api-tokens.js';
 import { KeyedHash } from './hmac.js';
 import type { Passwords } from './passwords.js';
 import { FailureWindow } from './throttle.js';
-import type { TokenIssuer, TokenKind } from './tokens.js';
+import { type SocketUser, unknownSocketUser } from './socket-users.js';
+import type { TokenIssuer } from './tokens.js';
 import type { StoredUser, UserStore } from './users.js';
 
 /** How long a checked password need not be hashed again, and how many are remembered. */
 const rememberedMs = 5 * 60_000;
 const rememberedMax = 1_000;
+
+/** Told after each change of users or tokens. */
+export type AccessChanges = EventEmitter<{ changed: [] }>;
+
+export interface CredentialsParts {
+	users: UserStore;
+	passwords: Passwords;
+	tokens: TokenIssuer;
+	apiTokens: ApiTokenStore;
+	changes: AccessChanges;
+	/** ms on a clock that only goes forward. */
+	now: () => number;
+}
+
+type TokenCaller = Pick<Extract<Caller, { generation: string }>, 'by' | 'user' | 'role' | 'generation'>;
 
 type Verdict = { user: StoredUser; text: '' } | { user: null; text: string };
 
@@ -21,6 +39,8 @@ export class Credentials implements Logins {
 	readonly #users: UserStore;
 	readonly #passwords: Passwords;
 	readonly #tokens: TokenIssuer;
+	readonly #apiTokens: ApiTokenStore;
+	readonly #changes: AccessChanges;
 	readonly #now: () => number;
 	readonly #failures: FailureWindow;
 	/** Of this process alone: what is remembered cannot be checked offline, and dies with it. */
@@ -29,21 +49,34 @@ export class Credentials implements Logins {
 	/** Equal credentials that come at once are checked once. */
 	readonly #checking = new Map<string, Promise<Verdict>>();
 
-	/** @param parts.now ms on a clock that only goes forward */
-	constructor(parts: { users: UserStore; passwords: Passwords; tokens: TokenIssuer; now: () => number }) {
+	constructor(parts: CredentialsParts) {
 		this.#users = parts.users;
 		this.#passwords = parts.passwords;
 		this.#tokens = parts.tokens;
+		this.#apiTokens = parts.apiTokens;
+		this.#changes = parts.changes;
 		this.#now = parts.now;
 		this.#failures = new FailureWindow({ now: parts.now });
 	}
 
-	/** The contract's check 1; throws or rejects with unauthenticated or throttled. At once for who needs no hashing. */
-	identify(authorization: string | undefined, transport: Transport, address: string): Caller | Promise<Caller> {
+	/** Calls the listener after each change of users or tokens; answers the function that ends that. */
+	onChange(listener: () => void): () => void {
+		this.#changes.on('changed', listener);
+		return () => this.#changes.off('changed', listener);
+	}
+
+	/** The contract's check 1, `socketUser`: whom the kernel names; throws or rejects with unauthenticated or throttled. At once for who needs no hashing. */
+	identify(
+		authorization: string | undefined,
+		transport: Transport,
+		address: string,
+		socketUser: () => SocketUser | Promise<SocketUser> = () => unknownSocketUser,
+	): Caller | Promise<Caller> {
 		if (authorization === undefined) {
-			return transport === 'socket'
-				? { transport, address, by: 'socket', user: 'socket', role: 'super_user' }
-				: { transport, address, by: 'nothing', user: null, role: null };
+			if (transport === 'http') return { transport, address, by: 'nothing', user: null, role: null };
+			const named = (of: SocketUser): Caller => ({ transport, address, by: 'socket', ...of, role: 'super_user' });
+			const user = socketUser();
+			return user instanceof Promise ? user.then(named) : named(user);
 		}
 		const known = this.#recall(this.#memoryKey(address, authorization), address);
 		return known
@@ -59,8 +92,7 @@ export class Credentials implements Logins {
 				return { transport, address, by: 'basic', ...ofUser(user) };
 			}
 			case 'bearer': {
-				const { kind, user } = await this.#bearer(value, address);
-				return { transport, address, by: `${kind}_token`, ...ofUser(user) };
+				return { transport, address, ...(await this.#bearer(value, address)) };
 			}
 			default:
 				return { transport, address, by: 'nothing', user: null, role: null };
@@ -73,6 +105,12 @@ export class Credentials implements Logins {
 	 */
 	asOfNow(caller: Caller): Caller {
 		if (caller.by === 'nothing' || caller.by === 'socket') return caller;
+		if (caller.by === 'api_token') {
+			// A token is never altered: it is the same one, or gone.
+			const token = this.#apiTokens.find(caller.user.slice(tokenUser('').length));
+			if (token?.generation === caller.generation) return caller;
+			throw new RollcallError('unauthenticated', 'invalid token');
+		}
 		const user = this.#users.find(caller.user);
 		if (!user?.active || user.generation !== caller.generation)
 			throw new RollcallError('unauthenticated', caller.by === 'basic' ? 'Login failed' : 'invalid token');
@@ -106,9 +144,14 @@ export class Credentials implements Logins {
 	}
 
 	/** A token cannot be guessed, so a good one is let in however many bad ones its address has sent. */
-	async #bearer(token: string, address: string): Promise<{ kind: TokenKind; user: StoredUser }> {
-		const verified = await this.#tokens.verify(token);
-		if (verified) return verified;
+	async #bearer(token: string, address: string): Promise<TokenCaller> {
+		if (isApiToken(token)) {
+			const known = this.#apiTokens.verify(token);
+			if (known) return { by: 'api_token', ...ofApiToken(known) };
+		} else {
+			const verified = await this.#tokens.verify(token);
+			if (verified) return { by: `${verified.kind}_token`, ...ofUser(verified.user) };
+		}
 		this.#requireOpen(null, address);
 		this.#fail(null, address);
 		throw new RollcallError('unauthenticated', 'invalid token');
@@ -188,5 +231,10 @@ export class Credentials implements Logins {
 		return this.#hash.digest(`${address}\n${secret}`);
 	}
 }
+
+/** No user's name holds a colon, so no token is ever taken for a user. */
+const tokenUser = (name: string): string => `token:${name}`;
+
+const ofApiToken = ({ name, role, generation }: StoredApiToken) => ({ user: tokenUser(name), role, generation });
 
 const ofUser = ({ username, role, generation }: StoredUser) => ({ user: username, role, generation });

@@ -4,7 +4,7 @@ import PQueue from 'p-queue';
 import { z } from '../../zod.js';
 import { messageOf, RollcallError } from '../../errors.js';
 import { removeLeftovers, replaceFile } from '../../system/files/replace-file.js';
-import type { Role, UserRow, Users } from '../../operations/types.js';
+import { type Role, roles, type UserRow, type Users } from '../../operations/types.js';
 import { isStoredPassword, type Passwords } from './passwords.js';
 import { readSecretFile } from './secret-file.js';
 
@@ -21,7 +21,7 @@ const storedUsers = z.strictObject({
 	users: z.array(
 		z.strictObject({
 			username: z.string().min(1),
-			role: z.enum(['super_user', 'viewer']),
+			role: z.enum(roles),
 			active: z.boolean(),
 			password: z.string().refine(isStoredPassword, 'not a stored password'),
 			generation: z.string().min(1),
@@ -33,6 +33,11 @@ const storedUsers = z.strictObject({
 const usersMax = 1_000;
 const changesWaitingMax = 32;
 
+interface UserStoreParts {
+	passwords: Passwords;
+	changed: () => void;
+}
+
 /** The users of this node, in `<state_dir>/users.json`. A change is on disk before it is seen. */
 export class UserStore implements Users {
 	readonly #path: string;
@@ -41,18 +46,26 @@ export class UserStore implements Users {
 	readonly #changes = new PQueue({ concurrency: 1 });
 	#users: ReadonlyMap<string, StoredUser>;
 
-	private constructor(path: string, passwords: Passwords, users: ReadonlyMap<string, StoredUser>) {
+	/** Called after each change. */
+	readonly #changed: () => void;
+
+	private constructor(
+		path: string,
+		{ passwords, changed }: UserStoreParts,
+		users: ReadonlyMap<string, StoredUser>,
+	) {
 		this.#path = path;
 		this.#passwords = passwords;
+		this.#changed = changed;
 		this.#users = users;
 	}
 
-	static async open(stateDir: string, passwords: Passwords): Promise<UserStore> {
+	static async open(stateDir: string, parts: UserStoreParts): Promise<UserStore> {
 		const path = join(stateDir, 'users.json');
 		await removeLeftovers(path);
 		const content = await readSecretFile(path);
 		const users = content === null ? [] : parseUsers(path, content.toString('utf8'));
-		return new UserStore(path, passwords, new Map(users.map((user) => [user.username, user])));
+		return new UserStore(path, parts, new Map(users.map((user) => [user.username, user])));
 	}
 
 	get size(): number {
@@ -122,6 +135,7 @@ export class UserStore implements Users {
 				throw new RollcallError('unavailable', `${this.#path} cannot be written: ${messageOf(cause)}`, {}, { cause });
 			}
 			this.#users = users;
+			this.#changed();
 		});
 	}
 }

@@ -6,8 +6,10 @@ import type { Limits } from '../limits.js';
 export const linesMediaType = 'application/x-ndjson';
 
 export interface FollowTerms extends Pick<Limits, 'followerBytesMax' | 'followerBeatMs'> {
-	/** Whether the caller may still hear of it; looked at before each line. */
+	/** Whether the caller may still hear of it; looked at before each line, and at each change of users and tokens. */
 	isAllowed(): boolean;
+	/** Calls the listener whenever `isAllowed` may have another answer; answers the function that ends that. */
+	onAccessChange(listener: () => void): () => void;
 }
 
 /**
@@ -16,30 +18,36 @@ export interface FollowTerms extends Pick<Limits, 'followerBytesMax' | 'follower
  * who follows can make the node keep its past. So is a caller who was dropped, demoted or deactivated meanwhile.
  */
 export function followAsLines(follow: Follow, terms: FollowTerms): Readable {
+	const refused = (): Error => new Error('the caller may not follow any more');
 	let unsubscribe = (): void => undefined;
+	const endWatch = terms.onAccessChange(() => {
+		if (!terms.isAllowed()) lines.destroy(refused());
+	});
 	const lines = new Readable({
 		highWaterMark: terms.followerBytesMax,
 		read: () => undefined,
 		destroy(error, done) {
 			clearInterval(beat);
+			endWatch();
 			unsubscribe();
 			done(error);
 		},
 	});
 	const beat = setInterval(() => {
 		if (lines.readableLength > 0) lines.destroy(new Error('the reader has stopped'));
-		else if (!terms.isAllowed()) lines.destroy(new Error('the caller may not follow any more'));
+		else if (!terms.isAllowed()) lines.destroy(refused());
 		else lines.push('\n');
 	}, terms.followerBeatMs).unref();
 	const send = (value: unknown): void => {
 		if (lines.destroyed) return;
 		if (!terms.isAllowed()) {
-			lines.destroy(new Error('the caller may not follow any more'));
+			lines.destroy(refused());
 			return;
 		}
 		const fits = lines.push(`${JSON.stringify(value)}\n`);
 		if (follow.isLast(value)) {
 			clearInterval(beat);
+			endWatch();
 			unsubscribe();
 			lines.push(null);
 		} else if (!fits) lines.destroy(new Error('the reader is too slow'));

@@ -1,5 +1,5 @@
 import { closeSync, writeSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { loadLibrary } from '../c-library.js';
 
 /**
  * A connected unix datagram socket, which Node itself has not: systemd's notify and journal sockets are such. It is an
@@ -17,14 +17,6 @@ const unixFamily = 1;
 const datagramType = 2;
 const nonBlocking = 0o4000;
 const closeOnExec = 0o2000000;
-
-interface Library {
-	func(prototype: string): (...values: unknown[]) => number;
-}
-
-interface ForeignFunctions {
-	load(path: string): Library;
-}
 
 /**
  * Opens a datagram socket connected to `path` (a leading `@` means the abstract name space) by calling the C library
@@ -66,21 +58,3 @@ export function datagramOn(descriptor: number): Datagram {
 
 /** Whether this host can open one by itself; without, systemd/notify-exec opens them for the program that it starts. */
 export const canOpenDatagrams = (): boolean => loadLibrary() !== null;
-
-/** Loaded at the first use: 25 ms that a daemon without systemd never pays. */
-function loadLibrary(): Library | null {
-	let koffi: ForeignFunctions;
-	try {
-		koffi = createRequire(import.meta.url)('koffi') as ForeignFunctions;
-	} catch {
-		return null;
-	}
-	for (const name of ['libc.so.6', `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`]) {
-		try {
-			return koffi.load(name);
-		} catch {
-			// The other C library's name may be the right one.
-		}
-	}
-	return null;
-}

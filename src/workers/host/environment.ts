@@ -62,4 +62,5 @@ const reservedNames = new Set([
 	'ROLLCALL_ADMIN_PASSWORD',
 	'ROLLCALL_USERNAME',
 	'ROLLCALL_PASSWORD',
+	'ROLLCALL_TOKEN',
 ]);
