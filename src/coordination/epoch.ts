@@ -1,6 +1,18 @@
 /** Fencing tokens: ordered by counter, then by the name of the node that made them. */
-import type { FlagsVersion } from '../rollout/messages.js';
-import type { Epoch } from '../rollout/types.js';
+
+export type NodeName = string;
+
+/** Fencing token of a coordinator. Written `4@alpha`. */
+export interface Epoch {
+	counter: number;
+	node: NodeName;
+}
+
+/** Of what a coordinator has stored. `n` counts the changes under one epoch; null: stored by a node for itself alone. */
+export interface Version {
+	epoch: Epoch | null;
+	n: number;
+}
 
 export const zeroEpoch: Epoch = { counter: 0, node: '' };
 
@@ -19,6 +31,6 @@ export function textOfEpoch(epoch: Epoch): string {
 	return `${epoch.counter}@${epoch.node}`;
 }
 
-export function compareVersions(a: FlagsVersion, b: FlagsVersion): number {
+export function compareVersions(a: Version, b: Version): number {
 	return compareEpochs(a.epoch ?? zeroEpoch, b.epoch ?? zeroEpoch) || a.n - b.n;
 }

@@ -3,18 +3,23 @@
  * It knows no clock, no randomness, no timer, no file and no socket. The state is changed in place; whoever needs the
  * old one copies it first.
  */
+import { heldLease } from '../coordination/quorum/heard.js';
 import { greetAll } from '../coordination/quorum/greeting.js';
 import {
 	heartbeatEveryMs,
 	hearReport,
 	onHeartbeatTimer,
 	heartbeat,
-	beginToDrive,
+	gather,
+	noteHeard,
+	spread,
 } from '../coordination/quorum/lead.js';
 import { onInquiry, onOngoing, type Request, settledInquiries, waitsForInquiry } from './requests/inquiry.js';
-import { drive } from './controller/drive.js';
+import { advanceDrive, grantAgain, needsLease } from './controller/drive.js';
+import { onLeading, onReported } from './controller/outcome.js';
+import { type Drive, driveOf } from './controller/state.js';
 import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './agent/execution.js';
-import { onCheck, onEnded, onHandover, onHeartbeat, onStore, onView } from '../coordination/quorum/follow.js';
+import { onEnded, onHandover, onHeartbeat, onStore } from '../coordination/quorum/follow.js';
 import {
 	onLeaseTimer,
 	onNack,
@@ -27,7 +32,7 @@ import {
 import { settleEndedHere } from './agent/ended-here.js';
 import { endIfLeft, leavesAt } from './agent/leaving.js';
 import { advanceLocal, onLocalChecked, onLocalRequest, localStepEnded } from './agent/local-rollouts.js';
-import { advanceDryRuns, onDryRun, onDryRunAnswer, onPeerDryRun, tookOwnCheck } from './requests/dry-run.js';
+import { onCheck, advanceDryRuns, onDryRun, onDryRunAnswer, onPeerDryRun, tookOwnCheck } from './requests/dry-run.js';
 import { noteMajority } from '../coordination/quorum/minority.js';
 import {
 	advanceCommands,
@@ -53,9 +58,9 @@ import {
 } from './requests/start.js';
 import { type CoreState, createState } from './state.js';
 import { beginToVote, onGreeting, onLinkUp } from '../coordination/quorum/admission.js';
-import { arm, heldLease, isDriven, send, store, type Turn, type Fact } from './outbox.js';
+import { arm, isDriven, send, store, type Turn, type Fact } from './outbox.js';
 import type { NodeName, RolloutId, RolloutView } from './types.js';
-import { isToShow, showAfterMs, showChanges, tellLeaderless } from './views/show.js';
+import { onClosed, onView, isToShow, showAfterMs, showChanges, tellLeaderless } from './views/show.js';
 import { viewOf } from './views/view.js';
 
 export function createCore(settings: CoreSettings): CoreState {
@@ -135,8 +140,7 @@ function onFact(turn: Turn, fact: Fact): void {
 	switch (fact.kind) {
 		case 'held':
 			if (state.lease !== fact.lease) return;
-			beginToDrive(turn, fact.lease, fact.candidacy);
-			startHeld(turn, fact.lease);
+			startHeld(turn, onLeading(turn, fact.lease, gather(turn, fact.lease, fact.candidacy)));
 			heartbeat(turn, fact.lease);
 			return;
 		case 'lost':
@@ -149,8 +153,14 @@ function onFact(turn: Turn, fact: Fact): void {
 		case 'refused':
 			leaseRefused(turn, fact.from, fact.reason);
 			return;
-		case 'reported':
+		case 'late_report':
 			hearReport(turn, fact.from, fact.epoch, fact.report);
+			return;
+		case 'reported':
+			onReported(turn, fact.from, fact.report);
+			return;
+		case 'closed':
+			onClosed(turn, fact.ending);
 			return;
 		case 'local_step_ended':
 			localStepEnded(turn, fact.rollout);
@@ -274,9 +284,12 @@ function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
 function onTimer(turn: Turn, name: TimerName): void {
 	delete turn.state.timers[name];
 	switch (name) {
-		case 'heartbeat':
+		case 'heartbeat': {
 			onHeartbeatTimer(turn);
+			const drive = driveOf(turn.state);
+			if (drive) grantAgain(turn, drive);
 			return;
+		}
 		case 'lease':
 			onLeaseTimer(turn);
 			return;
@@ -309,20 +322,31 @@ function afterwards(turn: Turn): void {
 	settleFacts(turn);
 	advanceDryRuns(turn);
 	endIfLeft(turn);
-	const lease = heldLease(state);
-	if (lease) {
-		driveStart(turn, lease);
-		drive(turn, lease);
-		settleFacts(turn);
-	}
+	settleFacts(turn);
+	const drive = driveOf(state);
+	if (drive) lead(turn, drive);
 	// It may have been given back just now, everything being told: a word that ended the rollout was its last.
-	if (lease && state.lease === null && state.commands.length > 0) advanceCommands(turn, lease);
+	if (drive && state.lease === null && state.commands.length > 0) advanceCommands(turn, drive);
 	if (state.start?.phase === 'waiting' && !localRuns(state)) tryStart(turn, state.start);
 	settleFacts(turn);
 	advanceLocal(turn);
+	settleFacts(turn);
 	if (turn.showing) showChanges(turn);
 	tellLeaderless(turn);
 	setTimers(turn);
+}
+
+/** What the holder of the lease does: it gives the lease back once everyone was told, and nothing needs it. */
+function lead(turn: Turn, drive: Drive): void {
+	const { state } = turn;
+	driveStart(turn, drive);
+	const lease = heldLease(state);
+	if (lease) advanceDrive(turn, drive, noteHeard(turn, lease));
+	if (lease && state.lease === lease) {
+		spread(turn, lease);
+		if (lease.spreading.length === 0 && !needsLease(state)) state.lease = null;
+	}
+	settleFacts(turn);
 }
 
 function setTimers(turn: Turn): void {

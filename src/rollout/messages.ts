@@ -10,6 +10,7 @@
  * - messages between two nodes keep their order while one link lives; a link that dies may lose its tail.
  * - every event carries `now` (the node's own monotonic clock, ms) and `wall` (ms since 1970). Ids come in with events.
  */
+import type { Version } from '../coordination/epoch.js';
 import type { AppChanges } from '../workers/types.js';
 import type {
 	Epoch,
@@ -25,6 +26,8 @@ import type {
 	Snapshot,
 	StepResult,
 } from './types.js';
+
+export type { Version };
 
 export interface Member {
 	name: NodeName;
@@ -53,15 +56,9 @@ export interface CoreSettings {
 // ---------------------------------------------------------------------------------------------------------------
 // On disk
 
-export interface FlagsVersion {
-	epoch: Epoch | null;
-	/** Counts the changes under one epoch. */
-	n: number;
-}
-
 /** What changes about a rollout that has not ended. Only the holder of the lease writes a new version. */
 export interface RolloutFlags {
-	version: FlagsVersion;
+	version: Version;
 	/** Of what is left; grows with every resume of a halted rollout. */
 	attempt: number;
 	skipped: NodeName[];
@@ -166,7 +163,7 @@ export interface Report {
 	/** Own records in replicated rollouts that have not ended. */
 	records: NodeRecord[];
 	/** Replicated rollouts that have not ended, as far as this node knows. */
-	have: { rollout: RolloutId; version: FlagsVersion }[];
+	have: { rollout: RolloutId; version: Version }[];
 	/** The newest replicated rollouts that ended, as far as this node knows; newest last, at most 16. */
 	ended: RolloutId[];
 	/** What the running step is at, for people. */
@@ -263,7 +260,7 @@ export type PeerMessage =
 	| { kind: 'check'; epoch: Epoch; rollout: RolloutId; service: Service | null; app: string | null }
 	| { kind: 'checked'; epoch: Epoch; rollout: RolloutId; result: CheckResult }
 	/** The grant of a slot, to a node that has stored this version of the rollout's flags. Idempotent. */
-	| { kind: 'restart'; epoch: Epoch; rollout: RolloutId; version: FlagsVersion; attempt: number }
+	| { kind: 'restart'; epoch: Epoch; rollout: RolloutId; version: Version; attempt: number }
 	| { kind: 'handover'; epoch: Epoch; rollout: RolloutId }
 	| { kind: 'forward'; id: string; word: ForwardedWord }
 	| { kind: 'answer'; id: string; answer: OperatorAnswer }

@@ -3,6 +3,7 @@ import { foldEntry } from './durable.js';
 import type {
 	CoreEffect,
 	DurableEntry,
+	Ending,
 	NoteEvent,
 	OpenRollout,
 	PeerMessage,
@@ -10,13 +11,14 @@ import type {
 	Report,
 	NackReason,
 } from './messages.js';
-import type { CoreState, Lease, Candidacy } from './state.js';
+import type { CoreState } from './state.js';
+import type { Candidacy, CoordinationState, Leadership } from '../coordination/quorum/state.js';
 import type { NodeName, NodeRecord, RolloutId, RolloutSpec, RolloutView, Epoch } from './types.js';
 
 /** Facts come up, nothing below calls up. */
 export type Fact =
 	/** This node holds the lease, by the promises of that candidacy. */
-	| { kind: 'held'; lease: Lease; candidacy: Candidacy }
+	| { kind: 'held'; lease: Leadership; candidacy: Candidacy }
 	/** Another epoch is promised: what was granted and heard under the own one is forgotten. */
 	| { kind: 'lost' }
 	/** It did not get the lease that it asked for. */
@@ -24,7 +26,11 @@ export type Fact =
 	/** A peer gave no promise. */
 	| { kind: 'refused'; from: NodeName; reason: NackReason }
 	/** A promise that came late: its report counts like any other. */
-	| { kind: 'reported'; from: NodeName; epoch: Epoch; report: Report }
+	| { kind: 'late_report'; from: NodeName; epoch: Epoch; report: Report }
+	/** A peer's report counts under the own lease. */
+	| { kind: 'reported'; from: NodeName; report: Report }
+	/** What was open here, or was not known, has ended. */
+	| { kind: 'closed'; ending: Ending }
 	/** A step of a rollout of this node alone has ended. */
 	| { kind: 'local_step_ended'; rollout: RolloutId }
 	/** The coordinator's own step: an order to oneself is a message, too. */
@@ -61,7 +67,7 @@ export function broadcast(turn: Turn, message: PeerMessage): void {
 }
 
 /** Names of the peers whose link is up and that take part, sorted. */
-export function peersOf(state: CoreState): NodeName[] {
+export function peersOf(state: CoordinationState): NodeName[] {
 	return Object.keys(state.links)
 		.filter((name) => state.links[name]?.refused === null)
 		.sort();
@@ -88,36 +94,32 @@ export function arm(turn: Turn, name: TimerName, at: number | null): void {
 	turn.effects.push({ kind: 'set_timer', name, at });
 }
 
-export function heldLease(state: CoreState): Lease | null {
-	return state.lease?.kind === 'held' ? state.lease : null;
-}
-
-export function openOf(state: CoreState, id: RolloutId | null): OpenRollout | undefined {
+export function openOf(state: CoordinationState, id: RolloutId | null): OpenRollout | undefined {
 	return state.durable.open.find((one) => one.spec.id === id);
 }
 
-export function hasEnded(state: CoreState, id: RolloutId): boolean {
+export function hasEnded(state: CoordinationState, id: RolloutId): boolean {
 	return state.durable.ended.some((one) => one.rollout === id);
 }
 
 /** What this node shows of a rollout that has ended on it alone; undefined: it has not. See ended-here.ts. */
-export function endedHereOf(state: CoreState, id: RolloutId): RolloutView | undefined {
+export function endedHereOf(state: CoordinationState, id: RolloutId): RolloutView | undefined {
 	return state.durable.endedHere.find((one) => one.rollout === id)?.view;
 }
 
 /** Ended on this node alone, and no majority is heard that could go on with it. */
-export function isAtRestHere(state: CoreState, id: RolloutId): boolean {
+export function isAtRestHere(state: CoordinationState, id: RolloutId): boolean {
 	return state.minoritySince !== null && endedHereOf(state, id) !== undefined;
 }
 
 /** The end of a rollout as this node shows it, for all or for itself alone; undefined: it is open. */
-export function endOf(state: CoreState, id: RolloutId): RolloutView | undefined {
+export function endOf(state: CoordinationState, id: RolloutId): RolloutView | undefined {
 	const ended = state.durable.ended.find((one) => one.rollout === id);
 	if (ended) return ended.view;
 	return isAtRestHere(state, id) ? endedHereOf(state, id) : undefined;
 }
 
-export function recordOf(state: CoreState, id: RolloutId): NodeRecord | undefined {
+export function recordOf(state: CoordinationState, id: RolloutId): NodeRecord | undefined {
 	return state.durable.records.find((one) => one.rollout === id);
 }
 
@@ -126,16 +128,16 @@ export function isDriven(spec: RolloutSpec): boolean {
 	return spec.replicated && spec.members.length > 1;
 }
 
-export function openReplicated(state: CoreState): OpenRollout[] {
+export function openReplicated(state: CoordinationState): OpenRollout[] {
 	return state.durable.open.filter((one) => isDriven(one.spec));
 }
 
 /** A replicated rollout that is running or paused, as far as this node knows. */
-export function runningReplicated(state: CoreState): OpenRollout | undefined {
+export function runningReplicated(state: CoordinationState): OpenRollout | undefined {
 	return openReplicated(state).find((one) => one.flags.halted === null);
 }
 
 /** The same, as far as it stands in the way of what an operator asks of this node. */
-export function inTheWayHere(state: CoreState): OpenRollout | undefined {
+export function inTheWayHere(state: CoordinationState): OpenRollout | undefined {
 	return openReplicated(state).find(({ spec, flags }) => flags.halted === null && !isAtRestHere(state, spec.id));
 }

@@ -2,18 +2,12 @@
  * The words of a rollout, shared by the pure core, the shell around it and whoever shows it.
  * Nothing here but types. All times are ms: `wall` since 1970, `now` on the node's own monotonic clock.
  */
+import type { Epoch, NodeName } from '../coordination/epoch.js';
 import type { AppChanges, ProvenWorker, RequiredPorts, WorkerIdentity } from '../workers/types.js';
 
-export type { AppChanges };
+export type { AppChanges, Epoch, NodeName };
 
-export type NodeName = string;
 export type RolloutId = string;
-
-/** Fencing token of a coordinator, ordered by counter, then by node name. Written `4@alpha`. */
-export interface Epoch {
-	counter: number;
-	node: NodeName;
-}
 
 export type RolloutType = 'restart' | 'restart_service';
 export type Service = 'http_workers' | 'clustering' | 'clustering_config';

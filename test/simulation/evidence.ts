@@ -3,7 +3,7 @@
  * The invariants are judged by it; see oracle.ts for how it is gathered.
  */
 import { compareVersions } from '../../src/coordination/epoch.js';
-import type { FlagsVersion, Report, RolloutFlags } from '../../src/rollout/messages.js';
+import type { Version, Report, RolloutFlags } from '../../src/rollout/messages.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/fake-executor.js';
 import { lackingMajority } from './majority.js';
@@ -25,7 +25,7 @@ export interface Witnessed {
 	sent: Map<number, number>;
 	reports: Map<string, { at: number; report: Report }>;
 	/** Grants that no report has answered for. */
-	grants: Map<string, { rollout: string; attempt: number; version: FlagsVersion; at: number }>;
+	grants: Map<string, { rollout: string; attempt: number; version: Version; at: number }>;
 	/** The last step that it granted and was told to be back. */
 	lastBack: { rollout: string; at: number } | null;
 }
@@ -43,10 +43,10 @@ export interface Known {
 	skipped: Set<string>;
 	ended: boolean;
 	/** Every version of the flags that was stored anywhere, and the newest that a majority is known to have. */
-	history: { version: FlagsVersion; flags: RolloutFlags }[];
-	confirmed: FlagsVersion | null;
+	history: { version: Version; flags: RolloutFlags }[];
+	confirmed: Version | null;
 	/** The first version that a majority had. */
-	opened: FlagsVersion | null;
+	opened: Version | null;
 }
 
 export class Evidence {
@@ -71,7 +71,7 @@ export class Evidence {
 	/** Nodes whose disk was lost or put back: it no longer shows what they stored. */
 	readonly forgetful = new Set<string>();
 	/** The newest flags that a node ever had on its disk, as `node rollout`. */
-	readonly stored = new Map<string, FlagsVersion>();
+	readonly stored = new Map<string, Version>();
 	/** Nodes for which an operator vouched before they had met all others. */
 	readonly vouched = new Set<string>();
 	/** Who promised an epoch, and the epochs whose lease was held. */
@@ -118,7 +118,7 @@ export class Evidence {
 		);
 	}
 
-	confirm(known: Known, version: FlagsVersion): void {
+	confirm(known: Known, version: Version): void {
 		known.opened ??= version;
 		if (!known.confirmed || compareVersions(version, known.confirmed) > 0) known.confirmed = version;
 	}
@@ -137,7 +137,7 @@ export class Evidence {
 		return null;
 	}
 
-	holds(name: string, rollout: string, version: FlagsVersion): boolean {
+	holds(name: string, rollout: string, version: Version): boolean {
 		const durable = this.nodes.get(name)?.disk.durable;
 		if (this.forgetful.has(name)) return true;
 		if (durable?.ended.some((one) => one.rollout === rollout)) return true;
@@ -146,8 +146,8 @@ export class Evidence {
 	}
 
 	/** The newest version that a majority has on its disks now. */
-	stillConfirmed({ spec, history }: Known): FlagsVersion | null {
-		const has = (name: string, version: FlagsVersion): boolean => {
+	stillConfirmed({ spec, history }: Known): Version | null {
+		const has = (name: string, version: Version): boolean => {
 			const durable = this.nodes.get(name)?.disk.durable;
 			if (durable?.ended.some((one) => one.rollout === spec.id)) return true;
 			const open = durable?.open.find((one) => one.spec.id === spec.id);

@@ -1,6 +1,6 @@
 /** Judges what a coordinator grants and what a node begins: I1 to I4, I6, I7, the order, and that it was stored first. */
 import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js';
-import type { FlagsVersion, RolloutFlags } from '../../src/rollout/messages.js';
+import type { Version, RolloutFlags } from '../../src/rollout/messages.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/sim-node.js';
 import { type Evidence, isOutOnDisk, type Known, textOf, type Witnessed } from './evidence.js';
@@ -170,7 +170,7 @@ function isOutOf(evidence: Evidence, node: SimNode, seen: Witnessed, name: strin
 }
 
 /** What a successor has to find: the rollout is on the disks of a majority before any of its steps. */
-function checkStored(evidence: Evidence, { spec }: Known, version: FlagsVersion): void {
+function checkStored(evidence: Evidence, { spec }: Known, version: Version): void {
 	const lacking = lackingMajority(evidence.nodes, spec, (name) => evidence.holds(name, spec.id, version));
 	if (lacking !== null) evidence.fail('I10', `a step of ${spec.id} is granted while ${lacking} have stored it`);
 }

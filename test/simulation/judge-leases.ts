@@ -13,7 +13,7 @@ export function judgeAnswer(evidence: Evidence, node: SimNode, view: RolloutView
 	// As of this answer: what the same turn changes after it is not on the disk yet.
 	const version = node.disk.durable.open.find((one) => one.spec.id === view?.id)?.flags.version;
 	if (!known || !version || known.spec.members.length < 2) return;
-	if (node.core?.lease?.kind !== 'held' || node.core.lease.rollout !== known.spec.id) return;
+	if (node.core?.lease?.kind !== 'held' || node.core.drive?.rollout !== known.spec.id) return;
 	// What an earlier coordinator answered is only passed on.
 	if (view.epoch !== textOf(node.core.lease.epoch)) return;
 	const { spec } = known;

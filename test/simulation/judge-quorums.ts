@@ -58,7 +58,7 @@ export function judgeQuorum(evidence: Evidence, { name: self, core }: SimNode): 
 	for (const { spec } of changes) {
 		const lacking = lackingMajority(evidence.nodes, spec, has);
 		if (lacking !== null) evidence.fail('quorum', `${epoch} is held during ${spec.id} while ${lacking} promised`);
-		if (core.lease.rollout === spec.id && !isStaying(spec, self))
+		if (core.drive?.rollout === spec.id && !isStaying(spec, self))
 			evidence.fail('stayers', `${self} coordinates ${spec.id}, which takes it in or out`);
 	}
 	if (changes.length > 0 || core.durable.open.some((one) => one.spec.membersNext)) return;

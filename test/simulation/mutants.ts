@@ -78,7 +78,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/targets/budget',
-				from: 'if (lease.grants[node] || lease.stale[node] !== undefined) return true;',
+				from: 'if (drive.grants[node] || drive.stale[node] !== undefined) return true;',
 				to: 'return false;',
 			},
 		],
@@ -89,8 +89,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/targets/budget',
-				from: 'return (standingOf(state, lease, node)?.out ?? []).length > 0;',
-				to: 'return (standingOf(state, lease, node)?.out ?? []).includes(lease.rollout);',
+				from: 'return (standingOf(state, node)?.out ?? []).length > 0;',
+				to: 'return (standingOf(state, node)?.out ?? []).includes(drive.rollout);',
 			},
 		],
 	},
@@ -100,8 +100,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/targets/budget',
-				from: 'if (lease.grants[node] || lease.stale[node] !== undefined) return true;',
-				to: 'if (lease.overdue[node] !== undefined) return false; if (lease.grants[node] || lease.stale[node] !== undefined) return true;',
+				from: 'if (drive.grants[node] || drive.stale[node] !== undefined) return true;',
+				to: 'if (drive.overdue[node] !== undefined) return false; if (drive.grants[node] || drive.stale[node] !== undefined) return true;',
 			},
 		],
 	},
@@ -194,8 +194,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I10'],
 		patches: [
 			{
-				file: 'rollout/targets/targets',
-				from: 'return isMajority(state, new Set(holdersOf(state, lease, open)));',
+				file: 'coordination/quorum/heard',
+				from: 'return isMajority(state, new Set(holdersOf(state, open)));',
 				to: 'return true;',
 			},
 		],
@@ -230,7 +230,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	deadline: {
 		rule: "a step's deadline halts",
 		serves: ['I11', 'I7'],
-		patches: [{ file: 'rollout/controller/drive', from: 'lease.overdue[name] ??= deadline.attempt;', to: '' }],
+		patches: [{ file: 'rollout/controller/drive', from: 'drive.overdue[name] ??= deadline.attempt;', to: '' }],
 	},
 	'idle-deadline': {
 		rule: 'waiting without a step halts',
@@ -238,7 +238,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/controller/drive',
-				from: 'if (now - lease.idleSince < open.spec.deadlineMs) return;',
+				from: 'if (now - drive.idleSince < open.spec.deadlineMs) return;',
 				to: 'return;',
 			},
 		],
@@ -246,9 +246,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	'majority-answer': {
 		rule: "an operator's word is answered after a majority stored it",
 		serves: ['answer'],
-		patches: [
-			{ file: 'rollout/requests/operator-command', from: 'if (!isConfirmed(state, lease, now)) return;', to: '' },
-		],
+		patches: [{ file: 'rollout/requests/operator-command', from: 'if (!isConfirmed(state, now)) return;', to: '' }],
 	},
 	'ending-wins': {
 		rule: 'an ending wins over open',
@@ -326,7 +324,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 				from: 'if (!state.durable.voting) return; if (refuseBelow(turn, from, message.epoch))',
 				to: 'if (refuseBelow(turn, from, message.epoch))',
 			},
-			{ file: 'rollout/targets/budget', from: 'if (link.stranger) return false;', to: '' },
+			{ file: 'coordination/quorum/heard', from: 'if (link.stranger) return false;', to: '' },
 			{
 				file: 'coordination/quorum/campaign',
 				from: 'return !leftBy(state) && state.durable.voting;',
@@ -410,7 +408,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I11'],
 		patches: [
 			{
-				file: 'coordination/quorum/campaign',
+				file: 'coordination/quorum/heard',
 				from: 'return now - lease.majorityAt < state.settings.leaseMs;',
 				to: 'return true;',
 			},
@@ -459,7 +457,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		rule: 'nodes of another fleet, by the hash of its members, neither promise nor count',
 		serves: ['members'],
 		patches: [
-			{ file: 'rollout/targets/budget', from: 'if (hash === state.memberHash) return true;', to: 'return true;' },
+			{ file: 'coordination/quorum/heard', from: 'if (hash === state.memberHash) return true;', to: 'return true;' },
 			{
 				file: 'coordination/quorum/campaign',
 				from: 'if (!message.memberHashes.some((hash) => own.includes(hash)))',
@@ -495,8 +493,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/requests/start',
-				from: 'if (!isMajority(state, new Set(heardMembers(state, lease, now)))) return false; const active = openOf(state, lease.rollout);',
-				to: 'return true; const active = openOf(state, lease.rollout);',
+				from: 'if (!hearsMajority(state, now)) return false; const active = openOf(state, drive.rollout);',
+				to: 'return true; const active = openOf(state, drive.rollout);',
 			},
 		],
 	},

@@ -2,7 +2,7 @@
 import type {
 	CoreEffect,
 	DurableEntry,
-	FlagsVersion,
+	Version,
 	NackReason,
 	OpenRollout,
 	PeerMessage,
@@ -11,7 +11,7 @@ import type {
 import type { NodeRecord, RolloutView } from '../../src/rollout/types.js';
 import { textOf } from './evidence.js';
 
-const versionText = ({ epoch, n }: FlagsVersion): string => `${epoch ? textOf(epoch) : 'own'}/${n}`;
+const versionText = ({ epoch, n }: Version): string => `${epoch ? textOf(epoch) : 'own'}/${n}`;
 
 /** The flags that differ from those of a rollout that has just begun. */
 function flagsText({ version, attempt, skipped, left, paused, aborting, halted }: RolloutFlags): string {

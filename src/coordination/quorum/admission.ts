@@ -8,8 +8,9 @@ import { storeEndings, storeOpen, toldEndings } from './replicate.js';
 import { nextBegun } from '../../rollout/durable.js';
 import { compareEpochs } from '../epoch.js';
 import type { Hello, KnownPeer, OpenRollout, OperatorAnswer, PeerMessage } from '../../rollout/messages.js';
-import type { CoreState } from '../../rollout/state.js';
-import { heldLease, note, openOf, recordOf, send, store, type Turn } from '../../rollout/outbox.js';
+import { heldLease } from './heard.js';
+import type { CoordinationState } from './state.js';
+import { note, openOf, recordOf, send, store, type Turn } from '../../rollout/outbox.js';
 import type { NodeName } from '../../rollout/types.js';
 
 export function onLinkUp(turn: Turn, hello: Hello): void {
@@ -28,7 +29,7 @@ export function onLinkUp(turn: Turn, hello: Hello): void {
 	greet(turn, hello.node);
 }
 
-function whyRefused(state: CoreState, hello: Hello): string | null {
+function whyRefused(state: CoordinationState, hello: Hello): string | null {
 	const own = state.settings.protocol;
 	const theirs = hello.protocol;
 	if (theirs.max >= own.min && own.max >= theirs.min) return null;

@@ -9,11 +9,11 @@ import { compareEpochs, sameEpoch, zeroEpoch } from '../epoch.js';
 import { changingItself, isMajority, type Left, leftBy, memberHashes } from './voters.js';
 import type { NackReason, PeerMessage, PreparePurpose, Report } from '../../rollout/messages.js';
 import { buildReport } from '../../rollout/agent/report.js';
-import type { Candidacy, CoreState, Lease } from '../../rollout/state.js';
+import { heldLease, isLive } from './heard.js';
+import { type Candidacy, type CoordinationState, newLeadership } from './state.js';
 import {
 	broadcast,
 	endedHereOf,
-	heldLease,
 	note,
 	openReplicated,
 	peersOf,
@@ -39,7 +39,7 @@ export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: Rollo
 	tryToHold(turn, state.lease);
 }
 
-function mayVote(state: CoreState): boolean {
+function mayVote(state: CoordinationState): boolean {
 	return !leftBy(state) && state.durable.voting;
 }
 
@@ -47,7 +47,7 @@ function mayVote(state: CoreState): boolean {
  * How long a candidate waits for promises before it tries again: longer after each try, up to a lease. Two that ask at the
  * same time, one of them with a slow disk, would otherwise void each other's asking in step and for ever.
  */
-export const prepareLimitMs = (state: CoreState): number =>
+export const prepareLimitMs = (state: CoordinationState): number =>
 	(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.attempts));
 
 export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'>): void {
@@ -98,18 +98,13 @@ function liveCoordinator(turn: Turn): NodeName | null {
 	return fresh && sameEpoch(epoch, state.durable.promised) ? epoch.node : null;
 }
 
-/** A coordinator that has not heard a majority for a lease lets its lease run out. */
-export function isLive(state: CoreState, lease: Lease, now: number): boolean {
-	return now - lease.majorityAt < state.settings.leaseMs;
-}
-
 export function onPromise(turn: Turn, from: NodeName, message: Message<'promise'>): void {
 	const { state } = turn;
 	const lease = state.lease;
 	if (!lease || !sameEpoch(lease.epoch, message.epoch)) return;
 	if (state.links[from]?.stranger) return;
 	if (lease.kind === 'held') {
-		turn.facts.push({ kind: 'reported', from, epoch: message.epoch, report: message.report });
+		turn.facts.push({ kind: 'late_report', from, epoch: message.epoch, report: message.report });
 		return;
 	}
 	lease.promises[from] = { report: message.report, open: message.open, ended: message.ended };
@@ -121,31 +116,7 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 	const names = new Set([...Object.keys(candidacy.promises), state.settings.self]);
 	const told = Object.values(candidacy.promises).flatMap((one) => one.open);
 	if (!isMajority(state, names, told, leftOf(candidacy))) return;
-	const hears: Lease['reports'] = {};
-	for (const [name, { report }] of Object.entries(candidacy.promises))
-		hears[name] = { at: candidacy.sentAt, report, decided: false };
-	const lease: Lease = {
-		kind: 'held',
-		epoch: candidacy.epoch,
-		since: now,
-		number: 0,
-		sent: { 0: candidacy.sentAt },
-		reports: hears,
-		majorityAt: now,
-		rollout: null,
-		grants: {},
-		deadlines: {},
-		overdue: {},
-		times: {},
-		begun: [],
-		idleSince: null,
-		backAt: null,
-		stale: {},
-		handover: null,
-		spreading: [],
-		spreadSince: now,
-		viewNumber: 0,
-	};
+	const lease = newLeadership(candidacy, now);
 	state.lease = lease;
 	state.attempts = 0;
 	note(turn, 'lease_held', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, purpose: candidacy.purpose });
@@ -215,7 +186,7 @@ function hurry(turn: Turn): void {
 }
 
 /** When this node takes over: a lease after the last heartbeat, later by its rank among those that could. */
-export function takeoverAt(state: CoreState): number | null {
+export function takeoverAt(state: CoordinationState): number | null {
 	if (state.lease !== null || !state.durable.voting) return null;
 	const open = openReplicated(state);
 	if (open.length === 0) return null;
@@ -227,7 +198,7 @@ export function takeoverAt(state: CoreState): number | null {
 	return state.leaseFrom + leaseMs + rank * (leaseMs / 3);
 }
 
-function rankOf(state: CoreState): number {
+function rankOf(state: CoordinationState): number {
 	const gone = state.durable.promised.node;
 	const { self } = state.settings;
 	let rank = 0;

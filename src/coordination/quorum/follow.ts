@@ -1,12 +1,12 @@
 /** What a node does for a coordinator, besides restarting: promise, store, report, look at its file. */
 import { promise, refuseBelow } from './promise.js';
 import { storeEndings, storeOpen } from './replicate.js';
-import { compareEpochs, sameEpoch } from '../epoch.js';
+import { type NodeName, sameEpoch } from '../epoch.js';
 import { startPrepare } from './campaign.js';
 import type { PeerMessage } from '../../rollout/messages.js';
 import { reportToCoordinator } from '../../rollout/agent/report.js';
-import { hasEnded, heldLease, isAtRestHere, openOf, type Turn } from '../../rollout/outbox.js';
-import type { Epoch, NodeName, RolloutView } from '../../rollout/types.js';
+import { heldLease } from './heard.js';
+import { openOf, type Turn } from '../../rollout/outbox.js';
 
 type Message<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { kind: Kind }>;
 
@@ -32,28 +32,6 @@ export function onStore(turn: Turn, from: NodeName, message: Message<'store'>): 
 	reportToCoordinator(turn);
 }
 
-/** Views of rollouts that this node does not know are dropped: they would pile up, unread. */
-export function onView(turn: Turn, message: Message<'view'>): void {
-	if (openOf(turn.state, message.view.id)) keepView(turn, message.epoch, message.number, message.view);
-}
-
-export function keepView(turn: Turn, epoch: Epoch, number: number, view: RolloutView): void {
-	const { state } = turn;
-	if (hasEnded(state, view.id)) return;
-	const known = state.views[view.id];
-	if (known && (compareEpochs(epoch, known.epoch) || number - known.number) <= 0) return;
-	state.views[view.id] = { epoch, number, view };
-	if (isAtRestHere(state, view.id)) return;
-	turn.effects.push({ kind: 'changed', view });
-}
-
-export function onCheck(turn: Turn, from: NodeName, message: Message<'check'>): void {
-	if (refuseBelow(turn, from, message.epoch)) return;
-	promise(turn, message.epoch);
-	const { rollout, service, app } = message;
-	turn.effects.push({ kind: 'check', rollout, service, app });
-}
-
 /** The coordinator is about to restart itself and asks this node, which is back, to go on. */
 export function onHandover(turn: Turn, from: NodeName, message: Message<'handover'>): void {
 	const { state } = turn;
@@ -68,9 +46,6 @@ export function onEnded(turn: Turn, message: Message<'ended'>): void {
 	storeEndings(turn, message.endings);
 	const lease = heldLease(state);
 	if (!lease) return;
-	for (const ending of message.endings) {
-		if (lease.rollout === ending.rollout) lease.rollout = null;
-		if (!lease.spreading.includes(ending.rollout)) lease.spreading.push(ending.rollout);
-	}
+	for (const { rollout } of message.endings) if (!lease.spreading.includes(rollout)) lease.spreading.push(rollout);
 	lease.spreadSince = turn.now;
 }

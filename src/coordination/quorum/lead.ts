@@ -1,55 +1,29 @@
 /** What holding the lease means: heartbeats out, reports in, and everyone told what a majority has to know. */
-import { openAgain } from './reopen.js';
-import { endedView } from '../../rollout/views/view-parts.js';
-import { toldEndings, storeEndings } from './replicate.js';
-import { isHeard } from '../../rollout/targets/budget.js';
-import { compareVersions, sameEpoch } from '../epoch.js';
-import { isNewer, isLive, leftOf } from './campaign.js';
-import type { Left } from './voters.js';
+import { openAgain, toldEndings, storeEndings } from './replicate.js';
+import { heardMembers, hearsMajority, heldLease, isHeard, isLive, knows } from './heard.js';
+import { compareVersions, sameEpoch, type Epoch, type NodeName } from '../epoch.js';
+import { isNewer, leftOf } from './campaign.js';
+import { isMajority, type Left } from './voters.js';
+import type { Candidacy, CoordinationState, Leadership } from './state.js';
 import type { Ending, OpenRollout, PeerMessage, Report } from '../../rollout/messages.js';
 import { isEqual } from '../../rollout/equal.js';
-import type { Candidacy, CoreState, Lease } from '../../rollout/state.js';
-import { knows } from '../../rollout/targets/targets.js';
-import {
-	arm,
-	broadcast,
-	hasEnded,
-	heldLease,
-	note,
-	openOf,
-	openReplicated,
-	peersOf,
-	send,
-	store,
-	type Turn,
-} from '../../rollout/outbox.js';
-import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutView } from '../../rollout/types.js';
-import { viewOf } from '../../rollout/views/view.js';
+import { arm, broadcast, hasEnded, openReplicated, peersOf, send, store, type Turn } from '../../rollout/outbox.js';
+import type { NodeRecord, RolloutId } from '../../rollout/types.js';
 
-/** Gathers what the promises told, takes up the rollout that is open, ends what it superseded. */
-export function beginToDrive(turn: Turn, lease: Lease, candidacy: Candidacy): void {
+/** Gathers what the promises told; answers what is open, the newest first. */
+export function gather(turn: Turn, lease: Leadership, candidacy: Candidacy): OpenRollout[] {
 	const { state } = turn;
 	const told = Object.values(candidacy.promises);
+	const open = told.flatMap((one) => one.open);
 	storeEndings(
 		turn,
 		told.flatMap((one) => one.ended),
 	);
-	openAgain(
-		turn,
-		told.flatMap((one) => one.open),
-	);
-	const open = mergeOpen(
-		state,
-		told.flatMap((one) => one.open),
-	);
-	const [active, ...older] = open;
-	for (const one of older) {
-		store(turn, { kind: 'open', spec: one.spec, flags: one.flags });
-		endRollout(turn, lease, one, 'aborted', `superseded by ${active?.spec.id ?? 'another rollout'}`);
-	}
-	for (const one of told.flatMap((promise) => promise.open))
-		if (hasEnded(state, one.spec.id) && !lease.spreading.includes(one.spec.id)) lease.spreading.push(one.spec.id);
-	if (active) takeUp(turn, lease, withLeft(active, leftOf(candidacy)));
+	openAgain(turn, open);
+	for (const { spec } of open)
+		if (hasEnded(state, spec.id) && !lease.spreading.includes(spec.id)) lease.spreading.push(spec.id);
+	const left = leftOf(candidacy);
+	return mergeOpen(state, open).map((one) => withLeft(one, left));
 }
 
 /** Who refused its promise because it has left by this rollout is written down with it: nobody may hear of it again. */
@@ -59,7 +33,7 @@ function withLeft({ spec, flags }: OpenRollout, left: readonly Left[]): OpenRoll
 }
 
 /** Of each rollout the newest flags; the newest rollout first. */
-function mergeOpen(state: CoreState, told: readonly OpenRollout[]): OpenRollout[] {
+function mergeOpen(state: CoordinationState, told: readonly OpenRollout[]): OpenRollout[] {
 	const merged = new Map<RolloutId, OpenRollout>();
 	for (const one of [...openReplicated(state), ...told]) {
 		if (hasEnded(state, one.spec.id)) continue;
@@ -69,80 +43,46 @@ function mergeOpen(state: CoreState, told: readonly OpenRollout[]): OpenRollout[
 	return [...merged.values()].sort((a, b) => compareVersions(b.flags.version, a.flags.version));
 }
 
-/** Drives this rollout from now on; its flags are written anew under the own epoch, and confirmed before any step. */
-export function takeUp(turn: Turn, lease: Lease, rollout: OpenRollout): void {
-	const { state, now } = turn;
-	const flags = { ...rollout.flags, version: { epoch: lease.epoch, n: 0 } };
-	store(turn, { kind: 'open', spec: rollout.spec, flags });
-	lease.rollout = rollout.spec.id;
-	lease.idleSince = null;
-	const seen = state.views[rollout.spec.id]?.view;
-	for (const node of seen?.nodes ?? []) lease.times[node.node] = { started: node.started_at, back: node.back_at };
-	lease.begun = (seen?.order ?? []).filter((name) => lease.times[name]?.started != null);
-	if (seen?.nodes.some((node) => node.state === 'back')) lease.backAt = now;
+/** What is open under the own epoch; a leader has one at a time. */
+export function putUnder(state: CoordinationState, { epoch }: Leadership): OpenRollout | undefined {
+	return openReplicated(state).find(({ flags }) => sameEpoch(flags.version.epoch, epoch));
+}
+
+/** Stores a new version of it here, and tells all; {@link isConfirmed} says when a majority has it. */
+export function put(turn: Turn, lease: Leadership, { spec, flags }: OpenRollout): void {
+	const { state } = turn;
+	const known = openReplicated(state).find((one) => one.spec.id === spec.id);
+	const isOwn = known !== undefined && sameEpoch(known.flags.version.epoch, lease.epoch);
+	const version = { epoch: lease.epoch, n: isOwn ? known.flags.version.n + 1 : 0 };
+	const next = { ...flags, version };
+	if (isOwn) store(turn, { kind: 'flags', rollout: spec.id, flags: next });
+	else store(turn, { kind: 'open', spec, flags: next });
 	tellStore(turn, lease, peersOf(state));
 }
 
-/** A new version of what changes; steps wait until a majority has it. */
-export function changeFlags(turn: Turn, lease: Lease, open: OpenRollout, change: Partial<OpenRollout['flags']>): void {
-	const { version } = open.flags;
-	const flags = { ...open.flags, ...change, version: { epoch: lease.epoch, n: version.n + 1 } };
-	store(turn, { kind: 'flags', rollout: open.spec.id, flags });
-	tellStore(turn, lease, peersOf(turn.state));
-}
-
-export function endRollout(
-	turn: Turn,
-	lease: Lease,
-	open: OpenRollout,
-	result: 'completed' | 'aborted',
-	reason: string | null,
-): void {
-	const { state } = turn;
-	const view = viewOf(state, open.spec.id, turn) as RolloutView;
-	if (lease.rollout === open.spec.id) {
-		lease.rollout = null;
-		// What runs here shows in the own record; no report would ever take this node off the list.
-		for (const node of Object.keys(lease.grants)) if (node !== state.settings.self) lease.stale[node] = open.spec.id;
-		lease.grants = {};
-		lease.deadlines = {};
-		lease.overdue = {};
-		lease.handover = null;
-	}
-	endAs(turn, lease, view, result, reason);
-}
-
-/** Keeps and tells how a rollout ended; also one that was never opened, so that nobody can take it up. */
-export function endAs(
-	turn: Turn,
-	lease: Lease,
-	last: RolloutView,
-	result: 'completed' | 'aborted',
-	reason: string | null,
-): void {
-	const view = endedView(last, result, reason, turn.wall);
-	storeEndings(turn, [{ rollout: last.id, epoch: lease.epoch, view }]);
-	lease.spreading.push(last.id);
+/** Stores its last version, which wins over every open one, and tells all; also of one that was never open. */
+export function close(turn: Turn, lease: Leadership, ending: Omit<Ending, 'epoch'>): void {
+	storeEndings(turn, [{ rollout: ending.rollout, epoch: lease.epoch, view: ending.view }]);
+	lease.spreading.push(ending.rollout);
 	lease.spreadSince = turn.now;
-	note(turn, 'rollout_ended', { rollout: last.id, state: result, reason });
 	tellStore(turn, lease, peersOf(turn.state));
 }
 
-function tellStore(turn: Turn, lease: Lease, peers: readonly NodeName[]): void {
+function tellStore(turn: Turn, lease: Leadership, peers: readonly NodeName[]): void {
 	const { state } = turn;
-	const active = openOf(state, lease.rollout);
+	const active = putUnder(state, lease);
 	const ended = lease.spreading.flatMap((id) => endingOf(state, id));
 	if (!active && ended.length === 0) return;
 	const message: PeerMessage = { kind: 'store', epoch: lease.epoch, open: active ? [active] : [], ended };
 	for (const peer of peers) send(turn, peer, message);
 }
 
-const endingOf = (state: CoreState, id: RolloutId): Ending[] => toldEndings(state, [id]);
+const endingOf = (state: CoordinationState, id: RolloutId): Ending[] => toldEndings(state, [id]);
 
-export const heartbeatEveryMs = (state: CoreState): number => state.settings.leaseMs / 9;
+export const heartbeatEveryMs = (state: CoordinationState): number => state.settings.leaseMs / 9;
 const heartbeatsRemembered = 12;
 
-export function heartbeat(turn: Turn, lease: Lease): void {
+export function heartbeat(turn: Turn, lease: Leadership): void {
 	const { state, now } = turn;
 	lease.number += 1;
 	lease.sent[lease.number] = now;
@@ -167,20 +107,13 @@ export function onHeartbeatTimer(turn: Turn): void {
 		lease,
 		peersOf(state).filter((peer) => lacks(state, lease, peer)),
 	);
-	const active = openOf(state, lease.rollout);
-	if (!active || active.flags.halted !== null || active.flags.paused || active.flags.aborting) return;
-	for (const [node, grant] of Object.entries(lease.grants)) {
-		if (grant.begun || compareVersions(grant.version, active.flags.version) !== 0) continue;
-		const { version, attempt } = grant;
-		send(turn, node, { kind: 'restart', epoch: lease.epoch, rollout: active.spec.id, version, attempt });
-	}
 }
 
-function lacks(state: CoreState, lease: Lease, peer: NodeName): boolean {
+function lacks(state: CoordinationState, lease: Leadership, peer: NodeName): boolean {
 	const report = lease.reports[peer]?.report;
 	if (!report) return true;
-	const active = openOf(state, lease.rollout);
-	if (active && !knows(state, lease, active, peer)) return true;
+	const active = putUnder(state, lease);
+	if (active && !knows(state, active, peer)) return true;
 	return lease.spreading.some((id) => !report.ended.includes(id));
 }
 
@@ -194,12 +127,10 @@ export function hearReport(turn: Turn, from: NodeName, epoch: Epoch, report: Rep
 	const before = lease.reports[from];
 	if (!isNewer(before?.report, report)) return;
 	const sentAt = own ? (lease.sent[report.echo] ?? Number.NEGATIVE_INFINITY) : now;
-	const wasHeard = isHeard(state, lease, from, now);
+	const wasHeard = isHeard(state, from, now);
 	lease.reports[from] = { at: Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt), report, decided: true };
 	turn.quiet = wasHeard && before?.decided === true && saysTheSame(before.report, report);
-	const stale = lease.stale[from];
-	if (stale !== undefined && report.ended.includes(stale)) delete lease.stale[from];
-	endOrphans(turn, lease, from, report);
+	turn.facts.push({ kind: 'reported', from, report });
 }
 
 /** Of a record the step alone: its evidence never changes while that stays. */
@@ -222,42 +153,32 @@ function isSameStep(a: NodeRecord, b: NodeRecord | undefined): boolean {
 	return b !== undefined && a.rollout === b.rollout && a.state === b.state && a.attempt === b.attempt;
 }
 
-/**
- * A rollout that no promise told of was never stored by a majority, so none of its steps began; or it ended so long
- * ago that it is forgotten. Either way it ends.
- */
-function endOrphans(turn: Turn, lease: Lease, from: NodeName, report: Report): void {
-	const { state } = turn;
-	const ended: Ending[] = [];
-	for (const { rollout } of report.have) {
-		if (rollout === lease.rollout || openOf(state, rollout)) continue;
-		const known = endingOf(state, rollout);
-		ended.push(...(known.length > 0 ? known : [orphan(turn, lease, rollout)]));
-	}
-	if (ended.length > 0) send(turn, from, { kind: 'ended', endings: ended });
+/** Endings go out until a majority has them, and for a while to the rest. */
+export function spread({ state, now }: Turn, lease: Leadership): void {
+	if (lease.spreading.length === 0) return;
+	const { self, leaseMs } = state.settings;
+	const heard = heardMembers(state, now);
+	lease.spreading = lease.spreading.filter((id) => {
+		const have = (name: NodeName): boolean => name === self || lease.reports[name]?.report.ended.includes(id) === true;
+		const holders = state.members.map((one) => one.name).filter(have);
+		if (!isMajority(state, new Set(holders))) return true;
+		return !heard.every(have) && now < lease.spreadSince + 2 * leaseMs;
+	});
 }
 
-function orphan(turn: Turn, lease: Lease, rollout: RolloutId): Ending {
-	return {
-		rollout,
-		epoch: lease.epoch,
-		view: {
-			id: rollout,
-			type: 'restart_service',
-			service: null,
-			app: null,
-			replicated: true,
-			user: '',
-			state: 'aborted',
-			reason: 'it was never stored by a majority of the nodes, so nothing of it began',
-			waiting_for: null,
-			coordinator: lease.epoch.node,
-			epoch: `${lease.epoch.counter}@${lease.epoch.node}`,
-			max_unavailable: 1,
-			order: [],
-			nodes: [],
-			created_at: turn.wall,
-			ended_at: turn.wall,
-		},
-	};
+/** Takes a transfer back that no peer has taken up yet. */
+export function callOff(lease: Leadership): void {
+	lease.transfer = null;
+}
+
+/** Whether a majority may not have its ending yet. */
+export function isSpreading(state: CoordinationState, id: RolloutId): boolean {
+	return heldLease(state)?.spreading.includes(id) ?? false;
+}
+
+/** After every event: whether a majority is heard. */
+export function noteHeard({ state, now }: Turn, lease: Leadership): boolean {
+	const majority = hearsMajority(state, now);
+	if (majority) lease.majorityAt = now;
+	return majority;
 }

@@ -1,6 +1,6 @@
 /** How long no majority has been heard, who is missing, and the way out that opens when it is gone for good. */
 import { isMajority, memberHashes } from './voters.js';
-import type { CoreState } from '../../rollout/state.js';
+import type { CoordinationState } from './state.js';
 import type { Turn } from '../../rollout/outbox.js';
 import type { NodeName, RolloutId } from '../../rollout/types.js';
 
@@ -18,13 +18,13 @@ export function noteMajority({ state, now }: Turn): void {
 }
 
 /** The members that are linked with this node and whose vote counts, this node included. */
-function heardVoters(state: CoreState): Set<NodeName> {
+function heardVoters(state: CoordinationState): Set<NodeName> {
 	const names = state.members.map((one) => one.name);
 	return new Set(names.filter((name) => whyNotHeard(state, name) === null));
 }
 
 /** Why the vote of this member does not count here; null: it does. */
-function whyNotHeard(state: CoreState, name: NodeName): string | null {
+function whyNotHeard(state: CoordinationState, name: NodeName): string | null {
 	const lostState = 'lost its state and may not vote before admit_node';
 	if (name === state.settings.self) return state.durable.voting ? null : lostState;
 	const link = state.links[name];
@@ -37,7 +37,7 @@ function whyNotHeard(state: CoreState, name: NodeName): string | null {
 }
 
 /** `beta is not linked, gamma lost its state …`: every member whose vote does not count here. */
-export function whoIsNotHeard(state: CoreState): string {
+export function whoIsNotHeard(state: CoordinationState): string {
 	return state.members
 		.flatMap(({ name }) => {
 			const why = whyNotHeard(state, name);
@@ -47,11 +47,11 @@ export function whoIsNotHeard(state: CoreState): string {
 }
 
 /** When a rollout may be ended on this node alone, on its own clock; null: a majority is heard. */
-export function endsHereAt({ minoritySince, settings }: CoreState): number | null {
+export function endsHereAt({ minoritySince, settings }: CoordinationState): number | null {
 	return minoritySince === null ? null : minoritySince + goneAfterLeases * settings.leaseMs;
 }
 
-export function isGoneForGood(state: CoreState, now: number): boolean {
+export function isGoneForGood(state: CoordinationState, now: number): boolean {
 	const at = endsHereAt(state);
 	return at !== null && now >= at;
 }

@@ -1,8 +1,8 @@
 /** What a node stores of rollouts that others tell of, and how they ended: an ending wins over open. */
 import { compareEpochs, compareVersions } from '../epoch.js';
 import type { DurableEntry, Ending, OpenRollout } from '../../rollout/messages.js';
-import { openAgain } from './reopen.js';
-import type { CoreState } from '../../rollout/state.js';
+import { isLeaving, isOfThisFleet } from './voters.js';
+import type { CoordinationState } from './state.js';
 import { hasEnded, openOf, openReplicated, send, store, type Turn } from '../../rollout/outbox.js';
 import type { NodeName, RolloutId } from '../../rollout/types.js';
 
@@ -31,12 +31,15 @@ export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRol
 }
 
 /** How these rollouts ended, as far as it may be told: what a node ended for itself alone is its own. */
-export function toldEndings(state: CoreState, rollouts: readonly RolloutId[]): Ending[] {
+export function toldEndings(state: CoordinationState, rollouts: readonly RolloutId[]): Ending[] {
 	return state.durable.ended.filter((one) => one.epoch !== null && rollouts.includes(one.rollout));
 }
 
 export function tellEnded(turn: Turn, to: NodeName, rollouts: readonly RolloutId[]): void {
-	const endings = toldEndings(turn.state, rollouts);
+	tellEndings(turn, to, toldEndings(turn.state, rollouts));
+}
+
+export function tellEndings(turn: Turn, to: NodeName, endings: Ending[]): void {
 	if (endings.length > 0) send(turn, to, { kind: 'ended', endings });
 }
 
@@ -51,13 +54,21 @@ export function storeEndings(turn: Turn, endings: readonly Ending[]): void {
 	});
 	if (fresh.length === 0) return;
 	store(turn, ...fresh.map((ending): DurableEntry => ({ kind: 'ending', ending })));
-	for (const ending of fresh) {
-		delete state.views[ending.rollout];
-		turn.effects.push({ kind: 'changed', view: ending.view });
-	}
+	for (const ending of fresh) turn.facts.push({ kind: 'closed', ending });
 }
 
 /** The newest endings of replicated rollouts; what is older is told when a link is made. */
-export function newestEndings(state: CoreState): Ending[] {
+export function newestEndings(state: CoordinationState): Ending[] {
 	return state.durable.ended.filter((one) => one.epoch !== null).slice(-endingsInPromiseMax);
+}
+
+/** A coordinator of its members tells of a rollout that had ended here for good: this node votes on it again. */
+export function openAgain(turn: Turn, told: readonly OpenRollout[]): void {
+	const { state } = turn;
+	for (const { spec, flags } of told) {
+		const ending = state.durable.ended.find((one) => one.rollout === spec.id);
+		if (!ending || ending.epoch !== null) continue;
+		if (isLeaving({ spec }, state.settings.self) || !isOfThisFleet(state, spec)) continue;
+		store(turn, { kind: 'ended_here', rollout: spec.id, view: ending.view }, { kind: 'open', spec, flags });
+	}
 }

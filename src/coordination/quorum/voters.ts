@@ -3,9 +3,9 @@
  * the old fleet, whoever knows only the new one, and whoever knows of the change can never decide apart from one another.
  */
 import type { OpenRollout } from '../../rollout/messages.js';
-import type { CoreState } from '../../rollout/state.js';
+import type { CoordinationState } from './state.js';
 import { openReplicated, recordOf } from '../../rollout/outbox.js';
-import type { NodeName, RolloutId } from '../../rollout/types.js';
+import type { NodeName, RolloutId, RolloutSpec } from '../../rollout/types.js';
 
 /** A node that has done its part in a change that leaves it out. It votes for nobody while that change is open. */
 export interface Left {
@@ -41,7 +41,7 @@ function changesOf(rollouts: readonly OpenRollout[], left: readonly Left[]): Cha
  * `told` and `left`: what promises and their refusals say of rollouts that this node may not know.
  */
 export function isMajority(
-	state: CoreState,
+	state: CoordinationState,
 	names: ReadonlySet<NodeName>,
 	told: readonly OpenRollout[] = [],
 	left: readonly Left[] = [],
@@ -53,7 +53,7 @@ export function isMajority(
 }
 
 /** The own hash; while a change of members is open, those before and after it are right as well. */
-export function memberHashes(state: CoreState): string[] {
+export function memberHashes(state: CoordinationState): string[] {
 	const changing = openReplicated(state).flatMap(({ spec }) =>
 		spec.memberHashNext === null ? [] : [spec.memberHash, spec.memberHashNext],
 	);
@@ -69,7 +69,7 @@ export function isLeaving({ spec }: Pick<OpenRollout, 'spec'>, node: NodeName): 
  * A node that an open change of members takes out, or in, never coordinates it: with those that have applied it, or have
  * not yet, it is not linked.
  */
-export function changingItself(state: CoreState): OpenRollout | undefined {
+export function changingItself(state: CoordinationState): OpenRollout | undefined {
 	const { self } = state.settings;
 	const isIn = (members: readonly { name: NodeName }[]): boolean => members.some((one) => one.name === self);
 	return openReplicated(state).find(
@@ -78,7 +78,7 @@ export function changingItself(state: CoreState): OpenRollout | undefined {
 }
 
 /** The change that leaves this node out, and in which it has done its part; undefined: it votes. */
-export function leftBy(state: CoreState): OpenRollout | undefined {
+export function leftBy(state: CoordinationState): OpenRollout | undefined {
 	const { self } = state.settings;
 	return openReplicated(state).find(
 		(open) =>
@@ -86,4 +86,9 @@ export function leftBy(state: CoreState): OpenRollout | undefined {
 			// Its own record says so; or, should it have lost its state, what the others had stored of it.
 			(recordOf(state, open.spec.id)?.state === 'back' || open.flags.left.includes(self)),
 	);
+}
+
+/** Whether its members, or those after its change, are this node's: alone, a node asks for no rollout of a fleet. */
+export function isOfThisFleet(state: CoordinationState, { memberHash, memberHashNext }: RolloutSpec): boolean {
+	return state.members.length > 1 && [memberHash, memberHashNext].includes(state.memberHash);
 }

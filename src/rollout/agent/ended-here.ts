@@ -14,13 +14,14 @@
  * - When the members change (the dead are taken out of the file), or one member is left, nobody here is going to ask for
  *   it any more: it ends on this node for good. A coordinator of the former members that tells it again opens it again, ended here.
  */
+import { driveOf } from '../controller/state.js';
 import { loseLease } from '../../coordination/quorum/promise.js';
-import { isOfThisFleet } from '../../coordination/quorum/reopen.js';
+import { isOfThisFleet } from '../../coordination/quorum/voters.js';
 import { endedView } from '../views/view-parts.js';
 import { endsHereAt, isGoneForGood, whoIsNotHeard } from '../../coordination/quorum/minority.js';
 import type { OpenRollout, Refusal } from '../messages.js';
 import { mayStillRestart, timeOfDay } from '../views/text.js';
-import { endedHereOf, heldLease, isAtRestHere, note, openOf, recordOf, store, type Turn } from '../outbox.js';
+import { endedHereOf, isAtRestHere, note, openOf, recordOf, store, type Turn } from '../outbox.js';
 import type { RolloutSpec } from '../types.js';
 import { viewOf } from '../views/view.js';
 
@@ -64,6 +65,6 @@ export function settleEndedHere(turn: Turn): void {
 		store(turn, { kind: 'ending', ending: { rollout, epoch: null, view } });
 		delete state.views[rollout];
 	}
-	const driven = heldLease(state)?.rollout ?? null;
+	const driven = driveOf(state)?.rollout ?? null;
 	if (driven !== null && isAtRestHere(state, driven)) loseLease(turn, state.durable.promised);
 }

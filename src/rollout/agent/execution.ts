@@ -6,7 +6,7 @@ import { promise, refuseBelow } from '../../coordination/quorum/promise.js';
 import { tellEnded } from '../../coordination/quorum/replicate.js';
 import { nextBegun } from '../durable.js';
 import { compareEpochs, compareVersions } from '../../coordination/epoch.js';
-import type { FlagsVersion, OpenRollout, PeerMessage } from '../messages.js';
+import type { Version, OpenRollout, PeerMessage } from '../messages.js';
 import { judge } from '../targets/proof.js';
 import { reportToCoordinator } from './report.js';
 import { endedHereOf, hasEnded, isDriven, note, openOf, recordOf, store, type Turn } from '../outbox.js';
@@ -15,7 +15,7 @@ import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutSpec, Snapshot, Ste
 interface GrantReceived {
 	rollout: RolloutId;
 	epoch: Epoch;
-	version: FlagsVersion;
+	version: Version;
 	attempt: number;
 }
 

@@ -1,102 +1,106 @@
 /** The course of a rollout: looked at anew after every event, so nothing depends on what came in which order. */
 import { unreadyBack, blockedBy } from '../targets/blocked-by.js';
 import { type Budget, budgetUsed, standingOf, unhealthyIn } from '../targets/budget.js';
-import { changeFlags, endRollout } from '../../coordination/quorum/lead.js';
+import { heldLease, isConfirmed, isLive, knows } from '../../coordination/quorum/heard.js';
+import { callOff } from '../../coordination/quorum/lead.js';
+import { transfer } from '../../coordination/quorum/transfer.js';
+import { changeFlags, endRollout } from './outcome.js';
+import { type Drive, driveOf } from './state.js';
 import { compareVersions } from '../../coordination/epoch.js';
-import { isLeaving, isMajority } from '../../coordination/quorum/voters.js';
+import { isLeaving } from '../../coordination/quorum/voters.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import { clause, mayStillRestart } from '../views/text.js';
 import type { OpenRollout } from '../messages.js';
-import type { Lease } from '../state.js';
-import { endedThere, heardMembers, isConfirmed, knows, targetsOf, type TargetStatus } from '../targets/targets.js';
+import type { CoreState } from '../state.js';
+import { endedThere, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { arm, note, openOf, send, type Turn } from '../outbox.js';
 import type { NodeName, NodeRecord } from '../types.js';
 
 /** Everything that the holder of the lease decides, after each event. */
-export function drive(turn: Turn, lease: Lease): void {
-	const { state, now } = turn;
-	const heard = heardMembers(state, lease, now);
-	const majority = isMajority(state, new Set(heard));
-	if (majority) lease.majorityAt = now;
-	const open = openOf(state, lease.rollout);
-	if (!open) lease.rollout = null;
-	else if (state.start === null || state.start.id !== open.spec.id) driveRollout(turn, lease, open, majority);
-	if (state.lease !== lease) return;
-	spread(turn, lease, heard);
-	arm(turn, 'drive', nextLook(turn, lease));
-	if (lease.rollout === null && lease.spreading.length === 0 && state.start === null) state.lease = null;
+export function advanceDrive(turn: Turn, drive: Drive, majority: boolean): void {
+	const { state } = turn;
+	const open = openOf(state, drive.rollout);
+	if (!open) drive.rollout = null;
+	else if (state.start === null || state.start.id !== open.spec.id) driveRollout(turn, drive, open, majority);
+	if (driveOf(state) === drive) arm(turn, 'drive', nextLook(turn, drive));
 }
 
-function driveRollout(turn: Turn, lease: Lease, known: OpenRollout, majority: boolean): void {
+/** Nothing is driven, and no request waits that may need the lease. */
+export function needsLease({ drive, start }: CoreState): boolean {
+	return (drive !== null && drive.rollout !== null) || start !== null;
+}
+
+function driveRollout(turn: Turn, drive: Drive, known: OpenRollout, majority: boolean): void {
 	const { state, now } = turn;
-	settleGrants(turn, lease, known);
-	const targets = targetsOf(state, lease, known, now);
-	const open = noteLeft(turn, lease, known, targets);
+	settleGrants(turn, drive, known);
+	const targets = targetsOf(state, drive, known, now);
+	const open = noteLeft(turn, known, targets);
 	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
 	if (open.flags.aborting) {
-		if (running.length === 0) endRollout(turn, lease, open, 'aborted', abortReason(open, targets));
+		if (running.length === 0) endRollout(turn, drive, open, 'aborted', abortReason(open, targets));
 		return;
 	}
 	if (open.flags.halted !== null) return;
-	if (isFinished(turn, lease, open, targets)) {
-		const apart = endedOnEach(turn, lease, open);
-		if (apart === null) endRollout(turn, lease, open, 'completed', mayStillLive(open, targets));
-		else endRollout(turn, lease, open, 'aborted', apart);
+	if (isFinished(turn, open, targets)) {
+		const apart = endedOnEach(turn, open);
+		if (apart === null) endRollout(turn, drive, open, 'completed', mayStillLive(open, targets));
+		else endRollout(turn, drive, open, 'aborted', apart);
 		return;
 	}
 	if (open.flags.paused) return;
 	const failing = targets.filter(isFailing);
 	if (mustHalt(open, targets, failing)) {
-		halt(turn, lease, open, haltReason(failing));
+		halt(turn, drive, open, haltReason(failing));
 		return;
 	}
-	const begun = majority && stepWhatMay(turn, lease, open, targets);
-	if (state.lease !== lease || lease.rollout === null) return;
+	const begun = majority && stepWhatMay(turn, drive, open, targets);
+	const lease = heldLease(state);
+	if (!lease || driveOf(state) !== drive || drive.rollout === null) return;
 	// A report that comes late now and then does not start the waiting anew.
-	const heardLately = now - lease.majorityAt < state.settings.leaseMs;
-	idle(turn, lease, open, { busy: begun || running.length > 0, majority: heardLately });
+	const heardLately = isLive(state, lease, now);
+	idle(turn, drive, open, { busy: begun || running.length > 0, majority: heardLately });
 }
 
 /** Compares grants with what their nodes report: begun, done, or made void by newer flags that the node has stored. */
-function settleGrants(turn: Turn, lease: Lease, open: OpenRollout): void {
+function settleGrants(turn: Turn, drive: Drive, open: OpenRollout): void {
 	const { state, now } = turn;
 	for (const { name } of open.spec.members) {
-		const standing = standingOf(state, lease, name);
+		const standing = standingOf(state, name);
 		const record = standing?.records.find((one) => one.rollout === open.spec.id);
-		if (record) settleRecord(turn, lease, open, name, record);
-		if (!standing) noteHearsay(turn, lease, open, name);
-		const grant = lease.grants[name];
-		if (grant && standing && !record) noteNoRecord(lease, open, name, standing.have);
-		if (standing && endedThere(standing.endedHere, open.spec.id) !== null) noteEnded(lease, name, record);
-		const deadline = lease.deadlines[name];
+		if (record) settleRecord(turn, drive, open, name, record);
+		if (!standing) noteHearsay(turn, drive, open, name);
+		const grant = drive.grants[name];
+		if (grant && standing && !record) noteNoRecord(drive, open, name, standing.have);
+		if (standing && endedThere(standing.endedHere, open.spec.id) !== null) noteEnded(drive, name, record);
+		const deadline = drive.deadlines[name];
 		if (!deadline || now < deadline.at) continue;
-		lease.overdue[name] ??= deadline.attempt;
+		drive.overdue[name] ??= deadline.attempt;
 	}
 }
 
 /** Who has left by this change votes for nobody; a majority has to know that before anybody's links to it are cut. */
-function noteLeft(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): OpenRollout {
+function noteLeft(turn: Turn, open: OpenRollout, targets: readonly TargetStatus[]): OpenRollout {
 	const left = targets.filter((one) => one.state === 'back' && isLeaving(open, one.node)).map((one) => one.node);
 	if (left.every((node) => open.flags.left.includes(node))) return open;
-	changeFlags(turn, lease, open, { left: [...new Set([...open.flags.left, ...left])].sort() });
+	changeFlags(turn, open, { left: [...new Set([...open.flags.left, ...left])].sort() });
 	return openOf(turn.state, open.spec.id) ?? open;
 }
 
-function settleRecord(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName, record: NodeRecord): void {
-	const grant = lease.grants[node];
+function settleRecord(turn: Turn, drive: Drive, open: OpenRollout, node: NodeName, record: NodeRecord): void {
+	const grant = drive.grants[node];
 	// Who granted the step knows its times by its own clock; who did not was told of them by the node.
-	if (!grant && !lease.times[node]?.back)
-		lease.times[node] = { started: record.startedAt, back: record.state === 'back' ? record.endedAt : null };
-	if (record.state === 'restarting') noteRunning(turn, lease, node, record.attempt, open.spec.deadlineMs);
+	if (!grant && !drive.times[node]?.back)
+		drive.times[node] = { started: record.startedAt, back: record.state === 'back' ? record.endedAt : null };
+	if (record.state === 'restarting') noteRunning(turn, drive, node, record.attempt, open.spec.deadlineMs);
 	if (grant && record.attempt >= grant.attempt) grant.begun = true;
 	if (record.state === 'restarting' || record.state === 'none') return;
 	if (record.state === 'back') {
 		if (grant) {
-			lease.backAt = turn.now;
-			lease.times[node] = { started: lease.times[node]?.started ?? null, back: turn.wall };
+			drive.backAt = turn.now;
+			drive.times[node] = { started: drive.times[node]?.started ?? null, back: turn.wall };
 		}
-		forgetStep(lease, node);
-	} else if (!grant || record.attempt >= grant.attempt) forgetStep(lease, node);
+		forgetStep(drive, node);
+	} else if (!grant || record.attempt >= grant.attempt) forgetStep(drive, node);
 }
 
 type Have = readonly { rollout: string; version: OpenRollout['flags']['version'] }[];
@@ -105,11 +109,11 @@ type Have = readonly { rollout: string; version: OpenRollout['flags']['version']
  * A grant that did not arrive is void once the node has stored newer flags. One that had arrived is void only by a new attempt:
  * the node lost its state, and nobody knows how far the step had come.
  */
-function noteNoRecord(lease: Lease, open: OpenRollout, node: NodeName, have: Have): void {
-	const grant = lease.grants[node];
+function noteNoRecord(drive: Drive, open: OpenRollout, node: NodeName, have: Have): void {
+	const grant = drive.grants[node];
 	if (!grant) return;
 	const again = !grant.begun || grant.attempt < open.flags.attempt;
-	if (again && isVoid(open, grant.version, have)) forgetStep(lease, node);
+	if (again && isVoid(open, grant.version, have)) forgetStep(drive, node);
 }
 
 /** The node has stored flags newer than the grant, so it will refuse it: the slot was never taken. */
@@ -119,34 +123,34 @@ function isVoid(open: OpenRollout, version: OpenRollout['flags']['version'], hav
 }
 
 /** It has ended the rollout for itself: a step that it has not begun by now it never begins, so the slot was never taken. */
-function noteEnded(lease: Lease, node: NodeName, record: NodeRecord | undefined): void {
-	const grant = lease.grants[node];
-	if (grant && !grant.begun && (record?.attempt ?? 0) < grant.attempt) forgetStep(lease, node);
+function noteEnded(drive: Drive, node: NodeName, record: NodeRecord | undefined): void {
+	const grant = drive.grants[node];
+	if (grant && !grant.begun && (record?.attempt ?? 0) < grant.attempt) forgetStep(drive, node);
 }
 
-function noteRunning(turn: Turn, lease: Lease, node: NodeName, attempt: number, deadlineMs: number): void {
-	const known = lease.deadlines[node];
+function noteRunning(turn: Turn, drive: Drive, node: NodeName, attempt: number, deadlineMs: number): void {
+	const known = drive.deadlines[node];
 	if (known) return;
-	lease.deadlines[node] = { attempt, at: turn.now + deadlineMs, since: turn.now };
-	if (!lease.begun.includes(node)) lease.begun.push(node);
+	drive.deadlines[node] = { attempt, at: turn.now + deadlineMs };
+	if (!drive.begun.includes(node)) drive.begun.push(node);
 }
 
 /** An earlier coordinator showed it as restarting, and it has not been heard since: its deadline counts from now. */
-function noteHearsay(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): void {
+function noteHearsay(turn: Turn, drive: Drive, open: OpenRollout, node: NodeName): void {
 	const seen = turn.state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
-	if (seen?.state === 'restarting') noteRunning(turn, lease, node, seen.attempt, open.spec.deadlineMs);
+	if (seen?.state === 'restarting') noteRunning(turn, drive, node, seen.attempt, open.spec.deadlineMs);
 }
 
-function forgetStep(lease: Lease, node: NodeName): void {
-	delete lease.grants[node];
-	delete lease.deadlines[node];
-	delete lease.overdue[node];
+function forgetStep(drive: Drive, node: NodeName): void {
+	delete drive.grants[node];
+	delete drive.deadlines[node];
+	delete drive.overdue[node];
 }
 
 const isFailing = (one: TargetStatus): boolean =>
 	one.state === 'failed' || one.state === 'refused' || (one.state === 'restarting' && one.overdue);
 
-function isFinished(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): boolean {
+function isFinished(turn: Turn, open: OpenRollout, targets: readonly TargetStatus[]): boolean {
 	const { state } = turn;
 	const { membersNext, memberHashNext } = open.spec;
 	const done = (one: TargetStatus): boolean => {
@@ -159,13 +163,13 @@ function isFinished(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 	if (!membersNext) return true;
 	return membersNext.every(({ name }) => {
 		if (!targets.some((one) => one.node === name && one.state === 'back')) return true;
-		return standingOf(state, lease, name)?.memberHash === memberHashNext;
+		return standingOf(state, name)?.memberHash === memberHashNext;
 	});
 }
 
 /** Why nobody has completed it: operators have ended it on every node, each alone. null: at least one node still wants it. */
-function endedOnEach(turn: Turn, lease: Lease, { spec }: OpenRollout): string | null {
-	const reasons = spec.members.map(({ name }) => endedThere(standingOf(turn.state, lease, name)?.endedHere, spec.id));
+function endedOnEach(turn: Turn, { spec }: OpenRollout): string | null {
+	const reasons = spec.members.map(({ name }) => endedThere(standingOf(turn.state, name)?.endedHere, spec.id));
 	return reasons.includes(null) ? null : reasons.join('; ');
 }
 
@@ -185,11 +189,12 @@ function haltReason(failing: readonly TargetStatus[]): string {
 	return `${parts.join('; ')}. resume_rollout tries ${names} again, with skip it stays as it is, abort_rollout ends the rollout`;
 }
 
-export function halt(turn: Turn, lease: Lease, open: OpenRollout, reason: string): void {
-	lease.handover = null;
-	lease.idleSince = null;
+export function halt(turn: Turn, drive: Drive, open: OpenRollout, reason: string): void {
+	const lease = heldLease(turn.state);
+	if (lease) callOff(lease);
+	drive.idleSince = null;
 	note(turn, 'rollout_halted', { rollout: open.spec.id, reason });
-	changeFlags(turn, lease, open, { halted: reason });
+	changeFlags(turn, open, { halted: reason });
 }
 
 function abortReason(open: OpenRollout, targets: readonly TargetStatus[]): string {
@@ -213,32 +218,31 @@ function mayStillLive({ spec }: OpenRollout, targets: readonly TargetStatus[]): 
 }
 
 /** Grants every slot that may be granted now; true if there was one. */
-function stepWhatMay(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): boolean {
+function stepWhatMay(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[]): boolean {
 	const { state, now } = turn;
-	if (!isConfirmed(state, lease, open)) return false;
-	const isTooEarly = lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs;
+	if (!isConfirmed(state, open)) return false;
+	const isTooEarly = drive.backAt !== null && now < drive.backAt + open.spec.waitBetweenMs;
 	if (isTooEarly) return true;
-	if (lease.handover) return continueHandover(turn, lease, open);
+	if (heldLease(state)?.transfer) return handOver(turn, drive, open);
 	let begun = false;
 	for (let left = targets.length, standing = targets; left > 0; left -= 1) {
-		const next = nextTarget(turn, lease, open, standing);
+		const next = nextTarget(turn, drive, open, standing);
 		if (next === null) break;
-		if (mustHandOver(turn, open, next)) return handOver(turn, lease, open, []) || begun;
-		grant(turn, lease, open, next);
+		if (mustHandOver(turn, open, next)) return handOver(turn, drive, open) || begun;
+		grant(turn, drive, open, next);
 		begun = true;
-		if (state.lease !== lease) break;
-		standing = targetsOf(state, lease, open, now);
+		standing = targetsOf(state, drive, open, now);
 	}
 	return begun;
 }
 
 /** The target whose step may begin now, if there is one. */
-function nextTarget(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): NodeName | null {
+function nextTarget(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[]): NodeName | null {
 	const { state, now } = turn;
-	if (unreadyBack(turn, lease, open, targets) !== null) return null;
-	const budget = budgetUsed(state, lease, open, now);
+	if (unreadyBack(turn, open, targets) !== null) return null;
+	const budget = budgetUsed(state, drive, open, now);
 	const able = targets.filter(
-		(one) => one.state === 'pending' && one.heard && !lease.grants[one.node] && knows(state, lease, open, one.node),
+		(one) => one.state === 'pending' && one.heard && !drive.grants[one.node] && knows(state, open, one.node),
 	);
 	if (open.spec.service === 'clustering_config') {
 		if (targets.some((one) => one.state === 'restarting')) return null;
@@ -272,17 +276,17 @@ export function plannedOrder(
 	return orderOf(members, unhealthy, turn.state.settings.self);
 }
 
-function grant(turn: Turn, lease: Lease, open: OpenRollout, node: NodeName): void {
+function grant(turn: Turn, drive: Drive, open: OpenRollout, node: NodeName): void {
 	const { state, now } = turn;
 	const { version, attempt } = open.flags;
-	lease.grants[node] = { attempt, version, at: now, begun: false };
-	lease.deadlines[node] = { attempt, at: now + open.spec.deadlineMs, since: now };
-	delete lease.overdue[node];
-	lease.idleSince = null;
-	lease.times[node] = { started: turn.wall, back: null };
-	if (!lease.begun.includes(node)) lease.begun.push(node);
+	drive.grants[node] = { attempt, version, begun: false };
+	drive.deadlines[node] = { attempt, at: now + open.spec.deadlineMs };
+	delete drive.overdue[node];
+	drive.idleSince = null;
+	drive.times[node] = { started: turn.wall, back: null };
+	if (!drive.begun.includes(node)) drive.begun.push(node);
 	note(turn, 'step_granted', { rollout: open.spec.id, node, attempt });
-	const message = { kind: 'restart', epoch: lease.epoch, rollout: open.spec.id, version, attempt } as const;
+	const message = { kind: 'restart', epoch: drive.epoch, rollout: open.spec.id, version, attempt } as const;
 	if (node === state.settings.self) turn.facts.push({ kind: 'order', message });
 	else send(turn, node, message);
 }
@@ -291,71 +295,65 @@ function mustHandOver(turn: Turn, open: OpenRollout, next: NodeName): boolean {
 	return open.spec.type === 'restart' && next === turn.state.settings.self;
 }
 
-/** Asks a peer that is back to take the lease; until it holds it, this node stays the coordinator. */
-function handOver(turn: Turn, lease: Lease, open: OpenRollout, tried: readonly NodeName[]): boolean {
+/** Peers that are back are asked first to take the lease; until one holds it, this node stays the coordinator. */
+function handOver(turn: Turn, drive: Drive, open: OpenRollout): boolean {
 	const { state, now } = turn;
-	const peers = targetsOf(state, lease, open, now).filter(
+	const lease = heldLease(state);
+	const peers = targetsOf(state, drive, open, now).filter(
 		(one) => one.heard && one.node !== state.settings.self && one.state !== 'restarting',
 	);
 	const able = [...peers.filter((one) => one.state === 'back'), ...peers.filter((one) => one.state !== 'back')];
-	const fresh = able.find((one) => !tried.includes(one.node)) ?? able[0];
-	if (!fresh) return false;
-	lease.handover = { to: fresh.node, at: now, tried: [...tried, fresh.node] };
-	note(turn, 'handover', { rollout: open.spec.id, to: fresh.node });
-	send(turn, fresh.node, { kind: 'handover', epoch: lease.epoch, rollout: open.spec.id });
-	return true;
-}
-
-function continueHandover(turn: Turn, lease: Lease, open: OpenRollout): boolean {
-	const { handover } = lease;
-	if (!handover) return false;
-	if (turn.now < handover.at + turn.state.settings.leaseMs / 3) return false;
-	lease.handover = null;
-	return handOver(turn, lease, open, handover.tried);
+	return (
+		lease !== null &&
+		transfer(
+			turn,
+			lease,
+			able.map((one) => one.node),
+		)
+	);
 }
 
 /** Waiting without a step longer than the deadline halts, whatever the cause, while a majority is heard. */
-function idle(turn: Turn, lease: Lease, open: OpenRollout, now_: { busy: boolean; majority: boolean }): void {
+function idle(turn: Turn, drive: Drive, open: OpenRollout, now_: { busy: boolean; majority: boolean }): void {
 	const { state, now } = turn;
 	if (now_.busy || !now_.majority) {
-		lease.idleSince = null;
+		drive.idleSince = null;
 		return;
 	}
-	lease.idleSince ??= now;
-	if (now - lease.idleSince < open.spec.deadlineMs) return;
-	const targets = targetsOf(state, lease, open, now);
+	drive.idleSince ??= now;
+	if (now - drive.idleSince < open.spec.deadlineMs) return;
+	const targets = targetsOf(state, drive, open, now);
 	const failing = targets.filter(isFailing);
-	const why = `waited longer than the deadline for ${blockedBy(turn, lease, open, targets)}`;
+	const why = `waited longer than the deadline for ${blockedBy(turn, drive, open, targets)}`;
 	halt(
 		turn,
-		lease,
+		drive,
 		open,
 		failing.length > 0 ? `${why}; ${haltReason(failing)}` : `${why}. Mend it, then resume_rollout`,
 	);
 }
 
-/** Endings go out until a majority has them, and for a while to the rest. */
-function spread(turn: Turn, lease: Lease, heard: readonly NodeName[]): void {
-	const { state, now } = turn;
-	const { self, leaseMs } = state.settings;
-	lease.spreading = lease.spreading.filter((id) => {
-		const have = (name: NodeName): boolean => name === self || lease.reports[name]?.report.ended.includes(id) === true;
-		const holders = state.members.map((one) => one.name).filter(have);
-		if (!isMajority(state, new Set(holders))) return true;
-		return !heard.every(have) && now < lease.spreadSince + 2 * leaseMs;
-	});
-}
-
 /** When something is due without any event: a deadline, the end of a pause between steps, an unheard node. */
-function nextLook(turn: Turn, lease: Lease): number | null {
+function nextLook(turn: Turn, drive: Drive): number | null {
 	const { now } = turn;
-	const open = openOf(turn.state, lease.rollout);
+	const open = openOf(turn.state, drive.rollout);
 	if (!open) return null;
-	const times = Object.entries(lease.deadlines)
-		.filter(([name]) => lease.overdue[name] === undefined)
+	const times = Object.entries(drive.deadlines)
+		.filter(([name]) => drive.overdue[name] === undefined)
 		.map(([, one]) => one.at);
-	if (lease.backAt !== null) times.push(lease.backAt + open.spec.waitBetweenMs);
-	if (lease.idleSince !== null) times.push(lease.idleSince + open.spec.deadlineMs);
+	if (drive.backAt !== null) times.push(drive.backAt + open.spec.waitBetweenMs);
+	if (drive.idleSince !== null) times.push(drive.idleSince + open.spec.deadlineMs);
 	const next = Math.min(...times.filter((at) => at > now));
 	return Number.isFinite(next) ? next : null;
+}
+
+/** Beside the heartbeat: a grant whose node has not answered may not have arrived. */
+export function grantAgain(turn: Turn, drive: Drive): void {
+	const open = openOf(turn.state, drive.rollout);
+	if (!open || open.flags.halted !== null || open.flags.paused || open.flags.aborting) return;
+	for (const [node, grant] of Object.entries(drive.grants)) {
+		if (grant.begun || compareVersions(grant.version, open.flags.version) !== 0) continue;
+		const { version, attempt } = grant;
+		send(turn, node, { kind: 'restart', epoch: drive.epoch, rollout: open.spec.id, version, attempt });
+	}
 }

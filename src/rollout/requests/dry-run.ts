@@ -1,4 +1,5 @@
 /** What every target's file says, for a dry run: nothing is promised, stored or started for it. */
+import { promise, refuseBelow } from '../../coordination/quorum/promise.js';
 import type { CheckResult, CoreEvent, PeerMessage } from '../messages.js';
 import { requestText } from './request.js';
 import { faultOf } from './start.js';
@@ -96,4 +97,12 @@ function changesOf({ checks }: PendingDryRun): Record<NodeName, AppChanges> {
 
 function refuse(turn: Turn, token: string, message: string): void {
 	turn.effects.push({ kind: 'refuse', token, refusal: { code: 'unavailable', message, extra: {} } });
+}
+
+/** A coordinator asks for a look at the own file before it starts anything. */
+export function onCheck(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'check' }>): void {
+	if (refuseBelow(turn, from, message.epoch)) return;
+	promise(turn, message.epoch);
+	const { rollout, service, app } = message;
+	turn.effects.push({ kind: 'check', rollout, service, app });
 }

@@ -2,10 +2,11 @@
  * A rollout that this node knows to run, but does not coordinate, may have ended a moment ago without this node having
  * been told yet. So its coordinator is asked before a request is refused because of it.
  */
+import { heldLease } from '../../coordination/quorum/heard.js';
 import { tellEnded, toldEndings } from '../../coordination/quorum/replicate.js';
 import type { CoreEvent } from '../messages.js';
 import type { CoreState } from '../state.js';
-import { arm, heldLease, openOf, runningReplicated, send, type Turn } from '../outbox.js';
+import { arm, openOf, runningReplicated, send, type Turn } from '../outbox.js';
 import type { NodeName, RolloutId } from '../types.js';
 
 export type Request = Extract<CoreEvent, { kind: 'request' }>;

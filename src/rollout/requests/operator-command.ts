@@ -1,5 +1,8 @@
 /** An operator's word: pause, resume, abort, admit. Any node takes it; the holder of the lease does it. */
-import { changeFlags } from '../../coordination/quorum/lead.js';
+import { isSpreading } from '../../coordination/quorum/lead.js';
+import { isConfirmed } from '../../coordination/quorum/heard.js';
+import { changeFlags } from '../controller/outcome.js';
+import { type Drive, driveOf, renewDeadlines } from '../controller/state.js';
 import { endHere } from '../agent/ended-here.js';
 import { compareVersions, sameEpoch } from '../../coordination/epoch.js';
 import { localWord } from '../agent/local-rollouts.js';
@@ -14,9 +17,8 @@ import type {
 	PeerMessage,
 	Refusal,
 } from '../messages.js';
-import type { CoreState, Lease, PendingCommand } from '../state.js';
-import { isConfirmed } from '../targets/targets.js';
-import { endedHereOf, endOf, heldLease, isDriven, openOf, send, type Turn } from '../outbox.js';
+import type { CoreState, PendingCommand } from '../state.js';
+import { endedHereOf, endOf, isDriven, openOf, send, type Turn } from '../outbox.js';
 import type { NodeName, RolloutSpec, RolloutView } from '../types.js';
 import { viewOf } from '../views/view.js';
 
@@ -162,30 +164,30 @@ function answer(turn: Turn, word: Asked, given: OperatorAnswer): void {
 }
 
 /** Called after every event: words are done, forwarded, or answered once a majority has stored them. */
-export function advanceCommands(turn: Turn, lease: Lease | null = heldLease(turn.state)): void {
+export function advanceCommands(turn: Turn, drive = driveOf(turn.state)): void {
 	const { state } = turn;
 	for (const word of [...state.commands]) {
-		if (word.word.kind !== 'admit') advanceWord(turn, lease, word, word.word);
+		if (word.word.kind !== 'admit') advanceWord(turn, drive, word, word.word);
 		if (state.commands.includes(word) && turn.now >= word.until) answer(turn, word, tooLate(turn, word));
 	}
 }
 
-function advanceWord(turn: Turn, lease: Lease | null, pending: PendingCommand, word: RolloutWord): void {
+function advanceWord(turn: Turn, drive: Drive | null, pending: PendingCommand, word: RolloutWord): void {
 	const { state } = turn;
 	const ended = endOf(state, word.rollout);
 	if (ended) {
-		const given = endAnswer(turn, lease, pending, word, ended);
+		const given = endAnswer(turn, drive, pending, word, ended);
 		if (given) answer(turn, pending, given);
 		return;
 	}
 	const open = openOf(state, word.rollout);
-	if (!lease) {
+	if (!drive) {
 		forward(turn, pending);
 		return;
 	}
-	if (!open || lease.rollout !== word.rollout) return;
+	if (!open || drive.rollout !== word.rollout) return;
 	if (!pending.applied) {
-		const refusal = applyWord(turn, lease, open, word);
+		const refusal = applyWord(turn, drive, open, word);
 		if (refusal) {
 			answer(turn, pending, refusal);
 			return;
@@ -196,25 +198,25 @@ function advanceWord(turn: Turn, lease: Lease | null, pending: PendingCommand, w
 	const now = openOf(state, word.rollout);
 	const stored = now && pending.applied && compareVersions(now.flags.version, pending.applied.version) >= 0;
 	if (!now || !stored) return;
-	if (!isConfirmed(state, lease, now)) return;
+	if (!isConfirmed(state, now)) return;
 	answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
 }
 
 /** What is said of a rollout that has ended while the word waited; null: nothing yet. */
 function endAnswer(
 	turn: Turn,
-	lease: Lease | null,
+	drive: Drive | null,
 	pending: PendingCommand,
 	word: RolloutWord,
 	view: RolloutView,
 ): OperatorAnswer | null {
-	if (lease && pending.applied) return lease.spreading.includes(word.rollout) ? null : { ok: true, view };
+	if (drive && pending.applied) return isSpreading(turn.state, word.rollout) ? null : { ok: true, view };
 	// Whoever was asked to do it knows whether it was done, and brought about this very end.
 	if (pending.sentTo !== null && turn.now < pending.until) return null;
 	return settledAnswer(turn, word) ?? { ok: true, view };
 }
 
-function applyWord(turn: Turn, lease: Lease, open: OpenRollout, word: RolloutWord): OperatorAnswer | null {
+function applyWord(turn: Turn, drive: Drive, open: OpenRollout, word: RolloutWord): OperatorAnswer | null {
 	const { flags, spec } = open;
 	const late = whyTooLate(open, word);
 	if (late) return late;
@@ -222,13 +224,13 @@ function applyWord(turn: Turn, lease: Lease, open: OpenRollout, word: RolloutWor
 		case 'pause':
 			if (flags.halted !== null)
 				return refused('conflict', `Rollout ${spec.id} is halted, nothing runs: ${flags.halted}`, { job_id: spec.id });
-			if (!flags.paused) changeFlags(turn, lease, open, { paused: true });
+			if (!flags.paused) changeFlags(turn, open, { paused: true });
 			return null;
 		case 'abort':
-			if (!flags.aborting) changeFlags(turn, lease, open, { aborting: { by: word.user }, paused: false });
+			if (!flags.aborting) changeFlags(turn, open, { aborting: { by: word.user }, paused: false });
 			return null;
 		case 'resume':
-			resume(turn, lease, open, word.skip);
+			resume(turn, drive, open, word.skip);
 			return null;
 	}
 }
@@ -247,16 +249,14 @@ function foreignSkip(spec: RolloutSpec, skip: readonly NodeName[]): OperatorAnsw
 }
 
 /** What is left is tried again under a higher attempt; whoever still runs gets its deadline anew. */
-function resume(turn: Turn, lease: Lease, open: OpenRollout, skip: readonly NodeName[]): void {
+function resume(turn: Turn, drive: Drive, open: OpenRollout, skip: readonly NodeName[]): void {
 	const { flags, spec } = open;
 	const skipped = [...new Set([...flags.skipped, ...skip])].sort();
 	const stopped = flags.halted !== null || flags.paused;
 	if (!stopped && skipped.length === flags.skipped.length) return;
-	for (const deadline of Object.values(lease.deadlines)) deadline.at = turn.now + spec.deadlineMs;
-	lease.overdue = {};
-	lease.idleSince = null;
+	renewDeadlines(drive, turn.now + spec.deadlineMs);
 	const attempt = flags.halted === null ? flags.attempt : flags.attempt + 1;
-	changeFlags(turn, lease, open, { paused: false, halted: null, attempt, skipped });
+	changeFlags(turn, open, { paused: false, halted: null, attempt, skipped });
 }
 
 /** To the coordinator that this node follows; again when another one is there. */

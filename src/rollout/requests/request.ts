@@ -1,9 +1,10 @@
 /** What a request is called, why it is refused at once, and the spec that it becomes. */
+import { heldLease } from '../../coordination/quorum/heard.js';
 import type { CoreRequest, OpenRollout, Refusal } from '../messages.js';
 import type { CoreState, PendingStart } from '../state.js';
 import { changingItself } from '../../coordination/quorum/voters.js';
 import { wayOut } from '../../coordination/quorum/minority.js';
-import { heldLease, inTheWayHere, isAtRestHere, peersOf, type Turn } from '../outbox.js';
+import { inTheWayHere, isAtRestHere, peersOf, type Turn } from '../outbox.js';
 import type { RolloutId, RolloutSpec } from '../types.js';
 
 /** `restart_service http_workers`, `restart` */

@@ -2,11 +2,12 @@
 import { emptyView, endedView } from '../views/view-parts.js';
 import { tellEnded, storeEndings, toldEndings } from '../../coordination/quorum/replicate.js';
 import { budgetOf, budgetUsed, unhealthyIn } from '../targets/budget.js';
-import { endAs, endRollout, takeUp } from '../../coordination/quorum/lead.js';
+import { endAs, endRollout, openAnew } from '../controller/outcome.js';
+import { type Drive, driveOf } from '../controller/state.js';
+import { heardMembers, hearsMajority, isConfirmed, knows } from '../../coordination/quorum/heard.js';
 import { firstFlags } from '../durable.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { startPrepare, withdraw } from '../../coordination/quorum/campaign.js';
-import { isMajority } from '../../coordination/quorum/voters.js';
 import { smallerFleet } from '../../coordination/quorum/minority.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from '../messages.js';
@@ -19,9 +20,8 @@ import {
 	whoIsMissing,
 	whyNoVote,
 } from './request.js';
-import type { CoreState, Lease, PendingStart } from '../state.js';
-import { heardMembers, isConfirmed, knows } from '../targets/targets.js';
-import { arm, broadcast, hasEnded, heldLease, openOf, send, type Turn } from '../outbox.js';
+import type { CoreState, PendingStart } from '../state.js';
+import { arm, broadcast, hasEnded, openOf, send, type Turn } from '../outbox.js';
 import type { NodeName, RolloutId } from '../types.js';
 import { viewOf } from '../views/view.js';
 
@@ -60,10 +60,10 @@ export function tryStart(turn: Turn, start: PendingStart): void {
 	const { state } = turn;
 	start.retryAt = null;
 	if (start.phase === 'waiting' && (localRuns(state) || whyNoVote(state) !== null)) return;
-	const lease = heldLease(state);
+	const drive = driveOf(state);
 	if (start.phase === 'waiting') start.phase = 'lease';
-	if (lease) {
-		startHeld(turn, lease);
+	if (drive) {
+		startHeld(turn, drive);
 		return;
 	}
 	if (state.lease?.kind === 'candidate' && state.lease.purpose === 'start') return;
@@ -84,7 +84,7 @@ export function localRuns(state: CoreState): boolean {
 }
 
 /** The lease is held: a rollout that runs is in the way, one that halted is not. */
-export function startHeld(turn: Turn, lease: Lease): void {
+export function startHeld(turn: Turn, drive: Drive): void {
 	const { state } = turn;
 	const start = state.start;
 	if (!start || start.phase === 'waiting') return;
@@ -92,11 +92,11 @@ export function startHeld(turn: Turn, lease: Lease): void {
 		answerRefused(turn, lost(start));
 		return;
 	}
-	if (lease.rollout === start.id) {
+	if (drive.rollout === start.id) {
 		start.phase = 'open';
 		return;
 	}
-	const active = openOf(state, lease.rollout);
+	const active = openOf(state, drive.rollout);
 	if (active && isInTheWay(active, start)) {
 		answerRefused(turn, conflictWith(active, turn));
 		return;
@@ -120,52 +120,52 @@ function lost(start: PendingStart): Refusal {
 }
 
 /** Looked at after every event while the lease is held and a request is unanswered. */
-export function driveStart(turn: Turn, lease: Lease): void {
+export function driveStart(turn: Turn, drive: Drive): void {
 	const start = turn.state.start;
 	if (!start) return;
-	if (start.phase === 'check') driveCheck(turn, lease, start);
-	if (start.phase === 'open') driveOpen(turn, lease, start);
+	if (start.phase === 'check') driveCheck(turn, drive, start);
+	if (start.phase === 'open') driveOpen(turn, start);
 }
 
-function driveCheck(turn: Turn, lease: Lease, start: PendingStart): void {
+function driveCheck(turn: Turn, drive: Drive, start: PendingStart): void {
 	const { state, now } = turn;
 	const { service, app } = start.request;
-	const active = openOf(state, lease.rollout);
+	const active = openOf(state, drive.rollout);
 	if (active && isInTheWay(active, start)) {
 		// It was halted when this was asked for, and an operator has resumed it since.
 		answerRefused(turn, conflictWith(active, turn));
 		return;
 	}
-	const heard = heardMembers(state, lease, now);
+	const heard = heardMembers(state, now);
 	for (const node of heard) {
 		if (start.checks[node] !== undefined) continue;
 		start.checks[node] = null;
 		if (node === state.settings.self) turn.effects.push({ kind: 'check', rollout: start.id, service, app });
-		else send(turn, node, { kind: 'check', epoch: lease.epoch, rollout: start.id, service, app });
+		else send(turn, node, { kind: 'check', epoch: drive.epoch, rollout: start.id, service, app });
 	}
 	if (heard.some((node) => !start.checks[node])) return;
 	const fault = faultOf(state, start);
 	if (service === 'clustering_config') {
 		if (heard.length < state.members.length) return;
-		if (fault) endWithFault(turn, lease, start, fault);
-		else if (isLed(turn, lease)) openRollout(turn, lease, start);
+		if (fault) endWithFault(turn, drive, start, fault);
+		else if (isLed(turn, drive)) openRollout(turn, drive, start);
 		return;
 	}
 	if (fault) {
 		answerRefused(turn, { code: 'unavailable', message: fault, extra: {} });
 		return;
 	}
-	if (firstStepInTheWay(turn, lease, start) === null && isLed(turn, lease)) openRollout(turn, lease, start);
+	if (firstStepInTheWay(turn, drive, start) === null && isLed(turn, drive)) openRollout(turn, drive, start);
 }
 
 /**
  * A majority is heard, and has stored what is to be superseded as it is known here. Otherwise another node may have taken
  * over long since and drive on what would be ended here.
  */
-function isLed({ state, now }: Turn, lease: Lease): boolean {
-	if (!isMajority(state, new Set(heardMembers(state, lease, now)))) return false;
-	const active = openOf(state, lease.rollout);
-	return !active || isConfirmed(state, lease, active);
+function isLed({ state, now }: Turn, drive: Drive): boolean {
+	if (!hearsMajority(state, now)) return false;
+	const active = openOf(state, drive.rollout);
+	return !active || isConfirmed(state, active);
 }
 
 /** What a file does not check for, or where the files disagree about the members. */
@@ -196,19 +196,19 @@ const isWithout = (check: CheckResult | null | undefined, node: NodeName): boole
  * The job exists and shows what is wrong; nothing was applied. It is never open, not for a moment: a crash before its
  * end is stored would leave it to a successor, who would drive it.
  */
-function endWithFault(turn: Turn, lease: Lease, start: PendingStart, fault: string): void {
-	const view = { ...emptyView(specOf(turn.state, start), turn.state.settings.self), epoch: textOfEpoch(lease.epoch) };
-	endAs(turn, lease, view, 'aborted', fault);
+function endWithFault(turn: Turn, drive: Drive, start: PendingStart, fault: string): void {
+	const view = { ...emptyView(specOf(turn.state, start), turn.state.settings.self), epoch: textOfEpoch(drive.epoch) };
+	endAs(turn, view, 'aborted', fault);
 	turn.effects.push({ kind: 'answer', token: start.token, view: viewOf(turn.state, start.id, turn) ?? null });
 	turn.state.start = null;
 }
 
 /** Null when the first step may begin; otherwise who is in its way. */
-function firstStepInTheWay(turn: Turn, lease: Lease, start: PendingStart): string | null {
+function firstStepInTheWay(turn: Turn, drive: Drive, start: PendingStart): string | null {
 	const { state, now } = turn;
 	const spec = specOf(state, start);
-	const flags = firstFlags(lease.epoch);
-	const budget = budgetUsed(state, lease, { spec, flags }, now);
+	const flags = firstFlags(drive.epoch);
+	const budget = budgetUsed(state, drive, { spec, flags }, now);
 	const order = orderOf(
 		spec.members.filter((member) => budget.heard.has(member.name)),
 		unhealthyIn(budget),
@@ -220,28 +220,24 @@ function firstStepInTheWay(turn: Turn, lease: Lease, start: PendingStart): strin
 }
 
 /** From here on the rollout exists. What it supersedes ends in the same breath. */
-function openRollout(turn: Turn, lease: Lease, start: PendingStart): void {
+function openRollout(turn: Turn, drive: Drive, start: PendingStart): void {
 	const { state } = turn;
-	const active = openOf(state, lease.rollout);
-	if (active) endRollout(turn, lease, active, 'aborted', `superseded by ${start.id}`);
-	lease.times = {};
-	lease.begun = [];
-	lease.backAt = null;
-	lease.idleSince = null;
+	const active = openOf(state, drive.rollout);
+	if (active) endRollout(turn, drive, active, 'aborted', `superseded by ${start.id}`);
 	start.phase = 'open';
-	takeUp(turn, lease, { spec: specOf(state, start), flags: firstFlags(lease.epoch) });
+	openAnew(turn, drive, { spec: specOf(state, start), flags: firstFlags(drive.epoch) });
 }
 
 /** Every node that is heard should be able to answer for the rollout; a majority has to. */
-function driveOpen(turn: Turn, lease: Lease, start: PendingStart): void {
+function driveOpen(turn: Turn, start: PendingStart): void {
 	const { state, now } = turn;
 	const open = openOf(state, start.id);
 	if (!open) {
 		answerRefused(turn, lost(start));
 		return;
 	}
-	if (!isConfirmed(state, lease, open)) return;
-	const all = heardMembers(state, lease, now).every((node) => knows(state, lease, open, node));
+	if (!isConfirmed(state, open)) return;
+	const all = heardMembers(state, now).every((node) => knows(state, open, node));
 	if (!all && now < start.askedAt + startLimitMs / 2) return;
 	turn.effects.push({ kind: 'answer', token: start.token, view: viewOf(state, start.id, turn) ?? null });
 	state.start = null;
@@ -252,7 +248,7 @@ export function onChecked(turn: Turn, from: NodeName, rollout: RolloutId, result
 	if (start?.id === rollout && start.phase === 'check') start.checks[from] = result;
 }
 
-/** A peer refused the lease. One that knows a running rollout ends the request, unless that rollout has ended here. */
+/** A peer refused the drive. One that knows a running rollout ends the request, unless that rollout has ended here. */
 export function leaseRefused(turn: Turn, from: NodeName, reason: NackReason): void {
 	const { state } = turn;
 	const start = state.start;
@@ -309,7 +305,7 @@ export function startTimerAt(state: CoreState): number | null {
 /** Nothing stays open: what was stored already is ended, unless another node has taken it up meanwhile. */
 function timeOut(turn: Turn, start: PendingStart): void {
 	const { state } = turn;
-	const lease = heldLease(state);
+	const drive = driveOf(state);
 	const open = openOf(state, start.id);
 	const ownVersion = open?.flags.version.epoch?.node === state.settings.self;
 	if (open && !ownVersion) {
@@ -318,22 +314,22 @@ function timeOut(turn: Turn, start: PendingStart): void {
 		return;
 	}
 	const advice = start.phase === 'waiting' ? '' : smallerFleet(turn);
-	const message = `${whyTimedOut(turn, start, lease)}${advice}`;
-	if (open && lease) endRollout(turn, lease, open, 'aborted', message);
+	const message = `${whyTimedOut(turn, start, drive)}${advice}`;
+	if (open && drive) endRollout(turn, drive, open, 'aborted', message);
 	else if (open) endWithoutLease(turn, open, message);
 	if (state.lease?.kind === 'candidate') state.lease = null;
 	answerRefused(turn, { code: 'unavailable', message, extra: {} });
 }
 
-function whyTimedOut(turn: Turn, start: PendingStart, lease: Lease | null): string {
+function whyTimedOut(turn: Turn, start: PendingStart, drive: Drive | null): string {
 	const what = requestText(start.request);
 	if (start.phase === 'waiting')
 		return `${what}: ${whyNoVote(turn.state) ?? 'a rollout of this node alone is still running; wait for it'}`;
-	if (!lease || start.phase === 'open') return `${what}: ${whoIsMissing(turn, start)}`;
+	if (!drive || start.phase === 'open') return `${what}: ${whoIsMissing(turn, start)}`;
 	const silent = Object.keys(start.checks).filter((node) => !start.checks[node]);
 	if (silent.length > 0) return `${what}: ${silent.join(', ')} did not check its file in time; nothing was started`;
 	if (start.request.service === 'clustering_config') return `${what}: ${whoIsMissing(turn, start)}`;
-	const inTheWay = firstStepInTheWay(turn, lease, start);
+	const inTheWay = firstStepInTheWay(turn, drive, start);
 	return inTheWay === null ? `${what}: ${whoIsMissing(turn, start)}` : `${what}: ${inTheWay}; nothing was started`;
 }
 

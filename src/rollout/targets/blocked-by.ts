@@ -1,24 +1,18 @@
 /** What keeps the next step of a rollout from beginning. */
-import { isConfirmed } from './targets.js';
+import { heldLease, isConfirmed } from '../../coordination/quorum/heard.js';
+import type { Drive } from '../controller/state.js';
 import type { Turn } from '../outbox.js';
 import type { TargetStatus } from './targets.js';
 import { whatIsDown, isDown, standingOf, budgetUsed } from './budget.js';
 import type { OpenRollout } from '../messages.js';
-import type { Lease } from '../state.js';
 
 /** A node that is back in this rollout and not ready any more, or not heard, stops everything: the change may be bad. */
-export function unreadyBack(
-	turn: Turn,
-	lease: Lease,
-	open: OpenRollout,
-	targets: readonly TargetStatus[],
-): string | null {
-	const { state } = turn;
+export function unreadyBack({ state }: Turn, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
 	if (open.spec.service === 'clustering_config') return null;
 	for (const one of targets) {
 		if (one.state !== 'back' || open.flags.skipped.includes(one.node)) continue;
 		if (!one.heard) return `${one.node}, which was back, to be heard again`;
-		const readiness = standingOf(state, lease, one.node)?.readiness;
+		const readiness = standingOf(state, one.node)?.readiness;
 		if (readiness && isDown(readiness))
 			return `${one.node}, which was back, to be ready again (${whatIsDown(readiness) ?? 'down'})`;
 	}
@@ -26,14 +20,15 @@ export function unreadyBack(
 }
 
 /** Why no step begins now, for people. */
-export function blockedBy(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): string {
+export function blockedBy(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[]): string {
 	const { state, now } = turn;
-	if (!isConfirmed(state, lease, open)) return 'a majority to store the rollout';
-	if (lease.handover)
-		return `${lease.handover.to} to take over the lease before ${state.settings.self} restarts itself`;
-	const back = unreadyBack(turn, lease, open, targets);
+	if (!isConfirmed(state, open)) return 'a majority to store the rollout';
+	const successor = heldLease(state)?.transfer?.to;
+	if (successor !== undefined)
+		return `${successor} to take over the lease before ${state.settings.self} restarts itself`;
+	const back = unreadyBack(turn, open, targets);
 	if (back) return back;
-	const budget = budgetUsed(state, lease, open, now);
+	const budget = budgetUsed(state, drive, open, now);
 	const used = [...budget.used].map(([name, why]) => `${name} ${why}`);
 	const pending = targets.filter((one) => one.state === 'pending');
 	const unheard = pending.filter((one) => !one.heard).map((one) => one.node);

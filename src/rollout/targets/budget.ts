@@ -1,7 +1,9 @@
 /** Who counts against max_unavailable, as the holder of a lease sees it. */
 import { outOf } from '../durable.js';
 import type { Member, OpenRollout, Report } from '../messages.js';
-import type { CoreState, Heard, Lease } from '../state.js';
+import type { CoreState } from '../state.js';
+import type { Drive } from '../controller/state.js';
+import { isHeard, reportOf } from '../../coordination/quorum/heard.js';
 import type { NodeName, Readiness, RolloutId } from '../types.js';
 
 /** Any app below its wanted number of healthy workers, set Unavailable by an operator, or draining. */
@@ -30,26 +32,6 @@ export function budgetOf(wanted: number | string, members: number): number | nul
 		return percent >= 1 && percent <= 100 ? Math.max(1, Math.floor((members * percent) / 100)) : null;
 	}
 	return /^\d{1,4}$/.test(wanted.trim()) ? budgetOf(Number(wanted), members) : null;
-}
-
-/** A peer is heard by a report of the own epoch within the last third of a lease, over a live link. */
-export function isHeard(state: CoreState, lease: Lease, node: NodeName, now: number): boolean {
-	if (node === state.settings.self) return true;
-	const heard = lease.reports[node];
-	const link = state.links[node];
-	if (!heard || !link || link.refused !== null) return false;
-	if (link.stranger) return false;
-	if (!isMemberHash(state, heard)) return false;
-	return now - heard.at <= state.settings.leaseMs / 3;
-}
-
-/** While a change of members runs, the old and the new hash are both right. */
-function isMemberHash(state: CoreState, heard: Heard): boolean {
-	const hash = heard.report.memberHash;
-	if (hash === state.memberHash) return true;
-	return state.durable.open.some(
-		({ spec }) => spec.memberHashNext !== null && (hash === spec.memberHashNext || hash === spec.memberHash),
-	);
 }
 
 /** What a node says of itself, as far as a decision needs it. */
@@ -93,9 +75,9 @@ class OwnStanding implements Standing {
 }
 
 /** A peer's last report in this epoch, or the own state. */
-export function standingOf(state: CoreState, lease: Lease, node: NodeName): Standing | null {
+export function standingOf(state: CoreState, node: NodeName): Standing | null {
 	if (node === state.settings.self) return new OwnStanding(state);
-	return lease.reports[node]?.report ?? null;
+	return reportOf(state, node) ?? null;
 }
 
 export interface Budget {
@@ -114,24 +96,24 @@ export function unhealthyIn({ used, heard }: Budget): Set<NodeName> {
 /** Looks at every member anew. Nodes that an operator skipped in this rollout do not count. */
 export function budgetUsed(
 	state: CoreState,
-	lease: Lease,
+	drive: Drive,
 	rollout: Pick<OpenRollout, 'flags'> & { spec: { members: readonly Member[] } },
 	now: number,
 ): Budget {
 	const budget: Budget = { heard: new Set(), used: new Map(), maybeOut: new Set() };
 	for (const { name } of rollout.spec.members) {
-		if (isHeard(state, lease, name, now)) budget.heard.add(name);
+		if (isHeard(state, name, now)) budget.heard.add(name);
 		if (rollout.flags.skipped.includes(name)) continue;
-		const why = whyCounted(state, lease, name, budget.heard.has(name));
+		const why = whyCounted(state, drive, name, budget.heard.has(name));
 		if (why !== null) budget.used.set(name, why);
-		if (mayBeOut(state, lease, name)) budget.maybeOut.add(name);
+		if (mayBeOut(state, drive, name)) budget.maybeOut.add(name);
 	}
 	return budget;
 }
 
-function whyCounted(state: CoreState, lease: Lease, node: NodeName, heard: boolean): string | null {
-	const standing = standingOf(state, lease, node);
-	if (isOut(state, lease, node)) return 'is out';
+function whyCounted(state: CoreState, drive: Drive, node: NodeName, heard: boolean): string | null {
+	const standing = standingOf(state, node);
+	if (isOut(state, drive, node)) return 'is out';
 	const refused = state.links[node]?.refused ?? null;
 	if (!heard && refused !== null) return `takes no part (${refused})`;
 	if (!heard || !standing) return 'is not heard';
@@ -140,13 +122,13 @@ function whyCounted(state: CoreState, lease: Lease, node: NodeName, heard: boole
 }
 
 /** Taken out by a grant whose slot is not given back, or restarting in any record, open or ended. */
-function isOut(state: CoreState, lease: Lease, node: NodeName): boolean {
-	if (lease.grants[node] || lease.stale[node] !== undefined) return true;
-	return (standingOf(state, lease, node)?.out ?? []).length > 0;
+function isOut(state: CoreState, drive: Drive, node: NodeName): boolean {
+	if (drive.grants[node] || drive.stale[node] !== undefined) return true;
+	return (standingOf(state, node)?.out ?? []).length > 0;
 }
 
 /** A node that never answered in this epoch may have taken a grant of an earlier one. */
-function mayBeOut(state: CoreState, lease: Lease, node: NodeName): boolean {
-	if (isOut(state, lease, node)) return true;
-	return node !== state.settings.self && lease.reports[node] === undefined;
+function mayBeOut(state: CoreState, drive: Drive, node: NodeName): boolean {
+	if (isOut(state, drive, node)) return true;
+	return node !== state.settings.self && reportOf(state, node) === undefined;
 }

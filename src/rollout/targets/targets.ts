@@ -1,10 +1,10 @@
 /** How each target of a rollout stands, as the holder of the lease knows. */
-import { isHeard, standingOf } from './budget.js';
-import { compareVersions } from '../../coordination/epoch.js';
-import { isMajority } from '../../coordination/quorum/voters.js';
+import { standingOf } from './budget.js';
+import { isHeard } from '../../coordination/quorum/heard.js';
+import type { Drive } from '../controller/state.js';
 import { judge } from './proof.js';
 import type { OpenRollout, Report } from '../messages.js';
-import type { CoreState, Lease } from '../state.js';
+import type { CoreState } from '../state.js';
 import type { NodeName, NodeRecord, NodeState, RolloutId } from '../types.js';
 
 export interface TargetStatus {
@@ -21,15 +21,15 @@ export interface TargetStatus {
 	record: NodeRecord | null;
 }
 
-export function targetsOf(state: CoreState, lease: Lease, open: OpenRollout, now: number): TargetStatus[] {
-	return open.spec.members.map(({ name }) => statusOf(state, lease, open, name, now));
+export function targetsOf(state: CoreState, drive: Drive, open: OpenRollout, now: number): TargetStatus[] {
+	return open.spec.members.map(({ name }) => statusOf(state, drive, open, name, now));
 }
 
-function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeName, now: number): TargetStatus {
-	const heard = isHeard(state, lease, node, now);
-	const standing = standingOf(state, lease, node);
+function statusOf(state: CoreState, drive: Drive, open: OpenRollout, node: NodeName, now: number): TargetStatus {
+	const heard = isHeard(state, node, now);
+	const standing = standingOf(state, node);
 	const record = standing?.records.find((one) => one.rollout === open.spec.id) ?? null;
-	const judged = standing ? judgedOf(state, lease, open, node, record) : hearsayOf(state, open, node);
+	const judged = standing ? judgedOf(state, drive, open, node, record) : hearsayOf(state, open, node);
 	const skipped = judged.state !== 'back' && open.flags.skipped.includes(node);
 	const apart = judged.state === 'pending' ? endedThere(standing?.endedHere, open.spec.id) : null;
 	return {
@@ -37,7 +37,7 @@ function statusOf(state: CoreState, lease: Lease, open: OpenRollout, node: NodeN
 		state: skipped || apart !== null ? 'skipped' : judged.state,
 		attempt: judged.attempt,
 		reason: skipped ? 'skipped by an operator' : (apart ?? judged.reason),
-		overdue: !skipped && lease.overdue[node] !== undefined,
+		overdue: !skipped && drive.overdue[node] !== undefined,
 		heard,
 		hearsay: !standing,
 		record,
@@ -57,15 +57,15 @@ const lostText =
 
 function judgedOf(
 	state: CoreState,
-	lease: Lease,
+	drive: Drive,
 	open: OpenRollout,
 	node: NodeName,
 	record: NodeRecord | null,
 ): Judged {
-	const grant = lease.grants[node];
+	const grant = drive.grants[node];
 	const waiting: Judged = { state: grant ? 'restarting' : 'pending', attempt: open.flags.attempt, reason: null };
 	if (record?.state === 'restarting') return { state: 'restarting', attempt: record.attempt, reason: null };
-	const isGone = record?.state !== 'back' && (record?.attempt ?? 0) < attemptSeen(state, lease, open, node);
+	const isGone = record?.state !== 'back' && (record?.attempt ?? 0) < attemptSeen(state, drive, open, node);
 	if (isGone) return { state: 'failed', attempt: open.flags.attempt, reason: lostText };
 	if (!record || record.state === 'none') return waiting;
 	if (record.state === 'lost' && record.attempt >= open.flags.attempt)
@@ -81,8 +81,8 @@ function judgedOf(
  * The attempt that the node's record told of before, to this coordinator or to the last one, as long as nobody has raised
  * the attempt because of it; 0: none. A record never goes back by itself.
  */
-function attemptSeen(state: CoreState, lease: Lease, open: OpenRollout, node: NodeName): number {
-	const grant = lease.grants[node];
+function attemptSeen(state: CoreState, drive: Drive, open: OpenRollout, node: NodeName): number {
+	const grant = drive.grants[node];
 	if (grant?.begun && grant.attempt >= open.flags.attempt) return grant.attempt;
 	const seen = state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
 	if (seen?.state === 'back') return seen.attempt;
@@ -103,23 +103,4 @@ function hearsayOf(state: CoreState, open: OpenRollout, node: NodeName): Judged 
 	const settled = seen.state === 'refused' || seen.state === 'failed';
 	if (settled && seen.attempt < open.flags.attempt) return pending;
 	return { state: seen.state, attempt: seen.attempt, reason: seen.reason };
-}
-
-/** The present version of the rollout is on the disks of a majority, under the own epoch. */
-export function isConfirmed(state: CoreState, lease: Lease, open: OpenRollout): boolean {
-	return isMajority(state, new Set(holdersOf(state, lease, open)));
-}
-
-export function holdersOf(state: CoreState, lease: Lease, open: OpenRollout): NodeName[] {
-	return [...Object.keys(lease.reports), state.settings.self].filter((node) => knows(state, lease, open, node));
-}
-
-export function knows(state: CoreState, lease: Lease, open: OpenRollout, node: NodeName): boolean {
-	if (node === state.settings.self) return true;
-	const have = lease.reports[node]?.report.have.find((one) => one.rollout === open.spec.id);
-	return have !== undefined && compareVersions(have.version, open.flags.version) === 0;
-}
-
-export function heardMembers(state: CoreState, lease: Lease, now: number): NodeName[] {
-	return state.members.map((member) => member.name).filter((name) => isHeard(state, lease, name, now));
 }

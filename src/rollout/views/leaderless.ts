@@ -1,9 +1,10 @@
 /** What a node says of a rollout while it hears nobody coordinate: what it was shown last may have long ceased to hold. */
+import { heldLease } from '../../coordination/quorum/heard.js';
 import { sameEpoch } from '../../coordination/epoch.js';
 import { takeoverAt } from '../../coordination/quorum/campaign.js';
 import { isMajority } from '../../coordination/quorum/voters.js';
 import { frozen, timeOfDay } from './text.js';
-import { heldLease, peersOf, type Turn } from '../outbox.js';
+import { peersOf, type Turn } from '../outbox.js';
 
 /** Null while this node coordinates, or hears who does. */
 export function leaderlessText({ state, now }: Turn): string | null {

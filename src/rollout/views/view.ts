@@ -3,16 +3,17 @@ import { blockedBy } from '../targets/blocked-by.js';
 import { afterOf, emptyView, type ViewNode, headOf, stateOf, processesOf } from './view-parts.js';
 import { orderOf } from '../targets/order.js';
 import type { OpenRollout } from '../messages.js';
-import type { CoreState, Lease } from '../state.js';
+import type { CoreState } from '../state.js';
+import { type Drive, driveOf } from '../controller/state.js';
 import { targetsOf, type TargetStatus } from '../targets/targets.js';
 import { type Budget, budgetUsed, standingOf, unhealthyIn, whatIsDown } from '../targets/budget.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
-import { heardMembers } from '../targets/targets.js';
+import { heardMembers } from '../../coordination/quorum/heard.js';
 import { isMajority } from '../../coordination/quorum/voters.js';
 import { wayOut } from '../../coordination/quorum/minority.js';
 import { leaderlessText, takeoverText } from './leaderless.js';
 import { localViewOf } from '../agent/local-view.js';
-import { endOf, heldLease, isDriven, openOf, type Turn } from '../outbox.js';
+import { endOf, isDriven, openOf, type Turn } from '../outbox.js';
 import type { RolloutId, RolloutView } from '../types.js';
 import { costOf, frozen, timeOfDay } from './text.js';
 
@@ -23,8 +24,8 @@ export function viewOf(state: CoreState, id: RolloutId, turn: Turn): RolloutView
 	const open = openOf(state, id);
 	if (!open) return undefined;
 	if (!isDriven(open.spec)) return localViewOf(state, open);
-	const lease = heldLease(state);
-	if (lease && lease.rollout === id) return drivenView(turn, lease, open);
+	const drive = driveOf(state);
+	if (drive?.rollout === id) return drivenView(turn, drive, open);
 	return followedView(turn, open);
 }
 
@@ -51,23 +52,23 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 const unseen = ({ flags }: OpenRollout): string => (flags.halted === null ? 'word from the coordinator' : forOperator);
 const forOperator = 'an operator: resume_rollout, abort_rollout, or a new rollout';
 
-function drivenView(turn: Turn, lease: Lease, open: OpenRollout): RolloutView {
+function drivenView(turn: Turn, drive: Drive, open: OpenRollout): RolloutView {
 	const { state, now } = turn;
-	const targets = targetsOf(state, lease, open, now);
-	const budget = budgetUsed(state, lease, open, now);
-	const begun = lease.begun.filter((name) => targets.some((one) => one.node === name && one.state !== 'pending'));
+	const targets = targetsOf(state, drive, open, now);
+	const budget = budgetUsed(state, drive, open, now);
+	const begun = drive.begun.filter((name) => targets.some((one) => one.node === name && one.state !== 'pending'));
 	const order = [...begun, ...plannedNext(turn, open, targets, begun, budget)];
 	const seen = state.views[open.spec.id]?.view.nodes ?? [];
 	const view = headOf(open.spec, state.settings.self);
 	view.state = stateOf(open);
 	view.reason = open.flags.halted ?? (open.flags.aborting ? `being aborted by ${open.flags.aborting.by}` : null);
-	view.waiting_for = waitingFor(turn, lease, open, targets);
-	view.epoch = textOfEpoch(lease.epoch);
+	view.waiting_for = waitingFor(turn, drive, open, targets);
+	view.epoch = textOfEpoch(drive.epoch);
 	view.order = order;
 	for (const name of order) {
 		const target = targets.find((one) => one.node === name);
 		const before = seen.find((one) => one.node === name);
-		if (target) view.nodes.push(viewNode(lease, open, target, before));
+		if (target) view.nodes.push(viewNode(drive, open, target, before));
 	}
 	return view;
 }
@@ -85,8 +86,8 @@ function plannedNext(
 	return [...order.filter(pending), ...order.filter((name) => !pending(name))];
 }
 
-function viewNode(lease: Lease, open: OpenRollout, target: TargetStatus, seen: ViewNode | undefined): ViewNode {
-	const times = lease.times[target.node];
+function viewNode(drive: Drive, open: OpenRollout, target: TargetStatus, seen: ViewNode | undefined): ViewNode {
+	const times = drive.times[target.node];
 	const record = target.record;
 	return {
 		node: target.node,
@@ -102,11 +103,11 @@ function viewNode(lease: Lease, open: OpenRollout, target: TargetStatus, seen: V
 }
 
 /** One line: what the rollout waits for, until when, and what may be done about it. */
-function waitingFor(turn: Turn, lease: Lease, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
+function waitingFor(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
 	const { state, now } = turn;
-	const heard = heardMembers(state, lease, now);
+	const heard = heardMembers(state, now);
 	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
-	const steps = running.map((one) => stepText(turn, lease, one)).join('; ');
+	const steps = running.map((one) => stepText(turn, drive, one)).join('; ');
 	if (open.flags.halted !== null) return forOperator;
 	if (!isMajority(state, new Set(heard))) {
 		const missing = state.members.map((one) => one.name).filter((name) => !heard.includes(name));
@@ -116,19 +117,19 @@ function waitingFor(turn: Turn, lease: Lease, open: OpenRollout, targets: readon
 	if (open.flags.paused)
 		return steps ? `the running step to finish, ${steps}` : 'an operator: resume_rollout or abort_rollout';
 	if (steps) return steps;
-	if (lease.backAt !== null && now < lease.backAt + open.spec.waitBetweenMs)
-		return `wait_between, until ${clock(turn, lease.backAt + open.spec.waitBetweenMs)}`;
-	const why = blockedBy(turn, lease, open, targets);
-	const until = lease.idleSince === null ? '' : `, until ${clock(turn, lease.idleSince + open.spec.deadlineMs)}`;
+	if (drive.backAt !== null && now < drive.backAt + open.spec.waitBetweenMs)
+		return `wait_between, until ${clock(turn, drive.backAt + open.spec.waitBetweenMs)}`;
+	const why = blockedBy(turn, drive, open, targets);
+	const until = drive.idleSince === null ? '' : `, until ${clock(turn, drive.idleSince + open.spec.deadlineMs)}`;
 	return `${why}${until}`;
 }
 
-function stepText(turn: Turn, lease: Lease, target: TargetStatus): string {
-	const standing = standingOf(turn.state, lease, target.node);
+function stepText(turn: Turn, drive: Drive, target: TargetStatus): string {
+	const standing = standingOf(turn.state, target.node);
 	const said = standing?.progress ?? null;
 	const away = said === null ? 'is not heard' : `is not heard, last: ${said}`;
 	const what = target.heard ? (said ?? (standing && whatIsDown(standing.readiness)) ?? 'restarting') : away;
-	const deadline = lease.deadlines[target.node];
+	const deadline = drive.deadlines[target.node];
 	return deadline ? `${target.node}: ${what}, until ${clock(turn, deadline.at)}` : `${target.node}: ${what}`;
 }
 

@@ -1,0 +1,67 @@
+/** What the holder of the lease knows of the others: who is heard, and who has stored what. */
+import { compareVersions, type NodeName, type Version } from '../epoch.js';
+import { isMajority, memberHashes } from './voters.js';
+import type { CoordinationState, Leadership } from './state.js';
+import type { Report } from '../../rollout/messages.js';
+import type { RolloutId } from '../../rollout/types.js';
+
+/** A version of something that is open. */
+interface Stored {
+	spec: { id: RolloutId };
+	flags: { version: Version };
+}
+
+export function heldLease({ lease }: Pick<CoordinationState, 'lease'>): Leadership | null {
+	return lease?.kind === 'held' ? lease : null;
+}
+
+/** A coordinator that has not heard a majority for a lease lets its lease run out. */
+export function isLive(state: CoordinationState, lease: Leadership, now: number): boolean {
+	return now - lease.majorityAt < state.settings.leaseMs;
+}
+
+/** A peer's last report in this epoch. */
+export function reportOf(state: CoordinationState, node: NodeName): Report | undefined {
+	return heldLease(state)?.reports[node]?.report;
+}
+
+/** A peer is heard by a report of the own epoch within the last third of a lease, over a live link. */
+export function isHeard(state: CoordinationState, node: NodeName, now: number): boolean {
+	if (node === state.settings.self) return true;
+	const heard = heldLease(state)?.reports[node];
+	const link = state.links[node];
+	if (!heard || !link || link.refused !== null) return false;
+	if (link.stranger) return false;
+	if (!isMemberHash(state, heard.report.memberHash)) return false;
+	return now - heard.at <= state.settings.leaseMs / 3;
+}
+
+/** While a change of members runs, the old and the new hash are both right. */
+function isMemberHash(state: CoordinationState, hash: string): boolean {
+	if (hash === state.memberHash) return true;
+	return memberHashes(state).includes(hash);
+}
+
+export function heardMembers(state: CoordinationState, now: number): NodeName[] {
+	return state.members.map((member) => member.name).filter((name) => isHeard(state, name, now));
+}
+
+export function hearsMajority(state: CoordinationState, now: number): boolean {
+	return isMajority(state, new Set(heardMembers(state, now)));
+}
+
+/** The present version is on the disks of a majority, under the own epoch. */
+export function isConfirmed(state: CoordinationState, open: Stored): boolean {
+	return isMajority(state, new Set(holdersOf(state, open)));
+}
+
+function holdersOf(state: CoordinationState, open: Stored): NodeName[] {
+	const reports = Object.keys(heldLease(state)?.reports ?? {});
+	return [...reports, state.settings.self].filter((node) => knows(state, open, node));
+}
+
+export function knows(state: CoordinationState, { spec, flags }: Stored, node: NodeName): boolean {
+	if (node === state.settings.self) return true;
+	const have = reportOf(state, node)?.have.find((one) => one.rollout === spec.id);
+	return have !== undefined && compareVersions(have.version, flags.version) === 0;
+}

@@ -1,0 +1,128 @@
+/** What coordination holds in memory: the links, whom this node follows, and its own asking for the lease, or holding of it. */
+import { type Epoch, type NodeName, zeroEpoch } from '../epoch.js';
+import type {
+	DurableState,
+	Ending,
+	Hello,
+	KnownPeer,
+	Member,
+	NackReason,
+	OpenRollout,
+	PreparePurpose,
+	Report,
+} from '../../rollout/messages.js';
+import type { Readiness, RolloutId } from '../../rollout/types.js';
+
+/** A link that is up, and what its peer said first. */
+export interface PeerLink {
+	hello: Hello;
+	/** Why this peer takes no part in anything; null: it does. */
+	refused: string | null;
+	greeting: { voting: boolean; memberHash: string; readiness: Readiness; promised: Epoch } | null;
+	/** Came with an instance id other than the known one, and has not been admitted since. */
+	stranger: boolean;
+	/** What was known of it before this link. */
+	knew: KnownPeer | null;
+	/** The last greeting sent to it, to say nothing twice. */
+	said: string;
+}
+
+/** A lease asked for and not held yet. */
+export interface Candidacy {
+	kind: 'candidate';
+	epoch: Epoch;
+	purpose: PreparePurpose;
+	rollout: RolloutId | null;
+	sentAt: number;
+	promises: Record<NodeName, { report: Report; open: OpenRollout[]; ended: Ending[] }>;
+	refusals: Record<NodeName, NackReason>;
+}
+
+export interface Heard {
+	/** When the heartbeat was sent that the report answers: the report is no older than this. */
+	at: number;
+	report: Report;
+	/** It came in under this lease, so what it says was decided on; one that says the same needs no second look. */
+	decided: boolean;
+}
+
+/** The lease as it is held. What is rolled under it is the controller's matter. */
+export interface Leadership {
+	kind: 'held';
+	epoch: Epoch;
+	/** Number of the last heartbeat sent, and when the last ones were. */
+	number: number;
+	sent: Record<number, number>;
+	reports: Record<NodeName, Heard>;
+	/** When a majority was last heard. */
+	majorityAt: number;
+	/** The peer that was asked to take the lease, and those asked before it. */
+	transfer: { to: NodeName; at: number; tried: NodeName[] } | null;
+	/** Endings that a majority may not have yet. */
+	spreading: RolloutId[];
+	spreadSince: number;
+}
+
+export interface CoordinationState {
+	settings: CoordinationSettings;
+	members: readonly Member[];
+	memberHash: string;
+	durable: DurableState;
+	process: string;
+	links: Record<NodeName, PeerLink>;
+	/** Whom this node follows: the last coordinator that it heard as live, and when. */
+	follows: { epoch: Epoch; echo: number; heardAt: number | null };
+	/** Since when no link is up; null: one is. */
+	aloneSince: number | null;
+	/** Since when no majority is heard; null: one is. */
+	minoritySince: number | null;
+	/** The lease timer counts from here. */
+	leaseFrom: number;
+	/** The highest epoch seen anywhere, so that the next own one is above it. */
+	highest: Epoch;
+	lease: Candidacy | Leadership | null;
+	/** Leases asked for since one was held here, or a coordinator was heard as live. */
+	attempts: number;
+	/** Number of the last report of this boot. */
+	sequence: number;
+	/** The peers whose greeting came since this node lost its state, or is new. */
+	metSinceNew: NodeName[];
+}
+
+export interface CoordinationSettings {
+	self: NodeName;
+	protocol: { min: number; max: number };
+	leaseMs: number;
+}
+
+export function createCoordination(): Omit<CoordinationState, 'settings' | 'members' | 'memberHash' | 'durable'> {
+	return {
+		process: '',
+		links: {},
+		follows: { epoch: zeroEpoch, echo: 0, heardAt: null },
+		aloneSince: null,
+		minoritySince: null,
+		leaseFrom: 0,
+		highest: zeroEpoch,
+		lease: null,
+		attempts: 0,
+		sequence: 0,
+		metSinceNew: [],
+	};
+}
+
+export function newLeadership({ epoch, sentAt, promises }: Candidacy, now: number): Leadership {
+	const reports: Leadership['reports'] = {};
+	for (const [name, { report }] of Object.entries(promises)) reports[name] = { at: sentAt, report, decided: false };
+	return {
+		kind: 'held',
+		epoch,
+		number: 0,
+		sent: { 0: sentAt },
+		reports,
+		majorityAt: now,
+		transfer: null,
+		spreading: [],
+		spreadSince: now,
+	};
+}

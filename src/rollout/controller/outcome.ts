@@ -1,0 +1,128 @@
+/** Which rollout is driven, and how rollouts end. */
+import { textOfEpoch } from '../../coordination/epoch.js';
+import { heldLease } from '../../coordination/quorum/heard.js';
+import { callOff, close, put } from '../../coordination/quorum/lead.js';
+import { tellEndings, toldEndings } from '../../coordination/quorum/replicate.js';
+import { type Drive, driveOf, newDrive } from './state.js';
+import type { Ending, OpenRollout, Report, RolloutFlags } from '../messages.js';
+import { note, openOf, store, type Turn } from '../outbox.js';
+import type { NodeName, RolloutId, RolloutView } from '../types.js';
+import { endedView } from '../views/view-parts.js';
+import { viewOf } from '../views/view.js';
+
+/** This node leads: it drives the newest of the rollouts that are open, and ends the others. */
+export function onLeading(turn: Turn, { epoch }: Pick<Drive, 'epoch'>, open: readonly OpenRollout[]): Drive {
+	const drive = newDrive(epoch);
+	turn.state.drive = drive;
+	const [active, ...older] = open;
+	for (const one of older) {
+		store(turn, { kind: 'open', spec: one.spec, flags: one.flags });
+		endRollout(turn, drive, one, 'aborted', `superseded by ${active?.spec.id ?? 'another rollout'}`);
+	}
+	if (active) takeUp(turn, drive, active);
+	return drive;
+}
+
+/** Drives this rollout from now on; it is written anew under the own epoch, and confirmed before any step. */
+export function takeUp(turn: Turn, drive: Drive, rollout: OpenRollout): void {
+	const { state, now } = turn;
+	const lease = heldLease(state);
+	if (!lease) return;
+	drive.rollout = rollout.spec.id;
+	drive.idleSince = null;
+	const seen = state.views[rollout.spec.id]?.view;
+	for (const node of seen?.nodes ?? []) drive.times[node.node] = { started: node.started_at, back: node.back_at };
+	drive.begun = (seen?.order ?? []).filter((name) => drive.times[name]?.started != null);
+	if (seen?.nodes.some((node) => node.state === 'back')) drive.backAt = now;
+	put(turn, lease, rollout);
+}
+
+/** A request opens its rollout; nothing of an earlier one counts for it. */
+export function openAnew(turn: Turn, drive: Drive, rollout: OpenRollout): void {
+	Object.assign(drive, { times: {}, begun: [], backAt: null });
+	takeUp(turn, drive, rollout);
+}
+
+/** A new version of what changes; steps wait until a majority has it. */
+export function changeFlags(turn: Turn, { spec, flags }: OpenRollout, change: Partial<RolloutFlags>): void {
+	const lease = heldLease(turn.state);
+	if (lease) put(turn, lease, { spec, flags: { ...flags, ...change } });
+}
+
+export function endRollout(
+	turn: Turn,
+	drive: Drive,
+	open: OpenRollout,
+	result: 'completed' | 'aborted',
+	reason: string | null,
+): void {
+	const { state } = turn;
+	const view = viewOf(state, open.spec.id, turn) as RolloutView;
+	const lease = heldLease(state);
+	if (drive.rollout === open.spec.id) {
+		drive.rollout = null;
+		// What runs here shows in the own record; no report would ever take this node off the list.
+		for (const node of Object.keys(drive.grants)) if (node !== state.settings.self) drive.stale[node] = open.spec.id;
+		Object.assign(drive, { grants: {}, deadlines: {}, overdue: {} });
+		if (lease) callOff(lease);
+	}
+	endAs(turn, view, result, reason);
+}
+
+/** Keeps and tells how a rollout ended; also one that was never opened, so that nobody can take it up. */
+export function endAs(turn: Turn, last: RolloutView, result: 'completed' | 'aborted', reason: string | null): void {
+	const lease = heldLease(turn.state);
+	if (!lease) return;
+	note(turn, 'rollout_ended', { rollout: last.id, state: result, reason });
+	close(turn, lease, { rollout: last.id, view: endedView(last, result, reason, turn.wall) });
+}
+
+/** A peer reported: it may know that what it was granted has ended, or have open what nobody else has. */
+export function onReported(turn: Turn, from: NodeName, report: Report): void {
+	const { state } = turn;
+	const drive = driveOf(state);
+	if (!drive) return;
+	const stale = drive.stale[from];
+	if (stale !== undefined && report.ended.includes(stale)) delete drive.stale[from];
+	endOrphans(turn, drive, from, report);
+}
+
+/**
+ * A rollout that no promise told of was never stored by a majority, so none of its steps began; or it ended so long
+ * ago that it is forgotten. Either way it ends.
+ */
+function endOrphans(turn: Turn, drive: Drive, from: NodeName, report: Report): void {
+	const { state } = turn;
+	const ended: Ending[] = [];
+	for (const { rollout } of report.have) {
+		if (rollout === drive.rollout || openOf(state, rollout)) continue;
+		const known = toldEndings(state, [rollout]);
+		ended.push(...(known.length > 0 ? known : [orphan(turn, drive, rollout)]));
+	}
+	tellEndings(turn, from, ended);
+}
+
+function orphan(turn: Turn, { epoch }: Drive, rollout: RolloutId): Ending {
+	return {
+		rollout,
+		epoch,
+		view: {
+			id: rollout,
+			type: 'restart_service',
+			service: null,
+			app: null,
+			replicated: true,
+			user: '',
+			state: 'aborted',
+			reason: 'it was never stored by a majority of the nodes, so nothing of it began',
+			waiting_for: null,
+			coordinator: epoch.node,
+			epoch: textOfEpoch(epoch),
+			max_unavailable: 1,
+			order: [],
+			nodes: [],
+			created_at: turn.wall,
+			ended_at: turn.wall,
+		},
+	};
+}

@@ -1,0 +1,68 @@
+/** How far the rollout is that this node drives, as its lease has come to know. */
+import { sameEpoch } from '../../coordination/epoch.js';
+import { heldLease } from '../../coordination/quorum/heard.js';
+import type { Version } from '../messages.js';
+import type { CoreState } from '../state.js';
+import type { Epoch, NodeName, RolloutId } from '../types.js';
+
+export interface Grant {
+	attempt: number;
+	version: Version;
+	/** The node answered that it has begun. */
+	begun: boolean;
+}
+
+/** Of one epoch: what was granted under another is forgotten. */
+export interface Drive {
+	readonly epoch: Epoch;
+	/** null: only endings are told. */
+	rollout: RolloutId | null;
+	grants: Record<NodeName, Grant>;
+	/** Until when a running step may take, by node and attempt. */
+	deadlines: Record<NodeName, { attempt: number; at: number }>;
+	overdue: Record<NodeName, number>;
+	times: Record<NodeName, { started: number | null; back: number | null }>;
+	/** In which order the steps began. */
+	begun: NodeName[];
+	/** Since when nothing runs although something should; null: something runs, or nothing should. */
+	idleSince: number | null;
+	/** When the last step was proven, for wait_between. */
+	backAt: number | null;
+	/** Grants of a rollout that ended under this lease, until their nodes say that they know it ended. */
+	stale: Record<NodeName, RolloutId>;
+	viewNumber: number;
+}
+
+export function newDrive(epoch: Epoch): Drive {
+	return {
+		epoch,
+		rollout: null,
+		grants: {},
+		deadlines: {},
+		overdue: {},
+		times: {},
+		begun: [],
+		idleSince: null,
+		backAt: null,
+		stale: {},
+		viewNumber: 0,
+	};
+}
+
+/** What this node drives under the lease that it holds; null: it holds none. */
+export function driveOf(state: CoreState): Drive | null {
+	const lease = heldLease(state);
+	return lease && state.drive && sameEpoch(lease.epoch, state.drive.epoch) ? state.drive : null;
+}
+
+export function nextViewNumber(drive: Drive): number {
+	drive.viewNumber += 1;
+	return drive.viewNumber;
+}
+
+/** An operator resumes it: what still runs gets its deadline anew. */
+export function renewDeadlines(drive: Drive, until: number): void {
+	for (const deadline of Object.values(drive.deadlines)) deadline.at = until;
+	drive.overdue = {};
+	drive.idleSince = null;
+}
