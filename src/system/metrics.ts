@@ -14,7 +14,7 @@ export interface LinkSample {
 	reconnects: number;
 }
 
-/** What is looked up at the moment somebody asks, instead of being written at each change. */
+/** Values that are read at each scrape, not written at each change. */
 export interface MetricSources {
 	/** Workers per app and state. */
 	workers(): readonly { app: string; state: string }[];

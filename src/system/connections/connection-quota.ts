@@ -38,7 +38,7 @@ const never = (): boolean => false;
 
 /**
  * Bounds the connections of a listener so that no source keeps another out. When there is no place left, a newcomer takes
- * that of a connection which nobody holds: of the source that has most of them, the one that was not used for longest. A
+ * that of a connection which is not held: of the source that has most of them, the one that was not used for longest. A
  * connection is held while it does something for a caller who has proven who they are.
  */
 export class ConnectionQuota {

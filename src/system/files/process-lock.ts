@@ -53,7 +53,7 @@ export async function acquireLock(
 	return { release: () => closeSync(descriptor) };
 }
 
-/** What somebody put there while the folder was open to others is no lock, and what a link points at is not written to. */
+/** A file that another user could have put there is no lock; a link is not followed. */
 function openLock(path: string): number {
 	let descriptor: number;
 	try {
@@ -69,7 +69,7 @@ function openLock(path: string): number {
 const notALock = (path: string, why: string, cause?: unknown): RollcallError =>
 	new RollcallError('configuration', `${path} must be a plain file of this user: ${why}. Remove it.`, {}, { cause });
 
-/** Who holds the lock now; null if nobody does (or there is no such file). */
+/** Holder of the lock; null if it is free or there is no such file. */
 export async function findHolder(path: string): Promise<LockHolder | null> {
 	let descriptor: number;
 	try {
@@ -87,7 +87,7 @@ export async function findHolder(path: string): Promise<LockHolder | null> {
 }
 
 /**
- * Whom the file names although nobody may hold the lock: a process that is about to take it, or has let go of it and still
+ * Whom the file names although the lock may be free: a process that is about to take it, or has let go of it and still
  * ends. Null if that process does not live.
  */
 export function findNamed(path: string): LockHolder | null {
@@ -95,7 +95,7 @@ export function findNamed(path: string): LockHolder | null {
 	return named && isAlive(named) ? named : null;
 }
 
-/** Names the process that was started to take the lock, so that whoever stops this instance finds it until it has. */
+/** Names the process that was started to take the lock, so that `stop` finds it until it has. */
 export function nameHolder(path: string, pid: number, details: Record<string, unknown> = {}): void {
 	const started = readProcessStat(pid)?.started;
 	if (started === undefined) return;

@@ -1,4 +1,4 @@
-/** Files that are replaced as a whole: whoever reads one, after a crash too, finds the old content or the new. */
+/** Files that are replaced as a whole: a reader, after a crash too, finds the old content or the new. */
 import { randomInt } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, readdir, rename, rm } from 'node:fs/promises';
@@ -34,7 +34,7 @@ export async function syncFolder(path: string): Promise<void> {
 	}
 }
 
-/** Takes away what a replacement that was killed has left beside the file. Whoever calls is the only one who writes it. */
+/** Removes what a killed replacement left beside the file. The caller must be its only writer. */
 export async function removeLeftovers(path: string): Promise<void> {
 	const prefix = `${basename(path)}.`;
 	for (const entry of await readdir(dirname(path), { withFileTypes: true }))

@@ -1,7 +1,7 @@
 /**
  * Files and sockets in folders that another user can write. That user can put anything in the place of anything: a link to
- * what only the reader may open, a pipe on which an ordinary open waits for ever, a socket of somebody else. So a name is
- * resolved once, to a descriptor, and what was opened is judged: its type, its owner, and that no link led there.
+ * what only the reader may open, a pipe on which an ordinary open waits for ever, another user's socket. So a name is
+ * resolved once, to a descriptor, and the opened file is judged: its type, its owner, and that no link led there.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, relative } from 'node:path';
@@ -23,7 +23,7 @@ export function untrustedPlace(root: string): UntrustedPlace {
 	return { root, owner: statSync(root).uid };
 }
 
-/** A path that names what is open under this descriptor, whatever becomes of its name. Good while the descriptor is open. */
+/** A path to the file that this descriptor has open, even if its name changes. Good while the descriptor is open. */
 export const pathOfDescriptor = (descriptor: number): string => `/proc/self/fd/${descriptor}`;
 
 /**
@@ -46,7 +46,7 @@ export function inUntrustedFolder<T>(folder: string, { root }: UntrustedPlace, u
 
 /**
  * Opens a regular file and nothing else; with a `place` one of its owner's, reached without a link. Throws as open(2) does
- * (ELOOP for a link), EINVAL for what is no regular file, EPERM for another's. The caller closes the descriptor.
+ * (ELOOP for a link), EINVAL if it is not a regular file, EPERM if another user owns it. The caller closes the descriptor.
  */
 export function openUntrustedFile(path: string, place?: UntrustedPlace): number {
 	const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -85,7 +85,7 @@ function openIn(place: UntrustedPlace, path: string, flags: number, isKind: (sta
 
 const isFile = (stat: Stats): boolean => stat.isFile();
 
-/** Closes and throws when it is not what was expected. */
+/** Closes the descriptor and throws if the file is not as expected. */
 function judged(descriptor: number, path: string, isKind: (stat: Stats) => boolean, owner?: number): number {
 	const stat = fstatSync(descriptor);
 	if (isKind(stat) && (owner === undefined || stat.uid === owner)) return descriptor;

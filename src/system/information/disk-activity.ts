@@ -57,7 +57,7 @@ interface Device {
 	queueMs: number;
 }
 
-/** The kernel's unit in /proc/diskstats, whatever the device's own is. */
+/** The unit in /proc/diskstats, for every device. */
 const sectorBytes = 512;
 /** A rate over less than this is noise: the reading before is answered again. */
 const intervalMsMin = 500;

@@ -5,7 +5,7 @@ import type { HostAnswer, HostAnswers, HostCall, HostQuestion } from './systemin
 /** Facts about the host, each asked in a thread of its own, kept briefly, and null when they cannot be had in time. */
 export interface HostFacts {
 	/**
-	 * Answers from memory up to `boundMs`, and refreshes behind the answer what is older than `freshMs`. Beyond the bound it
+	 * Answers from memory up to `boundMs`, and refreshes values older than `freshMs` after the answer. Beyond the bound it
 	 * asks, and takes at most the time limit: an older answer, if there is one, is then better than none; else null. A call
 	 * that hangs (a dead NFS mount behind df) is not asked again before it came back.
 	 */
@@ -90,7 +90,7 @@ interface Pending {
 	reject: (error: Error) => void;
 }
 
-/** The thread as a function: started by the first question, gone when nobody has asked for a while, or when it breaks. */
+/** The thread as a function: started by the first question, ended after a while without a question, or when it breaks. */
 function createThread(idleMs: number): { ask(call: HostCall): Promise<unknown>; close(): Promise<void> } {
 	const pending = new Map<number, Pending>();
 	let worker: Worker | null = null;

@@ -14,7 +14,7 @@ export interface PeerRow {
 	rtt_ms: number | null;
 }
 
-/** What `system_information` is told by the other rooms; each may fail by itself, its attribute is then null. */
+/** What `system_information` is told by the other rooms; each may fail alone, its attribute is then null. */
 export interface InformationSources {
 	/** Process ids: the daemon's, the worker hosts', the http workers'. */
 	processes(): { daemon: number; hosts: readonly number[]; workers: readonly number[] };

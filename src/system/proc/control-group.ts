@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive, readProcessStat } from './process.js';
 import { readText } from './read-text.js';
 
-/** A process that does not end tells nobody, so the group is looked at this often. */
+/** How often to look at the group: the kernel sends no event for a process that stays. */
 const lookMs = 25;
 
 /** The processes of one systemd unit, as the kernel keeps them: also those whose parent is long gone. */
@@ -37,7 +37,7 @@ function pidsIn(file: string): number[] {
 export interface EndGroupOptions {
 	/** The unit's main process: it ends first, and what it started with it; null when it is gone already. */
 	mainPid: number | null;
-	/** After so many ms what is left is killed. */
+	/** After so many ms the remaining processes are killed. */
 	timeoutMs: number;
 	/** Own ancestors within the group, never signalled. */
 	spare: readonly number[];
@@ -52,7 +52,7 @@ export interface EndedGroup {
 
 /**
  * Ends a whole group: SIGTERM to the main process, which drains and ends its workers; then SIGTERM to what has outlived an
- * earlier main process, which drains by itself; at the end of the time SIGKILL to the rest.
+ * earlier main process, which drains without being told; at the end of the time SIGKILL to the rest.
  */
 export async function endGroup(group: ControlGroup, options: EndGroupOptions): Promise<EndedGroup> {
 	const until = performance.now() + options.timeoutMs;

@@ -27,8 +27,8 @@ export function findMarked(
 }
 
 /**
- * Sends a signal to a process of this user and to all that descend from it, the deepest first. What is gone already is no
- * error; what is not this user's, or is this process or above it, gets nothing.
+ * Sends a signal to a process of this user and to all that descend from it, the deepest first. A process that is gone is no
+ * error; a process of another user, this process and its ancestors get nothing.
  */
 export function signalTree(root: ProcessIdentity, owner: number, signal: NodeJS.Signals): void {
 	if (!isAlive(root) || !isOwned(root, owner)) return;

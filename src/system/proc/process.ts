@@ -47,7 +47,7 @@ export function ancestorsOf(pid: number): number[] {
 
 /**
  * The process of a number that came from elsewhere, if the kernel says that it belongs to this user. Null for any other,
- * and for this process and those that it descends from: whoever names these means harm.
+ * and for this process and its ancestors: a record that names these is forged.
  */
 export function findOwned(pid: number, owner: number): ProcessIdentity | null {
 	if (!Number.isSafeInteger(pid) || pid <= 1 || pid === process.pid) return null;

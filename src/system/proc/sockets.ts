@@ -8,7 +8,7 @@ const open = '01';
 const listening = '0A';
 
 /**
- * Inodes of the server's ends of the connections to a port, by the client's port; 0 while nobody has accepted the
+ * Inodes of the server's ends of the connections to a port, by the client's port; 0 while the server has not accepted the
  * connection. Of connections on this host a client's port names one.
  */
 export function serverInodes(serverPort: number): Map<number, number> {

@@ -6,7 +6,7 @@ import { loadLibrary } from '../c-library.js';
  * ordinary descriptor once it is open, so that sending is one write(2) and never blocks the event loop.
  */
 export interface Datagram {
-	/** full: the receiver is behind, try later. lost: nobody receives there any more, or the message is too large. */
+	/** full: the receiver is behind, try later. lost: there is no receiver, or the message is too large. */
 	send(message: string | Buffer): 'sent' | 'full' | 'lost';
 	close(): void;
 }
@@ -20,7 +20,7 @@ const closeOnExec = 0o2000000;
 
 /**
  * Opens a datagram socket connected to `path` (a leading `@` means the abstract name space) by calling the C library
- * through koffi. null when koffi is not installed, no C library is known under its names, or nobody receives at `path`.
+ * through koffi. null when koffi is not installed, no C library is known under its names, or there is no receiver at `path`.
  */
 export function openDatagram(path: string): Datagram | null {
 	const address = Buffer.from(path.replace(/^@/, '\0'));
@@ -56,5 +56,5 @@ export function datagramOn(descriptor: number): Datagram {
 	};
 }
 
-/** Whether this host can open one by itself; without, systemd/notify-exec opens them for the program that it starts. */
+/** Whether this process can open one; without, systemd/notify-exec opens them for the program that it starts. */
 export const canOpenDatagrams = (): boolean => loadLibrary() !== null;

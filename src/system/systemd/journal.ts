@@ -29,7 +29,7 @@ export type EntrySink = (entry: Buffer) => boolean;
 
 /**
  * Sends entries to the journal's own socket: by the descriptor in JOURNAL_FD (opened by systemd/notify-exec), else by
- * koffi. Whatever it does not take at once (it is behind, or the entry is too large) is refused, never waited for.
+ * koffi. An entry that it does not take at once (it is behind, or the entry is too large) is refused, never waited for.
  */
 export function journalSink(
 	env: NodeJS.ProcessEnv,

@@ -12,7 +12,7 @@ export interface Notifier {
 	watchdog(): void;
 	/** Longest time in ms between two feedings that the manager takes; null when it does not watch. */
 	readonly watchdogLimitMs: number | null;
-	/** How often to feed, in ms: a third of the limit, so that one late feeding is no death; null when nobody watches. */
+	/** How often to feed, in ms: a third of the limit, so that one late feeding is no death; null without a watchdog. */
 	readonly watchdogIntervalMs: number | null;
 }
 

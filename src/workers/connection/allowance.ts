@@ -1,6 +1,6 @@
 /**
  * How much another user's program may say: so much at once, and so much a second. The work that its words make is bounded
- * by that, whatever it says.
+ * by that, for any message.
  */
 export class Allowance {
 	private left: number;

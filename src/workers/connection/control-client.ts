@@ -28,7 +28,7 @@ export interface ExpectedWorker {
 }
 
 export interface ControlOptions {
-	/** Without it whatever listens at the path is taken for the worker. */
+	/** Without it any listener at the path is taken for the worker. */
 	expected?: ExpectedWorker;
 	onPush?: (push: ControlPush) => void;
 	/** The worker's process is gone, it let this client go, or it said what it may not (`reason`); not called after close(). */
@@ -195,7 +195,7 @@ class ControlConnection implements WorkerControl {
 		this.socket.destroy();
 	}
 
-	/** False for an answer that nobody waits for. */
+	/** False for an answer to no open command. */
 	#settle(answer: ControlAnswer): boolean {
 		const call = this.#calls.get(answer.seq);
 		if (call === undefined) return false;

@@ -24,7 +24,7 @@ export interface PreloadSettings {
 	reportIntervalMs: number;
 	/**
 	 * Longest drain when the worker is stopped by SIGINT, SIGTERM or the message `shutdown` (30,000 if not given). The app's
-	 * own stop handlers get up to {@link farewellMs} more, so whoever kills must wait longer than the sum.
+	 * own stop handlers get up to {@link farewellMs} more, so a kill must wait longer than the sum.
 	 */
 	drainTimeoutMs?: number;
 	/** Mode of the private sockets, 0o600 if not given. */
@@ -45,7 +45,7 @@ type Command =
 	/** Join the public listening. Answers when every listen is up, or with the error (EADDRINUSE included); then none is. */
 	| { seq: number; command: 'live' }
 	/**
-	 * Stop accepting, finish what is open, leave. After `timeoutMs` what is left is ended and counted. `handOver` gives
+	 * Stop accepting, finish what is open, leave. After `timeoutMs` open connections are ended and counted. `handOver` gives
 	 * idle connections to a sibling where that is possible. Answers at once; the end is pushed as `drained`.
 	 */
 	| { seq: number; command: 'drain'; timeoutMs: number; handOver: boolean }

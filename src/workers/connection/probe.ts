@@ -45,7 +45,7 @@ export async function probe(target: string | ProbeTarget, options: ProbeOptions)
 		typeof target === 'string' ? target : 'host' in target ? `${target.host}:${target.port}` : target.socketPath;
 	const abort = new AbortController();
 	const timer = setTimeout(() => abort.abort(), options.timeoutMs);
-	// Whatever the worker does, and whatever of it the library does not tell: the time is kept.
+	// The time limit holds even for an event that the library does not report.
 	const late = new Promise<never>((_resolve, reject) => {
 		abort.signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
 	});
@@ -62,7 +62,7 @@ export async function probe(target: string | ProbeTarget, options: ProbeOptions)
 	}
 }
 
-/** The worker names what is asked: so only a socket of its own user, or an address of this host, is. */
+/** The worker names the address, so it must be a socket of its own user or an address of this host. */
 async function askAt(target: string | ProbeTarget, options: ProbeOptions, signal: AbortSignal): Promise<ProbeAnswer> {
 	if (typeof target === 'string') return ask({ socketPath: target }, options, signal);
 	if ('host' in target) {

@@ -100,7 +100,7 @@ function connect(port: number, timeoutMs: number): Promise<net.Socket> {
 			socket.setTimeout(0);
 			resolve(socket);
 		});
-		// Also whatever happens to it later.
+		// Later errors too.
 		socket.on('error', reject);
 	});
 }

@@ -30,7 +30,7 @@ export type JoinResult = { ok: true } | { ok: false; code: string | null; detail
 
 export interface ConnectionEvents {
 	listening: [];
-	/** Something was thrown and caught by nobody. */
+	/** An exception or rejection was not caught. */
 	fault: [string];
 	report: [WorkerReport];
 	/** Its drain ended; so many requests or connections had to be cut off. */

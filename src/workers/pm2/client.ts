@@ -57,7 +57,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		super();
 	}
 
-	/** Connects to a running host; throws when none answers, or what is there is not the home owner's, and never starts one. */
+	/** Connects to a running host; throws when none answers, or the socket is not the home owner's; never starts one. */
 	static async connect(home: string): Promise<Pm2Client> {
 		const place = untrustedPlace(home);
 		const raw = loadClient(home);
@@ -243,7 +243,7 @@ function rowsOf(answer: unknown): Pm2Process[] {
 	return rows.map((row: RawProcess) => readProcess(row)).filter(({ name, pmId }) => pmId >= 0 && isWorkerId(name));
 }
 
-/** Connects to a socket of the home's owner. PM2 gets a path that nobody can put anything else under. */
+/** Connects to a socket of the home's owner. PM2 gets a path under which no other user can put a file. */
 async function connectSocket<T = unknown>(
 	place: UntrustedPlace,
 	name: string,

@@ -31,7 +31,7 @@ export interface HostErrands {
 /**
  * Runs PM2's daemon in this process; resolves when both its sockets are bound. Its environment must be in place. Neither
  * its signal handlers (they save the list, secrets included) nor its "resurrection" of itself are taken along: an error in
- * it is an uncaught exception of this process, and whoever started that starts it again.
+ * it is an uncaught exception of this process, and its parent starts it again.
  */
 export async function runPm2(home: string, errands: HostErrands): Promise<Pm2Host> {
 	const { daemon, god } = loadDaemon(home);
@@ -67,7 +67,7 @@ export async function runPm2(home: string, errands: HostErrands): Promise<Pm2Hos
 	};
 }
 
-/** PM2 says on its bus all that workers log, too: nobody there wants it, and it would wait in memory for those who read slowly. */
+/** PM2 says on its bus all that workers log, too: no subscriber needs it, and it would wait in memory for slow readers. */
 function sayEventsAlone({ pub }: RawDaemon): void {
 	const emit = pub.emit.bind(pub);
 	pub.emit = (event, data) => {
@@ -97,7 +97,7 @@ function teach(god: RawGod, errands: HostErrands): void {
 
 /**
  * PM2 counts from zero again once its list is empty. A second removal of a process that is still under way then would take
- * the next one out of the list, which goes on running where nobody sees it, and holds its port.
+ * the next one out of the list, which then runs unseen and holds its port.
  */
 function neverReuseNumbers(god: RawGod): void {
 	let next = god.next_id;

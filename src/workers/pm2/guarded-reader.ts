@@ -25,7 +25,7 @@ export interface MessageSocket {
 }
 
 /**
- * PM2's own reader throws at what is no message of PM2, in the middle of a read, where nobody could catch it. The worker
+ * PM2's own reader throws at bytes that are no message of PM2, in the middle of a read, where the error cannot be caught. The worker
  * host runs as the workers' user, who can put another program in its place: that may end its connection, not this process,
  * nor keep it busy.
  */

@@ -39,7 +39,7 @@ export function hostHome(workerDir: string, user: string | null): HostHome {
 }
 
 /**
- * Makes what is missing. A home that exists with the set-group-id bit keeps it: that is how the control plane's group
+ * Creates missing folders. A home that exists with the set-group-id bit keeps it: that is how the control plane's group
  * reaches the sockets of another user's host (2710: it may pass through, not look around). Else it is private, 0700.
  */
 export function makeHome(home: HostHome): void {
@@ -61,7 +61,7 @@ export function makeHome(home: HostHome): void {
 	writeOnce(join(home.path, 'module_conf.json'), JSON.stringify({ pm2: { sysmonit: 'false' } }));
 }
 
-/** Exactly this mode, whatever the umask. */
+/** Exactly this mode, for any umask. */
 function makeFolder(path: string, mode: number): void {
 	const before = process.umask(0);
 	try {
@@ -76,10 +76,10 @@ export function isShared(home: HostHome): boolean {
 	return (statSync(home.path).mode & 0o2000) !== 0;
 }
 
-/** Who may say what is a worker of this home: its user, whom the kernel names as the owner of what he made or runs. */
+/** The user whose processes are workers of this home, as the kernel names the owner of a file or process. */
 export const ownerOf = (home: Pick<HostHome, 'path'>): number => untrustedPlace(home.path).owner;
 
-/** A process that somebody named as one of this home's: null unless it belongs to the home's owner. */
+/** A process that a record names as one of this home's: null unless it belongs to the home's owner. */
 export function processOf(home: Pick<HostHome, 'path'>, pid: number): ProcessIdentity | null {
 	return findOwned(pid, ownerOf(home));
 }

@@ -16,7 +16,7 @@ export interface Orphan extends WorkerIdentity {
 
 /**
  * Workers of this home that live without its host, as their own environment says. To be asked by a process of the
- * workers' user: nobody else may look.
+ * workers' user: no other may look.
  */
 export function findOrphans(home: Pick<HostHome, 'pids'>, hostPid: number | null): Orphan[] {
 	const isOurs = ({ pm2_env: description, pm_pid_path: pidFile = '' }: Record<string, string>): boolean =>
@@ -86,7 +86,7 @@ export function isSocketQuestion(request: unknown): request is SocketQuestion {
 
 const isPort = (value: unknown): boolean => Number.isInteger(value) && Number(value) > 0 && Number(value) <= 65_535;
 
-/** Process 1 is nobody's worker. */
+/** Process 1 is no worker. */
 function isIdentity(value: unknown): value is ProcessIdentity {
 	const { pid, started } = fieldsOf(value);
 	return Number.isSafeInteger(pid) && Number(pid) > 1 && Number.isSafeInteger(started);

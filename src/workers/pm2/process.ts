@@ -80,7 +80,7 @@ export function describe(start: Pm2Start): object {
 		kill_timeout: start.killTimeoutMs,
 		kill_retry_time: killPollMs,
 		exp_backoff_restart_delay: backoffFirstMs,
-		// PM2 never gives a worker up by itself: that is the supervisor's, by intensity and period.
+		// PM2 never gives a worker up: the supervisor does, by intensity and period.
 		max_restarts: Number.MAX_SAFE_INTEGER,
 		min_uptime: 1_000,
 		stop_exit_codes: [...start.stopExitCodes],

@@ -1,6 +1,6 @@
 /**
- * The one place that imports PM2. What is used of it is declared here by hand, narrowly, and stays among this file,
- * `pm2-client` and `pm2-host`, which mend what PM2 gets wrong for a caller.
+ * The one place that imports PM2. The parts that are used are declared here by hand, narrowly, and stays among this file,
+ * `pm2-client` and `pm2-host`, which correct what PM2 gets wrong for a caller.
  *
  * PM2 keeps one home for each process by way of its environment; the client below it takes the paths as a value, so one
  * client for each home can live in one process.
@@ -48,7 +48,7 @@ export interface RawGod {
 export interface RawDaemon {
 	innerStart(ready: () => void): void;
 	close(options: unknown, callback: () => void): void;
-	/** Says what happens to whoever is connected to PM2's bus; there once it is started. */
+	/** Publishes events on PM2's bus; present once it is started. */
 	pub: { emit(event: string, data: unknown): void };
 }
 

@@ -1,6 +1,6 @@
 import type { Cluster } from 'node:cluster';
 import forkEnvironment = require('./host/fork-environment.cjs');
-import Relay = require('./drain/handoff-relay.cjs');
+import HandoffRelay = require('./drain/handoff-relay.cjs');
 
 const installed = new WeakSet<Cluster>();
 
@@ -11,7 +11,7 @@ const installed = new WeakSet<Cluster>();
 function install(cluster: Cluster): void {
 	if (installed.has(cluster)) return;
 	installed.add(cluster);
-	new Relay().install(cluster);
+	new HandoffRelay().install(cluster);
 	forkEnvironment.install(cluster);
 }
 

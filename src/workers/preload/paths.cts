@@ -1,5 +1,5 @@
 /**
- * Names, paths and times that a worker and whoever supervises it must agree on. They stand here, in a CommonJS module, since
+ * Names, paths and times that a worker and its supervisor must agree on. They stand here, in a CommonJS module, since
  * the preload needs them before anything of an ESM app is loaded; `control.ts` gives them to the rest.
  */
 
@@ -16,7 +16,7 @@ const controlSocketPath = (directory: string, id: string, pid: number): string =
 const probeSocketPath = (directory: string, id: string, pid: number, index: number): string =>
 	`${directory}/${id}.${pid}.${index}.sock`;
 
-/** A file that exists once this worker id was proven with this release; a worker that PM2 restarts then joins by itself. */
+/** A file that exists once this worker id was proven with this release; a worker that PM2 restarts then joins without the control plane. */
 const approvalPath = (directory: string, id: string): string => `${directory}/${id}.ok`;
 
 /** An app's own SIGINT or SIGTERM handlers run after the drain and get this long before the process ends without them. */

@@ -25,7 +25,7 @@ export interface ListenRequest {
 }
 
 /** A public listening socket, to be handed to a new worker host. */
-export interface Lent {
+export interface ListeningSocket {
 	/** Node's handle of it. */
 	handle: unknown;
 	/** null for a unix socket. */
@@ -34,13 +34,13 @@ export interface Lent {
 	path: string | null;
 }
 
-/** One public connection of a worker. Times are of performance.now(). */
-export interface Visitor {
+/** A public connection of this worker. Times are those of performance.now(). */
+export interface PublicConnection {
 	readonly socket: net.Socket;
 	readonly server: net.Server;
 	/** Which listen it came by, as siblings name it too. */
 	readonly listenKey: string;
-	/** raw: nothing is known of what is spoken, so it counts as busy until it ends. */
+	/** raw: the protocol is unknown, so the connection counts as busy until it ends. */
 	kind: 'http' | 'http2' | 'raw';
 	secure: tls.TLSSocket | null;
 	/** Last moment something was answered, or it came. */

@@ -2,10 +2,10 @@ import nodeCluster = require('node:cluster');
 import fs = require('node:fs');
 import path = require('node:path');
 import ControlServer = require('./control/server.cjs');
-import Departure = require('./drain/exit.cjs');
+import WorkerExit = require('./drain/exit.cjs');
 import Drain = require('./drain/drain.cjs');
 import Gate = require('./listen/gate.cjs');
-import Handover = require('./drain/connection-handoff.cjs');
+import ConnectionHandoff = require('./drain/connection-handoff.cjs');
 import keepSharedPaths = require('./listen/shared-path.cjs');
 import lend = require('./host/send-listeners.cjs');
 import removeFile = require('./remove-file.cjs');
@@ -15,7 +15,7 @@ import ProcessEvents = require('./drain/process-events.cjs');
 import Reporter = require('./control/metrics.cjs');
 import SelfCheck = require('./control/self-check.cjs');
 import threadListen = require('./listen/thread-listen.cjs');
-import Traffic = require('./drain/connections.cjs');
+import Connections = require('./drain/connections.cjs');
 import type { ControlAnswer, ControlCommand, PreloadSettings, WorkerStatus } from '../connection/control.js';
 
 /** Node's own types describe the module as an ES module sees it. */
@@ -29,7 +29,7 @@ const faultCharactersMax = 2_000;
 /** All that the preload does in one worker, put together. */
 class Residence {
 	readonly #settings: PreloadSettings;
-	readonly #traffic = new Traffic();
+	readonly #connections = new Connections();
 	readonly #events = new ProcessEvents();
 	readonly #faults: string[] = [];
 	readonly #threadPorts = new Set<number>();
@@ -37,14 +37,14 @@ class Residence {
 	readonly #control: ControlServer;
 	readonly #reporter: Reporter;
 	readonly #drain: Drain;
-	readonly #handover: Handover;
+	readonly #handoff: ConnectionHandoff;
 	readonly #selfCheck: SelfCheck | null = null;
 
 	constructor(settings: PreloadSettings) {
 		this.#settings = settings;
 		// A worker that was proven with this release before joins without the control plane, which may be down.
 		const approval = SelfCheck.readApproval(paths.approvalPath(settings.directory, settings.id));
-		this.#gate = new Gate(settings, this.#traffic, !settings.gate || approval === 'unchecked');
+		this.#gate = new Gate(settings, this.#connections, !settings.gate || approval === 'unchecked');
 		if (approval !== null && approval !== 'unchecked') {
 			this.#selfCheck = new SelfCheck(approval, { status: () => this.#status(), goLive: () => this.#goLive() });
 		}
@@ -54,19 +54,19 @@ class Residence {
 		this.#reporter = new Reporter(settings.reportIntervalMs, (report) =>
 			this.#control.push({ event: 'report', report, status: this.#status() }),
 		);
-		const departure = new Departure(this.#control, this.#events);
-		this.#handover = new Handover(settings.id.replace(/-\d+$/, ''), {
+		const workerExit = new WorkerExit(this.#control, this.#events);
+		this.#handoff = new ConnectionHandoff(settings.id.replace(/-\d+$/, ''), {
 			adopt: (key, handle, lingerMs) => this.#gate.adopt(key, handle, lingerMs),
 			onMoved: () => this.#drain.check(),
-			release: (visitor) => this.#traffic.release(visitor),
+			release: (connection) => this.#connections.release(connection),
 		});
-		this.#gate.onLive = () => this.#handover.announce(this.#gate.keys);
-		this.#drain = new Drain(this.#gate, this.#traffic, this.#handover, (result) => void departure.leave(result));
+		this.#gate.onLive = () => this.#handoff.announce(this.#gate.keys);
+		this.#drain = new Drain(this.#gate, this.#connections, this.#handoff, (result) => void workerExit.leave(result));
 		this.#events.install({
 			onStop: () => this.#stop(),
 			onFault: (message) => this.#fault(message),
-			onMessage: (message, handle) => this.#handover.receive(message, handle),
-			onDisconnect: () => departure.onDisconnect(),
+			onMessage: (message, handle) => this.#handoff.receive(message, handle),
+			onDisconnect: () => workerExit.onDisconnect(),
 			onExit: () => this.#removeSockets(),
 		});
 	}
@@ -97,9 +97,9 @@ class Residence {
 			pid: process.pid,
 			state: this.#drain.draining ? 'draining' : this.#gate.live ? 'live' : 'held',
 			listens: this.#gate.status(),
-			sockets: this.#traffic.visitors.size,
-			openRequests: this.#traffic.openRequests,
-			served: this.#traffic.served,
+			sockets: this.#connections.open.size,
+			openRequests: this.#connections.openRequests,
+			served: this.#connections.served,
 			faults: [...this.#faults],
 			threadPorts: [...this.#threadPorts],
 		};
@@ -153,7 +153,7 @@ class Residence {
 	}
 }
 
-/** Children and threads get this process's arguments; they need not load what is inert in them. */
+/** Children and threads inherit this process's arguments; the preload does nothing in them, so they need not load it. */
 function forgetArgument(preload: string): void {
 	const same = (name: string | undefined): boolean => name !== undefined && path.resolve(name) === preload;
 	const { execArgv } = process;

@@ -4,7 +4,7 @@ import type { WorkerReport } from '../../connection/control.js';
 const delayResolutionMs = 20;
 const nanosecondsPerMs = 1e6;
 
-/** Measures this process, as long as somebody listens. */
+/** Measures this process while the control connection has a client. */
 class Reporter {
 	#timer: NodeJS.Timeout | null = null;
 	#delay: perf.IntervalHistogram | null = null;
@@ -21,7 +21,7 @@ class Reporter {
 		this.#delay.enable();
 		this.#timer = setInterval(() => this.publish(this.#measure()), this.intervalMs);
 		this.#timer.unref();
-		// Whoever begins to listen learns at once how it stands, and not only an interval later.
+		// A new client gets a report at once, not one interval later.
 		setImmediate(() => {
 			if (this.#timer !== null) this.publish(this.#measure());
 		});

@@ -93,7 +93,7 @@ class ControlServer {
 	}
 }
 
-/** null for what is no command, or is one for another worker. */
+/** null if the line is not a command, or is for another worker. */
 function parseCommand(line: string, self: Addressee): ControlCommand | null {
 	let value: Partial<Record<string, unknown>>;
 	try {

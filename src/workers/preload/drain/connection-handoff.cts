@@ -4,7 +4,7 @@ import PendingHandoffs = require('./pending-handoffs.cjs');
 import protocolOf = require('./protocol.cjs');
 import type { SocketInternals, TcpHandle } from '../node-internals.cjs';
 import type { HostMessage, WorkerMessage } from './handoff-messages.cjs';
-import type { Visitor } from '../types.cjs';
+import type { PublicConnection } from '../types.cjs';
 
 /** Node majors on which taking a connection out of an HTTP server, and putting it into another, is tested. */
 const testedMajors = new Set([20, 22, 24, 26]);
@@ -17,11 +17,11 @@ const answerMs = 1_000;
 type Send = (message: WorkerMessage, handle?: TcpHandle, options?: object, callback?: () => void) => unknown;
 
 interface Adopters {
-	/** Serves a connection that came from elsewhere; false if nobody listens under that key. */
+	/** Serves a connection of a sibling; false if this worker has no listener under that key. */
 	adopt(key: string, handle: TcpHandle, lingerMs: number | null): boolean;
 	/** Something that the drain waited for is over. */
 	onMoved(): void;
-	release(visitor: Visitor): void;
+	release(connection: PublicConnection): void;
 }
 
 /**
@@ -29,7 +29,7 @@ interface Adopters {
  * the kernel. Where that is not possible (TLS, whose state is in this process; no host, no sibling, an untested Node)
  * connections stay, and the drain waits for them as it would anyway.
  */
-class Handover {
+class ConnectionHandoff {
 	moved = 0;
 	readonly #send: Send | null;
 	readonly #tested = testedMajors.has(Number(process.versions.node.split('.')[0]));
@@ -84,15 +84,15 @@ class Handover {
 	}
 
 	/** True if the connection is on its way to a sibling: it is no concern of this worker any more. */
-	offer(visitor: Visitor): boolean {
+	offer(connection: PublicConnection): boolean {
 		if (!this.#tested || !process.connected || this.#pending.size >= pendingMax) return false;
-		if (!this.#keys.includes(visitor.listenKey) || protocolOf(visitor.server) !== 'http') return false;
-		if (messages.betweenMessages(visitor) !== true) return false;
-		const handle = detach(visitor.socket);
+		if (!this.#keys.includes(connection.listenKey) || protocolOf(connection.server) !== 'http') return false;
+		if (messages.betweenMessages(connection) !== true) return false;
+		const handle = detach(connection.socket);
 		if (handle === null) return false;
-		this.adopters.release(visitor);
-		const { listenKey: key } = visitor;
-		const lingerMs = visitor.used ? lingerToMessage(visitor.lingerMs) : null;
+		this.adopters.release(connection);
+		const { listenKey: key } = connection;
+		const lingerMs = connection.used ? lingerToMessage(connection.lingerMs) : null;
 		const ticket = this.#pending.add({ key, handle, lingerMs });
 		this.#tell({ rollcall: 'adopt', app: this.app, key, lingerMs, ticket }, handle);
 		return true;
@@ -154,4 +154,4 @@ function detach(socket: net.Socket): TcpHandle | null {
 	return handle;
 }
 
-export = Handover;
+export = ConnectionHandoff;

@@ -7,7 +7,7 @@ import messages = require('./messages.cjs');
 import paths = require('../paths.cjs');
 import protocolOf = require('./protocol.cjs');
 import type { SocketInternals } from '../node-internals.cjs';
-import type { Visitor } from '../types.cjs';
+import type { PublicConnection } from '../types.cjs';
 
 interface RequestStart {
 	request: http.IncomingMessage;
@@ -22,24 +22,24 @@ const lingerDefaultMs = 5_000;
 const promiseMarginMs = 1_000;
 
 /**
- * Knows every public connection of this worker and what is open on it. It looks on from outside: through Node's
+ * Every public connection of this worker, with its open requests. It observes from outside: through Node's
  * diagnostics channel for HTTP/1 requests, and through the events of the servers that it watches.
  */
-class Traffic {
-	readonly visitors = new Map<net.Socket, Visitor>();
+class Connections {
+	readonly open = new Map<net.Socket, PublicConnection>();
 	served = 0;
 	/** Told whenever something ended: a request, a stream, a connection. */
 	onEnded: () => void = () => undefined;
 	/** Told of each request on a public connection before the app sees it. */
-	onRequest: (visitor: Visitor, response: http.ServerResponse) => void = () => undefined;
+	onRequest: (connection: PublicConnection, response: http.ServerResponse) => void = () => undefined;
 	/** Told of each new HTTP/2 session on a public connection. */
-	onSession: (visitor: Visitor) => void = () => undefined;
+	onSession: (connection: PublicConnection) => void = () => undefined;
 	/** Told of each stream on a public HTTP/2 session before the app sees it. */
-	onStream: (visitor: Visitor, stream: http2.ServerHttp2Stream) => void = () => undefined;
+	onStream: (connection: PublicConnection, stream: http2.ServerHttp2Stream) => void = () => undefined;
 	readonly #probes = new WeakSet<object>();
 	readonly #watched = new WeakSet<net.Server>();
 	readonly #secure = new WeakMap<object, net.Socket>();
-	readonly #sessions = new WeakMap<object, Visitor>();
+	readonly #sessions = new WeakMap<object, PublicConnection>();
 	/** The connection that a server is being told of right now: HTTP/2 sessions are born in between. */
 	#arriving: net.Socket | null = null;
 
@@ -49,14 +49,14 @@ class Traffic {
 
 	get openRequests(): number {
 		let open = 0;
-		for (const visitor of this.visitors.values()) open += visitor.open.length + visitor.streams.size;
+		for (const connection of this.open.values()) open += connection.open.length + connection.streams.size;
 		return open;
 	}
 
 	/** Takes a public connection into account; the server is told of it afterwards. */
-	admit(socket: net.Socket, server: net.Server, listenKey: string): Visitor {
+	admit(socket: net.Socket, server: net.Server, listenKey: string): PublicConnection {
 		const protocol = protocolOf(server);
-		const visitor: Visitor = {
+		const connection: PublicConnection = {
 			socket,
 			server,
 			listenKey,
@@ -72,13 +72,13 @@ class Traffic {
 			used: false,
 			adopted: false,
 		};
-		this.visitors.set(socket, visitor);
+		this.open.set(socket, connection);
 		socket.once('close', () => {
-			if (visitor.kind === 'raw') this.served++;
-			this.visitors.delete(socket);
+			if (connection.kind === 'raw') this.served++;
+			this.open.delete(socket);
 			this.onEnded();
 		});
-		return visitor;
+		return connection;
 	}
 
 	/** Takes a connection for a probe's before a server that accepts public ones is told of it. */
@@ -87,8 +87,8 @@ class Traffic {
 	}
 
 	/** Forgets a connection that lives on elsewhere. */
-	release(visitor: Visitor): void {
-		this.visitors.delete(visitor.socket);
+	release(connection: PublicConnection): void {
+		this.open.delete(connection.socket);
 	}
 
 	/**
@@ -99,14 +99,14 @@ class Traffic {
 		if (this.#watched.has(server)) return;
 		this.#watched.add(server);
 		const emit = server.emit;
-		const traffic = this;
+		const connections = this;
 		server.emit = function (this: net.Server, event: string | symbol, ...values: unknown[]): boolean {
-			const before = traffic.#arriving;
-			traffic.#observe(server, event, values, direct);
+			const before = connections.#arriving;
+			connections.#observe(server, event, values, direct);
 			try {
 				return Reflect.apply(emit, this, [event, ...values]) as boolean;
 			} finally {
-				traffic.#arriving = before;
+				connections.#arriving = before;
 			}
 		} as typeof server.emit;
 	}
@@ -138,7 +138,7 @@ class Traffic {
 
 	#arrived(server: net.Server, socket: net.Socket, direct: string | null): void {
 		this.#arriving = socket;
-		if (this.visitors.has(socket) || this.#secure.has(socket)) return;
+		if (this.open.has(socket) || this.#secure.has(socket)) return;
 		if (direct !== null && !this.#probes.has(socket)) {
 			this.admit(socket, server, direct);
 			return;
@@ -152,48 +152,49 @@ class Traffic {
 		const below = (socket as unknown as SocketInternals)._parent;
 		if (below === undefined) return;
 		this.#secure.set(socket, below);
-		const visitor = this.visitors.get(below);
-		if (visitor) {
-			visitor.secure = socket;
+		const connection = this.open.get(below);
+		if (connection) {
+			connection.secure = socket;
 			// Handshakes take their time: the client's begins when it can ask.
-			rest(visitor);
+			rest(connection);
 		} else if (this.#probes.has(below)) {
 			this.#probes.add(socket);
 			giveAddress(socket);
 		}
 	}
 
-	visitorOf(socket: object | null): Visitor | undefined {
+	connectionOf(socket: object | null): PublicConnection | undefined {
 		if (socket === null) return undefined;
-		return this.visitors.get(this.#secure.get(socket) ?? (socket as net.Socket));
+		return this.open.get(this.#secure.get(socket) ?? (socket as net.Socket));
 	}
 
 	#upgraded(request: http.IncomingMessage, socket: net.Socket): void {
-		const visitor = this.visitorOf(socket);
-		if (visitor) visitor.upgraded = request.headers.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'other';
+		const connection = this.connectionOf(socket);
+		if (connection)
+			connection.upgraded = request.headers.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'other';
 	}
 
 	#sessionBegan(session: http2.ServerHttp2Session): void {
-		const visitor = this.visitorOf(this.#arriving);
-		if (visitor === undefined) {
+		const connection = this.connectionOf(this.#arriving);
+		if (connection === undefined) {
 			if (this.#arriving && this.#probes.has(this.#arriving)) this.#probes.add(session);
 			return;
 		}
-		visitor.kind = 'http2';
-		visitor.session = session;
-		this.#sessions.set(session, visitor);
-		this.onSession(visitor);
+		connection.kind = 'http2';
+		connection.session = session;
+		this.#sessions.set(session, connection);
+		this.onSession(connection);
 	}
 
 	#streamBegan(stream: http2.ServerHttp2Stream): void {
-		const visitor = stream.session && this.#sessions.get(stream.session);
-		if (!visitor) return;
-		visitor.used = true;
-		visitor.streams.add(stream);
-		this.onStream(visitor, stream);
+		const connection = stream.session && this.#sessions.get(stream.session);
+		if (!connection) return;
+		connection.used = true;
+		connection.streams.add(stream);
+		this.onStream(connection, stream);
 		stream.once('close', () => {
-			visitor.streams.delete(stream);
-			visitor.restedAt = performance.now();
+			connection.streams.delete(stream);
+			connection.restedAt = performance.now();
 			this.served++;
 			this.onEnded();
 		});
@@ -209,36 +210,41 @@ class Traffic {
 			response.setHeader(paths.pidHeader, String(process.pid));
 			return;
 		}
-		const visitor = this.visitorOf(socket);
-		if (visitor === undefined) return;
-		visitor.lingerMs = lingerOf(server);
-		visitor.used = true;
-		if (visitor.adopted) {
-			visitor.adopted = false;
+		const connection = this.connectionOf(socket);
+		if (connection === undefined) return;
+		connection.lingerMs = lingerOf(server);
+		connection.used = true;
+		if (connection.adopted) {
+			connection.adopted = false;
 			socket.setTimeout(server.timeout ?? 0);
 		}
-		visitor.open.push(response);
+		connection.open.push(response);
 		promiseLess(response, server.keepAliveTimeout ?? 0);
-		response.once('close', () => this.#ended(visitor, response));
+		response.once('close', () => this.#ended(connection, response));
 		// The answer may be through before the last of the request has come.
-		request.once('close', () => rest(visitor));
-		this.onRequest(visitor, response);
+		request.once('close', () => rest(connection));
+		this.onRequest(connection, response);
 	}
 
-	#ended(visitor: Visitor, response: http.ServerResponse): void {
-		visitor.open.splice(visitor.open.indexOf(response), 1);
-		rest(visitor);
+	#ended(connection: PublicConnection, response: http.ServerResponse): void {
+		connection.open.splice(connection.open.indexOf(response), 1);
+		rest(connection);
 		this.served++;
 		this.onEnded();
 	}
 
 	/** True while something is open on the connection that a client would miss. */
-	isBusy(visitor: Visitor): boolean {
-		if (visitor.open.length > 0 || visitor.streams.size > 0 || visitor.upgraded !== null || visitor.kind === 'raw')
+	isBusy(connection: PublicConnection): boolean {
+		if (
+			connection.open.length > 0 ||
+			connection.streams.size > 0 ||
+			connection.upgraded !== null ||
+			connection.kind === 'raw'
+		)
 			return true;
-		if (visitor.kind !== 'http') return false;
-		const between = messages.betweenMessages(visitor);
-		return between === null ? (visitor.secure ?? visitor.socket).bytesRead > visitor.bytesAtRest : !between;
+		if (connection.kind !== 'http') return false;
+		const between = messages.betweenMessages(connection);
+		return between === null ? (connection.secure ?? connection.socket).bytesRead > connection.bytesAtRest : !between;
 	}
 }
 
@@ -257,9 +263,9 @@ function promiseLess(response: http.ServerResponse & { _keepAliveTimeout?: numbe
 	if (keepAliveMs >= 2 * promiseMarginMs) response._keepAliveTimeout = keepAliveMs - promiseMarginMs;
 }
 
-function rest(visitor: Visitor): void {
-	visitor.restedAt = performance.now();
-	visitor.bytesAtRest = (visitor.secure ?? visitor.socket).bytesRead;
+function rest(connection: PublicConnection): void {
+	connection.restedAt = performance.now();
+	connection.bytesAtRest = (connection.secure ?? connection.socket).bytesRead;
 }
 
 /** Apps read the client's address; a unix socket has none, and a probe is local. */
@@ -271,4 +277,4 @@ function giveAddress(socket: net.Socket): void {
 	}
 }
 
-export = Traffic;
+export = Connections;

@@ -1,9 +1,9 @@
 import SessionEnd = require('./session-end.cjs');
 import type http = require('node:http');
 import type Gate = require('../listen/gate.cjs');
-import type Handover = require('./connection-handoff.cjs');
-import type Traffic = require('./connections.cjs');
-import type { Visitor } from '../types.cjs';
+import type ConnectionHandoff = require('./connection-handoff.cjs');
+import type Connections = require('./connections.cjs');
+import type { PublicConnection } from '../types.cjs';
 
 /**
  * Node closes a connection at rest a second after the time it promised, and between an answer and the client's next
@@ -11,7 +11,7 @@ import type { Visitor } from '../types.cjs';
  */
 const marginMs = 1_200;
 const checkMs = 50;
-/** What is ended at the timeout gets this long to be written. */
+/** Time to write the last bytes of connections that the timeout ends. */
 const partingMs = 250;
 /** A WebSocket close frame: 1001, going away. */
 const closeFrame = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
@@ -22,7 +22,7 @@ interface DrainRequest {
 }
 
 /**
- * Lets a worker run empty. New connections go to the siblings, what is open is answered, with `Connection: close`, and
+ * Lets a worker run empty. New connections go to the siblings, open requests are answered, with `Connection: close`, and
  * a connection at rest is kept for as long as its client may still trust it: a server that closes it earlier does so,
  * sooner or later, in the very moment a request is on its way.
  */
@@ -34,13 +34,13 @@ class Drain {
 	#timer: NodeJS.Timeout | null = null;
 	#done = false;
 	#cutOff = 0;
-	readonly #sessionEnds = new WeakMap<Visitor, SessionEnd>();
+	readonly #sessionEnds = new WeakMap<PublicConnection, SessionEnd>();
 
 	constructor(
 		private readonly gate: Gate,
-		private readonly traffic: Traffic,
-		private readonly handover: Handover,
-		/** Nothing is left that anybody waits for. */
+		private readonly connections: Connections,
+		private readonly handoff: ConnectionHandoff,
+		/** Called once no client waits for anything. */
 		private readonly leave: (result: { cutOff: number; handedOver: number }) => void,
 	) {}
 
@@ -56,15 +56,15 @@ class Drain {
 		if (this.#began !== null) return;
 		this.#began = now;
 		this.gate.close();
-		this.handover.leaving();
-		this.traffic.onRequest = (visitor, response) => announceClose(visitor, response);
-		this.traffic.onSession = (visitor) => this.#endSession(visitor);
-		this.traffic.onStream = (visitor, stream) => this.#sessionEnds.get(visitor)?.began(stream);
-		this.traffic.onEnded = () => this.check();
-		for (const visitor of this.traffic.visitors.values()) {
-			const last = visitor.open.at(-1);
-			if (last) announceClose(visitor, last);
-			this.#endSession(visitor);
+		this.handoff.leaving();
+		this.connections.onRequest = (connection, response) => announceClose(connection, response);
+		this.connections.onSession = (connection) => this.#endSession(connection);
+		this.connections.onStream = (connection, stream) => this.#sessionEnds.get(connection)?.began(stream);
+		this.connections.onEnded = () => this.check();
+		for (const connection of this.connections.open.values()) {
+			const last = connection.open.at(-1);
+			if (last) announceClose(connection, last);
+			this.#endSession(connection);
 		}
 		this.#timer = setInterval(() => this.check(), checkMs);
 		this.check();
@@ -89,36 +89,37 @@ class Drain {
 			this.#end();
 			return;
 		}
-		this.handover.checkHost();
+		this.handoff.checkHost();
 		let trusted = false;
-		for (const visitor of this.traffic.visitors.values()) {
-			if (this.#isTrusted(visitor, now)) trusted = true;
+		for (const connection of this.connections.open.values()) {
+			if (this.#isTrusted(connection, now)) trusted = true;
 		}
-		if (!trusted && this.handover.pending === 0) this.#finish();
+		if (!trusted && this.handoff.pending === 0) this.#finish();
 	}
 
-	#isTrusted(visitor: Visitor, now: number): boolean {
-		if (this.traffic.isBusy(visitor)) return true;
-		if (visitor.kind === 'http2') return !visitor.socket.destroyed;
-		if (this.#handOver && this.handover.offer(visitor)) return false;
-		return now - visitor.restedAt <= visitor.lingerMs + marginMs;
+	#isTrusted(connection: PublicConnection, now: number): boolean {
+		if (this.connections.isBusy(connection)) return true;
+		if (connection.kind === 'http2') return !connection.socket.destroyed;
+		if (this.#handOver && this.handoff.offer(connection)) return false;
+		return now - connection.restedAt <= connection.lingerMs + marginMs;
 	}
 
-	#endSession(visitor: Visitor): void {
-		if (visitor.session === null) return;
-		const end = new SessionEnd(visitor, visitor.session);
-		this.#sessionEnds.set(visitor, end);
-		// Whatever fails in it: the session then ends with the drain.
+	#endSession(connection: PublicConnection): void {
+		if (connection.session === null) return;
+		const end = new SessionEnd(connection, connection.session);
+		this.#sessionEnds.set(connection, end);
+		// If this fails, the session ends with the drain.
 		end.run(this.#deadline - performance.now()).catch(() => undefined);
 	}
 
-	/** The time is up: what is still open is ended, as gently as what it is allows, and counted. */
+	/** The time is up: ends and counts the open connections, each as gently as its protocol allows. */
 	#end(): void {
-		for (const visitor of this.traffic.visitors.values()) {
-			if (this.traffic.isBusy(visitor)) this.#cutOff += Math.max(1, visitor.open.length + visitor.streams.size);
-			part(visitor);
+		for (const connection of this.connections.open.values()) {
+			if (this.connections.isBusy(connection))
+				this.#cutOff += Math.max(1, connection.open.length + connection.streams.size);
+			part(connection);
 		}
-		if (this.traffic.visitors.size === 0) this.#finish();
+		if (this.connections.open.size === 0) this.#finish();
 		else {
 			this.#deadline = Number.POSITIVE_INFINITY;
 			setTimeout(() => this.#finish(), partingMs);
@@ -129,16 +130,16 @@ class Drain {
 		if (this.#done) return;
 		this.#done = true;
 		if (this.#timer !== null) clearInterval(this.#timer);
-		this.leave({ cutOff: this.#cutOff, handedOver: this.handover.moved });
+		this.leave({ cutOff: this.#cutOff, handedOver: this.handoff.moved });
 	}
 }
 
 /**
- * `Connection: close` on the last answer of a connection, whatever the app says of it (proxies copy the word of the
+ * `Connection: close` on the last answer of a connection, even if the app sets another value (proxies copy the header of the
  * server behind them). Of pipelined requests only the last answer may say it, or those after it would be lost.
  */
-function announceClose(visitor: Visitor, response: http.ServerResponse): void {
-	for (const earlier of visitor.open) {
+function announceClose(connection: PublicConnection, response: http.ServerResponse): void {
+	for (const earlier of connection.open) {
 		if (earlier === response || earlier.headersSent || !wrapped.has(earlier)) continue;
 		wrapped.get(earlier)?.();
 	}
@@ -164,19 +165,19 @@ function announceClose(visitor: Visitor, response: http.ServerResponse): void {
 /** How to take the announcement back. */
 const wrapped = new WeakMap<http.ServerResponse, () => void>();
 
-function part(visitor: Visitor): void {
-	const socket = visitor.secure ?? visitor.socket;
-	if (visitor.upgraded === 'websocket') {
+function part(connection: PublicConnection): void {
+	const socket = connection.secure ?? connection.socket;
+	if (connection.upgraded === 'websocket') {
 		socket.end(closeFrame);
 		return;
 	}
-	const [stream] = visitor.open;
+	const [stream] = connection.open;
 	// Only of an event stream an end is no lie: whatever else is cut off must not look complete.
-	if (stream && visitor.open.length === 1 && isEventStream(stream)) {
+	if (stream && connection.open.length === 1 && isEventStream(stream)) {
 		stream.end();
 		return;
 	}
-	if (visitor.session) visitor.session.destroy();
+	if (connection.session) connection.session.destroy();
 	else socket.destroy();
 }
 

@@ -8,7 +8,7 @@ const cluster = nodeCluster as unknown as nodeCluster.Cluster;
 const disconnectMs = 1_000;
 
 /** The last steps of a worker that has run empty. */
-class Departure {
+class WorkerExit {
 	#disconnected: () => void = () => undefined;
 
 	constructor(
@@ -47,4 +47,4 @@ class Departure {
 	}
 }
 
-export = Departure;
+export = WorkerExit;

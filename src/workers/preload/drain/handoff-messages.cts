@@ -1,4 +1,4 @@
-/** What workers and their host say to each other over the cluster's own channel; the app and PM2 do not see it. */
+/** Messages between workers and their host over the cluster's channel; hidden from the app and PM2. */
 
 export type WorkerMessage =
 	/** Takes part in the public listening under these keys, and takes connections of leaving siblings. */
@@ -12,10 +12,10 @@ export type WorkerMessage =
 	| { rollcall: 'adopt'; app: string; key: string; lingerMs: number | null; ticket: number };
 
 export type HostMessage =
-	/** Under which keys somebody could take a connection over. */
+	/** The keys under which a sibling can take a connection over. */
 	| { rollcall: 'siblings'; keys: string[] }
 	| { rollcall: 'moved'; ticket: number }
-	/** With the connection: nobody took it. */
+	/** With the connection: no sibling took it. */
 	| { rollcall: 'returned'; key: string; lingerMs: number | null; ticket: number }
 	/** With a connection of a leaving sibling. */
 	| { rollcall: 'adopted'; key: string; lingerMs: number | null };

@@ -8,7 +8,7 @@ interface Member {
 }
 
 /** In the host: gives the idle connections of workers that leave to siblings of the same app that stay. */
-class Relay {
+class HandoffRelay {
 	readonly #members = new Map<Worker, Member>();
 	#turn = 0;
 
@@ -85,4 +85,4 @@ function isOurs(message: unknown): message is WorkerMessage {
 	return typeof message === 'object' && message !== null && 'rollcall' in message;
 }
 
-export = Relay;
+export = HandoffRelay;

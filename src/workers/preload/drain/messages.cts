@@ -4,7 +4,7 @@
  */
 import type net = require('node:net');
 import type { HttpParser, ParserList, SocketInternals } from '../node-internals.cjs';
-import type { Visitor } from '../types.cjs';
+import type { PublicConnection } from '../types.cjs';
 
 /** Node keeps the parsers of a server's connections under a symbol of this name. */
 const listName = 'http.server.connections';
@@ -15,7 +15,7 @@ const callbackNames = ['kOnMessageBegin', 'kOnHeaders', 'kOnHeadersComplete', 'k
 const idleNow = new Map<net.Server, ReadonlySet<HttpParser> | null>();
 
 /** True between two messages and before the first one, false inside a message; null where Node does not tell. */
-function betweenMessages({ server, socket, secure }: Visitor): boolean | null {
+function betweenMessages({ server, socket, secure }: PublicConnection): boolean | null {
 	const reading = secure ?? socket;
 	const { parser } = reading as unknown as SocketInternals;
 	const idle = parser ? idleParsersOf(server) : null;

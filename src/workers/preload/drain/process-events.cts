@@ -9,7 +9,7 @@ const signals = ['SIGINT', 'SIGTERM'] as const;
 const brokenChannelCodes = new Set(['EPIPE', 'ECONNRESET', 'ERR_IPC_CHANNEL_CLOSED']);
 
 interface Observers {
-	/** Somebody wants this worker to leave. The app's own handlers have not been told. */
+	/** This worker was asked to leave. The app's own handlers have not run. */
 	onStop(): void;
 	onFault(message: string): void;
 	/** A message of the host; true if it was for the preload, and the app shall not see it. */
@@ -20,7 +20,7 @@ interface Observers {
 
 /**
  * Looks on at the events of the process, without being a listener of those whose listeners change what Node does: an
- * unhandled rejection ends a process only as long as nobody listens for it.
+ * unhandled rejection ends a process only while it has no listener.
  */
 class ProcessEvents {
 	readonly #emit = process.emit;
@@ -40,7 +40,7 @@ class ProcessEvents {
 			if (this.#intercept(event, values, observers)) return true;
 			return Reflect.apply(emit, process, [event, ...values]) as boolean;
 		}) as typeof process.emit;
-		// Node delivers signals and keeps messages for later unless somebody listens.
+		// Without a listener Node applies a signal's default action and queues messages.
 		this.#holdSignals();
 		process.on('message', this.#ownListener);
 		// The container of PM2 has a listener for messages that is not the app's.
@@ -83,7 +83,7 @@ class ProcessEvents {
 	}
 
 	/**
-	 * Tells the app's own stop handlers, now that nothing can be lost by whatever they do. False if it has none. A
+	 * Tells the app's own stop handlers, now that they cannot lose a request. False if it has none. A
 	 * worker that leaves on word of the supervisor is told as if PM2 had stopped it.
 	 */
 	tellApp(): boolean {

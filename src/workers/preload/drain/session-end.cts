@@ -1,7 +1,7 @@
 import fs = require('node:fs');
 import type http2 = require('node:http2');
 import type { SocketInternals } from '../node-internals.cjs';
-import type { Visitor } from '../types.cjs';
+import type { PublicConnection } from '../types.cjs';
 
 /** Longest wait for the first request of a session that had none yet: its client may be sending it. */
 const firstRequestMs = 1_000;
@@ -46,7 +46,7 @@ class SessionEnd {
 	#onRequest: () => void = () => undefined;
 
 	constructor(
-		private readonly visitor: Visitor,
+		private readonly connection: PublicConnection,
 		private readonly session: http2.ServerHttp2Session,
 	) {}
 
@@ -71,11 +71,11 @@ class SessionEnd {
 		await this.#close();
 	}
 
-	/** Lets what is open finish. Node may wait for ever for a client that reads nothing: what is empty is ended. */
+	/** Lets open streams finish. Node may wait for ever for a client that reads nothing, so a session without streams is ended. */
 	async #close(): Promise<void> {
 		await delay(closeMs);
 		if (!this.#over) this.session.close();
-		const { socket, streams } = this.visitor;
+		const { socket, streams } = this.connection;
 		while (!socket.destroyed) {
 			await delay(closeMs);
 			if (streams.size > 0) continue;
@@ -94,12 +94,12 @@ class SessionEnd {
 	 */
 	async #becomeQuiet(): Promise<void> {
 		this.#held = [];
-		for (const stream of this.visitor.streams) this.#hold(stream);
-		if (!this.visitor.used) await this.#nextRequest(firstRequestMs);
+		for (const stream of this.connection.streams) this.#hold(stream);
+		if (!this.connection.used) await this.#nextRequest(firstRequestMs);
 		const end = performance.now() + holdMs;
 		await this.#roundTrip(holdMs);
 		while (performance.now() < end) {
-			if (!(await this.#nextRequest(quietMs)) && this.visitor.streams.size > 0) return;
+			if (!(await this.#nextRequest(quietMs)) && this.connection.streams.size > 0) return;
 		}
 		// Requests that wait for no answer keep coming, or none does; just after one the next is furthest away.
 		await this.#nextRequest(nextRequestMs);
@@ -149,7 +149,7 @@ class SessionEnd {
 
 	/** False if it cannot be given: over TLS, and where the client does not read. */
 	async #giveNotice(): Promise<boolean> {
-		if (this.visitor.secure !== null) return false;
+		if (this.connection.secure !== null) return false;
 		const end = performance.now() + noticeMs;
 		while (!this.#over && performance.now() < end) {
 			if (this.#write()) return true;
@@ -164,7 +164,7 @@ class SessionEnd {
 	 * descriptor is written to since a stream's own write could end later, which Node would take for the session's.
 	 */
 	#write(): boolean {
-		const handle = (this.visitor.socket as unknown as SocketInternals)._handle;
+		const handle = (this.connection.socket as unknown as SocketInternals)._handle;
 		if (typeof handle?.fd !== 'number' || handle.fd < 0 || handle.writeQueueSize !== 0) return false;
 		try {
 			const written = writeSync(handle.fd, notice);

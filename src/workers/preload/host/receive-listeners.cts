@@ -2,19 +2,19 @@ import fs = require('node:fs');
 import net = require('node:net');
 import path = require('node:path');
 import internals = require('./pipe-internals.cjs');
-import type { Lent } from '../types.cjs';
+import type { ListeningSocket } from '../types.cjs';
 
 /** Asking workers for their sockets takes no longer than this, or the host starts without. */
 const patienceMs = 1_500;
 const lendersMax = 256;
-/** A borrowed socket that nobody listens on any more, or ever did, is let go after this. */
+/** A received socket without a listener is closed after this. */
 const unusedMs = 120_000;
 const checkMs = 5_000;
 
 type CreateServerHandle = (address: string | null, port: number, ...more: unknown[]) => unknown;
 type Closable = { close(callback?: () => void): void };
 
-interface Borrowed extends Lent {
+interface Borrowed extends ListeningSocket {
 	/** When it was last given back. */
 	unusedSince: number;
 }
@@ -63,9 +63,9 @@ function ask(controlPath: string, meetingPoint: string): Promise<boolean> {
 	});
 }
 
-async function receive(meetingPoint: string, askAll: (path: string) => Promise<boolean>[]): Promise<Lent[]> {
+async function receive(meetingPoint: string, askAll: (path: string) => Promise<boolean>[]): Promise<ListeningSocket[]> {
 	const { Pipe, constants } = internals();
-	const lent: Lent[] = [];
+	const lent: ListeningSocket[] = [];
 	const lines: Promise<void>[] = [];
 	fs.rmSync(meetingPoint, { force: true });
 	const server = new Pipe(constants.SERVER);
@@ -91,7 +91,7 @@ async function receive(meetingPoint: string, askAll: (path: string) => Promise<b
  * on the same connection; neither is closed, since closing both would close a number twice: one descriptor for each
  * lender stays with the host for its life.
  */
-function takeFrom(client: { fd: number }, lent: Lent[]): Promise<void> {
+function takeFrom(client: { fd: number }, lent: ListeningSocket[]): Promise<void> {
 	const { Pipe, constants } = internals();
 	const pipe = new Pipe(constants.IPC);
 	pipe.open(client.fd);
@@ -106,7 +106,7 @@ function takeFrom(client: { fd: number }, lent: Lent[]): Promise<void> {
 			}
 			const handle = pipe.pendingHandle;
 			delete pipe.pendingHandle;
-			const description = JSON.parse(text.decode(data)) as Omit<Lent, 'handle'>;
+			const description = JSON.parse(text.decode(data)) as Omit<ListeningSocket, 'handle'>;
 			if (handle) lent.push({ ...description, handle });
 		};
 		pipe.readStart();
@@ -115,7 +115,7 @@ function takeFrom(client: { fd: number }, lent: Lent[]): Promise<void> {
 
 const kept: unknown[] = [];
 
-/** From now on whoever wants to listen where a borrowed socket listens gets that one. */
+/** From now on a listen at the address of a received socket gets that socket. */
 function offer(sockets: Borrowed[]): void {
 	const node = net as unknown as { _createServerHandle: CreateServerHandle };
 	const create = node._createServerHandle;
@@ -145,7 +145,7 @@ function offer(sockets: Borrowed[]): void {
 	timer.unref();
 }
 
-function isSame(one: Lent, address: string | null, port: number): boolean {
+function isSame(one: ListeningSocket, address: string | null, port: number): boolean {
 	if (one.path !== null) return one.path === address;
 	if (one.port !== port) return false;
 	if (address === null) return one.address === '::' || one.address === '0.0.0.0';

@@ -1,14 +1,14 @@
 import internals = require('./pipe-internals.cjs');
-import type { Lent } from '../types.cjs';
+import type { ListeningSocket } from '../types.cjs';
 
-/** What is written is small and in the kernel's hands at once; after this the line may close. */
+/** The message is small, and the kernel has it at once; after this the connection may close. */
 const lingerMs = 200;
 
 /**
  * Hands copies of listening descriptors to a new worker host, which listens at `path`: the kernel's socket stays one and
  * the same, so no connection is lost between two hosts. Rejects when that host is not there, or Node has no such means.
  */
-function lend(path: string, listens: readonly Lent[]): Promise<void> {
+function lend(path: string, listens: readonly ListeningSocket[]): Promise<void> {
 	const { Pipe, PipeConnectWrap, WriteWrap, constants } = internals();
 	return new Promise((resolve, reject) => {
 		const pipe = new Pipe(constants.IPC);

@@ -2,7 +2,7 @@ import net = require('node:net');
 import protocolOf = require('../drain/protocol.cjs');
 import removeFile = require('../remove-file.cjs');
 import servers = require('./native-server.cjs');
-import type Traffic = require('../drain/connections.cjs');
+import type Connections = require('../drain/connections.cjs');
 import type { ListenStatus } from '../../connection/control.js';
 import type { ServerInternals } from '../node-internals.cjs';
 import type { ListenRequest } from '../types.cjs';
@@ -13,38 +13,38 @@ import type { ListenRequest } from '../types.cjs';
  * the public address is and whichever other process listens on it.
  */
 class DirectListen {
-	#front: net.Server | null = null;
+	#probeServer: net.Server | null = null;
 
 	constructor(
 		readonly server: net.Server,
 		readonly request: ListenRequest,
-		private readonly place: { probePath: string; socketMode: number; traffic: Traffic },
+		private readonly place: { probePath: string; socketMode: number; connections: Connections },
 	) {}
 
 	listenPrivately(): void {
-		const { probePath, socketMode, traffic } = this.place;
+		const { probePath, socketMode, connections } = this.place;
 		const { server } = this;
-		const front = servers.createOwnServer({
+		const probeServer = servers.createOwnServer({
 			allowHalfOpen: (server as unknown as ServerInternals).allowHalfOpen ?? false,
 		});
-		front.on('connection', (socket) => {
-			traffic.admitProbe(socket);
+		probeServer.on('connection', (socket) => {
+			connections.admitProbe(socket);
 			server.emit('connection', socket);
 		});
-		front.on('error', () => {
+		probeServer.on('error', () => {
 			// Without it the supervisor asks at the public address.
-			if (this.#front === front) this.#front = null;
+			if (this.#probeServer === probeServer) this.#probeServer = null;
 		});
-		this.#front = front;
+		this.#probeServer = probeServer;
 		removeFile(probePath);
-		servers.listenPrivately(front, probePath, socketMode);
-		front.unref();
+		servers.listenPrivately(probeServer, probePath, socketMode);
+		probeServer.unref();
 	}
 
 	close(): void {
-		const front = this.#front;
-		this.#front = null;
-		if (front) servers.close(front);
+		const probeServer = this.#probeServer;
+		this.#probeServer = null;
+		if (probeServer) servers.close(probeServer);
 	}
 
 	status(): ListenStatus {
@@ -56,7 +56,7 @@ class DirectListen {
 			path: typeof bound === 'string' ? bound : this.request.path,
 			address: at?.address ?? null,
 			repeatable: this.request.reusePort,
-			probe: this.#front?.listening ? this.place.probePath : null,
+			probe: this.#probeServer?.listening ? this.place.probePath : null,
 			direct: true,
 			protocol: protocolOf(this.server),
 			live: this.server.listening,

@@ -1,14 +1,14 @@
 import net = require('node:net');
 import DirectListen = require('./direct-listen.cjs');
-import HeldListen = require('./gated-listen.cjs');
+import GatedListen = require('./gated-listen.cjs');
 import paths = require('../paths.cjs');
 import readListenRequest = require('./listen-request.cjs');
 import servers = require('./native-server.cjs');
 import sharedHandle = require('./shared-handle.cjs');
-import type Traffic = require('../drain/connections.cjs');
+import type Connections = require('../drain/connections.cjs');
 import type { ListenStatus, PreloadSettings } from '../../connection/control.js';
 import type { TcpHandle } from '../node-internals.cjs';
-import type { Lent, ListenRequest } from '../types.cjs';
+import type { ListeningSocket, ListenRequest } from '../types.cjs';
 
 const socketModeDefault = 0o600;
 
@@ -21,7 +21,7 @@ class Gate {
 	onListening: () => void = () => undefined;
 	/** Told when a listen has gone public. */
 	onLive: () => void = () => undefined;
-	readonly #held = new Map<net.Server, HeldListen>();
+	readonly #held = new Map<net.Server, GatedListen>();
 	/** Servers that listen by themselves: exclusive, reusePort, on a descriptor. */
 	readonly #direct = new Map<net.Server, DirectListen>();
 	#count = 0;
@@ -30,7 +30,7 @@ class Gate {
 	/** `open`: nothing is held, each listen goes public before the app is told that it listens. */
 	constructor(
 		private readonly settings: PreloadSettings,
-		private readonly traffic: Traffic,
+		private readonly connections: Connections,
 		private open: boolean,
 	) {}
 
@@ -62,9 +62,9 @@ class Gate {
 			if (request !== null) this.#noteDirect(server, request);
 			return server;
 		}
-		const listen = new HeldListen(server, request, this.#nextPlace());
+		const listen = new GatedListen(server, request, this.#nextPlace());
 		this.#held.set(server, listen);
-		this.traffic.watch(server, null);
+		this.connections.watch(server, null);
 		if (request.callback) server.once('listening', request.callback);
 		this.#begin(listen).catch((error) => {
 			if (listen.closed) return;
@@ -80,7 +80,7 @@ class Gate {
 	 * there. Where nothing is held the public one does, so that `listening` means what it says. Port 0 cannot be held:
 	 * which port it is would not be known.
 	 */
-	async #begin(listen: HeldListen): Promise<void> {
+	async #begin(listen: GatedListen): Promise<void> {
 		await listen.resolveHost();
 		const atOnce = this.open || listen.request.port === 0;
 		if (atOnce) await this.#open(listen);
@@ -91,23 +91,23 @@ class Gate {
 		if (this.open) await this.#open(listen);
 	}
 
-	async #open(listen: HeldListen): Promise<void> {
+	async #open(listen: GatedListen): Promise<void> {
 		if (this.#closed || listen.live) return;
 		await listen.open();
 		this.onLive();
 	}
 
-	#nextPlace(): { probePath: string; socketMode: number; traffic: Traffic } {
+	#nextPlace(): { probePath: string; socketMode: number; connections: Connections } {
 		const { directory, id, socketMode = socketModeDefault } = this.settings;
 		const probePath = paths.probeSocketPath(directory, id, process.pid, this.#count++);
-		return { probePath, socketMode, traffic: this.traffic };
+		return { probePath, socketMode, connections: this.connections };
 	}
 
 	#noteDirect(server: net.Server, request: ListenRequest): void {
 		const listen = new DirectListen(server, request, this.#nextPlace());
 		this.#direct.get(server)?.close();
 		this.#direct.set(server, listen);
-		this.traffic.watch(server, request.path ?? `direct:${request.port}`);
+		this.connections.watch(server, request.path ?? `direct:${request.port}`);
 		server.once('close', () => {
 			if (this.#direct.get(server) === listen) this.#direct.delete(server);
 			listen.close();
@@ -138,7 +138,7 @@ class Gate {
 		const failed = results.find((result) => result.status === 'rejected');
 		if (failed) {
 			this.open = before;
-			for (const listen of closed) listen.closeFront();
+			for (const listen of closed) listen.closePublicListener();
 			throw failed.reason;
 		}
 	}
@@ -146,7 +146,7 @@ class Gate {
 	/** Takes no new connection from now on; connections that are open are not touched. */
 	close(): void {
 		this.#closed = true;
-		for (const listen of this.#held.values()) listen.closeFront();
+		for (const listen of this.#held.values()) listen.closePublicListener();
 		for (const server of this.#direct.keys()) servers.close(server);
 	}
 
@@ -170,7 +170,7 @@ class Gate {
 	}
 
 	/** The public sockets, for a new worker host. */
-	lendable(): Lent[] {
+	lendable(): ListeningSocket[] {
 		return [...this.#held.values()].flatMap((listen) => listen.lendable() ?? []);
 	}
 

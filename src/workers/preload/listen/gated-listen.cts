@@ -1,20 +1,20 @@
 import dns = require('node:dns');
 import fs = require('node:fs');
 import net = require('node:net');
-import Front = require('./public-listener.cjs');
+import PublicListener = require('./public-listener.cjs');
 import messages = require('../drain/messages.cjs');
 import protocolOf = require('../drain/protocol.cjs');
 import removeFile = require('../remove-file.cjs');
 import servers = require('./native-server.cjs');
-import type Traffic = require('../drain/connections.cjs');
+import type Connections = require('../drain/connections.cjs');
 import type { ListenStatus } from '../../connection/control.js';
 import type { ServerInternals, TcpHandle } from '../node-internals.cjs';
-import type { Lent, ListenRequest } from '../types.cjs';
+import type { ListeningSocket, ListenRequest } from '../types.cjs';
 
 interface Place {
 	probePath: string;
 	socketMode: number;
-	traffic: Traffic;
+	connections: Connections;
 }
 
 /** Node keeps a connection this much longer than it tells the client. */
@@ -22,11 +22,11 @@ const keepAliveBufferMs = 1_000;
 
 /**
  * One listen() of an app's server. The server itself listens on a private unix socket, so that it is truly listening
- * and can be asked there; the public listen is done by a front beside it.
+ * and can be asked there; a PublicListener beside it listens in public.
  */
-class HeldListen {
+class GatedListen {
 	readonly key: string;
-	#front: Front | null = null;
+	#publicListener: PublicListener | null = null;
 	#address: string | null = null;
 	#closed = false;
 	#opening: Promise<void> | null = null;
@@ -44,7 +44,7 @@ class HeldListen {
 	}
 
 	get live(): boolean {
-		return this.#front?.listening ?? false;
+		return this.#publicListener?.listening ?? false;
 	}
 
 	/** Finds the address of a host name, as Node does before it listens. */
@@ -81,12 +81,12 @@ class HeldListen {
 
 	async #open(): Promise<void> {
 		if (this.#closed || this.live) return;
-		const front = new Front(this.server, this.request, this.place.traffic, this.key);
-		this.#front = front;
+		const publicListener = new PublicListener(this.server, this.request, this.place.connections, this.key);
+		this.#publicListener = publicListener;
 		try {
-			await front.open(this.#address);
+			await publicListener.open(this.#address);
 		} catch (error) {
-			if (this.#front === front) this.#front = null;
+			if (this.#publicListener === publicListener) this.#publicListener = null;
 			throw error;
 		}
 	}
@@ -103,31 +103,31 @@ class HeldListen {
 		} as net.SocketConstructorOpts);
 		seen._connections++;
 		Object.assign(socket, { server, _server: server });
-		const visitor = this.place.traffic.admit(socket, server, this.key);
+		const connection = this.place.connections.admit(socket, server, this.key);
 		server.emit('connection', socket);
 		// The server itself knows how long it waits for the first request of one that is unused.
 		if (lingerMs === null) return;
 		messages.markAsBetweenMessages(socket);
-		visitor.used = true;
-		visitor.adopted = true;
-		visitor.lingerMs = lingerMs;
+		connection.used = true;
+		connection.adopted = true;
+		connection.lingerMs = lingerMs;
 		// The server sets this only after an answer of its own; without it the connection could stay for ever.
 		if (lingerMs !== Number.POSITIVE_INFINITY) socket.setTimeout(lingerMs + keepAliveBufferMs);
 	}
 
 	/** The public socket, for a new worker host. */
-	lendable(): Lent | null {
-		return this.#front?.lendable() ?? null;
+	lendable(): ListeningSocket | null {
+		return this.#publicListener?.lendable() ?? null;
 	}
 
-	/** Takes no new connection; the open ones are not touched, and the private socket goes on. */
-	closeFront(): void {
-		this.#front?.close();
+	/** Takes no new connection; open connections and the private socket stay. */
+	closePublicListener(): void {
+		this.#publicListener?.close();
 	}
 
 	close(): void {
 		this.#closed = true;
-		this.closeFront();
+		this.closePublicListener();
 	}
 
 	/** What the app is told: the public address, also while that is held. */
@@ -135,7 +135,7 @@ class HeldListen {
 		const { path, port } = this.request;
 		if (!(this.server as unknown as ServerInternals)._handle) return null;
 		if (path !== null) return path;
-		if (this.#front?.listening) return this.#front.address();
+		if (this.#publicListener?.listening) return this.#publicListener.address();
 		const address = this.#boundAddress();
 		return { address, family: net.isIPv4(address) ? 'IPv4' : 'IPv6', port: port ?? 0 };
 	}
@@ -147,7 +147,7 @@ class HeldListen {
 
 	status(): ListenStatus {
 		const { host, path, port } = this.request;
-		const address = this.#front?.listening ? this.#front.address() : null;
+		const address = this.#publicListener?.listening ? this.#publicListener.address() : null;
 		return {
 			port: typeof address === 'object' && address !== null ? address.port : port,
 			host,
@@ -189,4 +189,4 @@ function letProbesIn(server: net.Server): void {
 /** Where no host is given Node listens on all IPv6 addresses, which takes IPv4 too, or on all of IPv4 where there is no IPv6. */
 const unspecifiedAddress = (): string => (fs.existsSync('/proc/net/if_inet6') ? '::' : '0.0.0.0');
 
-export = HeldListen;
+export = GatedListen;

@@ -3,9 +3,9 @@ import net = require('node:net');
 import removeFile = require('../remove-file.cjs');
 import servers = require('./native-server.cjs');
 import sharedHandle = require('./shared-handle.cjs');
-import type Traffic = require('../drain/connections.cjs');
+import type Connections = require('../drain/connections.cjs');
 import type { ServerInternals } from '../node-internals.cjs';
-import type { Lent, ListenRequest } from '../types.cjs';
+import type { ListeningSocket, ListenRequest } from '../types.cjs';
 
 /** A primary that does not answer within this time is gone or stuck. */
 const answerMs = 5_000;
@@ -15,7 +15,7 @@ const staleCheckMs = 1_000;
  * The public side of an app's server: a plain server that does the shared listen and gives each connection to the app's
  * own server as if that had accepted it. It can be closed alone, without a harm to any connection.
  */
-class Front {
+class PublicListener {
 	readonly #server: net.Server;
 	/** Ends a listen() that is under way. */
 	#abandon: () => void = () => undefined;
@@ -23,7 +23,7 @@ class Front {
 	constructor(
 		private readonly app: net.Server,
 		private readonly request: ListenRequest,
-		traffic: Traffic,
+		connections: Connections,
 		listenKey: string,
 	) {
 		const seen = app as unknown as ServerInternals;
@@ -39,7 +39,7 @@ class Front {
 		this.#shareCounts(seen);
 		this.#server.on('connection', (socket) => {
 			Object.assign(socket, { server: app, _server: app });
-			traffic.admit(socket, app, listenKey);
+			connections.admit(socket, app, listenKey);
 			app.emit('connection', socket);
 		});
 		this.#server.on('drop', (data) => app.emit('drop', data));
@@ -121,7 +121,7 @@ class Front {
 	}
 
 	/** The socket itself; null while it does not listen. */
-	lendable(): Lent | null {
+	lendable(): ListeningSocket | null {
 		const handle = (this.#server as unknown as ServerInternals)._handle;
 		const address = this.address();
 		if (!this.listening || handle === null || address === null) return null;
@@ -136,7 +136,7 @@ class Front {
 }
 
 /**
- * A unix socket on which nobody listens any more was left behind by a host that was killed, and is in the way. It is
+ * A unix socket without a listener is left from a host that was killed, and blocks the path. It is
  * asked before listening: Node 20 would not find the siblings' listen any more after one that failed.
  */
 async function removeStaleSocket(path: string): Promise<void> {
@@ -153,4 +153,4 @@ async function removeStaleSocket(path: string): Promise<void> {
 	if (refused && fs.statSync(path, { throwIfNoEntry: false })?.ino === found.ino) removeFile(path);
 }
 
-export = Front;
+export = PublicListener;
