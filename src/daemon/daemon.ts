@@ -10,6 +10,7 @@ import { loadAtStart, type StandIn } from '../config/last-good.js';
 import { isUnderSystemd, type LoadedConfig } from '../config/load.js';
 import { appUserDefault } from '../config/checks/system-users.js';
 import { Certificates } from './certificates.js';
+import { DiskSpace, writtenFolders } from './disk-space.js';
 import { checkNamedFiles, ConfigurationFile } from './configuration-file.js';
 import { ensureFolder, requireUnexchangeable } from './folders.js';
 import { createLocalNode } from './local-node.js';
@@ -124,6 +125,7 @@ class ControlPlane {
 	readonly #supervisor: Supervisor;
 	readonly #certificates: Certificates;
 	readonly #audit: Audit;
+	readonly #disk: DiskSpace;
 	readonly #workersStarted: Promise<void>;
 	#fleet: Fleet | null = null;
 	#server: Server | null = null;
@@ -154,6 +156,8 @@ class ControlPlane {
 		this.#closers.push(() => this.#certificates.close());
 		this.#audit = openAudit(config.state_dir, logger.child({ room: 'server' }));
 		this.#closers.push(() => this.#audit.close());
+		this.#disk = new DiskSpace(writtenFolders(config), logger.child({ room: 'disk' }));
+		this.#closers.push(() => this.#disk.close());
 	}
 
 	get addresses(): Partial<Server['addresses']> {
@@ -172,6 +176,7 @@ class ControlPlane {
 		const system = this.#openSystem(fleet, access);
 		observe({ fleet, supervisor: this.#supervisor, metrics: this.#metrics, logger: this.surroundings.logger });
 		this.#server = await this.#openServer(fleet, access, system);
+		void this.#disk.look();
 		// Every address is taken: only from here on does this start count as a boot, and peers hear of it.
 		await fleet.begin();
 		await this.#configuration.accepted();
@@ -329,6 +334,7 @@ class ControlPlane {
 		const notes = [
 			this.#configuration.note(),
 			...this.#certificates.notes(),
+			...this.#disk.notes(),
 			this.#fleet?.complaint() ?? null,
 			this.#audit.note(),
 		];

@@ -21,6 +21,9 @@ export function peerRow(
 		configuration: readiness ? (readiness.configuration ?? 'file') : null,
 		rtt_ms: rounded(peer?.rttMs),
 		last_seen: peer?.lastSeen ?? null,
+		reason: peer?.reason ?? null,
+		clock_offset_ms:
+			peer?.clockOffsetMs === undefined || peer.clockOffsetMs === null ? null : Math.round(peer.clockOffsetMs),
 	};
 }
 
@@ -39,6 +42,8 @@ export function ownRow(
 		configuration: readiness.configuration ?? 'file',
 		rtt_ms: null,
 		last_seen: Math.round(now),
+		reason: null,
+		clock_offset_ms: null,
 	};
 }
 

@@ -40,6 +40,10 @@ export interface ClusterNode {
 	rtt_ms: number | null;
 	/** ms since 1970. */
 	last_seen: number | null;
+	/** Why there is no link, as far as this node knows, refusals of both ends included; null while there is one. */
+	reason: string | null;
+	/** ms that its clock is ahead of this node's, negative if it is behind; null while unknown. */
+	clock_offset_ms: number | null;
 }
 
 /** One row of `system_information` `replication`. */

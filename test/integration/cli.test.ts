@@ -38,6 +38,8 @@ const clusterStatus = {
 		configuration: index === 0 ? 'last_good' : null,
 		rtt_ms: null,
 		last_seen: 1_700_000_000_000,
+		reason: null,
+		clock_offset_ms: null,
 	})),
 };
 

@@ -32,6 +32,7 @@ describe('links with certificates', () => {
 		const { ca } = alphas;
 		strangers['of another node'] = (await authority.issue('delta')).material;
 		strangers['expired'] = (await authority.issue('beta', -1)).material;
+		strangers['not yet valid'] = (await authority.issueFrom('beta', 3, 9)).material;
 		strangers['with two names'] = authority.odd('beta', 'subjectAltName=DNS:beta,DNS:gamma').material;
 		strangers['with a name and an address'] = authority.odd('beta', 'subjectAltName=DNS:beta,IP:127.0.0.1').material;
 		strangers['with another common name'] = authority.odd('delta', 'subjectAltName=DNS:beta').material;
@@ -104,7 +105,7 @@ describe('links with certificates', () => {
 		assert.deepEqual(alpha.live(), before);
 		// What the listener asked of strangers before, it still asks.
 		for (const [what, material] of Object.entries({ ...strangers, old: { ...betas, maxVersion: 'TLSv1.2' as const } }))
-			assert.equal(await talk(alpha.port, material), '', what);
+			assertTurnedAway(await talk(alpha.port, material), what);
 		alpha.redialAll('to see that both ends still know each other');
 		const isNew = () => alpha.live().some(({ id }) => id !== before[0]?.id);
 		await until(alpha, ['up', 'down'], isNew, 'a new link');
@@ -129,36 +130,111 @@ describe('links with certificates', () => {
 			'TLS 1.2': { ...betas, maxVersion: 'TLSv1.2' },
 		};
 		for (const [what, material] of Object.entries(attempts)) {
-			const answer = await talk(alpha.port, material);
-			assert.equal(answer, '', `${what}: got ${answer}`);
+			assertTurnedAway(await talk(alpha.port, material), what);
 		}
 		assert.match(await talk(alpha.port, betas), /101 Switching/);
 	});
 
 	it('why a certificate was turned away is told', async () => {
-		const told: string[] = [];
+		const told: { remote: string; reason: string; claims: string | null }[] = [];
 		const listener = await listen({
 			host: '127.0.0.1',
 			port: 0,
+			self: 'alpha',
 			tls: alphas,
 			ofOneMax: 8,
 			isKnown: () => false,
 			isMember: (name) => name === 'beta',
 			accepted: (channel) => channel.close('a test'),
-			refused: (_remote, reason) => told.push(reason),
+			refused: (remote, reason, claims) => told.push({ remote, reason, claims }),
 		});
 		opened.push(listener);
 		const expected: Record<string, RegExp> = {
-			expired: /certificate is not accepted: CERT_HAS_EXPIRED/,
-			'self-signed': /certificate is not accepted: DEPTH_ZERO_SELF_SIGNED_CERT/,
-			'of another authority': /certificate is not accepted: UNABLE_TO_/,
-			'of another node': /names delta, which is no member/,
+			expired: /certificate of beta has expired, on \d{4}-\d\d-\d\d; the clock of alpha says \d{4}-.* UTC$/,
+			'not yet valid': /certificate of beta is not valid yet, but from \d{4}-.* UTC on; the clock of alpha says/,
+			'self-signed': /certificate of beta is of another authority than those in cluster\.tls\.ca of alpha/,
+			'of another authority': /certificate of beta is of another authority than those in cluster\.tls\.ca of alpha/,
+			'of another node': /the certificate names delta, which is no member in the configuration of alpha/,
+			'with two names': /the certificate names not exactly one node, which is no member/,
 		};
 		for (const [what, reason] of Object.entries(expected)) {
-			await talk(listener.port, strangers[what] ?? {});
+			const answer = await talk(listener.port, strangers[what] ?? {});
 			await waitFor(`a reason for one ${what}`, () => told.length > 0);
-			assert.match(told.pop() ?? '', reason, what);
+			const { remote, ...refusal } = told.pop() ?? {
+				remote: '',
+				reason: '',
+				claims: null,
+			};
+			assert.match(refusal.reason, reason, what);
+			assert.match(remote, /^127\.0\.0\.1:[1-9]\d+$/, what);
+			const claims = what === 'of another node' ? 'delta' : what === 'with two names' ? null : 'beta';
+			assert.equal(refusal.claims, claims, what);
+			assert.ok(answer.includes(refusal.reason), `${what} hears the same: ${answer}`);
 		}
+	});
+
+	it('both ends say why they are not linked, and neither says it any more once they are', async () => {
+		const { ca } = alphas;
+		const faults: Record<string, [TlsMaterial, RegExp, RegExp]> = {
+			expired: [
+				strangers['expired'] ?? betas,
+				/^the certificate of beta, or of its authority, has expired; the clock of alpha says .*\(wss:\/\/127/,
+				/^alpha refuses this node \(wss:.*\): the certificate of beta has expired, on /,
+			],
+			'not yet valid': [
+				strangers['not yet valid'] ?? betas,
+				/of beta is not valid yet/,
+				/alpha refuses.* valid yet, but from/,
+			],
+			'of another authority': [
+				strangers['of another authority'] ?? betas,
+				/of beta is of another authority than those in cluster\.tls\.ca of alpha/,
+				/^alpha refuses this node .*: the certificate of beta is of another authority/,
+			],
+			'that trusts another authority': [
+				{ ...betas, ca: (await foreign.issue('beta')).material.ca },
+				/beta refuses this node .*: the certificate of alpha is of another authority/,
+				/of alpha is of another authority than those in cluster\.tls\.ca of beta/,
+			],
+		};
+		for (const [what, [material, here, there]] of Object.entries(faults)) {
+			const clusters = await secured({ alpha: alphas, beta: material });
+			const alpha = await start('alpha', clusters.get('alpha'));
+			const beta = await start('beta', clusters.get('beta'));
+			const both = () => `${reasonOf(alpha, 'beta')} | ${reasonOf(beta, 'alpha')}`;
+			const told = () => here.test(reasonOf(alpha, 'beta')) && there.test(reasonOf(beta, 'alpha'));
+			await waitFor(what, told, both);
+			const cluster = clusters.get('beta');
+			assert.ok(cluster);
+			await beta.reconfigure({ ...cluster, tls: { ...betas, ca } });
+			await until(alpha, ['up'], () => alpha.live().length === 1, `the link once it was ${what}`);
+			assert.equal(reasonOf(alpha, 'beta'), '');
+			alpha.close();
+			beta.close();
+		}
+	});
+
+	it('a member that is refused by a node of an earlier build, which hangs up, hears that it was its certificate', async () => {
+		const server = createServer({ ...betas, requestCert: true, rejectUnauthorized: false }, (socket) =>
+			socket.destroy(),
+		);
+		opened.push(server);
+		server.listen(0, '127.0.0.1');
+		await once(server, 'listening');
+		const cluster = (await secured({ alpha: alphas, beta: betas })).get('alpha');
+		assert.ok(cluster);
+		const url = `wss://127.0.0.1:${(server.address() as AddressInfo).port}`;
+		const alpha = await start('alpha', {
+			...cluster,
+			peers: [{ name: 'beta', url }],
+		});
+		const said =
+			/^beta ended the connection \(wss:.*\) once it had seen the certificate of alpha; its status says why$/;
+		await waitFor(
+			'the reason',
+			() => said.test(reasonOf(alpha, 'beta')),
+			() => reasonOf(alpha, 'beta'),
+		);
 	});
 
 	it('whoever is dialed and is not exactly the node that was meant hears not one byte', async () => {
@@ -216,6 +292,13 @@ describe('links with certificates', () => {
 });
 
 const fingerprintOf = ({ cert }: TlsMaterial): string => new X509Certificate(cert).fingerprint256;
+
+/** It hears nothing, or why it is turned away; never a word of the protocol. */
+function assertTurnedAway(heard: string, what: string): void {
+	const refusal =
+		/^HTTP\/1\.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\nrollcall-refusal: [ -~]{1,300}\r\n\r\n$/;
+	if (heard !== '') assert.match(heard, refusal, what);
+}
 
 /** What a stranger hears when it asks for an upgrade; nothing when it is cut off. */
 async function talk(port: number, material: ConnectionOptions): Promise<string> {

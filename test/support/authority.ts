@@ -40,6 +40,11 @@ export class TestAuthority {
 		return this.#keep(await issueCertificate(this.folder, node, daysAround(Math.min(-1, days - 1), days), never));
 	}
 
+	/** As `issue`, valid from and to a number of days from now. */
+	async issueFrom(node: string, from: number, to: number): Promise<TestCertificate> {
+		return this.#keep(await issueCertificate(this.folder, node, daysAround(from, to), never));
+	}
+
 	/** Signed by this authority, with extensions that `rollcall ca issue` never writes. */
 	odd(common: string, extensions: string): TestCertificate {
 		const [key, request, cert, file] = ['k', 'r', 'c', 'e'].map((end) => join(this.folder, `odd.${end}`));

@@ -139,6 +139,8 @@ test('tables fit any width: columns are shortened or left off, and no row is lon
 		version: '1.0.0',
 		configuration: null,
 		rtt_ms: 1.2,
+		reason: null,
+		clock_offset_ms: null,
 		last_seen: now - 1000,
 	};
 	const halted = rolloutView({

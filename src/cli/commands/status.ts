@@ -1,4 +1,5 @@
 import { RollcallError } from '../../errors.js';
+import { clockOffsetNamedMs } from '../../fleet/links/clock-offset.js';
 import type { ClusterNode } from '../../fleet/types.js';
 import type { RolloutView } from '../../rollout/types.js';
 import type { WorkerRow } from '../../workers/types.js';
@@ -117,18 +118,27 @@ const wrongWithWorker = ({ id, app, restarts }: WorkerRow): string =>
 	`${id} failed after ${count(restarts, 'restart')}. See: rollcall logs ${app}`;
 
 function wrongWithNode(
-	{ name, link, last_seen, ready, availability, configuration }: ClusterNode,
+	{ name, link, last_seen, ready, availability, configuration, ...row }: ClusterNode,
 	now: number,
 ): string[] {
 	const wrong: string[] = [];
 	const seen = last_seen === null ? 'never seen' : `last seen ${span(now - last_seen)} ago`;
-	if (link === 'down') wrong.push(`no link to ${name}, ${seen}`);
+	const { reason, clock_offset_ms: offsetMs } = row;
+	if (link === 'down')
+		wrong.push(`no link to ${name}, ${seen}${reason ? `: ${fit(clean(reason), linkReasonColumns)}` : ''}`);
+	if (offsetMs && Math.abs(offsetMs) > clockOffsetNamedMs)
+		wrong.push(
+			`the clock of ${name} is ${span(Math.abs(offsetMs))} ${offsetMs > 0 ? 'ahead of' : 'behind'} that of this node; set the wrong one right (timedatectl)`,
+		);
 	if (link === 'up' && ready === false) wrong.push(`${name} is not ready`);
 	if (link === 'up' && configuration === 'last_good')
 		wrong.push(`${name} runs by its last good configuration: its file does not check, so it takes part in no rollout`);
 	if (availability === 'Unavailable') wrong.push(`an operator has set ${name} Unavailable`);
 	return wrong;
 }
+
+/** What both ends say of a link that is not made; `cluster_status` has all of it. */
+const linkReasonColumns = 600;
 
 /** The whole reason stands further below. */
 const reasonColumns = 160;

@@ -96,6 +96,10 @@ const clusterNode = z.object({
 	configuration: orNull(z.enum(['file', 'last_good'])),
 	rtt_ms: orNull(z.number()),
 	last_seen: orNull(moment),
+	/** Why there is no link, as far as this node knows; null while there is one. */
+	reason: orNull(text),
+	/** By how much its clock is ahead of this node's, in ms; negative if it is behind, null while unknown. */
+	clock_offset_ms: orNull(z.number()),
 });
 
 const app = z.object({ app: text, wanted: whole, healthy: whole, degraded: orNull(text) });

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { NodeName } from '../../rollout/types.js';
 import type { Clock } from '../clock.js';
+import { beatsBetweenClockPings, ClockOffset, clockPing } from './clock-offset.js';
 import type { Channel } from './websocket.js';
 import {
 	type HandshakeMessage,
@@ -63,6 +64,8 @@ export class Link {
 	#pingSequence = 0;
 	#pingSentAt = 0;
 	#beatDue = Number.POSITIVE_INFINITY;
+	#beats = 0;
+	readonly #clockOffset = new ClockOffset();
 	rttMs: number | null = null;
 	sent = 0;
 	received = 0;
@@ -104,6 +107,10 @@ export class Link {
 	/** ms on the node's monotonic clock. */
 	get lastHeard(): number {
 		return this.#lastHeard;
+	}
+	/** ms that the clock of the other end is ahead of this one's; null while unknown. */
+	get clockOffsetMs(): number | null {
+		return this.#clockOffset.ms;
 	}
 	/** True on the end that says which of two links stays. */
 	get decides(): boolean {
@@ -283,6 +290,9 @@ export class Link {
 			this.#pingSentAt = now;
 			this.channel.ping(`${this.#pingSequence} ${this.rttMs === null ? '-' : this.rttMs.toFixed(3)}`);
 		}
+		// Twice at the start, since one alone is not enough to go by.
+		if (this.#beats < 2 || this.#beats % beatsBetweenClockPings === 0) this.channel.ping(clockPing(clock.wall()));
+		this.#beats += 1;
 		// On whole multiples, so that all links of this node beat at once: one wake-up instead of one for each peer.
 		const toNext = pingEveryMs - (now % pingEveryMs);
 		const waitMs = toNext < pingEveryMs / 2 ? toNext + pingEveryMs : toNext;
@@ -292,6 +302,7 @@ export class Link {
 
 	#ping(text: string): void {
 		this.#lastHeard = this.terms.clock.now();
+		if (this.#phase.name === 'live') this.#clockOffset.hear(text, this.terms.clock.wall());
 		const rtt = /^\d{1,15} (\d{1,9}\.\d{3})$/.exec(text)?.[1];
 		if (!this.decides && rtt !== undefined) this.rttMs = Number(rtt);
 	}

@@ -6,7 +6,7 @@ import type { NodeName } from '../../rollout/types.js';
 import type { Clock } from '../clock.js';
 import { type Introduction, Link, type LinkListener, type LinkRole } from './link.js';
 import type { Cluster } from './membership.js';
-import { addressOf, configuredAddresses, newPeer, type Peer } from './peer.js';
+import { addressOf, configuredAddresses, newPeer, noteRefusal, type Peer, whyDown } from './peer.js';
 import { type Channel, dial, handshakeMs, type Listener, listen } from './websocket.js';
 import type { Hello } from './handshake.js';
 
@@ -38,6 +38,8 @@ export interface PeerStatus {
 	since: number | null;
 	lastSeen: number | null;
 	rttMs: number | null;
+	/** ms that its clock is ahead; null while unknown. */
+	clockOffsetMs: number | null;
 	/** The latest proven hello, of this link or one before. */
 	hello: Hello | null;
 	/** Why there is no link, as far as it is known. */
@@ -114,8 +116,9 @@ export class Links extends EventEmitter<LinksEvents> {
 				since: link?.since ?? null,
 				lastSeen: link ? Math.round(wall() - (now() - link.lastHeard)) : peer.lastSeen,
 				rttMs: link?.rttMs ?? null,
+				clockOffsetMs: link?.clockOffsetMs ?? null,
 				hello: peer.hello,
-				reason: peer.live ? null : peer.reason,
+				reason: whyDown(peer),
 				sent: peer.sent + (link?.sent ?? 0),
 				received: peer.received + (link?.received ?? 0),
 				reconnects: Math.max(0, peer.links - 1),
@@ -181,8 +184,17 @@ export class Links extends EventEmitter<LinksEvents> {
 			isKnown: (address) => [...this.#peers.values()].some((peer) => peer.addresses.has(address)),
 			isMember: (name) => this.#peers.has(name),
 			accepted: (channel) => this.#open(channel, 'acceptor', null),
-			refused: (remote, reason) => this.#refusals.tell(remote, reason),
+			self: this.options.introduce().node,
+			refused: (remote, reason, claims) => {
+				this.#refusals.tell(remote, reason);
+				this.#noteRefusal(claims, remote, reason);
+			},
 		});
+	}
+
+	#noteRefusal(name: NodeName | null | undefined, remote: string, reason: string): void {
+		const peer = name ? this.#peers.get(name) : undefined;
+		if (peer) noteRefusal(peer, remote, reason);
 	}
 
 	#forget(peer: Peer): void {
@@ -216,7 +228,7 @@ export class Links extends EventEmitter<LinksEvents> {
 		peer.dialing = dial(
 			peer.url,
 			peer.node,
-			this.#cluster?.tls ?? null,
+			{ self: this.options.introduce().node, tls: this.#cluster?.tls ?? null },
 			(channel) => {
 				const link = this.#open(channel, 'dialer', peer);
 				peer.dialing = { link, cancel: () => link?.close('another link is in use') };
@@ -316,6 +328,7 @@ export class Links extends EventEmitter<LinksEvents> {
 		previous?.link.close('a newer link took its place');
 		peer.hello = hello;
 		peer.reason = null;
+		peer.refused = null;
 		peer.links += 1;
 		peer.addresses = configuredAddresses(peer.url).add(addressOf(link.remote));
 		this.#stopOtherDial(peer, link);
@@ -345,7 +358,10 @@ export class Links extends EventEmitter<LinksEvents> {
 			return;
 		}
 		if (dialed) this.#dialFailed(dialed, link, reason);
-		else this.options.logger.debug({ event: 'link_refused', peer: link.peer?.node, remote: link.remote, reason });
+		else {
+			this.options.logger.debug({ event: 'link_refused', peer: link.peer?.node, remote: link.remote, reason });
+			this.#noteRefusal(link.peer?.node, link.remote, reason);
+		}
 	}
 
 	#lost(peer: Peer, reason: string): void {

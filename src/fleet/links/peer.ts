@@ -14,6 +14,8 @@ export interface Peer {
 	attempts: number;
 	hello: Hello | null;
 	reason: string | null;
+	/** The last connection in its name that was refused here, since there was a link. */
+	refused: { remote: string; reason: string } | null;
 	lastSeen: number | null;
 	links: number;
 	/** Where it has been seen or is configured to be. */
@@ -33,6 +35,7 @@ export function newPeer(node: NodeName, url: string): Peer {
 		attempts: 0,
 		hello: null,
 		reason: 'not connected yet',
+		refused: null,
 		lastSeen: null,
 		links: 0,
 		addresses: configuredAddresses(url),
@@ -45,6 +48,23 @@ export function newPeer(node: NodeName, url: string): Peer {
 export function configuredAddresses(url: string): Set<string> {
 	const host = URL.canParse(url) ? new URL(url).hostname.replace(/^\[(.*)\]$/, '$1') : '';
 	return new Set(isIP(host) ? [plainAddress(host)] : []);
+}
+
+/** A connection in the peer's name was refused here. One from elsewhere never hides one from an address of the peer. */
+export function noteRefusal(peer: Peer, remote: string, reason: string): void {
+	const known = (of: string): boolean => peer.addresses.has(addressOf(of));
+	if (peer.live || (peer.refused && known(peer.refused.remote) && !known(remote))) return;
+	peer.refused = { remote, reason };
+}
+
+/** Why there is no link, from both directions; null while there is one. */
+export function whyDown({ live, reason, refused }: Peer): string | null {
+	if (live) return null;
+	const texts = [
+		...(reason === null ? [] : [reason]),
+		...(refused === null ? [] : [`a connection in its name from ${refused.remote} is refused: ${refused.reason}`]),
+	];
+	return texts.length === 0 ? null : texts.join('; ');
 }
 
 /** The address of an `address:port`. */

@@ -6,6 +6,7 @@ import { type PeerCertificate, TLSSocket } from 'node:tls';
 import { type ClientOptions, WebSocket, WebSocketServer, type ServerOptions } from 'ws';
 import { nameInCertificate, type TlsMaterial } from '../../config/checks/certificates.js';
 import { ConnectionQuota, remoteOf, type Source } from '../../system/connections/connection-quota.js';
+import { certificateFault, faultOfClient, refusalIn, refuseClient } from './certificate-fault.js';
 import { messageOf, RollcallError } from '../../errors.js';
 
 /** The one file that knows ws. What it hands out is a {@link Channel}: text frames, in order, both ways. */
@@ -73,10 +74,11 @@ const tlsTerms = { minVersion: 'TLSv1.3', secureOptions: constants.SSL_OP_NO_TIC
 export function dial(
 	address: string,
 	peer: string,
-	tls: TlsMaterial | null,
+	{ self, tls }: { self: string; tls: TlsMaterial | null },
 	opened: (channel: Channel) => void,
 	failed: (reason: string) => void,
 ): { cancel(): void } {
+	let isVerified = false;
 	const options: ClientOptions & ReceiverLimits = {
 		...limits,
 		handshakeTimeout: handshakeMs,
@@ -86,7 +88,9 @@ export function dial(
 			...tlsTerms,
 			servername: peer,
 			rejectUnauthorized: true,
-			checkServerIdentity: checkNames(peer),
+			checkServerIdentity: checkNames(peer, () => {
+				isVerified = true;
+			}),
 		}),
 	};
 	let settled = false;
@@ -116,7 +120,27 @@ export function dial(
 		settled = true;
 		opened(new WebSocketChannel(socket, remote, certifiedName));
 	});
-	socket.on('error', (error) => fail(tlsReason(error)));
+	socket.once('unexpected-response', (_request, response) => {
+		const said = refusalIn(response.headers) ?? `it answers ${response.statusCode ?? 'nothing'}`;
+		fail(`${peer} refuses this node (${address}): ${said}`);
+		socket.terminate();
+	});
+	socket.on('error', (error: NodeJS.ErrnoException) => {
+		const code = error.code ?? '';
+		const facts = {
+			code,
+			whose: peer,
+			judge: self,
+			now: Date.now(),
+			validity: null,
+		};
+		if (tls === null) fail(messageOf(error));
+		else if (isVerified && code === 'ECONNRESET')
+			fail(
+				`${peer} ended the connection (${address}) once it had seen the certificate of ${self}; its status says why`,
+			);
+		else fail(`${certificateFault(facts) ?? tlsReason(error)} (${address})`);
+	});
 	socket.once('close', () => fail('it closed the connection during the opening'));
 	return {
 		cancel: () => {
@@ -128,10 +152,13 @@ export function dial(
 }
 
 /** Returns an Error to refuse, as node:tls has it; @types/ws declares another shape. */
-function checkNames(peer: string): NonNullable<ClientOptions['checkServerIdentity']> {
+function checkNames(peer: string, verified: () => void): NonNullable<ClientOptions['checkServerIdentity']> {
 	const check = (_host: string, certificate: PeerCertificate): Error | undefined => {
 		const name = nameInCertificate(certificate);
-		if (name === peer) return undefined;
+		if (name === peer) {
+			verified();
+			return undefined;
+		}
 		return new Error(`its certificate names ${name ?? 'not exactly one node'}, not ${peer}`);
 	};
 	return check as unknown as NonNullable<ClientOptions['checkServerIdentity']>;
@@ -145,13 +172,16 @@ export async function listen(options: {
 	host: string;
 	port: number;
 	tls: TlsMaterial | null;
+	/** The node that listens, as its refusals name it. */
+	self: string;
 	/** Connections of one address, or one IPv6 /64, that have not proven themselves by a certificate. */
 	ofOneMax: number;
 	/** Whether a peer is at this address: it has places of its own there. */
 	isKnown: (address: string) => boolean;
 	isMember: (name: string) => boolean;
 	accepted: (channel: Channel) => void;
-	refused: (remote: string, reason: string) => void;
+	/** `claims`: the node that the refused certificate names, proven or not; null if it names none. */
+	refused: (remote: string, reason: string, claims: string | null) => void;
 }): Promise<Listener> {
 	const timeouts = { headersTimeout: handshakeMs, requestTimeout: handshakeMs, connectionsCheckingInterval: 1_000 };
 	const secure = options.tls
@@ -161,7 +191,8 @@ export async function listen(options: {
 					...tlsTerms,
 					...timeouts,
 					requestCert: true,
-					rejectUnauthorized: true,
+					// Judged below, where its address and dates can still be told.
+					rejectUnauthorized: false,
 					handshakeTimeout: handshakeMs,
 				},
 				turnAway,
@@ -172,29 +203,36 @@ export async function listen(options: {
 		connectionsMax: strangersMax,
 		ofOneMax: options.ofOneMax,
 		isReserved: options.isKnown,
-		refused: options.refused,
+		refused: (remote, reason) => options.refused(remote, reason, null),
 	});
 	quota.guard(server);
 	server.maxHeadersCount = 32;
+	/** Connections over TLS whose certificate was verified and names a member; no other one is upgraded. */
+	const admitted = new WeakSet<Socket>();
 	const sockets = new WebSocketServer({ ...limits, noServer: true, clientTracking: false });
 	secure?.on('secureConnection', (socket) => {
+		const fault = faultOfClient(socket, options.self, options.isMember);
 		const name = certifiedName(socket);
-		if (name !== null && options.isMember(name)) {
+		if (fault === null && name !== null) {
+			admitted.add(socket);
 			quota.move(socket, placesOf(name));
 			return;
 		}
-		const whom = name ?? 'not exactly one node';
-		options.refused(remoteOf(socket), `its certificate names ${whom}, which is no member`);
-		socket.destroy();
+		options.refused(remoteOf(socket), fault?.reason ?? 'it left', fault?.claims ?? null);
+		if (fault?.answered) refuseClient(socket, fault.reason);
+		else socket.destroy();
 	});
-	secure?.on('tlsClientError', (error, socket) => options.refused(remoteOf(socket), tlsReason(error, socket)));
+	secure?.on('tlsClientError', (error, socket) => options.refused(remoteOf(socket), tlsReason(error), null));
 	server.on('clientError', (_error, socket) => socket.destroy());
 	server.on('upgrade', (request, socket, head) => {
 		socket.on('error', () => socket.destroy());
 		// Turned away already for its certificate, which is gone with it; what it had sent is read all the same.
-		if (socket.destroyed) return;
+		if (socket.destroyed || (secure && !admitted.has(request.socket))) {
+			socket.destroy();
+			return;
+		}
 		if (request.headers.origin !== undefined) {
-			options.refused(remoteOf(request.socket), 'it has an Origin header: browsers have no business here');
+			options.refused(remoteOf(request.socket), 'it has an Origin header: browsers have no business here', null);
 			socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 			return;
 		}
@@ -205,7 +243,7 @@ export async function listen(options: {
 		});
 	});
 	await bind(server, options.host, options.port);
-	server.on('error', (error) => options.refused('the listener', messageOf(error)));
+	server.on('error', (error) => options.refused('the listener', messageOf(error), null));
 	return {
 		port: (server.address() as AddressInfo).port,
 		renew: (tls) => secure?.setSecureContext({ ...tls, ...tlsTerms }),
@@ -226,13 +264,10 @@ const certifiedName = (socket: Socket): string | null =>
 	socket instanceof TLSSocket && !socket.destroyed ? nameInCertificate(socket.getPeerCertificate()) : null;
 
 /**
- * Why a handshake came to nothing. A certificate that did not verify is cut off, which node:tls tells as a socket that hung
- * up; its own code says more. OpenSSL's errors carry the reason alone, too: the whole text names addresses in memory and
- * lines of its source.
+ * Why a handshake came to nothing. OpenSSL's errors carry the reason alone, too: the whole text names addresses in memory
+ * and lines of its source.
  */
-function tlsReason(error: Error & { reason?: unknown }, socket?: TLSSocket): string {
-	// Declared as an Error, it is the text of OpenSSL's code (CERT_HAS_EXPIRED), or null.
-	if (socket?.authorizationError) return `its certificate is not accepted: ${String(socket.authorizationError)}`;
+function tlsReason(error: Error & { reason?: unknown }): string {
 	return typeof error.reason === 'string' ? `TLS: ${error.reason}` : messageOf(error);
 }
 

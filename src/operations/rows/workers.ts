@@ -56,6 +56,8 @@ export const workerOperations = [
 							configuration: { type: ['string', 'null'], enum: ['file', 'last_good', null] },
 							rtt_ms: orNull('number'),
 							last_seen: orNull('integer'),
+							reason: orNull('string'),
+							clock_offset_ms: orNull('integer'),
 						},
 					},
 				},

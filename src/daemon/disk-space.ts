@@ -1,0 +1,94 @@
+import { statfs } from 'node:fs/promises';
+import type { Config } from '../config/schema.js';
+import { messageOf } from '../errors.js';
+import type { Logger } from '../log.js';
+
+/** Records and logs grow by less than this within hours; below it an operator is told. */
+export const spareBytes = 64 * 1024 * 1024;
+/** Files that can still be made. */
+export const spareFiles = 256;
+const lookEveryMs = 30_000;
+
+/** A folder that this node writes to. */
+export interface Folder {
+	/** The configuration key that names it. */
+	key: string;
+	path: string;
+	/** What happens without space, as the rest of a sentence. */
+	consequence: string;
+}
+
+/** Where a full file system would stop this node. */
+export function writtenFolders({ state_dir, worker_dir }: Pick<Config, 'state_dir' | 'worker_dir'>): Folder[] {
+	return [
+		{ key: 'state_dir', path: state_dir, consequence: 'this node can store no rollout and takes part in none' },
+		{ key: 'worker_dir', path: worker_dir, consequence: 'the logs of the workers are lost and none may start' },
+	];
+}
+
+export interface Space {
+	freeBytes: number;
+	/** null where the file system counts none. */
+	freeFiles: number | null;
+}
+
+/** One sentence about a folder with little space; null if it has enough. */
+export function spaceNote({ key, path, consequence }: Folder, { freeBytes, freeFiles }: Space): string | null {
+	const lacksFiles = freeFiles !== null && freeFiles < spareFiles;
+	if (freeBytes >= spareBytes && !lacksFiles) return null;
+	const left = lacksFiles ? `room for ${freeFiles} more files` : `${Math.floor(freeBytes / 1024 ** 2)} MiB free`;
+	return `The file system of ${path} (${key}) has only ${left}: make space there; without it ${consequence}.`;
+}
+
+/** Looks at the folders every half minute, so that a full disk is said before it refuses anything. */
+export class DiskSpace {
+	readonly #notes = new Map<string, string>();
+	#isLooking = false;
+	readonly #timer: NodeJS.Timeout;
+
+	constructor(
+		private readonly folders: readonly Folder[],
+		private readonly logger: Pick<Logger, 'warn' | 'info'>,
+		private readonly spaceOf: (path: string) => Promise<Space> = spaceBelow,
+	) {
+		this.#timer = setInterval(() => void this.look(), lookEveryMs).unref();
+	}
+
+	notes(): string[] {
+		return [...this.#notes.values()];
+	}
+
+	/** One look at a time: a file system that hangs must not pile them up. */
+	async look(): Promise<void> {
+		if (this.#isLooking) return;
+		this.#isLooking = true;
+		for (const folder of this.folders) await this.#lookAt(folder);
+		this.#isLooking = false;
+	}
+
+	close(): void {
+		clearInterval(this.#timer);
+	}
+
+	/** The log hears of a change alone. */
+	async #lookAt(folder: Folder): Promise<void> {
+		const { key, path } = folder;
+		let note: string | null;
+		try {
+			note = spaceNote(folder, await this.spaceOf(path));
+		} catch (error) {
+			// The worker host makes its folder at its own start.
+			if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+			note = `The file system of ${path} (${key}) does not answer: ${messageOf(error)}.`;
+		}
+		const wasTold = this.#notes.has(key);
+		if (note !== null) this.#notes.set(key, note);
+		else if (this.#notes.delete(key)) this.logger.info({ event: 'disk_has_space', key, path });
+		if (note !== null && !wasTold) this.logger.warn({ event: 'disk_nearly_full', key, path }, note);
+	}
+}
+
+async function spaceBelow(path: string): Promise<Space> {
+	const { bavail, bsize, files, ffree } = await statfs(path);
+	return { freeBytes: bavail * bsize, freeFiles: files === 0 ? null : ffree };
+}
