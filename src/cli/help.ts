@@ -28,7 +28,7 @@ Act
   stop                      end daemon and workers of a configuration (without systemd)
 
 Set up
-  init                      write a configuration, from flags or questions
+  init                      write a configuration, from flags, questions or PM2
   validate                  check a configuration
   ca init|issue NODE        the fleet's own certificate authority
   install, uninstall        put it on this host as a service, or take it away

@@ -184,11 +184,12 @@ function addInit(build: Builder): void {
 	const examples = [
 		'rollcall init',
 		'rollcall init --config ./rollcall.yaml --app ./server.js --port 8080 --instances max',
+		'rollcall init --from-pm2 ecosystem.config.js --env production --config ./rollcall.yaml',
 		'rollcall init --node alpha --listen 10.0.0.1:9933 --peer alpha=wss://alpha:9933 --peer beta=wss://beta:9933',
 	];
 	const collect = (value: string, before: string[] = []) => [...before, value];
 	build
-		.add<InitFlags>('init', 'write a configuration to --config, from flags or questions', examples, async (context) =>
+		.add<InitFlags>('init', 'write a configuration to --config, from flags, questions or PM2', examples, async (context) =>
 			(await import('./commands/init.js')).init(context),
 		)
 		.option('--node <name>', 'name of this node (default: the host name)')
@@ -208,6 +209,9 @@ function addInit(build: Builder): void {
 		.option('--state-dir <folder>', 'default /var/lib/rollcall')
 		.option('--worker-dir <folder>', 'default /var/lib/rollcall-workers')
 		.option('--runtime-dir <folder>', 'default /run/rollcall')
+		.option('--from-pm2 <file>', "take over PM2's file: .js, .cjs and .mjs are run (in a child process), .json and .yaml read")
+		.option('--env <name>', "with --from-pm2: the variables of PM2's env_NAME, too")
+		.option('--from-pm2-list', 'take over what the running PM2 of this user lists')
 		.option('--print', 'write it to stdout instead')
 		.option('--force', 'overwrite what is there');
 }

@@ -35,7 +35,7 @@ const appName = matching(
 );
 // The folder self in worker_dir is that of the daemon's own user.
 const userName = matching(/^(?!self$)[a-z_][a-z0-9_-]{0,30}$/, 'the name of a system user or group');
-const environmentName = matching(
+export const environmentName = matching(
 	/^(?!ROLLCALL_|__proto__$)[A-Za-z_][A-Za-z0-9_]{0,254}$/,
 	'names of variables out of letters, digits and underscores, none of them beginning with ROLLCALL_',
 );
@@ -283,6 +283,8 @@ export const configurationSchema = section({
 }).describe('Configuration of Rollcall.');
 
 export type ParsedConfiguration = z.output<typeof configurationSchema>;
+/** An http app as it stands in the file, before defaults. */
+export type HttpWorkerEntry = z.input<typeof httpWorker>;
 type ParsedHttpWorker = ParsedConfiguration['http_workers'][number];
 type ParsedOperationsApi = ParsedConfiguration['operations_api'];
 

@@ -6,12 +6,20 @@ import { defaultSecretFile, type TemplateOptions, configurationTemplate } from '
 import { messageOf, RollcallError } from '../../errors.js';
 import { configFileDefault } from '../client/places.js';
 import type { Context } from '../context.js';
+import type { Remark } from './from-pm2/types.js';
 import { writeMessage, writeResult } from '../output/terminal.js';
+import { remarksText } from './from-pm2/report.js';
 import { shellWord } from '../output/format.js';
 
 /** The flags of `rollcall init`, as Commander hands them over. */
 export interface InitFlags
-	extends Omit<TemplateOptions, 'tls' | 'peers' | 'port' | 'name' | 'appName' | 'script' | 'healthPath'> {
+	extends Omit<
+		TemplateOptions,
+		'tls' | 'peers' | 'port' | 'name' | 'appName' | 'script' | 'healthPath' | 'apps' | 'appNotes'
+	> {
+	fromPm2?: string;
+	fromPm2List?: boolean;
+	env?: string;
 	node?: string;
 	app?: string;
 	appName?: string;
@@ -26,25 +34,60 @@ const secretBytes = 32;
 /** The environment of an app may hold secrets. rollcall install gives the file the group of the control plane. */
 const configurationMode = 0o640;
 
-/** Writes a commented configuration from flags, or from questions when there are none and somebody can answer. */
-export async function init({ options, terminal, session }: Context<InitFlags>): Promise<number> {
-	const { stdin, stderr } = process;
-	const asks = !hasFlags(options) && stdin.isTTY === true && stderr.isTTY === true;
-	const wanted = asks ? await ask(stdin, stderr, session.signal) : fromFlags(options);
-	const text = configurationTemplate(wanted);
+/** What the configuration is made of. */
+interface Wanted {
+	template: TemplateOptions;
+	/** What became of PM2's configuration; null when there was none. */
+	remarks: Remark[] | null;
+}
+
+/** Writes a commented configuration from flags, from PM2, or from questions when there is neither and somebody can answer. */
+export async function init(context: Context<InitFlags>): Promise<number> {
+	const { options, terminal } = context;
+	const file = resolve(options.config ?? configFileDefault);
+	// Before anything is run or asked.
+	if (options.print !== true) refuseExisting(file, options.force === true);
+	const { template, remarks } = await wantedFrom(context);
+	const text = configurationTemplate(template);
+	const about = remarks === null ? [] : [remarksText(remarks)];
 	if (options.print === true) {
-		writeResult(terminal, { text }, () => text);
+		writeResult(terminal, { text, ...(remarks !== null && { remarks }) }, () => text);
+		if (!terminal.json) for (const lines of about) writeMessage(terminal, lines);
 		return 0;
 	}
-	const file = resolve(options.config ?? configFileDefault);
 	write(file, text, options.force === true);
 	const secret = /^ {2}secret_file: cluster\.secret\b/m.test(text) ? makeSecret(dirname(file)) : null;
-	const document = { file, secret_file: secret };
-	writeResult(terminal, document, () =>
-		[file, ...(secret === null ? [] : [secret])].map((path) => `wrote ${path}`).join('\n'),
-	);
+	const document = { file, secret_file: secret, ...(remarks !== null && { remarks }) };
+	const written = [file, ...(secret === null ? [] : [secret])].map((path) => `wrote ${path}`);
+	writeResult(terminal, document, () => [...about, ...written].join('\n'));
 	writeMessage(terminal, `Look it over, then check it: rollcall validate --config ${shellWord(file)}`);
 	return 0;
+}
+
+async function wantedFrom(context: Context<InitFlags>): Promise<Wanted> {
+	const { options, session } = context;
+	const { stdin, stderr } = process;
+	if (options.fromPm2 !== undefined || options.fromPm2List === true) return await wantedFromPm2(context);
+	if (options.env !== undefined) throw new RollcallError('usage', '--env goes with --from-pm2.');
+	const asks = !hasFlags(options) && stdin.isTTY === true && stderr.isTTY === true;
+	return { template: asks ? await ask(stdin, stderr, session.signal) : fromFlags(options), remarks: null };
+}
+
+/** Flags of one app say nothing about those of PM2, but for `--user`, which counts where PM2's names none. */
+const oneAppFlags = ['app', 'appName', 'cwd', 'interpreter', 'instances', 'port', 'health', 'force'] as const;
+
+async function wantedFromPm2({ options, terminal, session }: Context<InitFlags>): Promise<Wanted> {
+	const { fromPm2, fromPm2List, env, user, ...rest } = options;
+	const other = oneAppFlags.find((name) => rest[name] !== undefined);
+	if (other !== undefined || (fromPm2 !== undefined && fromPm2List === true) || (fromPm2List && env !== undefined)) {
+		const together = '--from-pm2 FILE [--env NAME] or --from-pm2-list, with the flags of node, fleet, folders and --user';
+		throw new RollcallError('usage', `What goes together: ${together}. It never overwrites a file.`);
+	}
+	const { migrateFrom } = await import('./from-pm2/migrate.js');
+	const around = { environment: env ?? null, user: user ?? null };
+	const { apps, remarks, notes, notice } = await migrateFrom(fromPm2 ?? null, around, session.signal);
+	if (notice !== null) writeMessage(terminal, notice);
+	return { template: { ...fromFlags(rest), apps, appNotes: notes }, remarks };
 }
 
 const flagNames = [
@@ -82,7 +125,7 @@ async function ask(input: Readable, output: Writable, signal: AbortSignal): Prom
 	lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
 	const question = async (text: string) => (await lines.question(`${text} `, { signal })).trim();
 	const answers: TemplateOptions = {};
-	const put = async (key: Exclude<keyof TemplateOptions, 'peers' | 'tls' | 'port'>, text: string) => {
+	const put = async (key: Exclude<keyof TemplateOptions, 'peers' | 'tls' | 'port' | 'apps' | 'appNotes'>, text: string) => {
 		const answer = await question(text);
 		if (answer !== '') answers[key] = answer;
 	};
@@ -108,13 +151,13 @@ async function ask(input: Readable, output: Writable, signal: AbortSignal): Prom
 	}
 }
 
+function refuseExisting(file: string, force: boolean): void {
+	if (force || !existsSync(file)) return;
+	throw new RollcallError('usage', `${file} exists already. Name another with --config, or overwrite it with --force.`);
+}
+
 function write(file: string, text: string, force: boolean): void {
-	if (!force && existsSync(file)) {
-		throw new RollcallError(
-			'usage',
-			`${file} exists already. Name another with --config, or overwrite it with --force.`,
-		);
-	}
+	refuseExisting(file, force);
 	try {
 		mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
 		writeFileSync(file, text, { mode: configurationMode, flag: force ? 'w' : 'wx' });

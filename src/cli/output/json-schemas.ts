@@ -146,14 +146,28 @@ export const validateShape = z.object({
 	warnings: z.array(text),
 });
 
+/** What became of the fields of PM2's configuration, with `--from-pm2` and `--from-pm2-list` alone. */
+const remarks = z
+	.array(
+		z.object({
+			/** null: of the file as a whole. */
+			app: orNull(text),
+			field: text,
+			outcome: z.enum(['taken', 'changed', 'left out']),
+			text,
+		}),
+	)
+	.optional();
+
 export const initShape = z.object({
 	file: text,
 	/** The shared secret that was made beside it, null if none was. */
 	secret_file: orNull(text),
+	remarks,
 });
 
 /** Of `init --print`: the configuration itself. */
-export const initPrintShape = z.object({ text });
+export const initPrintShape = z.object({ text, remarks });
 
 /** Of `worker-host --stop`, which the unit runs: the processes that were asked to end, and those that had to be killed. */
 export const unitStopShape = z.object({ unit: text, left: z.array(whole), killed: z.array(whole) });

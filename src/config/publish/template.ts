@@ -3,6 +3,7 @@ import { RollcallError } from '../../errors.js';
 import { ConfigurationError } from '../document/faults.js';
 import { parseConfig } from '../load.js';
 import { isLoopback } from '../document/network.js';
+import type { HttpWorkerEntry } from '../schema.js';
 
 /** What `rollcall init` asks for. Texts are as an operator types them; whatever is not given stays at its default. */
 export interface TemplateOptions {
@@ -34,7 +35,14 @@ export interface TemplateOptions {
 	/** What the app gets as PORT (and, in fork mode, as `ports`). */
 	port?: number;
 	healthPath?: string;
+	/** Apps as they stand in the file, instead of the first app. */
+	apps?: readonly HttpWorkerEntry[];
+	/** What a person who reads the file should know about its apps, a line each. */
+	appNotes?: readonly string[];
 }
+
+/** The part of {@link TemplateOptions} that apps of another supervisor come to. */
+export type Configured = Pick<TemplateOptions, 'apps'>;
 
 /** The files beside the configuration that an initial configuration refers to by default. */
 export const defaultSecretFile = 'cluster.secret';
@@ -63,19 +71,31 @@ export function configurationTemplate(options: TemplateOptions): string {
 	return text;
 }
 
+/** What is wrong with a configuration of these apps, in one line; null if nothing is. */
+export function configurationFaults(options: Configured): string | null {
+	try {
+		parseText(appLines(options).join('\n'));
+		return null;
+	} catch (error) {
+		if (error instanceof ConfigurationError) return faultsText(error);
+		throw error;
+	}
+}
+
+const parseText = (text: string) =>
+	parseConfig(text, { file: 'rollcall.yaml', env: {}, underSystemd: true, secretFiles: 'ignored' });
+
+const faultsText = (error: ConfigurationError): string =>
+	error.faults.map((fault) => `${fault.key}: expected ${fault.expected}, got ${fault.got}`).join('; ');
+
 /** What is wrong came from a flag, so the place in a text that nobody sees says nothing. */
 function checkText(text: string): void {
 	try {
-		parseConfig(text, { file: 'rollcall.yaml', env: {}, underSystemd: true, secretFiles: 'ignored' });
+		parseText(text);
 	} catch (error) {
 		if (!(error instanceof ConfigurationError)) throw error;
-		const faults = error.faults.map((fault) => `${fault.key}: expected ${fault.expected}, got ${fault.got}`);
-		throw new RollcallError(
-			'usage',
-			`These flags make no valid configuration: ${faults.join('; ')}`,
-			{},
-			{ cause: error },
-		);
+		const message = `These flags make no valid configuration: ${faultsText(error)}`;
+		throw new RollcallError('usage', message, {}, { cause: error });
 	}
 }
 
@@ -83,10 +103,10 @@ function checkText(text: string): void {
 function pair(indent: string, key: string, value: unknown, comment = ''): string[] {
 	if (value === undefined) return [];
 	const options = { lineWidth: 0, version: '1.2', collectionStyle: 'flow' } as const;
-	// A text of several lines would become a block; none of these may have one, and the schema says so.
-	const isSeveralLines = typeof value === 'string' && /[\r\n]/.test(value);
-	const scalar = isSeveralLines ? JSON.stringify(value) : stringify(value, options);
-	return [`${indent}${key}: ${scalar.trimEnd()}${comment === '' ? '' : `   # ${comment}`}`];
+	const text = stringify(value, options).trimEnd();
+	// A text of several lines would become a block, and each value stands in one line here. JSON is YAML, too.
+	const scalar = /[\r\n]/.test(text) ? JSON.stringify(value) : text;
+	return [`${indent}${key}: ${scalar}${comment === '' ? '' : `   # ${comment}`}`];
 }
 
 function nodeLines(options: TemplateOptions): string[] {
@@ -126,9 +146,13 @@ function listenerLines(options: TemplateOptions): string[] {
 }
 
 function appLines(options: TemplateOptions): string[] {
+	if (options.apps !== undefined && options.apps.length > 0) {
+		return ['# The http apps of this node.', ...noteLines(options), 'http_workers:', ...options.apps.flatMap(entryLines), ''];
+	}
 	if (options.script === undefined) {
 		return [
 			'# The http apps of this node.',
+			...noteLines(options),
 			'# http_workers:',
 			'#   - name: web',
 			'#     script: ./server.js   # relative to cwd',
@@ -153,6 +177,21 @@ function appLines(options: TemplateOptions): string[] {
 		'',
 	];
 }
+
+/** A line break in a note would end the comment. */
+const noteLines = ({ appNotes = [] }: TemplateOptions): string[] =>
+	appNotes.map((note) => `# ${note.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')}`);
+
+/** One app with all its keys, in the order given. */
+const entryLines = (entry: HttpWorkerEntry): string[] =>
+	Object.entries(entry).flatMap(([key, value], index) => {
+		const indent = index === 0 ? '  - ' : '    ';
+		return key === 'env' ? [`${indent}env:`, ...variableLines(entry.env ?? {})] : pair(indent, key, value);
+	});
+
+/** The name of a variable may be what YAML reads as something else, such as null. */
+const variableLines = (variables: Readonly<Record<string, string>>): string[] =>
+	Object.entries(variables).flatMap(([name, value]) => pair('      ', stringify(name).trimEnd(), value));
 
 function healthLines(options: TemplateOptions): string[] {
 	if (options.healthPath !== undefined) {
