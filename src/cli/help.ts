@@ -20,6 +20,7 @@ See
   rollout status [ID]       one rollout; the newest without ID
   rollout history           the last rollouts
   rollout follow [ID]       watch one to its end
+  audit                     who changed what
 
 Act
   OPERATION [KEY=VALUE ...] any operation; values are read as JSON, else as text
@@ -30,6 +31,8 @@ Act
 Set up
   init                      write a configuration, from flags, questions or PM2
   validate                  check a configuration
+  user add|password NAME    let somebody in over the network; asks for the password
+  token create|list|drop    API tokens, for jobs that are no persons
   ca init|issue NODE        the fleet's own certificate authority
   install, uninstall        put it on this host as a service, or take it away
   daemon                    run the control plane in the foreground
@@ -38,7 +41,8 @@ Set up
 Options of every command
   --config FILE             whose daemon (default /etc/rollcall/rollcall.yaml)
   --socket PATH             that daemon's admin socket
-  --url URL                 a remote daemon; ROLLCALL_USERNAME and ROLLCALL_PASSWORD, or --credentials FILE
+  --url URL                 a remote daemon; ROLLCALL_TOKEN or --token-file FILE, or
+                            ROLLCALL_USERNAME and ROLLCALL_PASSWORD or --credentials FILE
   --timeout DURATION        longest an answer, or a followed rollout, may take
   --json                    one JSON document on stdout; progress as JSON lines on stderr
   --no-color                plain text on a terminal too; NO_COLOR=1 does the same

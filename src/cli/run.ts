@@ -96,7 +96,7 @@ function conflictHint(error: RollcallError, words: readonly string[]): string {
 
 /** The options of a command line that say which daemon was meant, to be said again. */
 function daemonWords(words: readonly string[]): string {
-	const names = ['--socket', '--url', '--config', '--ca', '--credentials'];
+	const names = ['--socket', '--url', '--config', '--ca', '--credentials', '--token-file'];
 	const parts = words.flatMap((word, index) => {
 		if (names.includes(word)) return [word, shellWord(words[index + 1] ?? '')];
 		return names.some((name) => word.startsWith(`${name}=`)) ? [shellWord(word)] : [];

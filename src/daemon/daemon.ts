@@ -312,15 +312,17 @@ class ControlPlane {
 		const reload = async (): Promise<void> => {
 			notifier.reloading();
 			try {
-				await fleet.startRollout({
+				const { id } = await fleet.startRollout({
 					type: 'restart_service',
 					service: 'clustering_config',
 					app: null,
 					replicated: false,
 					user: 'SIGHUP',
 				});
+				this.#audit.recordSignal('SIGHUP', 'reload', { rollout: id });
 			} catch (error) {
 				logger.error({ event: 'reload_refused', reason: messageOf(error) });
+				this.#audit.recordSignal('SIGHUP', 'reload', { fault: error });
 			} finally {
 				notifier.ready();
 			}

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { messageOf, RollcallError } from '../errors.js';
+import { faults, messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { operationsByName } from '../operations/table.js';
 import type { AuditRecord, Caller } from '../operations/types.js';
@@ -64,7 +64,23 @@ export class Audit {
 		});
 	}
 
-	/** Also what no request asked for, such as a reload by a signal. */
+	/** What a signal asked for: it names nobody. */
+	recordSignal(signal: string, operation: string, { rollout, fault }: { rollout?: string; fault?: unknown }): void {
+		this.write({
+			time: Date.now(),
+			user: signal,
+			uid: null,
+			role: null,
+			by: 'signal',
+			from: 'signal',
+			operation,
+			fields: null,
+			status: fault === undefined ? 200 : fault instanceof RollcallError ? fault.httpStatus : faults.internal.http,
+			error: fault === undefined ? null : short(messageOf(fault)),
+			rollout: rollout ?? null,
+		});
+	}
+
 	write(record: AuditRecord): void {
 		const { time: _, ...fields } = record;
 		this.#logger.info({ event: 'operation', ...fields, address: record.from }, record.operation);
@@ -136,8 +152,7 @@ function bounded(value: unknown): unknown {
 	return Array.isArray(value) ? value.slice(0, itemsMax).map(bounded) : value;
 }
 
-const short = (text: string): string =>
-	text.length > charactersMax ? `${text.slice(0, charactersMax)}…` : text;
+const short = (text: string): string => (text.length > charactersMax ? `${text.slice(0, charactersMax)}…` : text);
 
 /** What the answer names, or what was asked for. */
 function rolloutOf({ answer, request, operation, status }: Change): string | null {

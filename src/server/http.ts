@@ -190,7 +190,6 @@ function noteRefusedCaller(server: Answerer, request: IncomingMessage, fault: un
 	return fault;
 }
 
-
 /** Only names of the table, so that callers cannot make up labels. */
 function nameOf(body: unknown): string | null {
 	const name = typeof body === 'object' && body !== null && 'operation' in body ? body.operation : null;

@@ -178,7 +178,10 @@ describe('API tokens', () => {
 		const cases: [Record<string, unknown>, string][] = [
 			[{}, "'name' is required. 'role' is required"],
 			[{ name: 'ci', role: 'root' }, "'role' must be one of [super_user, operator, viewer]"],
-			[{ name: 'ci', role: 'viewer', expires_in: 'soon' }, "'expires_in' must be a duration such as 30s, 5m, 1h or 90d"],
+			[
+				{ name: 'ci', role: 'viewer', expires_in: 'soon' },
+				"'expires_in' must be a duration such as 30s, 5m, 1h or 90d",
+			],
 			[{ name: 'ci', role: 'viewer', expires_in: '367d' }, "'expires_in' must be at most 366d"],
 			[{ name: 'ci', role: 'viewer', expires_in: 5 }, "'expires_in' must be a string"],
 		];
@@ -228,8 +231,13 @@ describe('who asks over the admin socket', () => {
 		const { uid, username } = userInfo();
 		assert.equal((await operate(null, json, 'socket')).status, 200);
 		assert.equal(server.fleet.requests[0]?.user, username);
-		const line = log.map((text) => JSON.parse(text) as Record<string, unknown>).find(({ event }) => event === 'operation');
-		assert.deepEqual([line?.['user'], line?.['uid'], line?.['by'], line?.['from']], [username, uid, 'socket', 'socket']);
+		const line = log
+			.map((text) => JSON.parse(text) as Record<string, unknown>)
+			.find(({ event }) => event === 'operation');
+		assert.deepEqual(
+			[line?.['user'], line?.['uid'], line?.['by'], line?.['from']],
+			[username, uid, 'socket', 'socket'],
+		);
 		const [record] = await audit();
 		assert.deepEqual([record?.user, record?.uid, record?.role], [username, uid, 'super_user']);
 	});

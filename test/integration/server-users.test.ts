@@ -70,7 +70,10 @@ test('a user can be added, altered, listed and dropped, and every change is felt
 
 test('a user that is there is not added again, one that is not is not found, and an alteration of nothing is refused', async () => {
 	const status = async (json: Record<string, unknown>): Promise<number> => (await operate(admin, json)).status;
-	assert.equal(await status({ operation: 'add_user', username: 'bob', password: 'bob-password-2', role: 'viewer' }), 409);
+	assert.equal(
+		await status({ operation: 'add_user', username: 'bob', password: 'bob-password-2', role: 'viewer' }),
+		409,
+	);
 	assert.equal(await status({ operation: 'alter_user', username: 'nobody', active: true }), 404);
 	assert.equal(await status({ operation: 'drop_user', username: 'nobody' }), 404);
 	assert.equal(await status({ operation: 'alter_user', username: 'bob' }), 400);

@@ -132,7 +132,10 @@ export interface FakeServices {
 	apps: AppReadiness[];
 }
 
-export function fakeServices(access: Access, audit: Pick<NodeServices['audit'], 'list'> = { list: () => [] }): FakeServices {
+export function fakeServices(
+	access: Access,
+	audit: Pick<NodeServices['audit'], 'list'> = { list: () => [] },
+): FakeServices {
 	const fleet = new FakeFleet();
 	const apps: AppReadiness[] = [{ app: 'web', wanted: 2, healthy: 2, degraded: null }];
 	const node: NodeServices = {

@@ -19,7 +19,11 @@ let services: FakeServices;
 
 before(async () => {
 	folder = await mkdtemp(join(tmpdir(), 'rc-dispatch-'));
-	access = await openAccess({ stateDir: folder, admin: { username: 'admin', password: 'admin-password-1' }, cost: cheapCost });
+	access = await openAccess({
+		stateDir: folder,
+		admin: { username: 'admin', password: 'admin-password-1' },
+		cost: cheapCost,
+	});
 	services = fakeServices(access);
 });
 after(() => rm(folder, { recursive: true, force: true }));

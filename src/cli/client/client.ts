@@ -14,10 +14,7 @@ export type Target =
 	/** `ca`: PEM of the authority that signed the server's certificate; null: the system's. */
 	| { kind: 'url'; url: URL; ca: string | null };
 
-export interface Credentials {
-	username: string;
-	password: string;
-}
+export type Credentials = { username: string; password: string } | { token: string };
 
 export interface ClientOptions {
 	target: Target;
@@ -143,7 +140,7 @@ export class Client {
 		const { agent, request } = await this.#agent;
 		const headers: Record<string, string> = { accept };
 		if (body !== null) headers['content-type'] = 'application/json';
-		if (credentials) headers['authorization'] = basic(credentials);
+		if (credentials) headers['authorization'] = authorizationOf(credentials);
 		const options: RequestOptions = { method, path, headers, agent, signal };
 		const outgoing =
 			target.kind === 'socket'
@@ -259,5 +256,7 @@ function refusal(status: number, body: unknown): RollcallError {
 	);
 }
 
-const basic = ({ username, password }: Credentials) =>
-	`Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`;
+const authorizationOf = (credentials: Credentials): string =>
+	'token' in credentials
+		? `Bearer ${credentials.token}`
+		: `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`, 'utf8').toString('base64')}`;

@@ -11,6 +11,7 @@ export interface CommonOptions {
 	url?: string;
 	ca?: string;
 	credentials?: string;
+	tokenFile?: string;
 	timeout?: string;
 	json?: boolean;
 }
@@ -37,7 +38,7 @@ export async function connect(options: CommonOptions, signal: AbortSignal): Prom
 	if (target.kind === 'url' && credentials && target.url.protocol === 'http:' && !isLoopback(target.url)) {
 		throw new RollcallError(
 			'usage',
-			`${target.url.origin} would carry the password readable for anyone on the way: use https, or --socket on the host.`,
+			`${target.url.origin} would carry the credentials readable for anyone on the way: use https, or --socket on the host.`,
 		);
 	}
 	const client = new Client({ target, credentials, timeoutMs: timeoutMs ?? answerTimeoutDefaultMs, signal });
@@ -62,7 +63,7 @@ async function targetOf(options: CommonOptions, env: NodeJS.ProcessEnv): Promise
 	if (url.username !== '' || url.password !== '') {
 		throw new RollcallError(
 			'usage',
-			'--url must not hold credentials, since everyone on the host can read a command line: set ROLLCALL_USERNAME and ROLLCALL_PASSWORD, or give --credentials FILE.',
+			'--url must not hold credentials, since everyone on the host can read a command line: set ROLLCALL_TOKEN, or ROLLCALL_USERNAME and ROLLCALL_PASSWORD, or give --token-file or --credentials FILE.',
 		);
 	}
 	return { kind: 'url', url, ca: options.ca === undefined ? null : readText(options.ca, '--ca') };
@@ -70,7 +71,13 @@ async function targetOf(options: CommonOptions, env: NodeJS.ProcessEnv): Promise
 
 /** From a file, or from the environment for a remote daemon; on the socket no credentials means super_user. */
 function credentialsOf(options: CommonOptions, env: NodeJS.ProcessEnv): Credentials | null {
+	if (options.credentials !== undefined && options.tokenFile !== undefined)
+		throw new RollcallError('usage', '--credentials and --token-file name two callers; give one of them.');
+	if (options.tokenFile !== undefined)
+		return { token: tokenOf(readSecret(options.tokenFile, '--token-file'), options.tokenFile) };
 	if (options.credentials !== undefined) return readCredentials(options.credentials);
+	const token = env['ROLLCALL_TOKEN'];
+	if (options.url !== undefined && token !== undefined) return { token: tokenOf(token, 'ROLLCALL_TOKEN') };
 	const username = env['ROLLCALL_USERNAME'];
 	const password = env['ROLLCALL_PASSWORD'];
 	if (options.url === undefined || username === undefined || password === undefined) return null;
@@ -79,13 +86,23 @@ function credentialsOf(options: CommonOptions, env: NodeJS.ProcessEnv): Credenti
 
 /** One line `username:password`, in a file that only its owner may read. */
 function readCredentials(file: string): Credentials {
-	const text = readText(file, '--credentials').split(/\r?\n/)[0] ?? '';
-	if ((statSync(file).mode & 0o077) !== 0) {
-		throw new RollcallError('usage', `${file} holds a password and may be read by others: chmod 600 ${file}`);
-	}
+	const text = readSecret(file, '--credentials');
 	const colon = text.indexOf(':');
 	if (colon < 1) throw new RollcallError('usage', `${file} must hold one line, username:password.`);
 	return { username: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
+/** A header could not carry anything else. What was found is not repeated: it may be a secret. */
+function tokenOf(text: string, where: string): string {
+	if (/^[\w.~+/-]+=*$/.test(text)) return text;
+	throw new RollcallError('usage', `${where} must hold a token, as rollcall token create prints it, and nothing else.`);
+}
+
+/** The first line of a file that only its owner may read. */
+function readSecret(file: string, option: string): string {
+	const text = readText(file, option).split(/\r?\n/)[0] ?? '';
+	if ((statSync(file).mode & 0o077) === 0) return text;
+	throw new RollcallError('usage', `${file} holds a secret and may be read by others: chmod 600 ${file}`);
 }
 
 function readText(file: string, option: string): string {
@@ -101,8 +118,14 @@ function isLoopback({ hostname }: URL): boolean {
 }
 
 function wordsOf(options: CommonOptions): string {
-	const given = (['socket', 'url', 'config', 'ca', 'credentials'] as const).filter(
-		(name) => options[name] !== undefined,
-	);
-	return given.map((name) => ` --${name} ${shellWord(options[name] ?? '')}`).join('');
+	const names = {
+		socket: 'socket',
+		url: 'url',
+		config: 'config',
+		ca: 'ca',
+		credentials: 'credentials',
+		tokenFile: 'token-file',
+	};
+	const given = (Object.keys(names) as (keyof typeof names)[]).filter((name) => options[name] !== undefined);
+	return given.map((name) => ` --${names[name]} ${shellWord(options[name] ?? '')}`).join('');
 }

@@ -90,7 +90,21 @@ async function typedFields(name: string, words: readonly string[]): Promise<Reco
 		const { adviceOnWord } = await import('./advice.js');
 		throw new RollcallError('usage', adviceOnWord(name, bare));
 	}
+	refuseSecrets(name, words);
 	return parseFields(words);
+}
+
+/** Every user of a host can read a command line. */
+function refuseSecrets(name: string, words: readonly string[]): void {
+	if (!words.some((word) => word.startsWith('password='))) return;
+	const instead: Readonly<Record<string, string>> = {
+		add_user: 'rollcall user add NAME --role ROLE, which asks for it',
+		alter_user: 'rollcall user password NAME, which asks for it',
+	};
+	throw new RollcallError(
+		'usage',
+		`A password must not stand on a command line, which everyone on the host can read. Use ${instead[name] ?? '--fields FILE, or --fields - for standard input'}.`,
+	);
 }
 
 /** The text of a restart is the API's, where it is fixed; here a restart is called by what it restarts. */

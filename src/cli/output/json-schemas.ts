@@ -196,6 +196,37 @@ export const logLineShape = z.object({ app: text, worker: text, stream: z.enum([
 /** The answer of restart and restart_service with `--detach`. */
 export const startedShape = z.object({ message: text, job_id: text });
 
+const role = z.enum(['super_user', 'operator', 'viewer']);
+
+export const messageShape = z.object({ message: text });
+
+export const tokenCreateShape = z.object({ name: text, role, token: text, expires_at: moment });
+
+export const tokenListShape = z.array(
+	z.object({ name: text, role, created_by: text, created_at: moment, expires_at: moment }),
+);
+
+export const auditShape = z.array(
+	z.object({
+		time: moment,
+		user: orNull(text),
+		/** The user of the host, over the admin socket; null where the kernel does not say. */
+		uid: orNull(whole),
+		role: orNull(role),
+		by: text,
+		from: text,
+		operation: text,
+		/** Without what is secret; null where it was refused before they were looked at. */
+		fields: orNull(z.record(text, z.unknown())),
+		/** As HTTP has it: 200 is done. */
+		status: whole,
+		error: orNull(text),
+		rollout: orNull(text),
+		/** How many records before this one stand in the log alone. */
+		left_out: whole.optional(),
+	}),
+);
+
 /** The document of each command on stdout. */
 export const resultShapes = {
 	status: statusShape,
@@ -223,6 +254,12 @@ export const resultShapes = {
 	uninstall: installShape,
 	'ca init': caInitShape,
 	'ca issue': caIssueShape,
+	'user add': messageShape,
+	'user password': messageShape,
+	'token create': tokenCreateShape,
+	'token list': tokenListShape,
+	'token drop': messageShape,
+	audit: auditShape,
 } as const;
 
 /** Each line on stderr with `--json`. */

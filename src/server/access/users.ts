@@ -49,11 +49,7 @@ export class UserStore implements Users {
 	/** Called after each change. */
 	readonly #changed: () => void;
 
-	private constructor(
-		path: string,
-		{ passwords, changed }: UserStoreParts,
-		users: ReadonlyMap<string, StoredUser>,
-	) {
+	private constructor(path: string, { passwords, changed }: UserStoreParts, users: ReadonlyMap<string, StoredUser>) {
 		this.#path = path;
 		this.#passwords = passwords;
 		this.#changed = changed;

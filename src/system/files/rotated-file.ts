@@ -70,7 +70,8 @@ export class RotatedFile {
 		if (this.#descriptor !== null && statSync(this.path, { throwIfNoEntry: false })?.ino === this.#inode)
 			return this.#descriptor;
 		this.close();
-		const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+		const flags =
+			constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 		const descriptor = openSync(this.path, flags, 0o600);
 		const stat = fstatSync(descriptor);
 		const own = process.getuid?.() ?? stat.uid;
