@@ -22,9 +22,16 @@ function builds(): boolean {
 }
 
 test('npm start builds what is not built, or older than any source, and nothing else; npm test always builds', () => {
-	for (const name of ['bin', 'dist', 'src/room', 'test']) mkdirSync(join(folder, name), { recursive: true });
+	for (const name of ['bin', 'dist', 'src/room', 'test', 'config']) mkdirSync(join(folder, name), { recursive: true });
 	writeFileSync(join(folder, 'bin/npm'), '#!/bin/sh\necho "$@" > "$NOTE"\n', { mode: 0o755 });
-	const files = ['src/room/a.ts', 'test/a.test.ts', 'package.json', 'package-lock.json', 'tsconfig.json'];
+	const files = [
+		'src/room/a.ts',
+		'test/a.test.ts',
+		'config/bundle.mjs',
+		'package.json',
+		'package-lock.json',
+		'tsconfig.json',
+	];
 	for (const file of files) writeFileSync(join(folder, file), '');
 	assert.ok(builds(), 'there is no build');
 	const built = join(folder, 'dist/built');
@@ -40,5 +47,5 @@ test('npm start builds what is not built, or older than any source, and nothing 
 	}
 	assert.ok(!builds());
 	assert.equal(scripts['pretest'], 'npm run build');
-	assert.match(scripts['build'] ?? '', /^tsc && touch dist\/built$/);
+	assert.match(scripts['build'] ?? '', /^tsc && node config\/bundle\.mjs && touch dist\/built$/);
 });

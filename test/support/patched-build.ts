@@ -20,6 +20,10 @@ export class PatchedBuild {
 	constructor(patches: readonly Patch[]) {
 		cpSync(join(root, 'dist', 'src'), join(this.folder, 'dist', 'src'), { recursive: true });
 		cpSync(join(root, 'package.json'), join(this.folder, 'package.json'));
+		// Of its modules, not of a bundle, which would be without the patches.
+		rmSync(join(this.folder, 'dist', 'src', 'bundle'), { recursive: true, force: true });
+		const main = readFileSync(this.mainScript, 'utf8');
+		writeFileSync(this.mainScript, main.replaceAll("import('./bundle/", "import('./"));
 		symlinkSync(join(root, 'node_modules'), join(this.folder, 'node_modules'));
 		for (const { file, from, to } of patches) {
 			const path = join(this.folder, 'dist', 'src', file);

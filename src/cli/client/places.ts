@@ -84,7 +84,8 @@ function readText(file: string | null): string {
 
 /** A file that is no YAML any more has a daemon, if any, that runs by its last good configuration. */
 async function parseDocument(file: string | null, text: string, env: NodeJS.ProcessEnv): Promise<unknown> {
-	const { parse } = await import('yaml');
+	// By its default: the names of a CommonJS package are lost where a bundle loads it late.
+	const { parse } = (await import('yaml')).default;
 	const path = file ?? configFileDefault;
 	try {
 		return parse(text, { logLevel: 'error' });
