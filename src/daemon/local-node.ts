@@ -1,7 +1,9 @@
 import { messageOf, RollcallError } from '../errors.js';
 import type { LocalNode } from '../fleet/types.js';
 import type { Readiness, Snapshot, StepResult } from '../rollout/types.js';
+import { listenerInodes } from '../system/proc/sockets.js';
 import { isAlive } from '../system/proc/process.js';
+import { findLack } from './app-needs.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import type { Standing } from './availability.js';
 import type { ProvenWorker, ReplacementResult, Supervisor, WorkerApp } from '../workers/types.js';
@@ -34,7 +36,11 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 		snapshot: () => ({ workers: parts.supervisor.identities().map(identityOf) }),
 		settled: () => parts.started,
 		async preflight({ service, app }) {
-			if (service === 'http_workers') return parts.supervisor.changes(readWanted(parts, app), app);
+			if (service === 'http_workers') {
+				const wanted = readWanted(parts, app);
+				assertNothingLacks(parts.supervisor, app === null ? wanted : wanted.filter(({ name }) => name === app));
+				return parts.supervisor.changes(wanted, app);
+			}
 			if (parts.configuration.standsIn) checked(() => parts.configuration.read());
 			return null;
 		},
@@ -66,6 +72,19 @@ function readWanted(parts: LocalNodeParts, app: string | null): WorkerApp[] {
 		throw new RollcallError('unavailable', `http_workers has no app '${app}', and none runs here; it has: ${known}.`);
 	}
 	return apps;
+}
+
+/** Throws `unavailable` with what keeps an app from starting here, before any node replaces anything. */
+function assertNothingLacks(supervisor: Supervisor, apps: readonly WorkerApp[]): void {
+	const isWhole = supervisor.readiness().every(({ wanted, healthy }) => healthy >= wanted);
+	const around = {
+		isListenedOn: (port: number) => listenerInodes(port).length > 0,
+		running: new Set(supervisor.rows().map(({ app }) => app)),
+		ownPorts: isWhole ? new Set(supervisor.identities().flatMap(({ ports }) => ports ?? [])) : null,
+		path: process.env['PATH'] ?? '',
+	};
+	const lack = apps.map((app) => findLack(app, around)).find((text) => text !== null);
+	if (lack !== undefined) throw new RollcallError('unavailable', `${lack}; nothing was changed`);
 }
 
 function checked<Value>(read: () => Value): Value {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
-import { assertInDate } from '../config/checks/certificates.js';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { CoreRequest, Member, PeerMessage } from '../rollout/messages.js';
@@ -11,7 +10,13 @@ import { freshCore } from './core/create-core.js';
 import { Frames } from './links/frames.js';
 import type { Introduction } from './links/link.js';
 import { Links } from './links/links.js';
-import { type FleetConfig, type Membership, readMembership } from './links/membership.js';
+import {
+	assertCanFollow,
+	assertCertificateInDate,
+	type FleetConfig,
+	type Membership,
+	readMembership,
+} from './links/membership.js';
 import type { Core } from './ports.js';
 import { openRecordLog, type RecordLog, type Sync } from './shell/record-log.js';
 import { ownRow, peerRow, replicationRow } from './rows.js';
@@ -313,6 +318,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 			clock: this.#clock,
 			readConfig: async () => this.options.readConfig(),
 			snapshot: () => this.#snapshot(),
+			membership: () => this.membership,
 			apply: (membership) => this.#apply(membership),
 			closing: this.#closing.signal,
 		};
@@ -320,20 +326,13 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 
 	async #apply(next: Membership): Promise<void> {
 		const before = this.membership;
-		if (next.self !== before.self)
-			throw new RollcallError(
-				'unavailable',
-				`node.name is ${next.self} now, this node runs as ${before.self}: restart it.`,
-			);
-		if ((next.cluster === null) !== (before.cluster === null))
-			throw new RollcallError('unavailable', 'cluster: was added or taken out as a whole: restart this node.');
+		assertCanFollow(before, next);
 		if (!next.cluster) {
 			this.options.onApplied?.(next);
 			return;
 		}
 		// The one in use stays until a better one is there: what has expired would cut this node off with its next link.
-		const { tls } = next.cluster;
-		if (tls && tls.cert !== before.cluster?.tls?.cert) assertInDate(tls, this.#clock.wall());
+		if (next.cluster.tls?.cert !== before.cluster?.tls?.cert) assertCertificateInDate(next, this.#clock.wall());
 		await this.#links.reconfigure(next.cluster);
 		this.membership = next;
 		this.options.onApplied?.(next);

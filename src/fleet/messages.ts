@@ -203,12 +203,23 @@ const answer = z.discriminatedUnion('ok', [
 ]);
 
 const appNames = z.array(z.string().max(128)).max(appsMax);
+const authorities = z.array(hash).max(64);
+const file = z.string().max(4_096);
+const tlsFacts = z.object({
+	caFile: file,
+	certFile: file,
+	trusts: authorities,
+	trustsNow: authorities,
+	signedBy: authorities,
+	presents: authorities,
+});
 const checkResult = z.object({
 	fault: text.nullable(),
 	members: members.nullable(),
 	memberHash: hash.nullable(),
 	configHash: hash.nullable(),
 	apps: since(2, z.object({ added: appNames, removed: appNames }).optional()),
+	tls: since(2, tlsFacts.optional()),
 });
 
 const schema = z.discriminatedUnion('kind', [

@@ -215,6 +215,22 @@ export interface CheckResult {
 	configHash: string | null;
 	/** Only for http_workers; earlier versions do not say. */
 	apps?: AppChanges | undefined;
+	/** Only for clustering_config with certificates; earlier versions do not say. */
+	tls?: TlsFacts | undefined;
+}
+
+/** Which authorities a node accepts, and which have signed what it shows: each a hash of subject and key. */
+export interface TlsFacts {
+	caFile: string;
+	certFile: string;
+	/** In the file. */
+	trusts: string[];
+	/** In use. */
+	trustsNow: string[];
+	/** Of the certificate in the file. */
+	signedBy: string[];
+	/** Of the certificate in use. */
+	presents: string[];
 }
 
 export type PeerMessage =

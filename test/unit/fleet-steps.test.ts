@@ -25,6 +25,9 @@ test('links renewed by a daemon that was started in the middle: its workers are 
 		links: links as unknown as Links,
 		clock: { now: () => 0, wall: () => 0, after: () => () => undefined, random: () => 0 },
 		readConfig: () => Promise.reject(new Error('not read')),
+		membership: () => {
+			throw new Error('not asked here');
+		},
 		snapshot: () => ({ boot: 2, workers: local.workers, links: [], configHash: null }),
 		apply: () => Promise.reject(new Error('not applied')),
 		closing: new AbortController().signal,

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { loadConfig } from '../../config/load.js';
-import { readMembership } from '../../fleet/links/membership.js';
+import { assertCertificateInDate, readMembership } from '../../fleet/links/membership.js';
 import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { configFileDefault } from '../client/places.js';
 import type { Context } from '../context.js';
@@ -17,7 +17,7 @@ export async function validate({ options, terminal, session }: Context): Promise
 	// An operator's shell checks what is meant for the units: there `user:` is possible.
 	const config = loadConfig({ file: options.config ?? configFileDefault, env: process.env, underSystemd: true });
 	// Keys and certificates are looked into as well: whether they are there says little about whether they fit.
-	readMembership(config);
+	assertCertificateInDate(readMembership(config), Date.now());
 	const apps = config.http_workers.map(({ name }) => name);
 	const warnings = config.http_workers.flatMap(scriptWarning);
 	const document = {

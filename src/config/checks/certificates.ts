@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import type { PeerCertificate } from 'node:tls';
 import { messageOf, RollcallError } from '../../errors.js';
 
@@ -48,8 +48,33 @@ export function assertBelongTogether(node: string, material: TlsMaterial): void 
 	}
 }
 
-/** Throws `configuration` when the node's own certificate is not valid at `now` (ms since 1970). */
-export function assertInDate({ cert }: TlsMaterial, now: number): void {
+/** Authorities that are valid at `now`, each as a hash of its subject and key: one issued anew for the same key is the same. */
+export function authoritiesIn(ca: string, now: number): string[] {
+	return [...new Set(readCertificates(ca).filter(isValidAt(now)).map(authorityHash))];
+}
+
+/** Those of `ca` that a certificate with its chain leads to. */
+export function signersOf(cert: string, ca: string, now: number): string[] {
+	const chain = readCertificates(cert);
+	const signers = readCertificates(ca).filter((one) => isValidAt(now)(one) && isSignedBy(chain, [one]));
+	return [...new Set(signers.map(authorityHash))];
+}
+
+const isValidAt =
+	(now: number) =>
+	(certificate: X509Certificate): boolean => {
+		const { from, to } = validityOf(certificate);
+		return from <= now && now < to;
+	};
+
+const authorityHash = ({ subject, publicKey }: X509Certificate): string =>
+	createHash('sha256')
+		.update(subject)
+		.update(publicKey.export({ type: 'spki', format: 'der' }))
+		.digest('hex');
+
+/** Throws `configuration` when the node's own certificate, or its authority's, is not valid at `now` (ms since 1970). */
+export function assertInDate({ cert, ca }: TlsMaterial, now: number): void {
 	const [own] = certificatesOf('tls.cert', cert);
 	if (!own) return;
 	const { from, to } = validityOf(own);
@@ -59,6 +84,12 @@ export function assertInDate({ cert }: TlsMaterial, now: number): void {
 		const got = `one that begins at ${new Date(from).toISOString()}; is the clock of this host right?`;
 		throw refuse('tls.cert', `a certificate that is valid ${at}`, got);
 	}
+	if (signersOf(cert, ca, now).length === 0)
+		throw refuse(
+			'tls.ca',
+			`an authority of the certificate that is valid ${at}`,
+			'one that has expired, or begins later',
+		);
 }
 
 /** A file whose certificates a listener or the links use, from the moment it was read until another is taken up. */

@@ -3,7 +3,14 @@ import type { CheckResult } from '../../rollout/messages.js';
 import type { Snapshot, StepResult } from '../../rollout/types.js';
 import type { Clock } from '../clock.js';
 import type { Links } from '../links/links.js';
-import { type FleetConfig, type Membership, readMembership } from '../links/membership.js';
+import {
+	assertCanFollow,
+	assertCertificateInDate,
+	type FleetConfig,
+	type Membership,
+	readMembership,
+	tlsFactsOf,
+} from '../links/membership.js';
 import type { CheckRequest, StepRequest } from '../ports.js';
 import { clipped } from '../text.js';
 import type { LocalNode } from '../types.js';
@@ -16,6 +23,8 @@ export interface StepPorts {
 	/** Reads the file again; throws with the fault. */
 	readConfig(): Promise<FleetConfig>;
 	snapshot(): Snapshot;
+	/** In force now. */
+	membership(): Membership;
 	/** Puts the read configuration in force: links, members, hashes. */
 	apply(membership: Membership): Promise<void>;
 	/** Aborted when the fleet closes. */
@@ -33,8 +42,14 @@ export async function checkHere(
 	const nothing = { fault: null, members: null, memberHash: null, configHash: null };
 	switch (service) {
 		case 'clustering_config': {
-			const { members, memberHash, configHash } = readMembership(await ports.readConfig());
-			return { fault: null, members, memberHash, configHash: configHash ?? noConfigHash };
+			// All that could stop this node half-way, before any node changes anything.
+			const next = readMembership(await ports.readConfig());
+			const wall = ports.clock.wall();
+			assertCanFollow(ports.membership(), next);
+			assertCertificateInDate(next, wall);
+			const { members, memberHash, configHash } = next;
+			const tls = tlsFactsOf(ports.membership(), next, wall);
+			return { fault: null, members, memberHash, configHash: configHash ?? noConfigHash, tls };
 		}
 		case 'clustering':
 		case 'http_workers':

@@ -1,9 +1,15 @@
-import { assertBelongTogether, type TlsMaterial } from '../../config/checks/certificates.js';
+import {
+	assertBelongTogether,
+	assertInDate,
+	authoritiesIn,
+	signersOf,
+	type TlsMaterial,
+} from '../../config/checks/certificates.js';
 import { clusterHash, memberHash, members, readClusterSecret } from '../../config/checks/cluster.js';
 import { FileRefused, readTrustedFile } from '../../config/document/trusted-files.js';
 import type { ClusterConfig, Config } from '../../config/schema.js';
-import { RollcallError } from '../../errors.js';
-import type { Member } from '../../rollout/messages.js';
+import { messageOf, RollcallError } from '../../errors.js';
+import type { Member, TlsFacts } from '../../rollout/messages.js';
 import type { NodeName } from '../../rollout/types.js';
 
 /** The part of the configuration that the fleet lives by. */
@@ -44,6 +50,43 @@ export function readMembership(config: FleetConfig): Membership {
 		cluster: config.cluster ? readCluster(config.node.name, config.cluster) : null,
 		tlsFiles: config.cluster?.tls ?? null,
 	};
+}
+
+/** Throws `configuration` with file and remedy when the certificate is not valid at `now`: no peer would accept it. */
+export function assertCertificateInDate({ self, cluster, tlsFiles }: Membership, now: number): void {
+	if (!cluster?.tls || !tlsFiles) return;
+	try {
+		assertInDate(cluster.tls, now);
+	} catch (cause) {
+		const remedy = `put a new one into ${tlsFiles.cert}: rollcall ca issue ${self} --dir fleet-ca --force`;
+		throw new RollcallError('configuration', `${messageOf(cause)}; ${remedy}`, {}, { cause });
+	}
+}
+
+/** What of the certificates in use, and of those in the file, other nodes must know to tell whether they fit together. */
+export function tlsFactsOf(current: Membership, next: Membership, now: number): TlsFacts | undefined {
+	const [used, read, files] = [current.cluster?.tls, next.cluster?.tls, next.tlsFiles];
+	if (!used || !read || !files) return undefined;
+	const both = `${used.ca}\n${read.ca}`;
+	return {
+		caFile: files.ca,
+		certFile: files.cert,
+		trusts: authoritiesIn(read.ca, now),
+		trustsNow: authoritiesIn(used.ca, now),
+		signedBy: signersOf(read.cert, both, now),
+		presents: signersOf(used.cert, both, now),
+	};
+}
+
+/** Throws `unavailable` when a node that runs cannot take up what was read. */
+export function assertCanFollow(before: Membership, next: Membership): void {
+	if (next.self !== before.self)
+		throw new RollcallError(
+			'unavailable',
+			`node.name is ${next.self} now, this node runs as ${before.self}: restart it.`,
+		);
+	if ((next.cluster === null) !== (before.cluster === null))
+		throw new RollcallError('unavailable', 'cluster: was added or taken out as a whole: restart this node.');
 }
 
 function readCluster(self: NodeName, config: ClusterConfig): Cluster {

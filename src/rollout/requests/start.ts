@@ -10,7 +10,8 @@ import { textOfEpoch } from '../../coordination/epoch.js';
 import { startPrepare, withdraw } from '../../coordination/quorum/campaign.js';
 import { smallerFleet } from '../../coordination/quorum/minority.js';
 import { mayBegin, orderOf } from '../targets/order.js';
-import type { CheckResult, CoreEvent, NackReason, OpenRollout, Refusal } from '../messages.js';
+import { findDistrust } from './trust.js';
+import type { CheckResult, CoreEvent, Member, NackReason, OpenRollout, Refusal } from '../messages.js';
 import {
 	conflictWith,
 	refuseStart,
@@ -181,12 +182,19 @@ export function faultOf(state: CoreState, start: Pick<PendingStart, 'checks' | '
 	const staying = checks.filter(([node]) => node !== state.settings.self && next.some((one) => one.name === node));
 	if (staying.length > 0 && staying.every(([, check]) => isWithout(check, state.settings.self)))
 		return `${state.settings.self} leaves the fleet by the other files; send the request to a node that stays`;
-	for (const [node, check] of checks) {
-		if (!next.some((member) => member.name === node)) continue;
+	const remaining = checks.filter(([node]) => next.some((member) => member.name === node));
+	for (const [node, check] of remaining)
 		if (check?.memberHash !== own?.memberHash)
-			return `the file of ${node} names other members than the file of ${state.settings.self}; nothing was applied`;
-	}
-	return null;
+			return `the file of ${node} names other members than the file of ${state.settings.self}${differenceOf(check?.members ?? [], next)}; make cluster.peers the same on every node; nothing was applied`;
+	return findDistrust(remaining);
+}
+
+function differenceOf(there: readonly Member[], here: readonly Member[]): string {
+	const without = (some: readonly Member[], others: readonly Member[]): string =>
+		some.flatMap(({ name }) => (others.some((one) => one.name === name) ? [] : [name])).join(', ');
+	const more = without(there, here);
+	const less = without(here, there);
+	return `${more === '' ? '' : `, with ${more}`}${less === '' ? '' : `, without ${less}`}`;
 }
 
 const isWithout = (check: CheckResult | null | undefined, node: NodeName): boolean =>

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { install, TestAuthority, type TestCertificate } from '../support/authority.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
+
+const names = ['alpha', 'beta', 'gamma'];
+
+interface Row {
+	name: string;
+	link: string;
+	reason: string | null;
+}
+
+describe('routine work on a fleet with certificates', () => {
+	let fleet: RealFleet;
+	let authority: TestAuthority;
+	let alpha: RealNode;
+	let gamma: RealNode;
+	const kept = new Map<string, TestCertificate>();
+
+	const put = (node: RealNode, certificate: TestCertificate) => install(certificate, join(node.folder, 'tls'));
+	const certificateOf = (node: RealNode): TestCertificate => kept.get(node.name) as TestCertificate;
+	const rows = async (node: RealNode): Promise<Row[]> =>
+		(await node.call<{ nodes: Row[] }>('cluster_status')).json.nodes;
+	const linked = async (node: RealNode): Promise<boolean> => (await rows(node)).every(({ link }) => link !== 'down');
+	/** A change of `cluster:` on all nodes, to its end: its reason, or the text that refused it. */
+	const changeAll = async (): Promise<string> => {
+		const { status, json } = await alpha.call('restart_service', { service: 'clustering_config', replicated: true });
+		if (status !== 200) return String(json['error']);
+		const view = await alpha.rollout(String(json['job_id']));
+		return `${view.state}: ${view.reason ?? ''}`;
+	};
+	/** What changes when something was changed: links, and what the nodes say of their files. */
+	const links = async () => Promise.all(fleet.nodes.map(async (node) => (await rows(node)).map(({ link }) => link)));
+
+	before(async () => {
+		fleet = await makeFleet(names.map((name) => ({ name })));
+		[alpha, gamma] = [fleet.node('alpha'), fleet.node('gamma')];
+		authority = await TestAuthority.make(fleet.folder);
+		const peers = fleet.nodes.map(({ name, ports }) => ({ name, url: `wss://127.0.0.1:${ports.cluster}` }));
+		for (const node of fleet.nodes) {
+			kept.set(node.name, await authority.issue(node.name));
+			const tls = put(node, certificateOf(node));
+			node.configure({ cluster: { listen: { host: '127.0.0.1', port: node.ports.cluster }, tls, peers } });
+		}
+		await fleet.start();
+		await waitFor('the links', async () => (await Promise.all(fleet.nodes.map(linked))).every(Boolean));
+	});
+	after(() => fleet.end());
+
+	test('a file of any node that would stop a change half-way refuses it before, with node, file and remedy', async () => {
+		const other = await TestAuthority.make(fleet.folder);
+		const material = certificateOf(gamma).material;
+		const foreign = (await other.issue('gamma')).material;
+		const both = `${material.ca}\n${foreign.ca}`;
+		const good = readFileSync(gamma.configFile, 'utf8');
+		const cases: [string, () => unknown, RegExp][] = [
+			[
+				'an expired certificate',
+				async () => put(gamma, await authority.issue('gamma', -1)),
+				/gamma: cluster\.tls\.cert: .* expired on .*; put a new one into .*cert\.pem: rollcall ca issue gamma/,
+			],
+			[
+				'an authority that does not accept the others',
+				() => put(gamma, { ...certificateOf(gamma), material: { ...foreign } }),
+				/gamma: .*ca\.pem does not accept the certificate that alpha presents now|gamma: the new certificate .*cert\.pem is of an authority that alpha does not accept yet/,
+			],
+			[
+				'a certificate of an authority that the others do not know yet',
+				() => put(gamma, { ...certificateOf(gamma), material: { ...foreign, ca: both } }),
+				/gamma: the new certificate .*cert\.pem is of an authority that alpha does not accept yet; put the old and the new/,
+			],
+			[
+				'another name',
+				() => writeFileSync(gamma.configFile, good.replace(/name: gamma/, 'name: delta')),
+				/gamma: .*node\.name: expected gamma, as this node runs, got delta[\s\S]*take gamma out of cluster\.peers/,
+			],
+			[
+				'other members',
+				() => writeFileSync(gamma.configFile, good.replace(/ {4}- name: beta\n.*\n/, '')),
+				/the file of gamma names other members than the file of alpha, without beta; make cluster\.peers the same/,
+			],
+		];
+		const before = await links();
+		for (const [what, spoil, expected] of cases) {
+			await spoil();
+			try {
+				assert.match(await changeAll(), expected, what);
+				assert.deepEqual(await links(), before, what);
+			} finally {
+				put(gamma, certificateOf(gamma));
+				writeFileSync(gamma.configFile, good, { mode: 0o600 });
+			}
+		}
+		assert.match(await changeAll(), /^completed/);
+	});
+
+	test('an app whose script one node lacks refuses a roll before any node is touched', async () => {
+		const good = readFileSync(gamma.configFile, 'utf8');
+		writeFileSync(gamma.configFile, good.replace(/script: .*/, 'script: /nowhere/server.js'), { mode: 0o600 });
+		const pids = async () =>
+			(await Promise.all(fleet.nodes.map((node) => node.workers()))).flat().map(({ pid }) => pid);
+		const before = await pids();
+		const { status, json } = await alpha.call('restart_service', { service: 'http_workers', replicated: true });
+		writeFileSync(gamma.configFile, good, { mode: 0o600 });
+		assert.equal(status, 503);
+		assert.match(
+			String(json['error']),
+			/gamma: app web: its script \/nowhere\/server\.js is not there.*nothing was changed/,
+		);
+		assert.deepEqual(await pids(), before);
+	});
+
+	test('an expired certificate is a fault in validate, and each end of the link that is missing says why', async () => {
+		put(gamma, await authority.issue('gamma', -1));
+		const { code, stderr } = await rollcall(['validate', '--config', gamma.configFile]);
+		assert.equal(code, 2);
+		assert.match(stderr, /expired on .*; put a new one into .*cert\.pem: rollcall ca issue gamma/);
+		await gamma.kill();
+		gamma.start();
+		await waitFor(
+			'gamma to answer',
+			async () => (await gamma.call('cluster_status').catch(() => null))?.status === 200,
+		);
+		const reason = async (node: RealNode, peer: string) =>
+			(await rows(node)).find(({ name }) => name === peer)?.reason ?? '';
+		const expired = /the certificate of gamma(, or of its authority,)? has expired/;
+		const here = /^alpha refuses this node \(wss:.*\): the certificate of gamma has expired, on /;
+		await waitFor('both reasons', async () => {
+			return expired.test(await reason(alpha, 'gamma')) && here.test(await reason(gamma, 'alpha'));
+		});
+		const { stdout } = await rollcall(['status', '--json', '--config', gamma.configFile]);
+		const { wrong } = JSON.parse(stdout) as { wrong: string[] };
+		assert.ok(
+			wrong.some((line) => /^no link to alpha, .*alpha refuses this node/.test(line)),
+			stdout,
+		);
+		put(gamma, certificateOf(gamma));
+		assert.equal((await gamma.call('restart_service', { service: 'clustering_config' })).status, 200);
+		await waitFor('the links', async () => (await Promise.all(fleet.nodes.map(linked))).every(Boolean));
+	});
+});
