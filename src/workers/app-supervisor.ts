@@ -7,19 +7,27 @@ import { Arrival } from './replacement/arrival.js';
 import { WorkerPool, type WorkerPoolParts } from './pool/worker-pool.js';
 import { HealthMonitor } from './health/health-monitor.js';
 import { explained } from './host/log-files.js';
+import type { Exit } from './pool/lifecycle.js';
 import type { Pm2Process } from './pm2/process.js';
 import { type JudgedOutcome, ReplacementPlan, goneTimeoutMs } from './replacement/plan.js';
 import type { LeavingSet } from './replacement/leaving.js';
 import type { WorkerRecord } from './pool/worker-records.js';
 import { isSound, resultOf } from './replacement/result.js';
 import { identitiesOf } from './pool/rows.js';
-import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp, WorkerIdentity } from './types.js';
+import type {
+	AppReadiness,
+	CrashedWorker,
+	ProvenWorker,
+	ReplacementResult,
+	WorkerApp,
+	WorkerIdentity,
+} from './types.js';
 import type { Worker } from './pool/worker.js';
 import { appOf } from './pool/worker-id.js';
 import { Recycling } from './health/recycling.js';
 
 export interface AppSupervisorEvents {
-	crashed: [{ worker: WorkerIdentity; app: string; reason: string }];
+	crashed: [{ worker: CrashedWorker; app: string; reason: string }];
 	restarted: [{ app: string; id: string; reason: string }];
 }
 
@@ -27,7 +35,6 @@ const jobsMax = 100;
 /** How often a replacement is begun again because the host died, and how long the next one is waited for. */
 const hostLossesMax = 2;
 const hostPatienceMs = 15_000;
-const hostLookMs = 25;
 
 /** A set of workers to be replaced; see {@link AppSupervisor.replace}. */
 interface SetWish {
@@ -49,8 +56,6 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	private readonly jobs = new PQueue({ concurrency: 1 });
 	private readonly wornOut: Recycling;
 	private readonly exchange: ReplacementPlan;
-	/** Workers whose events are listened to already. */
-	private readonly heard = new WeakSet<Worker>();
 	private stopped = false;
 	/** The host is gone, and no other has taken its place. */
 	private away = false;
@@ -81,14 +86,16 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		});
 		this.exchange = new ReplacementPlan(this.pool, {
 			approved: (worker) => this.approved(worker),
-			started: (worker) => this.daily.firstChance(this.listen(worker), () => this.stopped),
+			started: (worker) => this.daily.firstChance(worker, () => this.stopped),
 			say: (event, reason) => this.say(event, reason),
 		});
+		this.pool.events.on('spawned', (worker) => this.daily.expect(worker));
+		this.pool.events.on('exited', (worker, exit) => this.exited(worker, exit));
+		this.pool.events.on('connected', (worker) => this.lookAfter(worker));
 	}
 
 	private approved(worker: Worker): void {
-		worker.inReplacement = false;
-		this.listen(worker);
+		this.pool.putInReplacement(worker, false);
 		this.daily.takeOver(worker);
 	}
 
@@ -105,10 +112,9 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		this.converging = true;
 		// A host that is new, or heard again, is a new chance for what was given up.
 		for (const worker of this.workers) if (worker.state === 'failed') this.pool.forget(worker);
-		const { workers, ending } = adoptAll(this.pool, this.app, rows, orphans);
-		for (const worker of workers) this.listen(worker);
-		for (const worker of ending) void endOn(this.pool, worker);
+		for (const worker of adoptAll(this.pool, this.app, rows, orphans)) void endOn(this.pool, worker);
 		this.away = false;
+		this.pool.events.emit('changed');
 		await this.jobs.add(() => this.converge());
 	}
 
@@ -117,7 +123,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		this.away = true;
 		this.exchange.loseHost(reason);
 		for (const worker of this.workers) {
-			worker.pmId = null;
+			this.pool.orphan(worker);
 			if (!worker.isAlive && worker.state !== 'failed') this.pool.forget(worker);
 		}
 	}
@@ -126,15 +132,6 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	settle(): void {
 		if (!this.unsettled || this.jobs.pending > 0 || this.away || this.stopped) return;
 		this.job(() => this.converge()).catch((error: unknown) => this.say('workers_not_started', messageOf(error)));
-	}
-
-	/** PM2 forked the worker anew. */
-	forked(row: Pm2Process): void {
-		const worker = this.pool.workers.get(row.name);
-		if (!worker || worker.pmId !== row.pmId || row.pid === null) return;
-		worker.attach(row.pid);
-		if (worker.state === 'backoff') worker.set('starting');
-		this.daily.expect(worker);
 	}
 
 	/**
@@ -173,7 +170,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 
 	/** Drains and ends every worker, side by side; a replacement under way is called off first. */
 	async endAll(): Promise<void> {
-		this.stopped = this.pool.announced = true;
+		this.stopped = true;
+		this.pool.announce();
 		this.exchange.end('the node is being stopped');
 		await this.jobs.onIdle();
 		await drainAll(this.pool);
@@ -182,7 +180,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	/** Drains every worker, to be replaced by nothing. */
 	leave(onProgress: (text: string) => void): Promise<ReplacementResult> {
 		// The node is as ready without it as it was before.
-		this.pool.announced = true;
+		this.pool.announce();
 		return this.replace({ ...this.app, instances: 0 }, null, goneTimeoutMs, onProgress);
 	}
 
@@ -220,7 +218,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		for (let losses = 1; outcome?.hostLost === true && losses <= hostLossesMax && !this.stopped; losses += 1) {
 			onProgress(`${app.name}: ${outcome.reason ?? 'the worker host ended'}; waiting for the next one`);
 			const patience = Math.min(until, clock.now() + hostPatienceMs);
-			while (this.away && !this.stopped && clock.now() < patience) await clock.sleep(hostLookMs);
+			await this.pool.until(() => !this.away || this.stopped, patience - clock.now());
 			if (this.away) break;
 			outcome = await this.replaceSet({ ...wish, before: null, deadlineMs: Math.max(0, until - clock.now()) });
 		}
@@ -259,7 +257,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		}
 		this.converging = false;
 		for (const worker of this.workers) {
-			if (worker.state === 'starting' && worker.link) this.daily.begin(worker);
+			if (worker.state === 'starting' && worker.isConnected) this.daily.begin(worker);
 		}
 		await this.startMissing();
 		if (this.readiness().healthy > 0) this.arrival.accept();
@@ -307,7 +305,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		const started = await Promise.all(
 			(await this.pool.reserve(missing)).map((id) =>
 				this.pool.start(id, this.app, this.pool.nextPlace(this.app)).then(
-					(worker) => this.listen(worker),
+					(worker) => worker,
 					(error: unknown) => this.say('worker_start_failed', messageOf(error)),
 				),
 			),
@@ -322,35 +320,21 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		return resultOf({ app, workers, healthy, after: this.identities(), required }, before, outcome);
 	}
 
-	/** Hears of what happens to the worker's process outside of a replacement. */
-	private listen(worker: Worker): Worker {
-		if (this.heard.has(worker)) return worker;
-		this.heard.add(worker);
-		worker.on('gone', (identity) => this.gone(worker, identity));
-		worker.on('linked', () => {
-			this.pool.remember();
-			if (!this.converging && !worker.inReplacement && worker.state !== 'draining') this.daily.begin(worker);
-		});
-		if (!this.converging && worker.link && worker.state !== 'serving') this.daily.begin(worker);
-		return worker;
+	/** A process answers: it is proven, unless something else looks after it. */
+	private lookAfter(worker: Worker): void {
+		if (this.converging || worker.inReplacement || worker.state === 'draining' || worker.hasJoined) return;
+		this.daily.begin(worker);
 	}
 
-	private gone(worker: Worker, identity: WorkerIdentity): void {
-		if (worker.inReplacement || worker.state === 'draining' || worker.state === 'failed' || this.stopped) return;
-		if (worker.pmId === null) {
-			this.pool.forget(worker);
-			if (!worker.host.isUp) return;
+	/** The end of a process, as far as no replacement decides what follows. */
+	private exited(worker: Worker, { kind, identity, reason }: Exit): void {
+		if (this.stopped) return;
+		if (kind === 'lost' && worker.host.isUp) {
 			this.job(() => this.converge()).catch((error: unknown) => this.say('workers_not_started', messageOf(error)));
-			return;
 		}
-		worker.restarts += 1;
-		const reason = worker.trouble ?? worker.endReason;
-		this.emit('crashed', { worker: identity, app: this.app.name, reason });
-		if (!worker.noteCrash()) {
-			worker.set('backoff', reason);
-			this.pool.remember();
-			return;
-		}
+		if (kind !== 'crashed' && kind !== 'looped') return;
+		this.emit('crashed', { worker: { id: worker.id, pid: identity?.pid ?? null }, app: this.app.name, reason });
+		if (kind === 'crashed') return;
 		const { intensity, periodMs } = worker.app.crashLoop;
 		const text = `it crashed more than ${intensity} times within ${periodMs} ms; last: ${reason}`;
 		this.giveUp(worker, text).catch((error: unknown) => this.say('worker_given_up', messageOf(error)));

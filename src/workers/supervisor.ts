@@ -6,7 +6,7 @@
  * gives up. Workers never depend on it: killed, it finds them again by PM2's list, their private sockets and its record.
  *
  * supervisor             composition: hosts, apps, the outside's face
- *  replacement/change    one replacement over all apps: what leaves goes last; pool/unconfigured-workers: found at a start
+ *  replacement/change    one replacement over all apps: what leaves goes last; unconfigured-workers: found at a start
  *  host/host-connection  one connected (and, without systemd, started) worker host for each user     → pm2/client, host-starter
  *  app-supervisor        one app: jobs on its set, one after the other
  *   pool/worker-pool     operations on its workers: start, drain, end, approve          → pool/worker, worker-records
@@ -23,10 +23,12 @@ import { isAlive } from '../system/proc/process.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { carryOut } from './replacement/change.js';
 import { type Clock, systemClock } from './clock.js';
-import { type WorkerPoolParts, isNode } from './pool/worker-pool.js';
+import type { WorkerPool, WorkerPoolParts } from './pool/worker-pool.js';
+import { isNode } from './pool/worker-description.js';
 import { checkSocketPaths, findHost, hostHome } from './pm2/home.js';
 import { HostLink } from './host/host-connection.js';
 import { hostCommand } from './host/host-starter.js';
+import { ProcessEnds } from './connection/process-ends.js';
 import { PreloadConnection } from './connection/preload-connection.js';
 import type { Orphan } from './pm2/orphans.js';
 import type { Pm2Process } from './pm2/process.js';
@@ -47,8 +49,8 @@ import type {
 	WorkerApp,
 	WorkerRow,
 } from './types.js';
-import { type UnconfiguredSet, UnconfiguredWorkers } from './pool/unconfigured-workers.js';
-import type { OpenLink } from './pool/worker.js';
+import { type UnconfiguredSet, UnconfiguredWorkers } from './unconfigured-workers.js';
+import type { OpenLink } from './pool/worker-entry.js';
 import { appOf } from './pool/worker-id.js';
 
 export interface SupervisorOptions {
@@ -67,12 +69,11 @@ export interface SupervisorOptions {
 	hostCommand?: readonly string[];
 }
 
-/** How often PM2's list is read although nothing was heard: its bus promises nothing. */
+/** How often PM2's list is read although nothing was heard: its bus promises nothing, and a frozen host is seen by this alone. */
 const reconcileMs = 5_000;
 /** A start waits for a worker host this long; afterwards it goes on by itself when the host comes. */
 const hostPatienceMs = 15_000;
 const hostEndMs = 10_000;
-const hostLookMs = 25;
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
 	return new RollcallSupervisor(options);
@@ -87,6 +88,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private cancelReconcile: () => void = () => undefined;
 	private readinessText = '';
 	private readonly claims: PortClaims;
+	private readonly ends: ProcessEnds;
 	private readonly unconfigured: UnconfiguredWorkers;
 	/** Hosts that, by the record, have workers of apps that are not configured. */
 	private readonly strayHosts = new Set<HostLink>();
@@ -97,6 +99,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	constructor(private readonly options: SupervisorOptions) {
 		super();
 		this.clock = options.clock ?? systemClock;
+		this.ends = new ProcessEnds(this.clock);
 		this.log = options.logger;
 		this.records = new SupervisorRecords(join(options.stateDir, 'workers.json'));
 		if (this.records.damage !== null) {
@@ -207,9 +210,9 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	private poolParts(host: HostLink): WorkerPoolParts {
-		const { records, clock, log, openLink, claims } = this;
+		const { records, clock, log, openLink, claims, ends } = this;
 		const { lbWaitMs = 0 } = this.options;
-		return { host, records, clock, log, openLink, claims, lbWaitMs, changed: () => this.changed() };
+		return { host, records, clock, log, openLink, ends, claims, lbWaitMs, changed: () => this.changed() };
 	}
 
 	/** What runs here and these apps do not have; with a name, of that app alone. */
@@ -257,15 +260,10 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	private readonly openLink: OpenLink = async (app, identity, home) => {
-		if (isNode(app)) return PreloadConnection.open(home, identity, this.clock);
+		if (isNode(app)) return PreloadConnection.open(home, identity, this.clock, this.ends);
 		const port = this.supervisors.get(appOf(identity.id))?.pool.workers.get(identity.id)?.port ?? portOf(app, 0);
-		return new PortConnection(
-			identity,
-			port,
-			app,
-			this.clock,
-			app.reusePort ? askHeldSockets(() => this.hostOf(app.user).client()) : null,
-		);
+		const held = app.reusePort ? askHeldSockets(() => this.hostOf(app.user).client()) : null;
+		return new PortConnection(identity, port, app, { clock: this.clock, ends: this.ends, held });
 	};
 
 	private hostOf(user: string | null): HostLink {
@@ -287,7 +285,14 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			this.emit('host', { user, up: false, reason });
 		});
 		host.on('complaint', () => this.changed());
-		host.on('online', () => void this.lookAt(host));
+		host.on('online', (event) => {
+			for (const pool of this.poolsOf(host)) pool.forked(event);
+			void this.lookAt(host);
+		});
+		host.on('exit', (event) => {
+			this.ends.hint();
+			for (const pool of this.poolsOf(host)) pool.ended(event);
+		});
 		this.hostLinks.set(user, host);
 		return host;
 	}
@@ -309,14 +314,9 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 
 	/** A node that had no app yet has no host, the first that it gets brings one along; one that just died is on its way. */
 	private async reachHosts(apps: readonly WorkerApp[]): Promise<void> {
-		const until = this.clock.now() + hostPatienceMs;
-		await Promise.all(
-			[...new Set(apps.map(({ user }) => user))].map(async (user) => {
-				const known = this.hostLinks.get(user);
-				if (!known) return this.startHost(this.hostOf(user));
-				while (!known.isUp && !this.ended && this.clock.now() < until) await this.clock.sleep(hostLookMs);
-			}),
-		);
+		const reach = (user: string | null) =>
+			this.hostLinks.get(user)?.untilUp(hostPatienceMs) ?? this.startHost(this.hostOf(user));
+		await Promise.all([...new Set(apps.map(({ user }) => user))].map(reach));
 	}
 
 	/** Without any app no host is wanted, but one that still runs may hold workers of apps that were taken out, or have left some behind. */
@@ -350,21 +350,24 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 
 	/** An app that is new here starts with more care beside workers that are to leave, whichever host has them. */
 	private async untilStraysAreKnown(): Promise<void> {
-		const missing = () => [...this.strayHosts].some((host) => !host.isUp);
-		while (missing() && !this.ended && this.clock.now() < this.strayPatienceUntil) await this.clock.sleep(hostLookMs);
+		const withinMs = this.strayPatienceUntil - this.clock.now();
+		await Promise.all([...this.strayHosts].map((host) => host.untilUp(withinMs)));
 	}
 
 	private appsOf(host: HostLink): AppSupervisor[] {
 		return this.all().filter((one) => one.pool.parts.host === host);
 	}
 
+	/** A host speaks for the workers of its own user alone. */
+	private poolsOf(host: HostLink): WorkerPool[] {
+		return [...this.appsOf(host).map(({ pool }) => pool), ...this.unconfigured.poolsOf(host)];
+	}
+
 	private async lookAt(host: HostLink): Promise<void> {
 		try {
 			const rows = await host.look();
 			// A host speaks for the apps of its own user alone.
-			for (const one of this.appsOf(host))
-				for (const row of rows) if (appOf(row.name) === one.app.name) one.forked(row);
-			for (const row of rows) this.unconfigured.forked(host, row);
+			for (const pool of this.poolsOf(host)) for (const row of rows) pool.spawned(row);
 		} catch (error) {
 			this.log.debug({ event: 'list_failed', reason: messageOf(error) });
 		}

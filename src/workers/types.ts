@@ -104,11 +104,17 @@ export interface SupervisorEvents {
 	/** Readiness of some app changed. */
 	readiness: [AppReadiness[]];
 	/** A worker's process ended without having been asked to. */
-	crashed: [{ worker: WorkerIdentity; app: string; reason: string }];
+	crashed: [{ worker: CrashedWorker; app: string; reason: string }];
 	/** A worker was replaced or restarted, and why: crash, liveness, memory, rollout, host. */
 	restarted: [{ app: string; id: string; reason: string }];
 	/** The worker host was lost or is there again. */
 	host: [{ user: string | null; up: boolean; reason: string }];
+}
+
+export interface CrashedWorker {
+	id: string;
+	/** null: it ended before it was seen. */
+	pid: number | null;
 }
 
 /** The room's face to the composition root: keeps the http apps' workers as wanted on this node. */

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connectWorker, type WorkerControl } from '../../src/workers/connection/control-client.js';
+import { type ControlOptions, connectWorker, type WorkerControl } from '../../src/workers/connection/control-client.js';
 import {
 	controlSocketPath,
 	type ControlPush,
@@ -149,6 +149,19 @@ export class Primary {
 	}
 }
 
+/** The socket appears only when the worker's process has begun. */
+async function connectOnceOpen(path: string, options: ControlOptions): Promise<WorkerControl> {
+	const until = performance.now() + deadlineMs;
+	for (;;) {
+		try {
+			return await connectWorker(path, options);
+		} catch (error) {
+			if (performance.now() >= until) throw error;
+			await new Promise((resolve) => setTimeout(resolve, 20));
+		}
+	}
+}
+
 async function connectTestWorker(path: string, id: string, pid: number, exited: Promise<Exit>): Promise<TestWorker> {
 	const pushes: ControlPush[] = [];
 	const waiting = new Set<() => void>();
@@ -156,8 +169,7 @@ async function connectTestWorker(path: string, id: string, pid: number, exited: 
 	const closed = new Promise<void>((resolve) => {
 		end = resolve;
 	});
-	const control = await connectWorker(path, {
-		connectWithinMs: deadlineMs,
+	const control = await connectOnceOpen(path, {
 		callTimeoutMs: deadlineMs,
 		onClose: () => end(),
 		onPush: (push) => {

@@ -44,7 +44,13 @@ const packages: Readonly<Record<string, string>> = {
 };
 
 /** Pure: no package, no node: module, no log, no error table; what happens outside reaches them as events. */
-const pure = ['rollout/', 'coordination/', 'workers/replacement/steps.ts', 'workers/pool/crash-loop.ts'];
+const pure = [
+	'rollout/',
+	'coordination/',
+	'workers/replacement/steps.ts',
+	'workers/replacement/due.ts',
+	'workers/pool/lifecycle.ts',
+];
 
 interface Import {
 	readonly specifier: string;

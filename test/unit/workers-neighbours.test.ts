@@ -11,7 +11,7 @@ import { Worker } from 'node:worker_threads';
 import { untrustedPlace, openUntrustedSocket } from '../../src/system/files/untrusted-file.js';
 import { findOwned, readProcessStat } from '../../src/system/proc/process.js';
 import type { AppListeners } from '../../src/workers/health/app-listeners.js';
-import { isApproved, removeApproval, writeApproval } from '../../src/workers/pool/approval.js';
+import { isApproved, removeApproval, writeApproval } from '../../src/workers/health/approval.js';
 import { type Clock, systemClock } from '../../src/workers/clock.js';
 import { controlSocketPath } from '../../src/workers/connection/control.js';
 import { connectWorker } from '../../src/workers/connection/control-client.js';
@@ -219,13 +219,7 @@ test('a port that another user’s worker says it has keeps no app from it; one 
 	const app = (name: string, user: string) => ({ ...plainApp, name, user });
 	const listener = { port: 8080, address: '127.0.0.1', path: null, http: true };
 	const workerOf = (of: WorkerApp) =>
-		({
-			app: of,
-			joined: true,
-			seenListeners: [listener],
-			status: async () => ({}),
-			link: { join: async () => ({ ok: true }) },
-		}) as unknown as RunningWorker;
+		({ app: of, lifecycle: { phase: 'serving' }, news: { listeners: [listener] } }) as unknown as RunningWorker;
 	const [liar, sibling, victim] = [app('liar', 'mine'), app('sibling', 'other'), app('victim', 'other')];
 	for (const [claimant, ok] of [
 		[liar, true],
@@ -234,7 +228,7 @@ test('a port that another user’s worker says it has keeps no app from it; one 
 		const claims = new PortClaims([liar, sibling, victim]);
 		const listeners = { required: () => [] } as unknown as AppListeners;
 		claims.add({ name: claimant.name, listeners, workers: new Map([['x-1', workerOf(claimant)]]) });
-		assert.equal((await claims.join(workerOf(victim))).ok, ok, claimant.name);
+		assert.equal(claims.clash(victim, [listener]) === null, ok, claimant.name);
 	}
 });
 

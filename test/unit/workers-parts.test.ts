@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type CrashHistory, noteCrash } from '../../src/workers/pool/crash-loop.js';
+import { newLifecycle, stepLifecycle } from '../../src/workers/pool/lifecycle.js';
 import { hostEnvironment, starterEnvironment } from '../../src/workers/host/environment.js';
 import { StderrTail, missingEnd } from '../../src/workers/host/stderr-tail.js';
 import { lastErrorLines, pruneLogs, turnOverLogs } from '../../src/workers/host/log-files.js';
@@ -13,11 +13,13 @@ import { appOf, numberOf } from '../../src/workers/pool/worker-id.js';
 test('a worker is given up at one crash more than the intensity within the period, and not before', () => {
 	const limits = { intensity: 3, periodMs: 1_000 };
 	const verdicts = (times: number[]): boolean[] => {
-		let history: CrashHistory = [];
+		let state = newLifecycle;
 		return times.map((at) => {
-			const verdict = noteCrash(history, at, limits);
-			history = verdict.history;
-			return verdict.giveUp;
+			const forked = stepLifecycle(state, { event: 'forked' }).state;
+			const crash = stepLifecycle(forked, { event: 'exited', identity: null, detail: '', at, limits });
+			state = crash.state;
+			assert.ok(state.crashes.length <= limits.intensity + 1);
+			return crash.exit?.kind === 'looped';
 		});
 	};
 	assert.deepEqual(verdicts([0, 10, 20, 30]), [false, false, false, true]);

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { dueAt } from '../../src/workers/replacement/due.js';
 import {
 	planReplacement,
 	type ReplacementEffect,
 	type ReplacementEvent,
 	type ReplacementPlan,
+	type ReplacementState,
 	stepReplacement,
 } from '../../src/workers/replacement/steps.js';
 
@@ -26,6 +28,7 @@ function play(settings: Partial<ReplacementPlan> = {}) {
 	const happened = (event: ReplacementEvent): string[] => {
 		const step = stepReplacement(state, event);
 		state = step.state;
+		if (state.stage.stage !== 'finished') checkDue(state, event.at);
 		return step.effects.map(text);
 	};
 	const probed = (id: string, at: number, healthy = true) =>
@@ -37,6 +40,15 @@ function play(settings: Partial<ReplacementPlan> = {}) {
 			...probed(id, at + 1_000),
 		]);
 	return { happened, probed, prove };
+}
+
+/** The runner sets its one timer by dueAt: time alone must do something then, and nothing before. */
+function checkDue(state: ReplacementState, now: number): void {
+	const effectsAt = (at: number) => stepReplacement(state, { event: 'time_passed', at }).effects;
+	const due = dueAt(state);
+	const last = Number.isFinite(due) ? due - 1 : now + 1_000_000;
+	assert.deepEqual(effectsAt(Math.max(now, last)), [], `before ${due}`);
+	if (Number.isFinite(due)) assert.notDeepEqual(effectsAt(due), [], `at ${due}`);
 }
 
 const text = (effect: ReplacementEffect): string =>

@@ -10,7 +10,6 @@ import { parseControlLine } from './control-messages.js';
 const lineCharactersMax = 262_144;
 const callsMax = 64;
 const callTimeoutDefaultMs = 8_000;
-const connectRetryMs = 20;
 /**
  * Characters that a worker may say unasked: at once, and a second. A report each second and a few faults, each with the
  * status, are far below it. Each read, and each line, costs as much as so many characters.
@@ -35,8 +34,6 @@ export interface ControlOptions {
 	onClose?: (reason: string | null) => void;
 	/** For every call; default 8,000: a host that stalls must not look like a dead worker. */
 	callTimeoutMs?: number;
-	/** The socket appears only when the worker's process has begun: go on trying for so long. Default 0: once. */
-	connectWithinMs?: number;
 }
 
 /** A connection to the preload of one worker process. Calls reject with `timeout`, `unreachable` or, refused, `unavailable`. */
@@ -51,17 +48,11 @@ export interface WorkerControl {
 
 /** Connects to a worker's control socket; rejects with `unreachable`. */
 export async function connectWorker(path: string, options: ControlOptions = {}): Promise<WorkerControl> {
-	const until = performance.now() + (options.connectWithinMs ?? 0);
-	for (;;) {
-		try {
-			return new ControlConnection(await connect(path, options.expected?.place), path, options);
-		} catch (cause) {
-			if (performance.now() >= until) {
-				const text = `Worker control socket ${path} takes no connection: ${(cause as Error).message}.`;
-				throw new RollcallError('unreachable', text, {}, { cause });
-			}
-			await new Promise((resolve) => setTimeout(resolve, connectRetryMs));
-		}
+	try {
+		return new ControlConnection(await connect(path, options.expected?.place), path, options);
+	} catch (cause) {
+		const text = `Worker control socket ${path} takes no connection: ${(cause as Error).message}.`;
+		throw new RollcallError('unreachable', text, {}, { cause });
 	}
 }
 

@@ -6,29 +6,33 @@ import type { Clock } from '../clock.js';
 import type { HealthCheck } from '../health/health-check.js';
 import { overriddenPort } from '../pool/places.js';
 import type { JoinResult, ConnectionEvents, ConnectionStatus, Probe, WorkerConnection } from './worker-connection.js';
+import type { ProcessEnds } from './process-ends.js';
 import { type HeldSockets, probeSharedPort } from './shared-port.js';
 import type { WorkerApp, WorkerIdentity } from '../types.js';
 
-const aliveCheckMs = 200;
+interface PortConnectionParts {
+	clock: Clock;
+	ends: ProcessEnds;
+	/** Where others listen on the same port: how to tell which sockets it holds. */
+	held: HeldSockets | null;
+}
 
 /**
  * The line to a program that has no preload: it is asked on its own port, and it is gone when the kernel says so. It takes
  * public connections from the moment it listens; nothing can hold it back.
  */
 export class PortConnection extends EventEmitter<ConnectionEvents> implements WorkerConnection {
-	private cancel: () => void;
+	private readonly cancel: () => void;
 
 	constructor(
 		private readonly identity: WorkerIdentity,
 		/** null: the app listens nowhere that we know of; that it lives is all that can be asked. */
 		private readonly port: number | null,
 		private readonly app: Pick<WorkerApp, 'health' | 'env'>,
-		private readonly clock: Clock,
-		/** Where others listen on the same port: how to tell which sockets it holds. */
-		private readonly held: HeldSockets | null = null,
+		private readonly parts: PortConnectionParts,
 	) {
 		super();
-		this.cancel = this.watch();
+		this.cancel = parts.ends.watch(identity, () => this.emit('closed'));
 	}
 
 	async probe({ healthPort }: Pick<HealthCheck, 'healthPort'>): Promise<Probe> {
@@ -41,8 +45,9 @@ export class PortConnection extends EventEmitter<ConnectionEvents> implements Wo
 
 	/** The port that its users reach must be open, whichever one says how it is. */
 	private async ask(port: number, healthPort: number): Promise<Probe> {
-		const { identity, clock, held } = this;
+		const { identity } = this;
 		const { health } = this.app;
+		const { clock, held } = this.parts;
 		if (held !== null) return probeSharedPort({ identity, port, health, clock, held });
 		if (health.path === null || healthPort !== port) {
 			const open = await probePort(port, health.timeoutMs);
@@ -69,13 +74,6 @@ export class PortConnection extends EventEmitter<ConnectionEvents> implements Wo
 	close(): void {
 		this.cancel();
 		this.removeAllListeners();
-	}
-
-	private watch(): () => void {
-		return this.clock.after(aliveCheckMs, () => {
-			if (isAlive(this.identity)) this.cancel = this.watch();
-			else this.emit('closed');
-		});
 	}
 }
 

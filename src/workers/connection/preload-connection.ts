@@ -7,6 +7,7 @@ import { type ControlPush, controlSocketPath, type WorkerStatus } from './contro
 import { connectWorker, type WorkerControl } from './control-client.js';
 import { checkHealth, type HealthCheck } from '../health/health-check.js';
 import type { HostHome } from '../pm2/home.js';
+import { ProcessEnds } from './process-ends.js';
 import type { JoinResult, ConnectionEvents, ConnectionStatus, Probe, WorkerConnection } from './worker-connection.js';
 import { publicListener } from '../health/listeners.js';
 import type { WorkerIdentity } from '../types.js';
@@ -16,7 +17,6 @@ const connectRetryMs = 15;
 const connectRetryMaxMs = 500;
 /** After its connection has closed a process is given so long to be gone. */
 const goneMs = 1_000;
-const goneCheckMs = 10;
 /** One that lives on is connected to again so much later, then twice as late each time. */
 const reopenFirstMs = 1_000;
 const reopenLongestMs = 60_000;
@@ -37,17 +37,26 @@ export class PreloadConnection extends EventEmitter<ConnectionEvents> implements
 		private readonly home: Pick<HostHome, 'path' | 'sockets'>,
 		private readonly identity: WorkerIdentity,
 		private readonly clock: Clock,
+		private readonly ends: ProcessEnds,
 	) {
 		super();
 	}
 
 	/** Connects as soon as the process has opened its control socket; null when the process was gone first. */
-	static async open(home: Pick<HostHome, 'path' | 'sockets'>, identity: WorkerIdentity, clock: Clock) {
-		const link = new PreloadConnection(home, identity, clock);
+	static async open(
+		home: Pick<HostHome, 'path' | 'sockets'>,
+		identity: WorkerIdentity,
+		clock: Clock,
+		ends = new ProcessEnds(clock),
+	): Promise<PreloadConnection | null> {
+		const link = new PreloadConnection(home, identity, clock, ends);
 		return (await link.connect()) ? link : null;
 	}
 
-	/** False when the process was gone first, or this link is closed. */
+	/**
+	 * False when the process was gone first, or this link is closed. It tries again and again, at most as long as the process
+	 * lives: the socket appears in a folder of the worker's user, who could wake a process that watched it (inotify) at will.
+	 */
 	private async connect(): Promise<boolean> {
 		const { clock, home, identity } = this;
 		const began = clock.now();
@@ -75,9 +84,7 @@ export class PreloadConnection extends EventEmitter<ConnectionEvents> implements
 		this.control = null;
 		if (clock.now() - this.connectedAt >= reopenLongestMs) this.reopenMs = reopenFirstMs;
 		this.complaint = `its control socket was closed${reason === null ? '' : `: ${reason}`}`;
-		const until = clock.now() + goneMs;
-		while (!this.closed && isAlive(identity) && clock.now() < until) await clock.sleep(goneCheckMs);
-		if (!this.closed && isAlive(identity)) {
+		if (!(await this.ends.gone(identity, goneMs, () => this.closed)) && !this.closed) {
 			await clock.sleep(this.reopenMs);
 			this.reopenMs = Math.min(reopenLongestMs, this.reopenMs * 2);
 		}

@@ -73,7 +73,7 @@ async function ownConnection({ identity, port, health, clock, held }: SharedPort
 	return null;
 }
 
-/** Of those that were accepted in time. */
+/** Of those that were accepted in time. The kernel tells only the process that accepts; its table is read until `acceptMs` have passed. */
 async function acceptedInodes(
 	sockets: readonly net.Socket[],
 	port: number,

@@ -44,9 +44,8 @@ export class AppListeners {
 	}
 
 	/** One that is taken in is judged by what it was started with, though the file may say otherwise by now. */
-	recall(worker: Worker): void {
-		const record = this.records.memory.workers.find((one) => one.id === worker.id);
-		if (record?.settings) worker.settings = record.settings;
+	recall(id: string): ListenSettings | undefined {
+		return this.records.memory.workers.find((one) => one.id === id)?.settings;
 	}
 
 	/** What decides whether the worker is well. */
@@ -57,9 +56,9 @@ export class AppListeners {
 
 	/** Takes up where the serving workers listen now; true if that is news. While two settings serve side by side nothing is learnt. */
 	learn(workers: Iterable<Worker>): boolean {
-		const serving = [...workers].filter((worker) => worker.joined && worker.healthy && worker.state === 'serving');
+		const serving = [...workers].filter((worker) => worker.isServing);
 		const [first] = serving;
-		const seen = serving.flatMap(({ seenListeners: seen }) => (seen === null || seen.length === 0 ? [] : [seen]));
+		const seen = serving.flatMap(({ news: { listeners: one } }) => (one === null || one.length === 0 ? [] : [one]));
 		if (first === undefined || seen.length < serving.length) return false;
 		if (serving.some(({ settings }) => !isDeepStrictEqual(settings, first.settings))) return false;
 		const listeners = commonListeners(seen, this.required(first.settings)).slice(0, listenersMax);

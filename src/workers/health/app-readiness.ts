@@ -7,7 +7,7 @@ export function readinessOf(
 	workers: readonly Worker[],
 	complaint: string | null,
 ): AppReadiness {
-	const healthy = workers.filter((worker) => worker.joined && worker.healthy).length;
+	const healthy = workers.filter((worker) => worker.isServing).length;
 	const facts = { app: name, wanted: instances, healthy };
 	if (healthy >= instances) return { ...facts, degraded: complaint };
 	const troubled = workers.find((worker) => worker.trouble !== null);

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { messageOf } from '../../errors.js';
 import type { WorkerPool } from '../pool/worker-pool.js';
 import type { Worker } from '../pool/worker.js';
 import type { RecyclingReason } from './recycling.js';
@@ -12,6 +11,8 @@ export interface HealthMonitorHooks {
 }
 
 const proofGapMs = 50;
+/** Between two looks at one that has not said that it listens. */
+const silentGapMs = 250;
 
 /**
  * Looks after each worker that no replacement is busy with: proves it after a start, lets it join, and from then on asks
@@ -31,25 +32,22 @@ export class HealthMonitor {
 		void this.round(worker, (stillIts) => this.prove(worker, stillIts));
 	}
 
-	/** A process that never answers on its line has no more time than one that never turns healthy. */
+	/** A process that never answers has no more time than one that never turns healthy. An orphan is its replacement's to end. */
 	expect(worker: Worker): void {
 		const { identity, app } = worker;
 		const { deadlineMs } = app.health;
 		this.pool.parts.clock.after(deadlineMs, () => {
-			if (worker.identity !== identity || worker.link || worker.inReplacement || worker.state !== 'starting') return;
-			void this.breakOff(worker, `its process did not answer within ${deadlineMs} ms`);
+			const isOthers = worker.inReplacement || worker.pmId === null;
+			if (worker.identity !== identity || worker.isConnected || isOthers || worker.state !== 'starting') return;
+			void this.pool.breakOff(worker, `its process did not answer within ${deadlineMs} ms`);
 		});
 	}
 
 	/** Resolves once it is known whether a fresh worker serves: it does, it is given up, or its time is over. */
 	async firstChance(worker: Worker, isOver: () => boolean): Promise<void> {
-		this.expect(worker);
-		const { clock } = this.pool.parts;
 		const { deadlineMs, soakMs } = worker.app.health;
-		const until = clock.now() + deadlineMs + soakMs;
-		while (worker.state !== 'serving' && worker.state !== 'failed' && clock.now() < until && !isOver()) {
-			await clock.sleep(10);
-		}
+		const isDecided = () => worker.state === 'serving' || worker.state === 'failed';
+		await this.pool.until(() => isDecided() || isOver(), deadlineMs + soakMs);
 	}
 
 	/** Takes over a worker that a replacement has proven and joined. */
@@ -58,13 +56,13 @@ export class HealthMonitor {
 	}
 
 	private async round(worker: Worker, care: (stillIts: () => boolean) => Promise<void>): Promise<void> {
-		const link = worker.link;
+		const { identity } = worker;
 		const token = {};
-		if (link === null) return;
+		if (!worker.isConnected) return;
 		this.rounds.set(worker, token);
 		const stillIts = () =>
 			this.rounds.get(worker) === token &&
-			worker.link === link &&
+			worker.identity === identity &&
 			!worker.inReplacement &&
 			worker.state !== 'draining' &&
 			this.pool.workers.get(worker.id) === worker;
@@ -79,28 +77,26 @@ export class HealthMonitor {
 		const until = clock.now() + deadlineMs;
 		let healthySince: number | null = null;
 		while (stillIts()) {
-			const { healthy, detail } = await worker.probe();
+			const { healthy, detail } = await this.pool.probe(worker);
 			if (!stillIts()) return;
 			healthySince = healthy ? (healthySince ?? clock.now()) : null;
-			worker.set(healthy ? 'proving' : 'starting', healthy ? null : detail);
 			if (healthySince !== null && (worker.approved || clock.now() - healthySince >= soakMs)) break;
-			if (clock.now() >= until + soakMs) return this.breakOff(worker, `not healthy within ${deadlineMs} ms: ${detail}`);
-			await clock.sleep(proofGapMs);
+			if (clock.now() >= until + soakMs)
+				return this.pool.breakOff(worker, `not healthy within ${deadlineMs} ms: ${detail}`);
+			// Health is an answer, which has to be asked for; that it listens a worker with a preload says.
+			await this.pool.nextWord(worker, worker.saysWhenItListens ? silentGapMs : proofGapMs);
 		}
 		if (!stillIts()) return;
 		const joined = await this.pool.join(worker);
 		if (!stillIts()) return;
-		if (!joined.ok) return this.breakOff(worker, `it could not join: ${joined.detail}`);
-		worker.joined = true;
-		worker.healthy = true;
-		worker.set('serving');
+		if (!joined.ok) return this.pool.breakOff(worker, `it could not join: ${joined.detail}`);
 		this.pool.approve(worker);
 		this.pool.learnListeners();
 		this.hooks.serving(worker);
 		await this.keep(worker, stillIts);
 	}
 
-	/** As long as it serves. */
+	/** As long as it serves: only an answer shows that a worker is well, so it is asked each `intervalMs`. */
 	private async keep(worker: Worker, stillIts: () => boolean): Promise<void> {
 		const { clock } = this.pool.parts;
 		const { intervalMs, failures } = worker.app.health;
@@ -108,13 +104,9 @@ export class HealthMonitor {
 		for (;;) {
 			await clock.sleep(intervalMs);
 			if (!stillIts()) return;
-			const { healthy, detail } = await worker.probe();
+			const { healthy, detail } = await this.pool.probe(worker, failed + 1 < failures);
 			if (!stillIts()) return;
 			failed = healthy ? 0 : failed + 1;
-			if (healthy !== worker.healthy && (healthy || failed >= failures)) {
-				worker.healthy = healthy;
-				worker.set('serving', healthy ? null : detail);
-			}
 			this.pool.learnListeners();
 			if (failed >= failures) this.hooks.wornOut(worker, 'liveness', `${failed} probes failed: ${detail}`);
 			else this.checkMemory(worker);
@@ -127,18 +119,11 @@ export class HealthMonitor {
 		if (maxMemory === null || bytes === null || bytes <= maxMemory) return;
 		this.hooks.wornOut(worker, 'memory', `it holds ${bytes} bytes of memory, ${maxMemory} are allowed`);
 	}
-
-	/** Killing it makes it a crash: PM2 starts it again with its back-off, and the crash loop is counted as for any other. */
-	private async breakOff(worker: Worker, detail: string): Promise<void> {
-		worker.set('starting', detail);
-		this.pool.parts.log.warn({ event: 'worker_unhealthy', worker: worker.id, reason: detail });
-		await this.pool.kill(worker).catch((error: unknown) => worker.set('starting', messageOf(error)));
-	}
 }
 
 /** Resident bytes of a worker: as it reports them, else as the kernel does. */
 export function memoryOf(worker: Worker): number | null {
-	if (worker.report) return worker.report.rss;
+	if (worker.news.report) return worker.news.report.rss;
 	if (!worker.identity) return null;
 	try {
 		const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${worker.identity.pid}/status`, 'latin1'))?.[1];

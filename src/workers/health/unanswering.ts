@@ -8,6 +8,6 @@ export function isStopped({ identity }: Worker): boolean {
 }
 
 /** Its probes fail, or it was never proven: if it does not answer it has nothing to finish. An orphan was proven once. */
-export function isInDoubt({ joined, healthy, approved, pmId }: Worker): boolean {
-	return joined ? !healthy : !approved && pmId !== null;
+export function isInDoubt({ hasJoined, healthy, approved, pmId }: Worker): boolean {
+	return hasJoined ? !healthy : !approved && pmId !== null;
 }

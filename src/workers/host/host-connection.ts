@@ -2,7 +2,8 @@ import { EventEmitter } from 'node:events';
 import type { Logger } from '../../log.js';
 import { messageOf, RollcallError } from '../../errors.js';
 import { isAlive, isOwned, type ProcessIdentity, readProcessStat, signalOwned } from '../../system/proc/process.js';
-import type { Clock } from '../clock.js';
+import { type Clock, untilHolds } from '../clock.js';
+import { ProcessEnds } from '../connection/process-ends.js';
 import { findHost, type HostHome, ownerOf } from '../pm2/home.js';
 import type { Orphan } from '../pm2/orphans.js';
 import { startOwnHost } from './host-starter.js';
@@ -14,6 +15,8 @@ export interface HostLinkEvents {
 	/** Connected, with everything that the host holds, and with the workers of its predecessors that live on. */
 	up: [Pm2Process[], Orphan[]];
 	down: [string];
+	/** It is up, or no longer kept connected. */
+	changed: [];
 	/** What is wrong with it changed. */
 	complaint: [string | null];
 	online: [{ name: string; pmId: number }];
@@ -95,6 +98,12 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		await this.connect();
 	}
 
+	/** Resolves true as soon as it is connected; false when `withinMs` have passed or it is closed. */
+	untilUp(withinMs: number): Promise<boolean> {
+		const { clock } = this.options;
+		return untilHolds(this, 'changed', () => this.isUp, { clock, withinMs, isOver: () => this.closed });
+	}
+
 	/** The connection; throws `unavailable` while the host is down. */
 	client(): Pm2Client {
 		if (this.pm2) return this.pm2;
@@ -132,8 +141,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		}
 		this.close();
 		if (pid === null || started === undefined) return;
-		const until = clock.now() + withinMs;
-		while (isAlive({ pid, started }) && clock.now() < until) await clock.sleep(20);
+		await new ProcessEnds(clock).gone({ pid, started }, withinMs);
 	}
 
 	private stopStarted(): void {
@@ -147,6 +155,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		this.closed = true;
 		this.pm2?.close();
 		this.pm2 = null;
+		this.emit('changed');
 		this.removeAllListeners();
 	}
 
@@ -182,6 +191,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		return `${this.name} runs PM2 ${this.pm2.version}, this program has PM2 ${expected}; restart the worker host`;
 	}
 
+	/** Tries until it is connected or closed, with a delay that grows up to its bound: a host that cannot run says nothing. */
 	private async connect(): Promise<void> {
 		while (!this.closed) {
 			try {
@@ -210,7 +220,10 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		if (this.closed) this.stopStarted();
 	}
 
-	/** Connects as soon as the host listens; null when it did not within its time. */
+	/**
+	 * Connects as soon as the host listens; null when it did not within its time. It tries again and again: the host's sockets
+	 * lie in a folder of its user, who could wake a process that watched it (inotify) at will.
+	 */
 	private async answer(): Promise<Pm2Client | null> {
 		const { clock, home } = this.options;
 		const until = clock.now() + answerTimeoutMs;
@@ -242,6 +255,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		pm2.on('exit', (event) => this.emit('exit', event));
 		pm2.once('lost', () => this.lose());
 		this.emit('up', rows, orphans);
+		this.emit('changed');
 	}
 
 	/** The record does not have what a host started behind a control plane that was down. */

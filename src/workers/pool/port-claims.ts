@@ -1,5 +1,4 @@
 import type { AppListeners } from '../health/app-listeners.js';
-import type { JoinResult } from '../connection/worker-connection.js';
 import { listenSettingsOf, nameOf, overlaps, type PublicListener } from '../health/listeners.js';
 import type { WorkerApp } from '../types.js';
 import type { Worker } from './worker.js';
@@ -34,20 +33,8 @@ export class PortClaims {
 		this.claimants.add(claimant);
 	}
 
-	/** Lets a worker take public connections, unless another app has its port. */
-	async join(worker: Worker): Promise<JoinResult> {
-		const gone = { ok: false, code: null, detail: 'its process ended' } as const;
-		if ((await worker.status()) === null) return gone;
-		const clash = this.clash(worker.app, worker.seenListeners ?? []);
-		if (clash !== null) return { ok: false, code: null, detail: clash };
-		worker.joining = true;
-		const result = (await worker.link?.join()) ?? gone;
-		worker.joining = result.ok;
-		return result;
-	}
-
 	/** Why a worker of the app may not listen there; null if it may. */
-	private clash(app: WorkerApp, listeners: readonly PublicListener[]): string | null {
+	clash(app: WorkerApp, listeners: readonly PublicListener[]): string | null {
 		for (const claimant of this.claimants) {
 			const wanted = this.wanted.find((one) => one.name === claimant.name);
 			if (claimant.name === app.name || wanted === undefined) continue;
@@ -62,6 +49,6 @@ export class PortClaims {
 }
 
 function claimsOf({ listeners, workers }: Claimant, wanted: WorkerApp): PublicListener[] {
-	const serving = [...workers.values()].filter((worker) => worker.joining || worker.joined);
-	return [...listeners.required(listenSettingsOf(wanted)), ...serving.flatMap((worker) => worker.seenListeners ?? [])];
+	const open = [...workers.values()].filter(({ lifecycle: { phase } }) => phase === 'joining' || phase === 'serving');
+	return [...listeners.required(listenSettingsOf(wanted)), ...open.flatMap(({ news }) => news.listeners ?? [])];
 }

@@ -1,18 +1,23 @@
+import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type PreloadSettings, preloadVariable } from '../connection/control.js';
+import { farewellMs, type PreloadSettings, preloadVariable } from '../connection/control.js';
 import { plainEnvironmentOf } from '../host/environment.js';
 import { isShared } from '../pm2/home.js';
 import { workerLogPaths } from '../host/log-files.js';
 import type { Pm2Start } from '../pm2/process.js';
+import type { WorkerApp } from '../types.js';
 import type { Worker } from './worker.js';
 
 const preloadFile = fileURLToPath(new URL('../preload/worker.cjs', import.meta.url));
 const reportIntervalMs = 1_000;
+/** PM2's own patience lies behind the drain's, so that it never cuts one short. */
+const killMarginMs = 2_000;
 
 /** What PM2 is told to run for a worker. */
-export function describeWorker(worker: Worker, node: boolean, killTimeoutMs: number): Pm2Start {
+export function describeWorker(worker: Worker): Pm2Start {
 	const { app, id } = worker;
+	const node = isNode(app);
 	const { home } = worker.host;
 	const logs = workerLogPaths(home.logs, id);
 	const settings: PreloadSettings = {
@@ -40,7 +45,36 @@ export function describeWorker(worker: Worker, node: boolean, killTimeoutMs: num
 		outFile: logs.out,
 		errorFile: logs.error,
 		pidFile: join(home.pids, `${id}.pid`),
-		killTimeoutMs,
+		killTimeoutMs: killTimeoutOf(app),
 		stopExitCodes: [],
 	};
+}
+
+/** Node programs run as cluster workers on the host's own Node, with the preload; everything else is forked. */
+export function isNode(app: WorkerApp): boolean {
+	return app.interpreter === 'node';
+}
+
+/** Whether new workers of the app can run beside the old ones on the same ports. */
+export function sharesPorts(app: WorkerApp): boolean {
+	return isNode(app) || app.reusePort;
+}
+
+/** Longest that a worker may take from the word to leave to its end: it may be busy at first, for as long as a probe waits. */
+export function leaveTimeoutOf(app: WorkerApp): number {
+	return app.drainTimeoutMs + (isNode(app) ? app.health.timeoutMs + farewellMs : 0);
+}
+
+/** How long PM2 lets it leave. */
+export function killTimeoutOf(app: WorkerApp): number {
+	return leaveTimeoutOf(app) + killMarginMs;
+}
+
+/** The file that a worker started now would run; null if there is none. */
+export function resolveScript(app: WorkerApp): string | null {
+	try {
+		return realpathSync(app.script);
+	} catch {
+		return null;
+	}
 }

@@ -1,38 +1,35 @@
-import { realpathSync } from 'node:fs';
+import { EventEmitter } from 'node:events';
 import { messageOf, RollcallError } from '../../errors.js';
 import type { Logger } from '../../log.js';
-import { signalTree } from '../../system/proc/process-tree.js';
-import { isAlive } from '../../system/proc/process.js';
 import { AppListeners } from '../health/app-listeners.js';
-import { isApproved, removeApproval, writeApproval } from './approval.js';
-import type { Clock } from '../clock.js';
-import { farewellMs } from '../connection/control.js';
+import { isApproved, removeApproval, writeApproval } from '../health/approval.js';
+import { type Clock, untilHolds } from '../clock.js';
+import type { ProcessEnds } from '../connection/process-ends.js';
 import type { HostLink } from '../host/host-connection.js';
-import type { JoinResult } from '../connection/worker-connection.js';
+import type { ConnectionStatus, JoinResult, Probe } from '../connection/worker-connection.js';
 import { freePlace, type Place, placeOnRecord, portOf } from './places.js';
 import type { PortClaims } from './port-claims.js';
 import type { Pm2Process } from '../pm2/process.js';
+import { recordOf } from './rows.js';
 import type { SupervisorRecords, WorkerRecord } from './worker-records.js';
 import type { WorkerApp } from '../types.js';
-import { isInDoubt, isStopped } from '../health/unanswering.js';
-import { type OpenLink, Worker } from './worker.js';
-import { describeWorker } from './worker-description.js';
+import { listenSettingsOf } from '../health/listeners.js';
+import { WorkerShutdown } from './worker-shutdown.js';
+import type { Exit } from './lifecycle.js';
+import type { Worker, WorkerFacts } from './worker.js';
+import { describeWorker, isNode, killTimeoutOf, resolveScript, sharesPorts } from './worker-description.js';
+import { type OpenLink, WorkerEntry } from './worker-entry.js';
 import { numberOf, workerId } from './worker-id.js';
 
-/** A worker that is ended, not drained, gets so long to leave by itself. */
-const endGraceMs = 1_000;
-const goneCheckMs = 10;
-/** PM2's own patience lies behind the drain's, so that it never cuts one short. */
-const killMarginMs = 2_000;
 /** So long the workers of a set are waited for before it is replaced; one that does not answer was seen before. */
 const observeMs = 500;
-/** An orphan that could not be ended is tried again so much later: the host that may do it can be away. */
-const forceAgainMs = 1_000;
+const nothing = (): void => undefined;
 
 export interface WorkerPoolParts {
 	host: HostLink;
 	records: SupervisorRecords;
 	openLink: OpenLink;
+	ends: ProcessEnds;
 	clock: Clock;
 	log: Logger;
 	/** Which app has which port. */
@@ -43,24 +40,80 @@ export interface WorkerPoolParts {
 	changed: () => void;
 }
 
+export interface WorkerPoolEvents {
+	/** A process of a worker is known. */
+	spawned: [Worker];
+	/** A process answers on its connection. */
+	connected: [Worker];
+	/** Something was thrown and caught by nobody. */
+	fault: [Worker, string];
+	/** A process ended, and what that means. */
+	exited: [Worker, Exit];
+	/** Anything about the set or a worker is another than before; said after every other event, too. */
+	changed: [];
+}
+
 /**
- * The workers of one app and the hands that are laid on them: start, drain, end, approve. It decides nothing. Every
- * process that it starts is on record before it runs, and until it is gone.
+ * The workers of one app, and the one writer of their lifecycles: it starts, drains, ends and approves them, turns what happens
+ * to them into events of the machine (lifecycle.ts), and tells everyone concerned. It decides nothing. Every process that it
+ * starts is on record before it runs, and until it is gone.
  */
 export class WorkerPool {
-	readonly workers = new Map<string, Worker>();
+	readonly events = new EventEmitter<WorkerPoolEvents>();
 	/** Where they listen, and must. */
 	readonly listeners: AppListeners;
-	/** Load balancers have been given their time already: the node as a whole is out. */
-	announced = false;
+	private readonly byId = new Map<string, Worker>();
+	private readonly entries = new WeakMap<Worker, WorkerEntry>();
+	private readonly workerShutdown: WorkerShutdown;
+	private announced = false;
 	private closed = false;
 
 	constructor(
 		readonly name: string,
 		readonly parts: WorkerPoolParts,
 	) {
+		// As many wait for something as there are workers.
+		this.events.setMaxListeners(0);
 		this.listeners = new AppListeners(name, parts.records, (app) => parts.claims.isWanted(app));
+		this.workerShutdown = new WorkerShutdown({
+			parts,
+			isClosed: () => this.closed,
+			isAnnounced: () => this.announced,
+			serving: () => [...this.workers.values()].filter((one) => one.isServing).length,
+			until: (holds, withinMs) => this.until(holds, withinMs),
+			takeOut: (worker, detail) => this.takeOut(worker, detail),
+			status: this.status,
+			started: this.started,
+			askToDrain: (worker, timeoutMs) => void this.entryOf(worker).connection?.drain(timeoutMs),
+			forget: (worker) => this.forget(worker),
+		});
 		parts.claims.add(this);
+	}
+
+	get workers(): ReadonlyMap<string, Worker> {
+		return this.byId;
+	}
+
+	/** Load balancers have been given their time already: the node as a whole is out. */
+	announce(): void {
+		this.announced = true;
+		this.events.emit('changed');
+	}
+
+	/**
+	 * Resolves true as soon as `holds`, which is asked now and after each event; false when `withinMs` have passed or the pool
+	 * is closed.
+	 */
+	until(holds: () => boolean, withinMs: number): Promise<boolean> {
+		const { clock } = this.parts;
+		return untilHolds(this.events, 'changed', holds, { clock, withinMs, isOver: () => this.closed });
+	}
+
+	/** Resolves true when the worker answers for the first time, listens or joins; false when `withinMs` have passed before. */
+	async nextWord(worker: Worker, withinMs: number): Promise<boolean> {
+		const words = () => this.entryOf(worker).words;
+		const before = words();
+		return this.until(() => words() !== before, withinMs);
 	}
 
 	/** Ids for so many workers to come; never one that was there before. Durable when it resolves. */
@@ -80,54 +133,98 @@ export class WorkerPool {
 	}
 
 	/** Forks a worker. Its script is resolved now, once: whatever the link points to later, this worker stays what it is. */
-	async start(id: string, app: WorkerApp, slot: number): Promise<Worker> {
-		const { host, openLink, clock } = this.parts;
+	async start(id: string, app: WorkerApp, slot: number, inReplacement = false): Promise<Worker> {
+		const { host } = this.parts;
 		const place = { slot, port: isNode(app) ? null : portOf(app, slot) };
 		const release = resolveScript(app);
-		const worker = this.add(new Worker(id, app, release ?? app.script, host, place, openLink, clock));
+		const entry = this.add({ id, app, release: release ?? app.script, place });
+		if (inReplacement) entry.apply({ event: 'replacement_began' });
 		try {
 			if (release === null) {
 				throw new RollcallError('unavailable', `the script ${app.script} of ${app.name} cannot be found`);
 			}
-			const row = await host.client().start(describeWorker(worker, isNode(app), killTimeoutOf(app)));
-			worker.pmId = row.pmId;
-			if (row.pid !== null) worker.attach(row.pid);
-			return worker;
+			const started = host.client().start(describeWorker(entry.worker));
+			entry.starting = started.then(nothing, nothing);
+			const row = await started;
+			entry.apply({ event: 'adopted', pmId: row.pmId, restarts: 0, approved: false });
+			if (row.pid !== null) entry.attach(row.pid);
+			return entry.worker;
 		} catch (error) {
-			worker.set('failed', messageOf(error));
+			entry.apply({ event: 'given_up', detail: messageOf(error) });
 			throw error;
 		}
 	}
 
 	/** Takes in a worker that the host runs already. */
 	adopt(row: Pm2Process, app: WorkerApp): Worker {
-		const { host, openLink, clock } = this.parts;
-		const known = this.workers.get(row.name);
-		const worker =
-			known ?? this.add(new Worker(row.name, app, row.script, host, this.placeOf(row.name, app), openLink, clock));
-		worker.pmId = row.pmId;
-		worker.restarts = Math.max(worker.restarts, row.restarts);
-		worker.approved = isApproved(host.home, row.name);
-		this.listeners.recall(worker);
-		if (row.pid !== null) worker.attach(row.pid);
-		else if (row.status === 'waiting restart') worker.set('backoff', 'its process ended');
-		return worker;
+		const known = this.byId.get(row.name);
+		const entry = known
+			? this.entryOf(known)
+			: this.add({ id: row.name, app, release: row.script, place: this.placeOf(row.name, app) });
+		const approved = isApproved(this.parts.host.home, row.name);
+		entry.apply({ event: 'adopted', pmId: row.pmId, restarts: row.restarts, approved });
+		if (row.pid !== null) entry.attach(row.pid);
+		else if (row.status === 'waiting restart') entry.apply({ event: 'awaits_restart', detail: 'its process ended' });
+		return entry.worker;
 	}
 
 	/** Takes in a process that lives without a host. */
 	adoptOrphan(record: WorkerRecord, app: WorkerApp): Worker {
-		const { host, openLink, clock } = this.parts;
 		const { id, pid, release } = record;
-		const place = placeOnRecord(record, app, this.taken);
-		const worker = this.add(new Worker(id, app, release, host, place, openLink, clock));
-		this.listeners.recall(worker);
-		worker.attach(pid);
-		return worker;
+		const entry = this.add({ id, app, release, place: placeOnRecord(record, app, this.taken) });
+		entry.attach(pid);
+		return entry.worker;
 	}
 
-	/** The worker may join by itself from now on when PM2 restarts it, the control plane being down or not. */
+	/** PM2 forked a worker anew; its process is known once the host was asked. */
+	forked({ name, pmId }: { name: string; pmId: number }): void {
+		this.knownBy(name, pmId)?.apply({ event: 'forked' });
+	}
+
+	/** The host has this process of a worker. */
+	spawned({ name, pmId, pid }: Pm2Process): void {
+		if (pid !== null && this.byId.get(name)?.pmId === pmId) this.knownBy(name, pmId)?.attach(pid);
+	}
+
+	/** The host says that a process of this worker ended. It may have been gone before it was seen. */
+	ended({ name, pmId }: { name: string; pmId: number }): void {
+		const entry = this.knownBy(name, pmId);
+		// One that lives is a later process than the one that is spoken of. Of one that is connected the end of its connection
+		// tells, after all that it said.
+		if (entry && !entry.worker.isConnected && !entry.worker.isAlive) entry.exited(entry.worker.identity);
+	}
+
+	/** Its host is gone, or no longer has it in its list. */
+	orphan(worker: Worker): void {
+		this.entryOf(worker).apply({ event: 'orphaned' });
+	}
+
+	/** Whether a replacement decides on the worker from now on. */
+	putInReplacement(worker: Worker, isIn: boolean): void {
+		this.entryOf(worker).apply({ event: isIn ? 'replacement_began' : 'replacement_ended' });
+	}
+
+	/** Asks a worker how it is. `overlooked`: should it serve and not be well now, that does not count yet. */
+	async probe(worker: Worker, overlooked = false): Promise<Probe> {
+		const entry = this.entryOf(worker);
+		const { identity, isConnected } = worker;
+		const answer = await entry.probe();
+		if (!isConnected || worker.identity !== identity || this.closed) return answer;
+		entry.apply(answer.healthy ? { event: 'healthy' } : { event: 'unhealthy', detail: answer.detail, overlooked });
+		return answer;
+	}
+
+	/** What a worker says of itself; null when it does not. */
+	readonly status = (worker: Worker): Promise<ConnectionStatus | null> => this.entryOf(worker).status();
+
+	/** A worker says that it takes public connections already. */
+	foundJoined(worker: Worker): void {
+		this.entryOf(worker).apply({ event: 'joined' });
+	}
+
+	/** The worker may join without being told from now on when PM2 restarts it, the control plane being down or not. */
 	approve(worker: Worker): void {
-		worker.approved = true;
+		this.entryOf(worker).apply({ event: 'approved' });
 		try {
 			const { deadlineMs } = worker.app.health;
 			const approval = { release: worker.release, deadlineMs, check: worker.check() };
@@ -137,14 +234,33 @@ export class WorkerPool {
 		}
 	}
 
-	join(worker: Worker): Promise<JoinResult> {
-		return this.parts.claims.join(worker);
+	/** Lets a worker take public connections, unless another app has its port. */
+	async join(worker: Worker): Promise<JoinResult> {
+		const gone = { ok: false, code: null, detail: 'its process ended' } as const;
+		const entry = this.entryOf(worker);
+		if ((await entry.status()) === null) return gone;
+		const clash = this.parts.claims.clash(worker.app, worker.news.listeners ?? []);
+		if (clash !== null) return { ok: false, code: null, detail: clash };
+		entry.apply({ event: 'join_began' });
+		const { identity } = worker;
+		const result = (await entry.connection?.join()) ?? gone;
+		if (worker.identity !== identity) return gone;
+		if (result.ok) entry.words += 1;
+		entry.apply({ event: result.ok ? 'joined' : 'join_refused' });
+		return result;
+	}
+
+	/** Kills a worker that does not become well, which makes it a crash: PM2 starts it again with its back-off, and the crash loop is counted. */
+	async breakOff(worker: Worker, detail: string): Promise<void> {
+		this.entryOf(worker).apply({ event: 'unhealthy', detail, overlooked: false });
+		this.parts.log.warn({ event: 'worker_unhealthy', worker: worker.id, reason: detail });
+		await this.kill(worker);
 	}
 
 	/** Takes up where the workers listen now, after a look at each: one that listens late may not have been seen yet. */
 	async observeListeners(): Promise<void> {
-		const joined = [...this.workers.values()].filter((worker) => worker.joined);
-		await Promise.race([Promise.all(joined.map((worker) => worker.status())), this.parts.clock.sleep(observeMs)]);
+		const joined = [...this.workers.values()].filter((worker) => worker.hasJoined);
+		await Promise.race([Promise.all(joined.map((worker) => this.status(worker))), this.parts.clock.sleep(observeMs)]);
 		this.learnListeners();
 	}
 
@@ -156,175 +272,120 @@ export class WorkerPool {
 	/** Takes up where the workers listen. What each must prove to join after a crash is written anew when that changes. */
 	learnListeners(): void {
 		if (!this.listeners.learn(this.workers.values())) return;
-		for (const worker of this.workers.values()) if (worker.approved && worker.joined) this.approve(worker);
-		this.parts.records.save().catch((error: unknown) => {
-			this.parts.log.error({ event: 'record_failed', reason: messageOf(error) });
-		});
+		for (const worker of this.workers.values()) if (worker.approved && worker.hasJoined) this.approve(worker);
+		this.save();
 	}
 
-	/**
-	 * Lets a worker finish what is open and leave; resolves when its process is gone and the worker forgotten. One that is
-	 * busy hears of it later. Stopping it in PM2 is what keeps PM2 from starting it again.
-	 */
-	async drain(worker: Worker): Promise<void> {
-		const { drainTimeoutMs } = worker.app;
-		const served = this.serving;
-		const inDoubt = isInDoubt(worker);
-		this.takeOut(worker);
-		if (isStopped(worker)) return this.end(worker);
-		if (!isNode(worker.app)) {
-			if (served > 0 && this.serving === 0) await this.letBalancersSee(worker);
-			return this.untilGone(worker, drainTimeoutMs, () => void this.signal(worker, 'SIGTERM'));
-		}
-		if (worker.link === null || (inDoubt && !(await this.answers(worker)))) return this.end(worker);
-		await this.untilGone(worker, killTimeoutOf(worker.app), () => void worker.link?.drain(drainTimeoutMs));
-	}
+	/** Lets a worker finish what is open and leave; resolves when its process is gone and the worker forgotten. */
+	readonly drain = (worker: Worker): Promise<void> => this.workerShutdown.drain(worker);
 
-	private answers(worker: Worker): Promise<boolean> {
-		const late = this.parts.clock.sleep(worker.app.health.timeoutMs).then(() => false);
-		return Promise.race([worker.status().then((status) => status !== null), late]);
-	}
-
-	/** Ends a worker at once: it is asked, and a moment later killed. Resolves when its process is gone and the worker forgotten. */
-	async end(worker: Worker): Promise<void> {
-		if (worker.state !== 'failed') this.takeOut(worker);
-		const cancel = this.parts.clock.after(endGraceMs, () => void this.kill(worker));
-		const ask = () => void (isNode(worker.app) ? worker.link?.drain(endGraceMs) : this.signal(worker, 'SIGTERM'));
-		await this.untilGone(worker, endGraceMs, ask).finally(cancel);
-	}
+	/** Ends a worker at once; resolves when its process is gone and the worker forgotten. */
+	readonly end = (worker: Worker): Promise<void> => this.workerShutdown.end(worker);
 
 	/** Kills the process; PM2 starts it again unless it was told to stop it. */
-	async kill(worker: Worker): Promise<void> {
-		await this.signal(worker, 'SIGKILL');
-	}
+	readonly kill = (worker: Worker): Promise<void> => this.workerShutdown.kill(worker);
 
-	/** Through PM2 where that knows the process. An orphan is signalled with all below it, as PM2 does when it ends one. */
-	private async signal(worker: Worker, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-		const { identity, pmId, host } = worker;
-		if (!identity || !isAlive(identity)) return;
-		try {
-			if (pmId !== null && host.isUp) await host.client().signal(pmId, signal);
-			// Another user's process is signalled by the host of that user alone.
-			else if (host.owner !== process.geteuid?.()) await host.client().signalOrphan(identity, signal);
-			else signalTree(identity, host.owner, signal);
-		} catch (error) {
-			const reason = messageOf(error);
-			this.parts.log.warn({ event: 'signal_failed', worker: worker.id, worker_pid: identity.pid, signal, reason });
-		}
+	/** Resolves when its host has answered to its start. */
+	readonly started = async (worker: Worker): Promise<void> => this.entryOf(worker).starting;
+
+	/** It takes no new connection from here on, so it does not count as serving. */
+	takeOut(worker: Worker, detail: string | null = null): void {
+		this.entryOf(worker).apply({ event: 'drain_began', detail });
 	}
 
 	/** Gives a worker up: PM2 does not start it again, the row stays to say so. */
-	async giveUp(worker: Worker, reason: string): Promise<void> {
-		worker.set('failed', reason);
+	async giveUp(worker: Worker, detail: string): Promise<void> {
+		await this.started(worker);
 		const { pmId } = worker;
-		worker.pmId = null;
+		this.entryOf(worker).apply({ event: 'given_up', detail });
 		if (pmId === null || !worker.host.isUp) return;
 		await worker.host.client().remove(pmId, killTimeoutOf(worker.app));
-		worker.detach();
+		if (!worker.isAlive) this.entryOf(worker).exited(worker.identity);
 		this.remember();
 	}
 
 	/** Lets go of every worker, and lets each live as it does. */
 	close(): void {
 		this.closed = true;
-		for (const worker of this.workers.values()) {
-			worker.detach();
-			worker.removeAllListeners();
-		}
+		for (const worker of this.workers.values()) this.entryOf(worker).close();
+		this.events.emit('changed');
+		this.events.removeAllListeners();
 	}
 
 	forget(worker: Worker): void {
-		worker.detach();
-		worker.removeAllListeners();
-		this.workers.delete(worker.id);
+		this.byId.delete(worker.id);
+		this.entryOf(worker).apply({ event: 'forgotten' });
 		removeApproval(worker.host.home, worker.id);
 		this.remember();
 	}
 
 	/** Brings the record of living processes in line with what is known. */
 	remember(): void {
+		const { records, host } = this.parts;
+		const { memory } = records;
+		const others = memory.workers.filter((record) => record.app !== this.name || record.user !== host.user);
+		memory.workers = [...others, ...[...this.workers.values()].flatMap((one) => recordOf(this.name, one))];
+		this.save();
+		this.parts.changed();
+	}
+
+	private save(): void {
 		const { records, log } = this.parts;
-		const { user } = this.parts.host;
-		const others = records.memory.workers.filter((record) => record.app !== this.name || record.user !== user);
-		const own = [...this.workers.values()].flatMap((worker) =>
-			worker.identity
-				? [
-						{
-							...worker.identity,
-							app: this.name,
-							user: worker.host.user,
-							release: worker.release,
-							port: worker.port,
-							slot: worker.slot,
-							fork: !isNode(worker.app),
-							drainTimeoutMs: worker.app.drainTimeoutMs,
-							settings: worker.settings,
-						},
-					]
-				: [],
-		);
-		records.memory.workers = [...others, ...own];
-		records.save().catch((error: unknown) => {
-			log.error({ event: 'record_failed', reason: messageOf(error) });
+		records.save().catch((error: unknown) => log.error({ event: 'record_failed', reason: messageOf(error) }));
+	}
+
+	private add(facts: Omit<WorkerFacts, 'host' | 'settings'>): WorkerEntry {
+		const { host, openLink, ends, clock } = this.parts;
+		const settings = this.listeners.recall(facts.id) ?? listenSettingsOf(facts.app);
+		const check = (worker: Worker) => this.listeners.checkOf(worker);
+		const entry = new WorkerEntry({ ...facts, host, settings }, check, {
+			clock,
+			ends,
+			openLink,
+			changed: () => this.changed(),
+			spawned: ({ worker }) => this.tell((events) => events.emit('spawned', worker)),
+			connected: ({ worker }) => {
+				this.remember();
+				this.tell((events) => events.emit('connected', worker));
+			},
+			fault: ({ worker }, text) => this.tell((events) => events.emit('fault', worker, text)),
+			exited: (one, exit) => this.exited(one, exit),
 		});
-		this.parts.changed();
-	}
-
-	private add(worker: Worker): Worker {
-		this.workers.set(worker.id, worker);
-		worker.check = () => this.listeners.checkOf(worker);
-		worker.on('changed', () => this.parts.changed());
-		worker.on('linked', () => this.remember());
+		this.byId.set(facts.id, entry.worker);
+		this.entries.set(entry.worker, entry);
 		this.remember();
-		return worker;
+		return entry;
 	}
 
-	private get serving(): number {
-		return [...this.workers.values()].filter((one) => one.joined && one.healthy).length;
+	/** The worker that its host has under this number. One that is only just started gets its number a moment later. */
+	private knownBy(id: string, pmId: number): WorkerEntry | null {
+		const worker = this.byId.get(id);
+		if (worker === undefined || (worker.pmId !== null && worker.pmId !== pmId)) return null;
+		return this.entryOf(worker);
 	}
 
-	/** With this worker goes the only one that serves: the node is not ready from now on, and requests still come for a while. */
-	private async letBalancersSee(worker: Worker): Promise<void> {
-		const { clock, lbWaitMs } = this.parts;
-		if (lbWaitMs > 0)
-			worker.set('draining', `it is the only one, so readiness is off for ${lbWaitMs} ms before it ends`);
-		const until = clock.now() + lbWaitMs;
-		while (worker.isAlive && !this.closed && !this.announced && clock.now() < until) await clock.sleep(goneCheckMs);
+	private entryOf(worker: Worker): WorkerEntry {
+		const entry = this.entries.get(worker);
+		if (entry === undefined) throw new RollcallError('internal', `${worker.id} is no worker of ${this.name}.`);
+		return entry;
 	}
 
-	/** It takes no new connection from here on, so it does not count as serving. */
-	private takeOut(worker: Worker): void {
-		worker.joined = false;
-		worker.set('draining', worker.trouble);
-		this.parts.changed();
+	private exited({ worker }: WorkerEntry, exit: Exit): void {
+		if (exit.kind === 'lost') this.forget(worker);
+		else this.remember();
+		this.tell((events) => events.emit('exited', worker, exit));
 	}
 
-	/**
-	 * Asks by way of PM2, which sends its signal, and kills what stays too long; and then directly. An orphan can only be
-	 * asked directly, and is killed from here after `patienceMs`.
-	 */
-	private async untilGone(worker: Worker, patienceMs: number, ask: () => void): Promise<void> {
-		const { pmId, identity, host } = worker;
-		const { clock } = this.parts;
-		let removed: Promise<unknown> = Promise.resolve();
-		if (pmId !== null && host.isUp) {
-			const direct = !isNode(worker.app);
-			removed = host
-				.client()
-				.remove(pmId, killTimeoutOf(worker.app), direct ? undefined : ask)
-				.catch(ask);
-		} else ask();
-		let forceAt = clock.now() + patienceMs;
-		while (identity && isAlive(identity) && !this.closed) {
-			if (worker.pmId === null && clock.now() >= forceAt) {
-				void this.kill(worker);
-				forceAt = clock.now() + forceAgainMs;
-			}
-			await clock.sleep(goneCheckMs);
-		}
+	private tell(emit: (events: EventEmitter<WorkerPoolEvents>) => void): void {
 		if (this.closed) return;
-		await removed;
-		this.forget(worker);
+		emit(this.events);
+		this.events.emit('changed');
+	}
+
+	private changed(): void {
+		if (this.closed) return;
+		this.parts.changed();
+		this.events.emit('changed');
 	}
 
 	private placeOf(id: string, app: WorkerApp): Place {
@@ -335,33 +396,5 @@ export class WorkerPool {
 
 	private get taken(): Set<number> {
 		return new Set([...this.workers.values()].map(({ slot }) => slot));
-	}
-}
-
-/** Node programs run as cluster workers on the host's own Node, with the preload; everything else is forked. */
-export function isNode(app: WorkerApp): boolean {
-	return app.interpreter === 'node';
-}
-
-/** Whether new workers of the app can run beside the old ones on the same ports. */
-export function sharesPorts(app: WorkerApp): boolean {
-	return isNode(app) || app.reusePort;
-}
-
-/** Longest that a worker may take from the word to leave to its end: it may be busy at first, for as long as a probe waits. */
-export function leaveTimeoutOf(app: WorkerApp): number {
-	return app.drainTimeoutMs + (isNode(app) ? app.health.timeoutMs + farewellMs : 0);
-}
-
-function killTimeoutOf(app: WorkerApp): number {
-	return leaveTimeoutOf(app) + killMarginMs;
-}
-
-/** The file that a worker started now would run; null if there is none. */
-export function resolveScript(app: WorkerApp): string | null {
-	try {
-		return realpathSync(app.script);
-	} catch {
-		return null;
 	}
 }

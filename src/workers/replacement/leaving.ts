@@ -1,4 +1,4 @@
-import { sharesPorts } from '../pool/worker-pool.js';
+import { sharesPorts } from '../pool/worker-description.js';
 import { portOf } from '../pool/places.js';
 import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp } from '../types.js';
 import type { Worker } from '../pool/worker.js';

@@ -1,5 +1,6 @@
 import { messageOf } from '../../errors.js';
-import { type WorkerPool, isNode, leaveTimeoutOf, resolveScript, sharesPorts } from '../pool/worker-pool.js';
+import type { WorkerPool } from '../pool/worker-pool.js';
+import { isNode, leaveTimeoutOf, resolveScript, sharesPorts } from '../pool/worker-description.js';
 import { bySlot, placesFor } from '../pool/places.js';
 import { type ReplacementOutcome, ReplacementRunner } from './runner.js';
 import type { WorkerApp, WorkerIdentity } from '../types.js';
@@ -61,7 +62,7 @@ export class ReplacementPlan {
 		const fresh = await this.pool.reserve(wanted - kept.length);
 		const olds = [...leaving, ...staying.slice(wanted)].sort(bySlot);
 		const previous = olds.map(({ app: before, release, slot }) => ({ app: before, release, slot }));
-		for (const worker of unproven) worker.inReplacement = true;
+		for (const worker of unproven) this.pool.putInReplacement(worker, true);
 		this.runner = new ReplacementRunner({
 			pool: this.pool,
 			app,

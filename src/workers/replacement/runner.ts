@@ -1,4 +1,5 @@
 import { messageOf } from '../../errors.js';
+import type { Exit } from '../pool/lifecycle.js';
 import type { WorkerPool } from '../pool/worker-pool.js';
 import type { JoinResult } from '../connection/worker-connection.js';
 import { explained } from '../host/log-files.js';
@@ -10,6 +11,7 @@ import {
 	type ReplacementState,
 	stepReplacement,
 } from './steps.js';
+import { dueAt } from './due.js';
 import { describeReplacement } from './text.js';
 import type { WorkerApp } from '../types.js';
 import type { Worker } from '../pool/worker.js';
@@ -34,9 +36,9 @@ export interface ReplacementOutcome {
 	hostLost?: boolean;
 }
 
-const tickMs = 25;
-/** Between two looks at a worker of which something is expected at any moment. */
+/** Between two looks at a worker of which something is expected at any moment, and that says nothing when it comes. */
 const lookGapMs = 50;
+const soakGapLeastMs = 25;
 /** Between two probes of a worker of which nothing is expected at the moment. */
 const steadyGapMs = 250;
 /** How long a port is waited for that the old workers have just been told to leave. */
@@ -53,7 +55,8 @@ export class ReplacementRunner {
 	private abandoned = false;
 	private hostLost = false;
 	private progress = '';
-	private readonly stops: (() => void)[] = [];
+	private readonly stops: (() => void)[] = [() => this.cancelDue()];
+	private cancelDue: () => void = () => undefined;
 
 	private readonly pool: WorkerPool;
 
@@ -69,10 +72,10 @@ export class ReplacementRunner {
 			this.dispatch({ event: 'called_off', detail: `not done within the deadline of ${deadlineMs} ms` }),
 		);
 		this.stops.push(cancel);
+		this.listen();
 		return new Promise((resolve) => {
 			this.settle = resolve;
 			this.dispatch({ event: 'begun' });
-			this.tick();
 		});
 	}
 
@@ -102,10 +105,13 @@ export class ReplacementRunner {
 		return this.abandoned || this.state.stage.stage === 'finished';
 	}
 
-	private tick(): void {
-		if (this.isOver) return;
-		this.dispatch({ event: 'time_passed' });
-		this.pool.parts.clock.after(tickMs, () => this.tick());
+	private listen(): void {
+		const exited = ({ id }: Worker, { reason }: Exit): void => this.fall(id, reason);
+		const faulted = (worker: Worker, text: string): void => {
+			if (this.parts.plan.news.includes(worker.id)) void this.judgeFault(worker, text);
+		};
+		this.pool.events.on('exited', exited).on('fault', faulted);
+		this.stops.push(() => this.pool.events.removeListener('exited', exited).removeListener('fault', faulted));
 	}
 
 	private dispatch(event: Timeless): void {
@@ -116,6 +122,16 @@ export class ReplacementRunner {
 		if (text !== this.progress) this.parts.onProgress(`${this.pool.name}: ${text}`);
 		this.progress = text;
 		for (const effect of effects) this.perform(effect);
+		this.awaitDue();
+	}
+
+	/** Sets the one timer anew: it fires when the passing of time is an event. */
+	private awaitDue(): void {
+		this.cancelDue();
+		const due = dueAt(this.state);
+		if (this.isOver || due === Number.POSITIVE_INFINITY) return;
+		const { clock } = this.pool.parts;
+		this.cancelDue = clock.after(Math.max(0, due - clock.now()), () => this.dispatch({ event: 'time_passed' }));
 	}
 
 	private perform(effect: ReplacementEffect): void {
@@ -148,53 +164,54 @@ export class ReplacementRunner {
 	private async start(id: string): Promise<void> {
 		let worker = this.pool.workers.get(id);
 		try {
-			worker ??= await this.pool.start(id, this.parts.app, this.parts.slots.get(id) ?? 0);
+			worker ??= await this.pool.start(id, this.parts.app, this.parts.slots.get(id) ?? 0, true);
 		} catch (error) {
 			this.fall(id, messageOf(error));
 			return;
 		}
-		worker.inReplacement = true;
-		worker.set('proving');
-		const { endReason } = worker;
-		const fell = () => this.fall(id, endReason);
-		const faulted = (text: string) => void this.judgeFault(worker, text);
-		worker.on('gone', fell);
-		worker.on('fault', faulted);
-		this.stops.push(() => worker.removeListener('gone', fell).removeListener('fault', faulted));
+		this.pool.putInReplacement(worker, true);
 		this.dispatch({ event: 'process_started', id });
 		await this.watch(worker);
 	}
 
-	/** Asks a new worker again and again, from its start until the replacement is over. */
+	/**
+	 * Asks a new worker again and again, from its start until the replacement is over: only an answer shows that it is well. One
+	 * with a preload says when it listens, so that the first question comes at once and none is asked in vain before.
+	 */
 	private async watch(worker: Worker): Promise<void> {
-		const soakGapMs = Math.min(steadyGapMs, Math.max(tickMs, this.parts.app.health.soakMs / 5));
 		const { clock } = this.pool.parts;
 		let probeAt = clock.now();
 		let wasHealthy = false;
 		while (!this.isOver && this.pool.workers.get(worker.id) === worker) {
 			if (clock.now() >= probeAt) {
-				const { healthy, detail } = await worker.probe();
+				const { healthy, detail } = await this.pool.probe(worker);
 				this.dispatch({ event: 'probed', id: worker.id, healthy, detail });
-				if (worker.joined) worker.healthy = healthy;
-				// One that missed a probe gets a moment before it is asked once more.
-				const gapMs = healthy ? soakGapMs : wasHealthy ? steadyGapMs : lookGapMs;
-				probeAt = clock.now() + (worker.approved ? steadyGapMs : gapMs);
+				probeAt = clock.now() + this.gapAfter(worker, healthy, wasHealthy);
 				wasHealthy = healthy;
 			}
-			if (worker.joined && !worker.approved) await this.countServed(worker);
-			await clock.sleep(Math.min(lookGapMs, Math.max(0, probeAt - clock.now())));
+			const counts = worker.hasJoined && !worker.approved;
+			if (counts) await this.countServed(worker);
+			const gapMs = Math.max(0, probeAt - clock.now());
+			if (await this.pool.nextWord(worker, counts ? Math.min(lookGapMs, gapMs) : gapMs)) probeAt = clock.now();
 		}
+	}
+
+	private gapAfter(worker: Worker, healthy: boolean, wasHealthy: boolean): number {
+		if (worker.approved) return steadyGapMs;
+		if (healthy) return Math.min(steadyGapMs, Math.max(soakGapLeastMs, this.parts.app.health.soakMs / 5));
+		// One that missed a probe gets a moment before it is asked once more.
+		return wasHealthy || worker.saysWhenItListens ? steadyGapMs : lookGapMs;
 	}
 
 	/** Costs the worker far less than a probe, which is a request of its own to it. */
 	private async countServed(worker: Worker): Promise<void> {
-		const status = await worker.status();
+		const status = await this.pool.status(worker);
 		if (status) this.dispatch({ event: 'served', id: worker.id, requests: status.served });
 	}
 
 	/** An app that threw before it listened never will: no need to wait for the deadline. */
 	private async judgeFault(worker: Worker, text: string): Promise<void> {
-		const status = await worker.status();
+		const status = await this.pool.status(worker);
 		if (status && !status.listening) this.fall(worker.id, text);
 	}
 
@@ -206,15 +223,13 @@ export class ReplacementRunner {
 			this.fall(id, result.ok ? ended.detail : `it could not join: ${result.detail}`);
 			return;
 		}
-		worker.joined = true;
-		worker.healthy = true;
-		worker.set('serving');
 		this.dispatch({ event: 'joined', id });
 	}
 
 	/**
 	 * Workers whose host died hold the port, and the new host could not take it over from them: they have to stop
-	 * listening before the new ones can. That is the work of an instant, and they finish what is open all the same.
+	 * listening before the new ones can. That is the work of an instant, and they finish what is open all the same. The kernel
+	 * tells no one that a port is free: it is tried again until `portPatienceMs` have passed.
 	 */
 	private async joinAfterOrphans(worker: Worker, refused: JoinResult): Promise<JoinResult> {
 		const { clock, log } = this.pool.parts;
@@ -226,7 +241,7 @@ export class ReplacementRunner {
 		}
 		const until = clock.now() + portPatienceMs;
 		let result = refused;
-		while (!result.ok && result.code === 'EADDRINUSE' && worker.link && clock.now() < until) {
+		while (!result.ok && result.code === 'EADDRINUSE' && worker.isConnected && clock.now() < until) {
 			await clock.sleep(portRetryMs);
 			result = await this.pool.join(worker);
 		}
@@ -247,7 +262,7 @@ export class ReplacementRunner {
 		for (const stop of this.stops) stop();
 		for (const id of this.state.plan.news) {
 			const worker = this.pool.workers.get(id);
-			if (worker) worker.inReplacement = false;
+			if (worker) this.pool.putInReplacement(worker, false);
 		}
 		const why = reason === null ? null : await this.explain(reason, culprit).catch(() => reason);
 		const { hostLost } = this;

@@ -1,5 +1,5 @@
 import fs = require('node:fs');
-import type { Approval } from '../../pool/approval.js';
+import type { Approval } from '../../health/approval.js';
 import type { WorkerStatus } from '../../connection/control.js';
 
 /** An approval is smaller than this, unless something else lies in its place. */

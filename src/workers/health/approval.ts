@@ -3,7 +3,7 @@ import { closeSync, fchmodSync, openSync, rmSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { untrustedPlace, inUntrustedFolder, readUntrustedFile } from '../../system/files/untrusted-file.js';
 import { approvalPath } from '../connection/control.js';
-import type { HealthCheck } from '../health/health-check.js';
+import type { HealthCheck } from './health-check.js';
 import type { HostHome } from '../pm2/home.js';
 
 type Home = Pick<HostHome, 'path' | 'sockets'>;

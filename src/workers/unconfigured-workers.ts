@@ -1,16 +1,16 @@
-import { isAlive } from '../../system/proc/process.js';
-import { endOn, isEnding, linkMarginMs } from './adoption.js';
-import { farewellMs } from '../connection/control.js';
-import { WorkerPool, type WorkerPoolParts } from './worker-pool.js';
-import { goneTimeoutMs } from '../replacement/plan.js';
-import type { HostLink } from '../host/host-connection.js';
-import type { LeavingSet } from '../replacement/leaving.js';
-import type { Pm2Process } from '../pm2/process.js';
-import type { WorkerRecord } from './worker-records.js';
-import { identitiesOf } from './rows.js';
-import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp } from '../types.js';
-import type { Worker } from './worker.js';
-import { appOf } from './worker-id.js';
+import { isAlive } from '../system/proc/process.js';
+import { endOn, isEnding, linkMarginMs } from './pool/adoption.js';
+import { farewellMs } from './connection/control.js';
+import { WorkerPool, type WorkerPoolParts } from './pool/worker-pool.js';
+import { goneTimeoutMs } from './replacement/plan.js';
+import type { HostLink } from './host/host-connection.js';
+import type { LeavingSet } from './replacement/leaving.js';
+import type { Pm2Process } from './pm2/process.js';
+import type { WorkerRecord } from './pool/worker-records.js';
+import { identitiesOf } from './pool/rows.js';
+import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp } from './types.js';
+import type { Worker } from './pool/worker.js';
+import { appOf } from './pool/worker-id.js';
 
 /** What is assumed of a worker whose record does not say it. */
 const drainTimeoutDefaultMs = 30_000;
@@ -54,20 +54,16 @@ export class UnconfiguredWorkers {
 		return this.all.filter((one) => !before.includes(one));
 	}
 
-	/** PM2 forked the worker anew. */
-	forked(host: HostLink, row: Pm2Process): void {
-		for (const { pool } of this.sets) {
-			if (pool.parts.host !== host) continue;
-			const worker = pool.workers.get(row.name);
-			if (worker?.pmId === row.pmId && row.pid !== null) worker.attach(row.pid);
-		}
+	/** Those whose workers this host has. */
+	poolsOf(host: HostLink): WorkerPool[] {
+		return this.all.map(({ pool }) => pool).filter(({ parts }) => parts.host === host);
 	}
 
 	hostDown(host: HostLink): void {
 		for (const { pool } of this.sets) {
 			if (pool.parts.host !== host) continue;
 			for (const worker of pool.workers.values()) {
-				worker.pmId = null;
+				pool.orphan(worker);
 				if (!worker.isAlive) pool.forget(worker);
 			}
 		}
@@ -95,7 +91,6 @@ export class UnconfiguredWorkers {
 export class UnconfiguredSet implements LeavingSet {
 	readonly pool: WorkerPool;
 	private leaving: Promise<ReplacementResult> | null = null;
-	private readonly heard = new WeakSet<Worker>();
 	private readonly served = new WeakSet<Worker>();
 
 	constructor(
@@ -103,8 +98,9 @@ export class UnconfiguredSet implements LeavingSet {
 		parts: WorkerPoolParts,
 	) {
 		this.pool = new WorkerPool(name, parts);
+		this.pool.events.on('connected', (worker) => void this.watch(worker));
 		// The node is as ready without it as it was before.
-		this.pool.announced = true;
+		this.pool.announce();
 	}
 
 	get workers(): Worker[] {
@@ -129,13 +125,13 @@ export class UnconfiguredSet implements LeavingSet {
 				drainTimeoutMs: Math.max(0, row.killTimeoutMs - killMarginMs),
 			},
 		);
-		const worker = this.listen(this.pool.adopt(row, app));
+		const worker = this.pool.adopt(row, app);
 		if (isEnding(row)) void endOn(this.pool, worker);
 	}
 
 	adoptOrphan(record: WorkerRecord): void {
 		if (this.pool.workers.has(record.id)) return;
-		this.listen(this.pool.adoptOrphan(record, appOnRecord(record)));
+		this.pool.adoptOrphan(record, appOnRecord(record));
 	}
 
 	identities(): ProvenWorker[] {
@@ -145,7 +141,7 @@ export class UnconfiguredSet implements LeavingSet {
 	/** Those that have served count as wanted until they leave; one that never did is no loss to the node. */
 	readiness(): AppReadiness {
 		const { workers } = this;
-		const healthy = workers.filter((one) => one.joined && one.healthy).length;
+		const healthy = workers.filter((one) => one.isServing).length;
 		const wanted = this.leaving === null ? workers.filter((one) => this.served.has(one)).length : 0;
 		return { app: this.name, wanted, healthy, degraded: 'http_workers no longer has it' };
 	}
@@ -179,32 +175,19 @@ export class UnconfiguredSet implements LeavingSet {
 		};
 	}
 
-	private listen(worker: Worker): Worker {
-		if (this.heard.has(worker)) return worker;
-		this.heard.add(worker);
-		worker.on('linked', () => void this.watch(worker));
-		worker.on('gone', () => {
-			if (worker.state === 'draining') return;
-			if (worker.pmId === null) this.pool.forget(worker);
-			else worker.set('backoff', 'its process ended');
-		});
-		return worker;
-	}
-
-	/** Says whether it serves, for as long as its process lives. */
+	/**
+	 * Says whether it serves, for as long as its process lives: only an answer shows that it is well, and that it has let itself
+	 * join after a crash.
+	 */
 	private async watch(worker: Worker): Promise<void> {
 		const { clock } = this.pool.parts;
-		const { link } = worker;
-		while (link !== null && worker.link === link && !this.isLeaving) {
-			const [status, { healthy, detail }] = await Promise.all([worker.status(), worker.probe()]);
-			if (worker.link !== link || this.isLeaving) return;
-			worker.joined = status?.joined ?? worker.joined;
-			worker.healthy = healthy;
-			if (worker.joined) {
-				this.served.add(worker);
-				worker.set('serving', healthy ? null : detail);
-			}
-			await clock.sleep(worker.joined ? worker.app.health.intervalMs : joinGapMs);
+		const { identity } = worker;
+		while (identity !== null && worker.identity === identity && !this.isLeaving) {
+			const [status] = await Promise.all([this.pool.status(worker), this.pool.probe(worker)]);
+			if (worker.identity !== identity || this.isLeaving) return;
+			if (status?.joined) this.pool.foundJoined(worker);
+			if (worker.hasJoined) this.served.add(worker);
+			await clock.sleep(worker.hasJoined ? worker.app.health.intervalMs : joinGapMs);
 		}
 	}
 }
