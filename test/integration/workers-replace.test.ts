@@ -84,6 +84,22 @@ describe('replacing workers', () => {
 		});
 	}
 
+	test('an option that Node does not know is refused at once, with what Node says of it', async () => {
+		// Node ends before anything of the worker runs: neither the deadline nor a connection is waited for.
+		await node.full();
+		const before = node.pids;
+		const { nodeArgs } = node.app;
+		try {
+			const health = { ...node.app.health, deadlineMs: 20_000 };
+			const result = await node.replace({ nodeArgs: ['--no-such-option'], health });
+			assert.equal(result.outcome, 'refused', result.reason ?? '');
+			assert.match(result.reason ?? '', /its process ended; last lines of its stderr:\n.*bad option: --no-such-option/);
+			assert.deepEqual(node.pids.sort(), before.sort());
+		} finally {
+			node.app = { ...node.app, nodeArgs };
+		}
+	});
+
 	test('a release that closes its listen and opens it again during the soak is taken', async () => {
 		// The third answer is well within the soak; the next probe comes before the listen is open again.
 		node.release(`let answers = 0;

@@ -139,6 +139,18 @@ describe('supervising workers', () => {
 		});
 	}
 
+	test('an app with an option that Node does not know is given up soon, with what Node says of it', async () => {
+		const crashLoop = { intensity: 2, periodMs: 60_000 };
+		const node = await Supervised.start(programs.good, { nodeArgs: ['--no-such-option'], crashLoop });
+		try {
+			const [web] = node.supervisor.readiness();
+			assert.deepEqual(new Set(node.supervisor.rows().map(({ state }) => state)), new Set(['failed']));
+			assert.match(web?.degraded ?? '', /crashed more than 2 times.*bad option: --no-such-option/s);
+		} finally {
+			await node.end();
+		}
+	});
+
 	test('nothing of the control plane reaches a worker, and no secret lies in a file, a log or a list', async () => {
 		process.env['CANARY_SECRET'] = 'canary-of-the-daemon';
 		await withNode(programs.environment, { env: { APP_TOKEN: 'configured-token' } }, async (node) => {
