@@ -114,6 +114,19 @@ const flags = z.object({
 
 const viewWorkers = z.object({ boot: counter, workers: z.array(identity).max(workersMax) }).nullable();
 
+const viewState = z.enum(['planned', 'running', 'paused', 'halted', 'completed', 'aborted']);
+const viewNode = z.object({
+	node: nodeName,
+	state: z.enum(['pending', 'restarting', 'back', 'refused', 'failed', 'skipped']),
+	attempt: counter,
+	before: viewWorkers,
+	after: viewWorkers,
+	started_at: milliseconds.nullable(),
+	back_at: milliseconds.nullable(),
+	ended_at: since(2, milliseconds.nullable().optional()),
+	reason: text.nullable(),
+});
+
 const view = z.object({
 	id: token,
 	type: rolloutType,
@@ -121,30 +134,29 @@ const view = z.object({
 	app,
 	replicated: z.boolean(),
 	user,
-	state: z.enum(['planned', 'running', 'paused', 'halted', 'completed', 'aborted']),
+	state: viewState,
 	reason: text.nullable(),
 	waiting_for: text.nullable(),
 	coordinator: nodeName,
 	epoch: z.string().max(100).nullable(),
 	max_unavailable: count,
 	order: z.array(nodeName).max(membersMax),
-	nodes: z
-		.array(
-			z.object({
-				node: nodeName,
-				state: z.enum(['pending', 'restarting', 'back', 'refused', 'failed', 'skipped']),
-				attempt: counter,
-				before: viewWorkers,
-				after: viewWorkers,
-				started_at: milliseconds.nullable(),
-				back_at: milliseconds.nullable(),
-				ended_at: since(2, milliseconds.nullable().optional()),
-				reason: text.nullable(),
-			}),
-		)
-		.max(membersMax),
+	nodes: z.array(viewNode).max(membersMax),
 	created_at: milliseconds,
 	ended_at: milliseconds.nullable(),
+});
+
+const viewChange = z.object({
+	state: viewState.optional(),
+	reason: text.nullable().optional(),
+	waiting_for: text.nullable().optional(),
+	coordinator: nodeName.optional(),
+	epoch: z.string().max(100).nullable().optional(),
+	order: z
+		.array(z.union([nodeName, z.tuple([counter, counter])]))
+		.max(membersMax)
+		.optional(),
+	nodes: z.array(viewNode.partial().required({ node: true })).max(membersMax),
 });
 
 const open = z.array(z.object({ spec, flags })).max(rolloutsMax);
@@ -253,6 +265,18 @@ const schema = z.discriminatedUnion('kind', [
 	z.object({ kind: z.literal('forward'), id: token, word }),
 	z.object({ kind: z.literal('answer'), id: token, answer }),
 	z.object({ kind: z.literal('view'), epoch, number: counter, view }),
+	since(
+		2,
+		z.object({
+			kind: z.literal('view_change'),
+			epoch,
+			number: counter,
+			rollout: token,
+			base: counter,
+			change: viewChange,
+		}),
+	),
+	since(2, z.object({ kind: z.literal('view_wanted'), rollout: token })),
 	z.object({ kind: z.literal('ended'), endings: ended }),
 	z.object({ kind: z.literal('look'), id: token, service, app }),
 	z.object({ kind: z.literal('looked'), id: token, result: checkResult }),

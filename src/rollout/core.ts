@@ -17,7 +17,7 @@ import {
 import { onInquiry, onOngoing, type Request, settledInquiries, waitsForInquiry } from './requests/inquiry.js';
 import { advanceDrive, grantAgain, needsLease } from './controller/drive.js';
 import { onLeading, onReported } from './controller/outcome.js';
-import { type Drive, driveOf } from './controller/state.js';
+import { type Drive, driveOf, forgetShown } from './controller/state.js';
 import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './agent/execution.js';
 import { onEnded, onHandover, onHeartbeat, onStore } from '../coordination/quorum/follow.js';
 import {
@@ -60,7 +60,8 @@ import { type CoreState, createState } from './state.js';
 import { beginToVote, onGreeting, onLinkUp } from '../coordination/quorum/admission.js';
 import { arm, isDriven, send, store, type Turn, type Fact } from './outbox.js';
 import type { NodeName, RolloutId, RolloutView } from './types.js';
-import { onClosed, onView, isToShow, showAfterMs, showChanges, tellLeaderless } from './views/show.js';
+import { onClosed, onView, onViewChange } from './views/follow-view.js';
+import { isToShow, onViewWanted, showAfterMs, showChanges, tellLeaderless } from './views/show.js';
 import { viewOf } from './views/view.js';
 
 export function createCore(settings: CoreSettings): CoreState {
@@ -91,6 +92,7 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			onOperator(turn, event);
 			return;
 		case 'link_up':
+			forgetShown(turn.state, event.hello.node);
 			onLinkUp(turn, event.hello);
 			return;
 		case 'link_down':
@@ -263,6 +265,12 @@ function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
 		case 'view':
 			onView(turn, message);
 			return;
+		case 'view_change':
+			onViewChange(turn, from, message);
+			return;
+		case 'view_wanted':
+			onViewWanted(turn, from, message.rollout);
+			return;
 		case 'ended':
 			onEnded(turn, message);
 			return;
@@ -356,7 +364,7 @@ function setTimers(turn: Turn): void {
 		arm(turn, 'heartbeat', null);
 		arm(turn, 'drive', null);
 	} else if (state.timers.heartbeat === undefined) arm(turn, 'heartbeat', turn.now + heartbeatEveryMs(state));
-	if (isToShow(turn)) arm(turn, 'show', turn.now + showAfterMs);
+	if (isToShow(turn)) arm(turn, 'show', turn.now + showAfterMs(state));
 	arm(turn, 'lease', leavesAt(state) ?? takeoverAt(state));
 	const candidate = state.lease?.kind === 'candidate' ? state.lease : null;
 	arm(turn, 'prepare', candidate ? candidate.sentAt + prepareLimitMs(state) : null);
@@ -386,8 +394,7 @@ export function getRollout(state: CoreState, id: RolloutId, at: Instant): Rollou
 
 /** Newest first, at most `limit`. */
 export function listRollouts(state: CoreState, limit: number, at: Instant): RolloutView[] {
-	const open = state.durable.open.map((one) => one.spec.id);
-	const ended = state.durable.ended.map((one) => one.rollout);
-	const views = [...open, ...ended].flatMap((id) => getRollout(state, id, at) ?? []);
+	const ids = [...state.durable.open.map(({ spec }) => spec.id), ...state.durable.ended.map(({ rollout }) => rollout)];
+	const views = ids.flatMap((id) => getRollout(state, id, at) ?? []);
 	return views.sort((a, b) => b.created_at - a.created_at).slice(0, limit);
 }

@@ -12,6 +12,7 @@
  */
 import type { Version } from '../coordination/epoch.js';
 import type { AppChanges } from '../workers/types.js';
+import type { ViewChange } from './views/change.js';
 import type {
 	Epoch,
 	NodeName,
@@ -281,6 +282,10 @@ export type PeerMessage =
 	| { kind: 'forward'; id: string; word: ForwardedWord }
 	| { kind: 'answer'; id: string; answer: OperatorAnswer }
 	| { kind: 'view'; epoch: Epoch; number: number; view: RolloutView }
+	/** What has changed since the view `base` of that epoch; 0: since the rollout was asked for. */
+	| { kind: 'view_change'; epoch: Epoch; number: number; rollout: RolloutId; base: number; change: ViewChange }
+	/** The sender was sent a change of a view that it was not shown. */
+	| { kind: 'view_wanted'; rollout: RolloutId }
 	/** Look at your file for a dry run: nothing is promised, stored or started; answered by `looked`. */
 	| { kind: 'look'; id: string; service: Service | null; app: string | null }
 	| { kind: 'looked'; id: string; result: CheckResult }

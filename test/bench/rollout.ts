@@ -1,10 +1,12 @@
 /**
  * What a rollout costs beside the restarts themselves: `node dist/test/bench/rollout.js [--gap] [--takeover] [--whole]
- * [--links] [--runs N]`; without a section all of them. Each figure is the median of its runs. Prints a table, then one
+ * [--links] [--cost] [--runs N]`; without a section all of them. `--cost` runs once; with `--build ROOT` the daemon of the
+ * build there is measured as well, and with `--window SECONDS` no more than that of each roll. Each figure is the median of its runs. Prints a table, then one
  * line of JSON; exits 1 if a figure is beyond what it may be.
  */
 import { parseArgs } from 'node:util';
 import { type Figure, isHeld, medianOf, table } from './figures.js';
+import { costFigures, costRuns } from './rollout-cost.js';
 import { gapRun } from './rollout-gap.js';
 import { linkFigures } from './rollout-links.js';
 import { takeoverRun } from './rollout-takeover.js';
@@ -18,6 +20,10 @@ const { values } = parseArgs({
 		takeover: { type: 'boolean' },
 		whole: { type: 'boolean' },
 		links: { type: 'boolean' },
+		cost: { type: 'boolean' },
+		build: { type: 'string' },
+		window: { type: 'string', default: '0' },
+		nodes: { type: 'string' },
 		runs: { type: 'string', default: '3' },
 	},
 });
@@ -53,6 +59,20 @@ const sections = [
 		name: 'links',
 		title: 'processor time of an idle daemon',
 		figures: () => linkFigures([30, 100], runs),
+	},
+	{
+		name: 'cost',
+		title: 'what a roll costs its coordinator',
+		figures: async () => {
+			const all: Figure[] = [];
+			const windowMs = Number(values.window) * 1_000;
+			for (const run of costRuns) {
+				if (values.nodes !== undefined && Number(values.nodes) !== run.nodes) continue;
+				if (values.build !== undefined) all.push(...(await costFigures(run, values.build, windowMs)));
+				all.push(...(await costFigures(run, undefined, windowMs)));
+			}
+			return all;
+		},
 	},
 ] as const;
 

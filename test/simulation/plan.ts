@@ -81,11 +81,12 @@ export function planOf(seed: number): Plan {
 			slow: wild && random.chance(0.5) ? 0.004 : 0,
 			reset: wild ? 0.002 : 0,
 		},
-		protocols: record(nodes, () => ({ min: 1, max: 1 })),
+		// In every fourth fleet one node is of the build before.
+		protocols: record(nodes, (node) => ({ min: 1, max: seed % 4 === 0 && node === nodes[0] ? 1 : 2 })),
 		chaosMs,
 		actions: [],
 	};
-	if (!calm && random.chance(0.02)) plan.protocols[random.pick(nodes)] = { min: 2, max: 3 };
+	if (!calm && random.chance(0.02)) plan.protocols[random.pick(nodes)] = { min: 3, max: 3 };
 	plan.actions.push(...operatorsOf(random, plan, changing));
 	if (!calm) plan.actions.push(...faultsOf(random, plan));
 	if (!calm) plan.actions.push(...scenariosOf(random, plan, changing));
@@ -93,8 +94,8 @@ export function planOf(seed: number): Plan {
 	return plan;
 }
 
-function record<T>(keys: readonly string[], value: () => T): Record<string, T> {
-	return Object.fromEntries(keys.map((key) => [key, value()]));
+function record<T>(keys: readonly string[], value: (key: string) => T): Record<string, T> {
+	return Object.fromEntries(keys.map((key) => [key, value(key)]));
 }
 
 /** When a fleet has found together and is asked for something. */

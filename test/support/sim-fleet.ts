@@ -62,7 +62,7 @@ export class SimFleet {
 	add(name: string, config: FakeConfig, options: { clustered?: boolean; maxUnavailable?: number } = {}): SimNode {
 		const core = {
 			clustered: options.clustered ?? true,
-			protocol: { min: 1, max: 1 },
+			protocol: { min: 1, max: 2 },
 			leaseMs: fleetLeaseMs,
 			deadlineMs: fleetDeadlineMs,
 			waitBetweenMs: 0,

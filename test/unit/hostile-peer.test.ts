@@ -63,7 +63,12 @@ test('a forged view is shown for a rollout that runs, starts nothing, and gives 
 		fleet,
 		{ kind: 'view', epoch: forgedBy, number: 1, view: { ...view, waiting_for: 'forged' } },
 		{ kind: 'view', epoch: forgedBy, number: 1, view: invented },
+		{ kind: 'view_change', epoch: forgedBy, number: 2, rollout: id, base: 1, change: { nodes: [{ node: 'nobody' }] } },
+		{ kind: 'view_change', epoch: forgedBy, number: 3, rollout: id, base: 1, change: { nodes: [], order: [[0, 900]] } },
+		{ kind: 'view_change', epoch: forgedBy, number: 4, rollout: 'invented', base: 0, change: { nodes: [] } },
+		{ kind: 'view_wanted', rollout: 'invented' },
 	);
+	assert.equal(fleet.view('beta', id)?.nodes.length, 3, 'a change that fits no view changes none');
 	assert.equal(fleet.view('beta', 'invented'), undefined, 'a rollout that nobody stored is not shown');
 	assert.ok(fleet.begun.slice(before).every(({ rollout }) => rollout === id));
 	assert.equal(fleet.untilState('alpha', id, 'completed').waiting_for, null);
@@ -150,6 +155,11 @@ test('a coordinator speaks under its own epoch alone, and tells no rollout under
 		[{ kind: 'heartbeat', epoch: forgedBy, number: 1, live: true }, 'gamma', null],
 		[{ kind: 'heartbeat', epoch: forgedBy, number: 1, live: true }, 'beta', /coordinator of an epoch of gamma/],
 		[{ kind: 'view', epoch: forgedBy, number: 1, view }, 'beta', /coordinator of an epoch of gamma/],
+		[
+			{ kind: 'view_change', epoch: forgedBy, number: 1, rollout: 'r1', base: 0, change: { nodes: [] } },
+			'beta',
+			/coordinator of an epoch of gamma/,
+		],
 		[{ kind: 'store', epoch: forgedBy, open: [{ spec, flags: own }], ended: [] }, 'gamma', null],
 		[{ kind: 'store', epoch: forgedBy, open: newer, ended: [] }, 'gamma', /lower epoch than its own/],
 		[{ kind: 'promise', epoch: forgedBy, report, open: newer, ended: [] }, 'beta', /lower epoch than its own/],
@@ -249,6 +259,8 @@ const touches: Record<PeerMessage['kind'], 'promises' | 'rollouts' | 'what is sh
 	ongoing: 'rollouts',
 	answer: 'what is shown',
 	view: 'what is shown',
+	view_change: 'what is shown',
+	view_wanted: 'what is shown',
 	check: 'a look at the own file',
 	checked: 'a look at the own file',
 };

@@ -27,6 +27,8 @@ interface Dialect {
 /** Turns frames into messages and messages into frames, for each link in the version that it speaks. */
 export class Frames {
 	readonly #dialects = new Map<NodeName, Dialect>();
+	/** What is told to all is written once. Nothing that was handed over to be sent is changed later. */
+	#last: { message: PeerMessage; version: number; text: string | null } | null = null;
 
 	constructor(private readonly logger: Pick<Logger, 'info'>) {}
 
@@ -53,9 +55,11 @@ export class Frames {
 	write(peer: NodeName, message: PeerMessage): string | null {
 		const dialect = this.#dialects.get(peer);
 		const version = dialect ? spokenWith(dialect.range) : protocolVersions.max;
-		if (version === protocolVersions.max) return JSON.stringify(message);
-		const spoken = inVersion(version, peerMessage, message);
-		return spoken === unspoken ? null : JSON.stringify(spoken);
+		const last = this.#last;
+		if (last?.message === message && last.version === version) return last.text;
+		const text = textIn(version, message);
+		this.#last = { message, version, text };
+		return text;
 	}
 
 	/** A well-formed message of a kind that is unknown here, from a peer that speaks a later version. */
@@ -71,6 +75,12 @@ export class Frames {
 		this.logger.info({ event: 'peer_message_ignored', peer, kind, speaks: `${min} to ${max}` });
 		return true;
 	}
+}
+
+function textIn(version: number, message: PeerMessage): string | null {
+	if (version === protocolVersions.max) return JSON.stringify(message);
+	const spoken = inVersion(version, peerMessage, message);
+	return spoken === unspoken ? null : JSON.stringify(spoken);
 }
 
 /** The name of a kind, as messages have it. */

@@ -26,6 +26,7 @@ function coordinatorsEpoch(message: PeerMessage): Epoch | null {
 		case 'restart':
 		case 'handover':
 		case 'view':
+		case 'view_change':
 			return message.epoch;
 		default:
 			return null;

@@ -30,7 +30,9 @@ export interface Drive {
 	backAt: number | null;
 	/** Grants of a rollout that ended under this lease, until their nodes say that they know it ended. */
 	stale: Record<NodeName, RolloutId>;
+	/** Number of the last view, and of the view that each peer was sent last over its link; 0: it wants all of it again. */
 	viewNumber: number;
+	shown: Record<NodeName, { rollout: RolloutId; number: number }>;
 }
 
 export function newDrive(epoch: Epoch): Drive {
@@ -46,6 +48,7 @@ export function newDrive(epoch: Epoch): Drive {
 		backAt: null,
 		stale: {},
 		viewNumber: 0,
+		shown: {},
 	};
 }
 
@@ -53,6 +56,11 @@ export function newDrive(epoch: Epoch): Drive {
 export function driveOf(state: CoreState): Drive | null {
 	const lease = heldLease(state);
 	return lease && state.drive && sameEpoch(lease.epoch, state.drive.epoch) ? state.drive : null;
+}
+
+/** What a new link has carried is nothing. */
+export function forgetShown(state: CoreState, peer: NodeName): void {
+	delete driveOf(state)?.shown[peer];
 }
 
 export function nextViewNumber(drive: Drive): number {

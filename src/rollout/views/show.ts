@@ -1,18 +1,30 @@
 /** Who follows a rollout is told of its changes, and of a coordinator that is not heard. */
-import { compareEpochs, zeroEpoch } from '../../coordination/epoch.js';
+import { zeroEpoch } from '../../coordination/epoch.js';
+import { heldLease } from '../../coordination/quorum/heard.js';
 import { wayOut } from '../../coordination/quorum/minority.js';
 import { isEqual } from '../equal.js';
-import { broadcast, hasEnded, isAtRestHere, isDriven, openOf, openReplicated, type Turn } from '../outbox.js';
+import { type Drive, driveOf, nextViewNumber } from '../controller/state.js';
+import type { PeerMessage } from '../messages.js';
+import { isAtRestHere, isDriven, openReplicated, peersOf, send, type Turn } from '../outbox.js';
 import type { CoreState } from '../state.js';
-import type { Ending, PeerMessage } from '../messages.js';
-import type { Epoch, RolloutSpec, RolloutView } from '../types.js';
-import { heldLease } from '../../coordination/quorum/heard.js';
-import { driveOf, nextViewNumber } from '../controller/state.js';
+import type { NodeName, RolloutId, RolloutSpec, RolloutView } from '../types.js';
+import { changeOf } from './change.js';
+import { keepView } from './follow-view.js';
 import { leaderlessText } from './leaderless.js';
+import { emptyView } from './view-parts.js';
 import { followedView, viewOf } from './view.js';
 
 /** Followers hear of changes so much later, of several at once; what begins next does not wait for them. */
-export const showAfterMs = 15;
+const showAfterMsMin = 15;
+/** In a large fleet they wait longer, so that a coordinator never sends more than 4,000 messages a second for it. */
+const showMsOfPeer = 0.25;
+
+export function showAfterMs(state: CoreState): number {
+	return Math.max(showAfterMsMin, showMsOfPeer * state.members.length);
+}
+
+/** Version of the protocol that has `view_change`; an earlier peer is sent whole views. */
+const changesVersion = 2;
 
 /** The open rollouts whose changes this node tells: its own, and the one that it drives. */
 function shownHere(state: CoreState): RolloutSpec[] {
@@ -24,15 +36,67 @@ export function showChanges(turn: Turn): void {
 	const { state } = turn;
 	const drive = driveOf(state);
 	for (const spec of shownHere(state)) {
-		const driven = isDriven(spec);
 		const view = viewOf(state, spec.id, turn);
-		const shown = state.views[spec.id];
-		if (!view || (shown && isEqual(shown.view, view))) continue;
-		if (driven && drive) {
-			const number = nextViewNumber(drive);
-			keepView(turn, drive.epoch, number, view);
-			broadcast(turn, { kind: 'view', epoch: drive.epoch, number, view });
-		} else keepView(turn, zeroEpoch, (shown?.number ?? 0) + 1, view);
+		const last = state.views[spec.id];
+		if (!view) continue;
+		const isNew = !last || !isEqual(last.view, view);
+		if (isDriven(spec) && drive) {
+			if (isNew) tellFollowers(turn, drive, spec, view);
+			else tellAgain(turn, drive, spec, view);
+		} else if (isNew) keepView(turn, zeroEpoch, (last?.number ?? 0) + 1, view);
+	}
+}
+
+/** Each peer gets what has changed since the view that it was sent last over this link, or since the rollout was asked for. */
+function tellFollowers(turn: Turn, drive: Drive, spec: RolloutSpec, view: RolloutView): void {
+	const { state } = turn;
+	const { epoch, shown } = drive;
+	const last = state.views[spec.id];
+	const number = nextViewNumber(drive);
+	keepView(turn, epoch, number, view);
+	const isShown = (peer: NodeName): boolean => shown[peer]?.rollout === spec.id && shown[peer].number === last?.number;
+	const whole: PeerMessage = { kind: 'view', epoch, number, view };
+	let next: PeerMessage | null = null;
+	let first: PeerMessage | null = null;
+	for (const peer of peersOf(state)) {
+		if (!takesChanges(state, peer)) send(turn, peer, whole);
+		else if (last && isShown(peer)) {
+			next ??= changeMessage(drive, spec, last, view);
+			send(turn, peer, next);
+		} else {
+			first ??= changeMessage(drive, spec, null, view);
+			send(turn, peer, first);
+		}
+		shown[peer] = { rollout: spec.id, number };
+	}
+}
+
+/** `last`: what the change is made to; null: the view that every node makes itself of a rollout that was just asked for. */
+function changeMessage(
+	{ epoch, viewNumber: number }: Drive,
+	spec: RolloutSpec,
+	last: { number: number; view: RolloutView } | null,
+	view: RolloutView,
+): PeerMessage {
+	const change = changeOf(last?.view ?? emptyView(spec, epoch.node), view);
+	return { kind: 'view_change', epoch, number, rollout: spec.id, base: last?.number ?? 0, change };
+}
+
+const takesChanges = ({ links, settings }: CoreState, peer: NodeName): boolean =>
+	Math.min(links[peer]?.hello.protocol.max ?? 0, settings.protocol.max) >= changesVersion;
+
+/** A peer that could make nothing of a change is sent all of the view, soon. */
+export function onViewWanted({ state }: Turn, from: NodeName, rollout: RolloutId): void {
+	const shown = driveOf(state)?.shown[from];
+	if (shown?.rollout === rollout) shown.number = 0;
+}
+
+function tellAgain(turn: Turn, drive: Drive, spec: RolloutSpec, view: RolloutView): void {
+	const { shown, viewNumber: number } = drive;
+	const wanting = peersOf(turn.state).filter((peer) => shown[peer]?.rollout === spec.id && shown[peer].number === 0);
+	for (const peer of wanting) {
+		send(turn, peer, changeMessage(drive, spec, null, view));
+		shown[peer] = { rollout: spec.id, number };
 	}
 }
 
@@ -50,25 +114,4 @@ export function tellLeaderless(turn: Turn): void {
 /** Whether a change may have to be shown, and no timer for that runs. */
 export function isToShow({ state, showing }: Turn): boolean {
 	return !showing && state.timers.show === undefined && shownHere(state).length > 0;
-}
-
-/** Views of rollouts that this node does not know are dropped: they would pile up, unread. */
-export function onView(turn: Turn, message: Extract<PeerMessage, { kind: 'view' }>): void {
-	if (openOf(turn.state, message.view.id)) keepView(turn, message.epoch, message.number, message.view);
-}
-
-export function keepView(turn: Turn, epoch: Epoch, number: number, view: RolloutView): void {
-	const { state } = turn;
-	if (hasEnded(state, view.id)) return;
-	const known = state.views[view.id];
-	if (known && (compareEpochs(epoch, known.epoch) || number - known.number) <= 0) return;
-	state.views[view.id] = { epoch, number, view };
-	if (isAtRestHere(state, view.id)) return;
-	turn.effects.push({ kind: 'changed', view });
-}
-
-/** It has ended: from here on its end is shown. */
-export function onClosed(turn: Turn, { rollout, view }: Ending): void {
-	delete turn.state.views[rollout];
-	turn.effects.push({ kind: 'changed', view });
 }

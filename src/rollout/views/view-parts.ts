@@ -22,6 +22,7 @@ export function emptyView(spec: RolloutSpec, coordinator: string): RolloutView {
 			after: null,
 			started_at: null,
 			back_at: null,
+			ended_at: null,
 			reason: null,
 		}),
 	);

@@ -1,0 +1,109 @@
+/** What differs between two views of a rollout: all that followers are sent of the second one. */
+import { isEqual } from '../equal.js';
+import type { NodeName, RolloutView } from '../types.js';
+import type { ViewNode } from './view-parts.js';
+
+/** A piece of the list before, `[from, count]`, or a name of its own. */
+export type Run = NodeName | [from: number, count: number];
+
+/** Of what it leaves out nothing has changed. */
+export interface ViewChange {
+	state?: RolloutView['state'] | undefined;
+	reason?: string | null | undefined;
+	waiting_for?: string | null | undefined;
+	coordinator?: NodeName | undefined;
+	epoch?: string | null | undefined;
+	order?: Run[] | undefined;
+	nodes: ({ node: NodeName } & { [Key in keyof ViewNode]?: ViewNode[Key] | undefined })[];
+}
+
+const headKeys = ['state', 'reason', 'waiting_for', 'coordinator', 'epoch'] as const;
+const nodeKeys = ['state', 'attempt', 'before', 'after', 'started_at', 'back_at', 'ended_at', 'reason'] as const;
+
+/** What of `before` has changed in `after`, of the same rollout. */
+export function changeOf(before: RolloutView, after: RolloutView): ViewChange {
+	const known = nodesOf(before);
+	const change: ViewChange = { nodes: after.nodes.flatMap((node) => nodeChange(known.get(node.node), node)) };
+	Object.assign(change, changed(headKeys, before, after));
+	if (!isEqual(before.order, after.order)) change.order = runsOf(before.order, after.order);
+	return change;
+}
+
+function nodeChange(before: ViewNode | undefined, after: ViewNode): ViewChange['nodes'] {
+	if (before === after) return [];
+	const fields = before ? changed(nodeKeys, before, after) : after;
+	return fields ? [{ ...fields, node: after.node }] : [];
+}
+
+function changed<Key extends string, Part extends { [Name in Key]?: unknown }>(
+	keys: readonly Key[],
+	before: Part,
+	after: Part,
+): Partial<Part> | null {
+	let fields: Partial<Part> | null = null;
+	for (const key of keys) {
+		const value = after[key];
+		if (isEqual(before[key], value)) continue;
+		fields ??= {};
+		fields[key] = value;
+	}
+	return fields;
+}
+
+/** The view with the change made to it; null: the change is not one of this view. */
+export function withChange(view: RolloutView, change: ViewChange): RolloutView | null {
+	const { nodes: changes, order: runs, ...head } = change;
+	const order = runs ? fromRuns(view.order, runs) : view.order;
+	if (order === null || new Set(order).size !== view.nodes.length || order.length !== view.nodes.length) return null;
+	const nodes = new Map(nodesOf(view));
+	for (const { node, ...fields } of changes) {
+		const known = nodes.get(node);
+		if (!known) return null;
+		nodes.set(node, { ...known, ...present(fields) });
+	}
+	const sorted = order.flatMap((name) => nodes.get(name) ?? []);
+	return sorted.length === order.length ? { ...view, ...present(head), order, nodes: sorted } : null;
+}
+
+type Present<Part> = { [Key in keyof Part]?: Exclude<Part[Key], undefined> };
+
+function present<Part extends object>(part: Part): Present<Part> {
+	const entries = Object.entries(part).filter(([, value]) => value !== undefined);
+	return Object.fromEntries(entries) as Present<Part>;
+}
+
+function runsOf(before: readonly NodeName[], after: readonly NodeName[]): Run[] {
+	const places = new Map(before.map((name, index) => [name, index]));
+	const runs: Run[] = [];
+	for (const name of after) {
+		const place = places.get(name);
+		const last = runs.at(-1);
+		if (place === undefined) runs.push(name);
+		else if (typeof last === 'object' && last[0] + last[1] === place) last[1] += 1;
+		else runs.push([place, 1]);
+	}
+	return runs;
+}
+
+/** null: a run reaches beyond the list before, or all together are longer than it. */
+function fromRuns(before: readonly NodeName[], runs: readonly Run[]): NodeName[] | null {
+	const names: NodeName[] = [];
+	for (const run of runs) {
+		const piece = typeof run === 'string' ? [run] : before.slice(run[0], run[0] + run[1]);
+		if (typeof run === 'object' && piece.length !== run[1]) return null;
+		if (names.length + piece.length > before.length) return null;
+		names.push(...piece);
+	}
+	return names;
+}
+
+const byName = new WeakMap<RolloutView, ReadonlyMap<NodeName, ViewNode>>();
+
+/** The nodes of a view by name. */
+export function nodesOf(view: RolloutView): ReadonlyMap<NodeName, ViewNode> {
+	const known = byName.get(view);
+	if (known) return known;
+	const made = new Map(view.nodes.map((node) => [node.node, node]));
+	byName.set(view, made);
+	return made;
+}
