@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { type LoadedConfig, loadConfig } from '../../config/load.js';
@@ -29,6 +29,8 @@ import { writeMessage, writeResult } from '../output/terminal.js';
 const place = {
 	program: '/usr/lib/rollcall',
 	releases: '/usr/lib/rollcall-releases',
+	/** The Debian package's own copy, which its maintainer scripts install from. */
+	debian: '/usr/lib/rollcall-package',
 	command: '/usr/local/bin/rollcall',
 	units: '/usr/lib/systemd/system',
 	sysusers: '/usr/lib/sysusers.d/rollcall.conf',
@@ -61,6 +63,13 @@ export interface InstallOptions {
 /** Puts Rollcall on this host: program, users, units, folders, and the units of every app user enabled. Idempotent. */
 export async function installHost(options: InstallOptions): Promise<StepOutcome[]> {
 	refuseUnlessPossible(options.isDryRun);
+	refuseBesidePackage();
+	if (options.now && !options.isDryRun && !isBooted()) {
+		throw new RollcallError(
+			'unavailable',
+			'systemd does not run here, so that nothing can be started: without --now the units start at the first boot.',
+		);
+	}
 	const units = { changed: false };
 	const outcomes = await takeSteps(fileSteps(options, units), options.isDryRun);
 	const config = readInstalled(options);
@@ -74,7 +83,8 @@ function fileSteps({ configFile }: InstallOptions, units: { changed: boolean }):
 	const open = { mode: 0o644 };
 	return [
 		...programSteps(place.program, place.releases),
-		link(place.command, join(place.program, 'dist/src/main.js')),
+		// A package has /usr/bin/rollcall and leaves /usr/local to the operator.
+		...(exists(place.debian) ? [] : [link(place.command, join(place.program, 'dist/src/main.js'))]),
 		...noted(
 			[
 				...unitNames.map((name) => file(join(place.units, name), own(name), open)),
@@ -127,16 +137,18 @@ async function unitSteps(
 	changes: { changed: boolean },
 ): Promise<Step[]> {
 	// systemd itself does not notice a first drop-in: its list of folders is as old as its last reload.
-	const reload = command(['systemctl', 'daemon-reload'], async () => !changes.changed && (await needsNoReload()));
-	if (!config) return [reload];
+	const reload = whenBooted([
+		command(['systemctl', 'daemon-reload'], async () => !changes.changed && (await needsNoReload())),
+	]);
+	if (!config) return reload;
 	const wanted = users.map((user) => `rollcall-workers@${user}.service`);
 	const stale = (await workerUnits()).filter((unit) => !wanted.includes(unit));
 	const units = ['rollcall.service', ...wanted];
 	return [
 		file(place.workersConfig, workersConfiguration(config), { mode: 0o644 }),
 		...noted([longDrains(config)], changes),
-		reload,
-		...stale.map((unit) => command(['systemctl', 'disable', '--now', unit])),
+		...reload,
+		...stale.map((unit) => command(disabled(unit))),
 		...units.map((unit) => command(['systemctl', 'enable', unit], () => isEnabled(unit))),
 		...(options.now ? units.map((unit) => command(['systemctl', 'start', unit], () => isActive(unit))) : []),
 	];
@@ -169,14 +181,20 @@ function longDrains({ http_workers }: LoadedConfig): Step {
 /** Takes Rollcall off this host. Configuration, state and users stay, unless they are to go as well. */
 export async function uninstallHost(options: { isDryRun: boolean; purge: boolean }): Promise<StepOutcome[]> {
 	refuseUnlessPossible(options.isDryRun);
+	if (exists(place.debian)) {
+		throw new RollcallError(
+			'unavailable',
+			`Rollcall is here as a Debian package: apt ${options.purge ? 'purge' : 'remove'} rollcall`,
+		);
+	}
 	// The control plane first, so that it starts nothing again; then each worker host drains its workers.
 	const units = ['rollcall.socket', 'rollcall.service', ...(await workerUnits())];
 	const gone = async (unit: string): Promise<boolean> => !(await isEnabled(unit)) && !(await isActive(unit));
 	const steps = [
-		...units.map((unit) => command(['systemctl', 'disable', '--now', unit], () => gone(unit))),
+		...units.map((unit) => command(disabled(unit), () => gone(unit))),
 		...[...unitNames, ...serviceNames.map((name) => `${name}.d`)].map((name) => removal(join(place.units, name))),
 		...[place.sysusers, place.tmpfiles, place.command, place.program, place.releases].map(removal),
-		command(['systemctl', 'daemon-reload'], needsNoReload),
+		...whenBooted([command(['systemctl', 'daemon-reload'], needsNoReload)]),
 	];
 	if (options.purge) {
 		steps.push(...[place.configFolder, place.state, place.workers, '/run/rollcall'].map(removal));
@@ -190,11 +208,29 @@ export async function uninstallHost(options: { isDryRun: boolean; purge: boolean
 	return takeSteps(steps, options.isDryRun);
 }
 
+/** Whether systemd runs here. Where it does not, in an image that is built, its programs change files alone. */
+const isBooted = (): boolean => existsSync('/run/systemd/system');
+
+const whenBooted = (steps: Step[]): Step[] => (isBooted() ? steps : []);
+
+const disabled = (unit: string): string[] => ['systemctl', 'disable', ...(isBooted() ? ['--now'] : []), unit];
+
+/** What dpkg has put here is upgraded and taken away by dpkg: two hands would take each other's files for their own. */
+function refuseBesidePackage(): void {
+	if (!exists(place.debian) || [place.debian, place.program].some(isProgram)) return;
+	throw new RollcallError(
+		'unavailable',
+		'Rollcall is here as a Debian package: apt install ./rollcall_VERSION_all.deb, or apt remove rollcall first.',
+	);
+}
+
+const isProgram = (path: string): boolean => existsSync(path) && realpathSync(path) === realpathSync(programFolder);
+
 function refuseUnlessPossible(isDryRun: boolean): void {
-	if (!existsSync('/run/systemd/system')) {
+	if (!isDryRun && !['/usr/bin/systemctl', '/bin/systemctl'].some((path) => existsSync(path))) {
 		throw new RollcallError(
 			'unavailable',
-			'systemd does not run here; without it: rollcall daemon --config FILE, which starts its worker host itself.',
+			'There is no systemd here; without it: rollcall daemon --config FILE, which starts its worker host itself.',
 		);
 	}
 	if (process.getuid?.() !== 0 && !isDryRun) {
@@ -256,12 +292,17 @@ export async function install(context: Context<{ dryRun?: boolean; now?: boolean
 	const isDryRun = options.dryRun === true;
 	const steps = await installHost({ configFile: options.config ?? null, isDryRun, now: options.now === true });
 	writeResult(terminal, { steps }, () => textOf(steps));
+	if (!isBooted()) {
+		writeMessage(terminal, 'systemd does not run here: nothing is started, enabled units start at the next boot.');
+	}
 	if (isDryRun) return 0;
 	if (!existsSync(configFileDefault)) {
 		writeMessage(
 			terminal,
 			`There is no ${configFileDefault} yet: write one (rollcall init), then run rollcall install again.`,
 		);
+	} else if (!isBooted()) {
+		return 0;
 	} else if (options.now === true) {
 		writeMessage(terminal, 'It is started. How it stands: rollcall status');
 	} else {

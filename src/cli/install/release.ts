@@ -1,11 +1,26 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import {
+	chmodSync,
+	cpSync,
+	existsSync,
+	readdirSync,
+	readFileSync,
+	realpathSync,
+	renameSync,
+	rmSync,
+	statSync,
+	utimesSync,
+} from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exists, link, type Step } from './steps.js';
 
 /** What of the program's folder goes onto a host, beside the libraries. */
-const parts = ['dist/src', 'systemd', 'config', 'package.json', 'package-lock.json', 'README.md', 'LICENSE'];
+const parts = [
+	...['dist/src', 'systemd', 'config', 'package.json', 'README.md', 'LICENSE'],
+	// Which libraries it runs with: the first in a clone, the others in a package.
+	...['package-lock.json', 'sbom.json', 'licences.txt'],
+];
 /** Releases kept for going back, and for processes that still run from one. */
 const releasesKept = 3;
 
@@ -18,14 +33,15 @@ export const programFolder = fileURLToPath(new URL('../../../../', import.meta.u
  */
 export function programSteps(place: string, releases: string): Step[] {
 	if (exists(place) && realpathSync(place) === realpathSync(programFolder)) return [];
-	const release = join(releases, `${readVersion()}-${digestOf(join(programFolder, 'dist/src'))}`);
+	const release = join(releases, `${readVersion()}-${digestOf(programFolder)}`);
+	const pointed = link(place, release);
 	return [
 		{
 			text: `cp -r ${programFolder} ${release}`,
 			isDone: () => exists(release),
 			act: () => copyProgram(release),
 		},
-		link(place, release),
+		{ ...pointed, act: () => pointAt(release, pointed) },
 		{
 			text: `remove all but the last ${releasesKept} releases below ${releases}`,
 			isDone: () => superfluous(releases, release).length === 0,
@@ -34,6 +50,12 @@ export function programSteps(place: string, releases: string): Step[] {
 			},
 		},
 	];
+}
+
+/** Its date says from then on when it was last put in place: a release that one goes back to is not the oldest. */
+async function pointAt(release: string, pointed: Step): Promise<void> {
+	await pointed.act();
+	utimesSync(release, new Date(), new Date());
 }
 
 function copyProgram(release: string): void {
@@ -72,7 +94,7 @@ function superfluous(releases: string, current: string): string[] {
 		.filter((entry) => entry.isDirectory())
 		.map(({ name }) => join(releases, name))
 		.filter((path) => path !== current && !path.endsWith('.new'))
-		.sort();
+		.sort((one, other) => statSync(one).mtimeMs - statSync(other).mtimeMs);
 	return byAge.slice(0, Math.max(0, byAge.length - (releasesKept - 1)));
 }
 
@@ -80,13 +102,21 @@ function readVersion(): string {
 	return (JSON.parse(readFileSync(join(programFolder, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
-/** Two builds of one version are two releases. */
-function digestOf(folder: string): string {
+/** Two builds of one version are two releases, and so is one build with other libraries. */
+function digestOf(program: string): string {
 	const hash = createHash('sha256');
-	const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+	for (const part of parts) {
+		const root = join(program, part);
+		if (!existsSync(root)) continue;
+		for (const path of filesOf(root)) hash.update(relative(program, path)).update(readFileSync(path));
+	}
+	return hash.digest('hex').slice(0, 12);
+}
+
+function filesOf(path: string): string[] {
+	if (!statSync(path).isDirectory()) return [path];
+	return readdirSync(path, { recursive: true, withFileTypes: true })
 		.filter((entry) => entry.isFile())
 		.map((entry) => join(entry.parentPath, entry.name))
 		.sort();
-	for (const path of files) hash.update(relative(folder, path)).update(readFileSync(path));
-	return hash.digest('hex').slice(0, 12);
 }
