@@ -29,6 +29,12 @@ export interface Rollout {
 	order: string[];
 }
 
+/** The app `web` and its user. */
+export async function writeApp(host: Host): Promise<void> {
+	await host.shell('id -u web >/dev/null 2>&1 || useradd --system --shell /usr/sbin/nologin web');
+	await host.write('/srv/web/server.js', app);
+}
+
 /** Writes the app `web` and its user, the configuration and further files of root, and installs Rollcall as the README says. */
 export async function installOn(
 	host: Host,
@@ -36,8 +42,7 @@ export async function installOn(
 	secrets: Readonly<Record<string, string>> = {},
 ): Promise<void> {
 	const main = join(repository, 'dist/src/main.js');
-	await host.shell('id -u web >/dev/null 2>&1 || useradd --system --shell /usr/sbin/nologin web');
-	await host.write('/srv/web/server.js', app);
+	await writeApp(host);
 	await host.write('/root/rollcall.yaml', configuration);
 	for (const [path, text] of Object.entries(secrets)) {
 		await host.write(path, text);

@@ -31,6 +31,7 @@ const rooms: Readonly<Record<string, Room>> = {
 	server: { mayKnow: ['operations', 'config', 'system'], types: ['workers'] },
 	cli: { mayKnow: ['operations', 'config', 'system', 'fleet'], types: ['rollout', 'workers'] },
 	demo: { mayKnow: ['cli'] },
+	package: { mayKnow: ['cli'] },
 	daemon: { mayKnow: ['server', 'operations', 'fleet', 'workers', 'config', 'system'], types: ['rollout'] },
 };
 
