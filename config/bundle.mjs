@@ -8,7 +8,6 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 
 const source = fileURLToPath(new URL('../dist/src/', import.meta.url));
 const bundle = join(source, 'bundle');
@@ -16,12 +15,12 @@ const main = join(source, 'main.js');
 
 /**
  * What main.js imports, by what is laid out together, in one folder. A long-lived program is one file: split, it takes half
- * as much memory again. Commands share their parts, so that each loads what it uses.
+ * as much memory again, but for what a worker host seldom loads. Commands share their parts, so that each loads what it uses.
  */
 const layouts = [
 	{ folder: 'cli', entries: ['help.js', 'run.js'], splitting: true },
 	{ folder: 'daemon', entries: ['daemon.js'], splitting: false },
-	{ folder: 'workers/host', entries: ['host.js'], splitting: false },
+	{ folder: 'workers/host', entries: ['host.js'], splitting: true },
 ];
 
 /** Modules keep their places: whatever is found beside a module is found from where it lies now. */
@@ -48,7 +47,22 @@ function places(folder) {
 	};
 }
 
+/** null where only the modules are to be had: a checkout that was updated without `npm ci`. */
+async function loadBuild() {
+	try {
+		return (await import('esbuild')).build;
+	} catch (error) {
+		if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+		return null;
+	}
+}
+
 rmSync(bundle, { recursive: true, force: true });
+const build = await loadBuild();
+if (build === null) {
+	process.stderr.write('esbuild is not installed, so nothing is bundled: starts are slower, all else is the same. npm ci\n');
+	process.exit(0);
+}
 for (const { folder, entries, splitting } of layouts) {
 	await build({
 		entryPoints: entries.map((entry) => join(source, folder, entry)),

@@ -4,7 +4,7 @@ import type { Terminal } from './output/terminal.js';
 /** The long-lived programs; main gives them, since nobody else knows the composition root. */
 export interface Programs {
 	runDaemon(options: { configFile: string }): Promise<void>;
-	runWorkerHost(options: { configFile: string; user: string | null }): Promise<void>;
+	runWorkerHost(options: { settings: string | null; configFile: string; user: string | null }): Promise<void>;
 }
 
 /** What one command line has to work with. */

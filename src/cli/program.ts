@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { AuthorityOptions } from './certificates/authority.js';
 import type { Context, Session } from './context.js';
 import { mainHelp } from './help.js';
@@ -151,18 +151,20 @@ function addProcesses(build: Builder): void {
 	});
 	const host = ['rollcall worker-host --config /etc/rollcall/rollcall.yaml --user web'];
 	build
-		.add<{ user?: string; stop?: boolean }>('worker-host', "run one app user's worker host", host, async (context) => {
+		.add<{ user?: string; stop?: boolean; settings?: string }>('worker-host', "run one app user's worker host", host, async (context) => {
 			const { options, session } = context;
 			if (options.stop === true) return (await import('./stop/stop-unit.js')).stopUnit(context);
 			session.leaveSignals();
 			await session.programs.runWorkerHost({
+				settings: options.settings ?? null,
 				configFile: options.config ?? configFileDefault,
 				user: options.user ?? null,
 			});
 			return 0;
 		})
 		.option('--user <name>', 'whose workers (default: those of apps without user)')
-		.option('--stop', 'drain and end every process of the own unit (its ExecStopPost)');
+		.option('--stop', 'drain and end every process of the own unit (its ExecStopPost)')
+		.addOption(new Option('--settings <json>', 'what the daemon tells the host that it starts').hideHelp());
 	const stop = ['rollcall stop --config ./rollcall.yaml'];
 	build
 		.add<{ kill?: boolean }>('stop', 'drain and end daemon and workers (without systemd)', stop, async (context) =>

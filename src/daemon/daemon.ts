@@ -147,7 +147,7 @@ class ControlPlane {
 			workerDir: config.worker_dir,
 			stateDir: config.state_dir,
 			mode: underSystemd ? 'systemd' : 'own',
-			configFile: config.source.file,
+			logLimits: { maxSizeBytes: config.logging.max_size, keep: config.logging.keep },
 			lbWaitMs: config.rollout.lb_wait,
 			logger: logger.child({ room: 'workers' }),
 		});

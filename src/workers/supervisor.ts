@@ -29,6 +29,7 @@ import { checkSocketPaths, findHost, hostHome } from './pm2/home.js';
 import { HostLink } from './host/host-connection.js';
 import { hostCommand } from './host/host-starter.js';
 import { ProcessEnds } from './connection/process-ends.js';
+import type { LogLimits } from './host/log-files.js';
 import { PreloadConnection } from './connection/preload-connection.js';
 import type { Orphan } from './pm2/orphans.js';
 import type { Pm2Process } from './pm2/process.js';
@@ -58,9 +59,10 @@ export interface SupervisorOptions {
 	workerDir: string;
 	/** Its record lies here, as `workers.json`. */
 	stateDir: string;
-	/** systemd: the units start the hosts. own: this process does, detached, by `configFile`. */
+	/** systemd: the units start the hosts. own: this process does, detached. */
 	mode: 'systemd' | 'own';
-	configFile: string;
+	/** Of a host that this process starts. */
+	logLimits: LogLimits;
 	logger: Logger;
 	clock?: Clock;
 	/** How long readiness is off before the only instance of a program that cannot run beside its successor is ended; default 0. */
@@ -269,11 +271,12 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private hostOf(user: string | null): HostLink {
 		const known = this.hostLinks.get(user);
 		if (known) return known;
-		const { workerDir, mode, configFile } = this.options;
+		const { workerDir, mode, logLimits } = this.options;
+		const command = this.options.hostCommand ?? hostCommand({ workerDir, logs: logLimits });
 		const host = new HostLink({
 			user,
 			home: hostHome(workerDir, user),
-			command: mode === 'systemd' ? null : (this.options.hostCommand ?? hostCommand(configFile)),
+			command: mode === 'systemd' ? null : command,
 			clock: this.clock,
 			log: this.log,
 		});

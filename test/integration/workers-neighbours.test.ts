@@ -92,7 +92,7 @@ test('a worker host speaks for the processes of its user and the apps of its use
 		workerDir,
 		stateDir: join(folder, 's'),
 		mode: 'systemd',
-		configFile: '',
+		logLimits: { maxSizeBytes: 64 * 1_024, keep: 3 },
 		logger: createLogger('silent'),
 	});
 	context.after(async () => {

@@ -185,7 +185,7 @@ export function createFor(
 		workerDir,
 		stateDir: join(folder, 's'),
 		mode: 'own',
-		configFile: '',
+		logLimits: { maxSizeBytes: 64 * 1_024, keep: 3 },
 		logger: createLogger(process.env['TEST_LOG'] === undefined ? 'silent' : 'debug'),
 		hostCommand: [process.execPath, hostEntry, workerDir],
 		...options,

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { newLifecycle, stepLifecycle } from '../../src/workers/pool/lifecycle.js';
-import { hostEnvironment, starterEnvironment } from '../../src/workers/host/environment.js';
+import { hostEnvironment } from '../../src/workers/host/environment.js';
+import { hostCommand } from '../../src/workers/host/host-starter.js';
+import { readHostSettings } from '../../src/workers/host/host-settings.js';
 import { StderrTail, missingEnd } from '../../src/workers/host/stderr-tail.js';
 import { lastErrorLines, pruneLogs, turnOverLogs } from '../../src/workers/host/log-files.js';
 import { SupervisorRecords } from '../../src/workers/pool/worker-records.js';
@@ -31,9 +33,25 @@ test('nothing of an environment reaches a worker host but what every process nee
 	const from = { PATH: '/bin', HOME: '/h', AWS_SECRET: 's', ROLLCALL_PASSWORD: 'p', ROLLCALL_WORKER_DIR: '/w' };
 	const names = Object.keys(hostEnvironment('/home', from));
 	assert.ok(names.includes('PATH') && !names.some((name) => name.includes('SECRET') || name.startsWith('ROLLCALL_')));
-	const starter = starterEnvironment('/home', from);
-	assert.equal(starter['ROLLCALL_WORKER_DIR'], '/w');
-	assert.equal('ROLLCALL_PASSWORD' in starter || 'AWS_SECRET' in starter, false);
+});
+
+test('a host reads out of its command line what the control plane wrote there, and takes nothing else', () => {
+	for (const keep of [0, 5]) {
+		const settings = { workerDir: '/var/w', logs: { maxSizeBytes: 1_024, keep } };
+		assert.deepEqual(readHostSettings(hostCommand(settings).at(-1) ?? ''), settings);
+	}
+	const wrong = [
+		'',
+		'{',
+		'null',
+		'[]',
+		'{}',
+		'{"workerDir":"/w"}',
+		'{"workerDir":"w","logs":{"maxSizeBytes":1,"keep":1}}',
+	];
+	for (const size of ['0', '-1', '1.5', '"1"', '1e30'])
+		wrong.push(`{"workerDir":"/w","logs":{"maxSizeBytes":${size},"keep":1}}`);
+	for (const text of wrong) assert.throws(() => readHostSettings(text), { code: 'usage' }, text);
 });
 
 test('what a dying worker said last is added to its log once, without what the file has already', () => {

@@ -45,22 +45,3 @@ export function hostEnvironment(home: string, from: NodeJS.ProcessEnv): Environm
 		NODE_CLUSTER_SCHED_POLICY: 'none',
 	};
 }
-
-/**
- * What a worker host is started with: `rollcall worker-host` reads the configuration, whose overrides live in the
- * environment; it drops them before PM2 starts. Credentials are no part of the configuration and stay behind.
- */
-export function starterEnvironment(home: string, from: NodeJS.ProcessEnv): Environment {
-	const overrides = Object.entries(from).filter(
-		([name, value]) => name.startsWith('ROLLCALL_') && value !== undefined && !reservedNames.has(name),
-	);
-	return { ...hostEnvironment(home, from), ...(Object.fromEntries(overrides) as Environment) };
-}
-
-const reservedNames = new Set([
-	'ROLLCALL_ADMIN_USERNAME',
-	'ROLLCALL_ADMIN_PASSWORD',
-	'ROLLCALL_USERNAME',
-	'ROLLCALL_PASSWORD',
-	'ROLLCALL_TOKEN',
-]);

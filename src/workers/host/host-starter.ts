@@ -3,13 +3,14 @@ import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { RollcallError } from '../../errors.js';
 import { findHolder, nameHolder } from '../../system/files/process-lock.js';
-import { starterEnvironment } from './environment.js';
+import { hostEnvironment } from './environment.js';
+import { type HostSettings, writeHostSettings } from './host-settings.js';
 import { type HostHome, makeHome } from '../pm2/home.js';
 
-/** The command line that runs a worker host. */
-export function hostCommand(configFile: string): string[] {
+/** The command line that runs a worker host by what this control plane knows: a configuration takes half of its start to load. */
+export function hostCommand(settings: HostSettings): string[] {
 	const main = fileURLToPath(new URL('../../main.js', import.meta.url));
-	return [process.execPath, main, 'worker-host', '--config', configFile];
+	return [process.execPath, main, 'worker-host', '--settings', writeHostSettings(settings)];
 }
 
 /**
@@ -26,7 +27,7 @@ export async function startOwnHost(home: HostHome, command: readonly string[]): 
 		const child = spawn(program, args, {
 			detached: true,
 			cwd: home.path,
-			env: starterEnvironment(home.path, process.env),
+			env: hostEnvironment(home.path, process.env),
 			stdio: ['ignore', log, log],
 		});
 		await new Promise<void>((resolve, reject) => {

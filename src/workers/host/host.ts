@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
-import { loadAtStart } from '../../config/last-good.js';
 import { RollcallError } from '../../errors.js';
 import { acquireLock } from '../../system/files/process-lock.js';
 import { signalTree } from '../../system/proc/process-tree.js';
@@ -10,6 +9,7 @@ import { hostEnvironment } from './environment.js';
 import { type HostHome, hostHome, isShared, makeHome, ownerOf } from '../pm2/home.js';
 import { StderrTail } from './stderr-tail.js';
 import { findOrphans } from '../pm2/orphans.js';
+import { type HostSettings, readHostSettings } from './host-settings.js';
 import { type LogLimits, pruneLogs, turnOverLogs, workerLogPaths } from './log-files.js';
 import type { Pm2Host } from '../pm2/daemon.js';
 
@@ -22,16 +22,31 @@ const lockWaitMs = 2_000;
  * Runs one app user's worker host: PM2's daemon in the foreground, in this very process. What `rollcall worker-host` is.
  * Resolves when SIGTERM or SIGINT was obeyed: every worker drained and gone. Throws `already_running` when the home has a host.
  */
-export async function runWorkerHost(options: { configFile: string; user: string | null }): Promise<void> {
+export async function runWorkerHost(options: WorkerHostOptions): Promise<void> {
+	const { settings, user } = options;
+	const { workerDir, logs } = settings === null ? await configuredSettings(options) : readHostSettings(settings);
+	await runHost(workerDir, user, logs);
+}
+
+export interface WorkerHostOptions {
+	/** What the control plane that starts it says; null: the configuration file says it. */
+	settings: string | null;
+	configFile: string;
+	user: string | null;
+}
+
+/** What a unit's host, or one that a person starts, finds in the file. */
+async function configuredSettings({ configFile, user }: WorkerHostOptions): Promise<HostSettings> {
+	const { loadAtStart } = await import('../../config/last-good.js');
 	const { config, standIn } = loadAtStart({
-		file: options.configFile,
+		file: configFile,
 		env: process.env,
-		underSystemd: options.user !== null,
+		underSystemd: user !== null,
 		secretFiles: 'ignored',
 	});
 	if (standIn) process.stderr.write(`running by the last good configuration, since:\n${standIn.fault}\n`);
 	const { max_size, keep } = config.logging;
-	await runHost(config.worker_dir, options.user, { maxSizeBytes: max_size, keep });
+	return { workerDir: config.worker_dir, logs: { maxSizeBytes: max_size, keep } };
 }
 
 /** The same with the parts of the configuration that it needs. */
