@@ -178,6 +178,10 @@ function addSetup(build: Builder): void {
 	build.add('validate', 'check a configuration', validate, async (context) =>
 		(await import('./commands/validate.js')).validate(context),
 	);
+	const doctor = ['rollcall doctor', 'rollcall doctor --config ./rollcall.yaml --json'];
+	build.add('doctor', 'look for what is wrong here, and say what mends it', doctor, async (context) =>
+		(await import('./doctor/doctor.js')).doctor(context),
+	);
 	addInit(build);
 	addInstall(build);
 	addAuthority(build);
@@ -236,8 +240,11 @@ function addInit(build: Builder): void {
 	];
 	const collect = (value: string, before: string[] = []) => [...before, value];
 	build
-		.add<InitFlags>('init', 'write a configuration to --config, from flags, questions or PM2', examples, async (context) =>
-			(await import('./commands/init.js')).init(context),
+		.add<InitFlags>(
+			'init',
+			'write a configuration to --config, from flags, questions or PM2',
+			examples,
+			async (context) => (await import('./commands/init.js')).init(context),
 		)
 		.option('--node <name>', 'name of this node (default: the host name)')
 		.option('--zone <name>', 'a rollout goes zone by zone')
@@ -256,7 +263,10 @@ function addInit(build: Builder): void {
 		.option('--state-dir <folder>', 'default /var/lib/rollcall')
 		.option('--worker-dir <folder>', 'default /var/lib/rollcall-workers')
 		.option('--runtime-dir <folder>', 'default /run/rollcall')
-		.option('--from-pm2 <file>', "take over PM2's file: .js, .cjs and .mjs are run (in a child process), .json and .yaml read")
+		.option(
+			'--from-pm2 <file>',
+			"take over PM2's file: .js, .cjs and .mjs are run (in a child process), .json and .yaml read",
+		)
 		.option('--env <name>', "with --from-pm2: the variables of PM2's env_NAME, too")
 		.option('--from-pm2-list', 'take over what the running PM2 of this user lists')
 		.option('--print', 'write it to stdout instead')

@@ -149,7 +149,9 @@ describe('init --from-pm2', () => {
 
 	test('runs the file as its owner, also when root asks', async () => {
 		const at = newFolder();
-		write(at, { 'a.config.js': `module.exports = { apps: [{ name: 'u' + process.getuid(), script: 'a.js', port: 80 }] }` });
+		write(at, {
+			'a.config.js': `module.exports = { apps: [{ name: 'u' + process.getuid(), script: 'a.js', port: 80 }] }`,
+		});
 		const own = process.geteuid?.() ?? 0;
 		const owner = own === 0 ? 1 : own;
 		chmodSync(folder, 0o755);
@@ -191,7 +193,10 @@ describe('init --from-pm2-list', () => {
 		try {
 			pm2(home, 'start', join(at, 'ecosystem.config.js'));
 			const config = join(at, 'rollcall.yaml');
-			const { code, stderr } = await runCommand(['init', '--from-pm2-list', '--config', config], { PATH: path, PM2_HOME: home });
+			const { code, stderr } = await runCommand(['init', '--from-pm2-list', '--config', config], {
+				PATH: path,
+				PM2_HOME: home,
+			});
 			assert.equal(code, 0, stderr);
 			const [app, ...others] = appsIn(config, at) as Record<string, unknown>[];
 			assert.equal(others.length, 0);

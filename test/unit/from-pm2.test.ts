@@ -29,12 +29,24 @@ describe("PM2's fields", () => {
 
 	test('each one has a remark', () => {
 		const fields = Object.keys(documented).filter((field) => !field.startsWith('^'));
-		const values: Record<string, unknown> = { name: 'web', script: 'a.js', env: { A: '1' }, uid: 'daemon', autorestart: true, autostart: true, exec_interpreter: 'node', node_args: '--no-warnings' };
+		const values: Record<string, unknown> = {
+			name: 'web',
+			script: 'a.js',
+			env: { A: '1' },
+			uid: 'daemon',
+			autorestart: true,
+			autostart: true,
+			exec_interpreter: 'node',
+			node_args: '--no-warnings',
+		};
 		const app = Object.fromEntries(fields.map((field) => [field, values[field] ?? '8']));
 		const { remarks, apps } = migrate({ apps: [app] }, around);
 		assert.equal(apps.length, 1);
 		const named = new Set(remarks.map(({ field }) => field));
-		assert.deepEqual(fields.filter((field) => !named.has(canonicalName(field))), []);
+		assert.deepEqual(
+			fields.filter((field) => !named.has(canonicalName(field))),
+			[],
+		);
 	});
 
 	test('whatever they hold, the configuration is valid and says what the entries say', () => {
@@ -42,12 +54,32 @@ describe("PM2's fields", () => {
 		const value = fc.oneof(
 			fc.jsonValue(),
 			fc.string({ unit: 'binary' }),
-			fc.constantFrom('node', 'none', 'python3', 'npm', '8080', 'a.js', 'a b', '0', '-1', '3s', '1G', "'", '$(x)', '--eval', "a\nb: c", -1, 1e20),
+			fc.constantFrom(
+				'node',
+				'none',
+				'python3',
+				'npm',
+				'8080',
+				'a.js',
+				'a b',
+				'0',
+				'-1',
+				'3s',
+				'1G',
+				"'",
+				'$(x)',
+				'--eval',
+				'a\nb: c',
+				-1,
+				1e20,
+			),
 			fc.dictionary(fc.string(), fc.oneof(fc.string({ unit: 'binary' }), fc.integer())),
 		);
 		const app = fc.dictionary(fc.constantFrom(...fields), value);
 		const apps = fc.array(
-			fc.record({ script: fc.constantFrom('a.js', 'b.py', 'bin/www'), more: app }).map(({ script, more }) => ({ script, ...more })),
+			fc
+				.record({ script: fc.constantFrom('a.js', 'b.py', 'bin/www'), more: app })
+				.map(({ script, more }) => ({ script, ...more })),
 			{ minLength: 1, maxLength: 4 },
 		);
 		fc.assert(

@@ -80,7 +80,8 @@ async function wantedFromPm2({ options, terminal, session }: Context<InitFlags>)
 	const { fromPm2, fromPm2List, env, user, ...rest } = options;
 	const other = oneAppFlags.find((name) => rest[name] !== undefined);
 	if (other !== undefined || (fromPm2 !== undefined && fromPm2List === true) || (fromPm2List && env !== undefined)) {
-		const together = '--from-pm2 FILE [--env NAME] or --from-pm2-list, with the flags of node, fleet, folders and --user';
+		const together =
+			'--from-pm2 FILE [--env NAME] or --from-pm2-list, with the flags of node, fleet, folders and --user';
 		throw new RollcallError('usage', `What goes together: ${together}. It never overwrites a file.`);
 	}
 	const { migrateFrom } = await import('./from-pm2/migrate.js');
@@ -125,7 +126,10 @@ async function ask(input: Readable, output: Writable, signal: AbortSignal): Prom
 	lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
 	const question = async (text: string) => (await lines.question(`${text} `, { signal })).trim();
 	const answers: TemplateOptions = {};
-	const put = async (key: Exclude<keyof TemplateOptions, 'peers' | 'tls' | 'port' | 'apps' | 'appNotes'>, text: string) => {
+	const put = async (
+		key: Exclude<keyof TemplateOptions, 'peers' | 'tls' | 'port' | 'apps' | 'appNotes'>,
+		text: string,
+	) => {
 		const answer = await question(text);
 		if (answer !== '') answers[key] = answer;
 	};

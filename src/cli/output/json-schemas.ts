@@ -146,6 +146,26 @@ export const validateShape = z.object({
 	warnings: z.array(text),
 });
 
+/** It ends with 1 when anything is wrong. Names of checks are kept; there may be more of them. */
+export const doctorShape = z.object({
+	config: text,
+	node: orNull(text),
+	wrong: whole,
+	warnings: whole,
+	unseen: whole,
+	findings: z.array(
+		z.object({
+			subject: text,
+			check: text,
+			/** `unseen`: it could not be looked at. */
+			state: z.enum(['ok', 'warning', 'wrong', 'unseen']),
+			text,
+			/** What mends it, or shows more. */
+			command: orNull(text),
+		}),
+	),
+});
+
 /** What became of the fields of PM2's configuration, with `--from-pm2` and `--from-pm2-list` alone. */
 const remarks = z
 	.array(
@@ -248,6 +268,7 @@ export const resultShapes = {
 	stop: stopShape,
 	'worker-host --stop': unitStopShape,
 	validate: validateShape,
+	doctor: doctorShape,
 	init: initShape,
 	'init --print': initPrintShape,
 	install: installShape,

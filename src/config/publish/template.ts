@@ -147,7 +147,13 @@ function listenerLines(options: TemplateOptions): string[] {
 
 function appLines(options: TemplateOptions): string[] {
 	if (options.apps !== undefined && options.apps.length > 0) {
-		return ['# The http apps of this node.', ...noteLines(options), 'http_workers:', ...options.apps.flatMap(entryLines), ''];
+		return [
+			'# The http apps of this node.',
+			...noteLines(options),
+			'http_workers:',
+			...options.apps.flatMap(entryLines),
+			'',
+		];
 	}
 	if (options.script === undefined) {
 		return [

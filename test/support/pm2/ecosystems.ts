@@ -22,7 +22,13 @@ export const ecosystems: readonly Ecosystem[] = [
 			env: { NODE_ENV: 'production', PORT: 3100 }, max_memory_restart: '500M', error_file: './logs/e.log', out_file: './logs/o.log',
 			log_date_format: 'YYYY-MM-DD HH:mm', merge_logs: true }] };`,
 		apps: [
-			{ name: 'shop', script: './server.js', instances: 'max', env: { NODE_ENV: 'production', PORT: '3100' }, max_memory: '500M' },
+			{
+				name: 'shop',
+				script: './server.js',
+				instances: 'max',
+				env: { NODE_ENV: 'production', PORT: '3100' },
+				max_memory: '500M',
+			},
 		],
 		remarks: [
 			['shop', 'name', 'taken', 'name: shop'],
@@ -41,7 +47,14 @@ export const ecosystems: readonly Ecosystem[] = [
 		text: `module.exports = { apps: { name: 'api', script: 'app.js', env: { PORT: 4000, LEVEL: 'debug' },
 			env_production: { LEVEL: 'warn', FEATURES: { search: true } }, env_staging: { LEVEL: 'info' } }, deploy: { production: {} } };`,
 		environment: 'production',
-		apps: [{ name: 'api', script: 'app.js', instances: 1, env: { PORT: '4000', LEVEL: 'warn', FEATURES: '{"search":true}' } }],
+		apps: [
+			{
+				name: 'api',
+				script: 'app.js',
+				instances: 1,
+				env: { PORT: '4000', LEVEL: 'warn', FEATURES: '{"search":true}' },
+			},
+		],
 		remarks: [
 			['api', 'env_production', 'taken', 'LEVEL, FEATURES'],
 			['api', 'env_staging', 'left out', '--env staging'],
@@ -97,7 +110,14 @@ export const ecosystems: readonly Ecosystem[] = [
 		text: `module.exports = { apps: [{ name: 'calm', script: 's.js', wait_ready: true, listen_timeout: 50000, kill_timeout: 5000,
 			shutdown_with_message: true, env: { PORT: 3400 } }, { name: 'quick', script: 's.js', listen_timeout: 3000, kill_timeout: 900000, env: { PORT: 3401 } }] };`,
 		apps: [
-			{ name: 'calm', script: 's.js', instances: 1, env: { PORT: '3400' }, health: { deadline: '50s' }, drain: { timeout: '5s' } },
+			{
+				name: 'calm',
+				script: 's.js',
+				instances: 1,
+				env: { PORT: '3400' },
+				health: { deadline: '50s' },
+				drain: { timeout: '5s' },
+			},
 			{ name: 'quick', script: 's.js', instances: 1, env: { PORT: '3401' }, drain: { timeout: '2m' } },
 		],
 		remarks: [
@@ -135,10 +155,27 @@ export const ecosystems: readonly Ecosystem[] = [
 		file: 'ecosystem.config.js',
 		text: `module.exports = { apps: [{ name: 'packed', script: 'npm', args: 'start', env: { PORT: 3600 } },
 			{ name: 'passed', script: 'npm', args: ['run', 'serve', '--', '--quiet'], env: { PORT: 3601 } }] };`,
-		beside: { 'package.json': '{"scripts":{"start":"NODE_ENV=production node --no-warnings dist/index.js --fast","serve":"npm run start"}}' },
+		beside: {
+			'package.json':
+				'{"scripts":{"start":"NODE_ENV=production node --no-warnings dist/index.js --fast","serve":"npm run start"}}',
+		},
 		apps: [
-			{ name: 'packed', script: 'dist/index.js', args: ['--fast'], node_args: ['--no-warnings'], instances: 1, env: { NODE_ENV: 'production', PORT: '3600' } },
-			{ name: 'passed', script: 'dist/index.js', args: ['--fast', '--quiet'], node_args: ['--no-warnings'], instances: 1, env: { NODE_ENV: 'production', PORT: '3601' } },
+			{
+				name: 'packed',
+				script: 'dist/index.js',
+				args: ['--fast'],
+				node_args: ['--no-warnings'],
+				instances: 1,
+				env: { NODE_ENV: 'production', PORT: '3600' },
+			},
+			{
+				name: 'passed',
+				script: 'dist/index.js',
+				args: ['--fast', '--quiet'],
+				node_args: ['--no-warnings'],
+				instances: 1,
+				env: { NODE_ENV: 'production', PORT: '3601' },
+			},
 		],
 		remarks: [['packed', 'script', 'changed', 'the program that npm comes to']],
 	},
@@ -147,11 +184,20 @@ export const ecosystems: readonly Ecosystem[] = [
 		file: 'ecosystem.config.js',
 		text: `module.exports = { apps: [{ name: 'by-npx', script: 'npx', args: 'frame start -p 3700' }, { name: 'by-yarn', script: 'yarn', args: 'start', env: { PORT: 3701 } },
 			{ name: 'by-path', script: 'node_modules/.bin/frame', args: 'start -p "3702"', env: { NODE_ENV: 'production' } }] };`,
-		beside: { 'node_modules/.bin/frame': '#!/usr/bin/env node\n', 'package.json': '{"scripts":{"start":"frame start"}}' },
+		beside: {
+			'node_modules/.bin/frame': '#!/usr/bin/env node\n',
+			'package.json': '{"scripts":{"start":"frame start"}}',
+		},
 		apps: [
 			{ name: 'by-npx', script: './node_modules/.bin/frame', args: ['start', '-p', '3700'], instances: 1 },
 			{ name: 'by-yarn', script: './node_modules/.bin/frame', args: ['start'], instances: 1, env: { PORT: '3701' } },
-			{ name: 'by-path', script: 'node_modules/.bin/frame', args: ['start', '-p', '3702'], instances: 1, env: { NODE_ENV: 'production' } },
+			{
+				name: 'by-path',
+				script: 'node_modules/.bin/frame',
+				args: ['start', '-p', '3702'],
+				instances: 1,
+				env: { NODE_ENV: 'production' },
+			},
 		],
 		remarks: [['by-npx', 'env', 'changed', 'no PORT shows']],
 	},
@@ -193,8 +239,24 @@ export const ecosystems: readonly Ecosystem[] = [
 			{"name": "unbuffered", "script": "app.py", "interpreter": "/bin/sh", "interpreter_args": "-u", "env": {"PORT": "4002"}}]}`,
 		beside: { 'bin/server': '\u007fELF', 'app.py': '' },
 		apps: [
-			{ name: 'binary', script: './bin/server', args: ['--port', '4001'], interpreter: 'env', instances: 1, ports: [4001], env: { PORT: '4001' } },
-			{ name: 'unbuffered', script: '/bin/sh', args: ['-u', 'app.py'], interpreter: 'env', instances: 1, ports: [4002], env: { PORT: '4002' } },
+			{
+				name: 'binary',
+				script: './bin/server',
+				args: ['--port', '4001'],
+				interpreter: 'env',
+				instances: 1,
+				ports: [4001],
+				env: { PORT: '4001' },
+			},
+			{
+				name: 'unbuffered',
+				script: '/bin/sh',
+				args: ['-u', 'app.py'],
+				interpreter: 'env',
+				instances: 1,
+				ports: [4002],
+				env: { PORT: '4002' },
+			},
 		],
 		remarks: [
 			['binary', 'interpreter', 'changed', 'interpreter: env'],
@@ -269,7 +331,14 @@ export const ecosystems: readonly Ecosystem[] = [
 		file: 'ecosystem.config.js',
 		text: `module.exports = { apps: [{ name: 'vars', script: 'a.js', env: { PORT: 4500, ROLLCALL_X: '1', 'not a name': 'x', NODE_OPTIONS: '--inspect-brk', NONE: null,
 			TEXT: 'one\\ntwo: "three" # four', YES: true, EMPTY: '' }, env_file: '.env', filter_env: ['AWS_'] }] };`,
-		apps: [{ name: 'vars', script: 'a.js', instances: 1, env: { PORT: '4500', TEXT: 'one\ntwo: "three" # four', YES: 'true', EMPTY: '' } }],
+		apps: [
+			{
+				name: 'vars',
+				script: 'a.js',
+				instances: 1,
+				env: { PORT: '4500', TEXT: 'one\ntwo: "three" # four', YES: 'true', EMPTY: '' },
+			},
+		],
 		remarks: [
 			['vars', 'env.ROLLCALL_X', 'left out', 'ROLLCALL_'],
 			['vars', 'env.not a name', 'left out', 'letters'],
@@ -284,7 +353,9 @@ export const ecosystems: readonly Ecosystem[] = [
 		file: 'deploy/ecosystem.config.js',
 		text: `const path = require('path'); module.exports = { apps: [{ name: 'far', cwd: path.join(__dirname, '../app'), script: 'main.js', namespace: 'shop', pmx: false,
 			deep_monitoring: true, treekill: true, vizion: false, health_check_grace_period: 3000, max_memory_restart: 104857600, time: true, env: { PORT: 4600 } }] };`,
-		apps: [{ name: 'far', script: 'main.js', cwd: 'FOLDER/app', instances: 1, env: { PORT: '4600' }, max_memory: '102400k' }],
+		apps: [
+			{ name: 'far', script: 'main.js', cwd: 'FOLDER/app', instances: 1, env: { PORT: '4600' }, max_memory: '102400k' },
+		],
 		remarks: [
 			['far', 'cwd', 'taken', '/app'],
 			['far', 'namespace', 'left out', 'names alone'],
@@ -300,7 +371,16 @@ export const ecosystems: readonly Ecosystem[] = [
 		file: 'pm2.config.js',
 		text: `module.exports = { apps: [{ name: 'old', exec: 'server.js', script_args: ['-a'], interpreterArgs: '--no-warnings', error: 'e.log', log: true, cron: '0 0 * * *',
 			instance_var: 'ID', exec_mode: 'fork_mode', instances: 2, env: { PORT: 4700 } }] };`,
-		apps: [{ name: 'old', script: 'server.js', args: ['-a'], node_args: ['--no-warnings'], instances: 2, env: { PORT: '4700' } }],
+		apps: [
+			{
+				name: 'old',
+				script: 'server.js',
+				args: ['-a'],
+				node_args: ['--no-warnings'],
+				instances: 2,
+				env: { PORT: '4700' },
+			},
+		],
 		remarks: [
 			['old', 'exec_mode', 'changed', 'shares its port'],
 			['old', 'instance_var', 'left out', 'NODE_APP_INSTANCE'],

@@ -58,7 +58,10 @@ function refuseJobs(app: Pm2App): void {
 		throw new NotTaken('cron_restart', 'it runs by the clock and ends: that is a job for a systemd timer');
 	}
 	if (isOnce) {
-		throw new NotTaken('autorestart', 'it is not started again when it ends: that is a job for a systemd service of its own');
+		throw new NotTaken(
+			'autorestart',
+			'it is not started again when it ends: that is a job for a systemd service of its own',
+		);
 	}
 	if (app['autostart'] === false) {
 		throw new NotTaken('autostart', 'PM2 does not start it with the others: Rollcall starts all that it has');
@@ -76,7 +79,10 @@ function sharing(
 	const isFork = interpreter !== 'node';
 	let instances = instancesOf(app, remarks);
 	if (isFork && instances !== 1 && port === null) {
-		remarks.changed('instances', 'instances: 1, since programs in fork mode need ports of their own: name them in ports');
+		remarks.changed(
+			'instances',
+			'instances: 1, since programs in fork mode need ports of their own: name them in ports',
+		);
 		instances = 1;
 	}
 	tellMode(app, isFork, remarks);
@@ -94,7 +100,10 @@ function instancesOf(app: Pm2App, remarks: Remarks): number | 'max' {
 	}
 	if (number < 0) {
 		const count = Math.max(1, availableParallelism() + number);
-		remarks.changed('instances', `instances: ${count}, counted on this host: ${number} means all processors but ${-number}`);
+		remarks.changed(
+			'instances',
+			`instances: ${count}, counted on this host: ${number} means all processors but ${-number}`,
+		);
 		return count;
 	}
 	if (number > instancesMax) {
@@ -111,12 +120,18 @@ function tellMode(app: Pm2App, isFork: boolean, remarks: Remarks): void {
 	else if (mode === 'cluster') remarks.taken('exec_mode', 'every app of interpreter node runs in cluster mode');
 	else if (mode !== undefined && isFork) remarks.taken('exec_mode', 'fork mode, by its interpreter');
 	else if (mode !== undefined) {
-		remarks.changed('exec_mode', 'cluster mode, since every app of interpreter node shares its port; it needs no change');
+		remarks.changed(
+			'exec_mode',
+			'cluster mode, since every app of interpreter node shares its port; it needs no change',
+		);
 	}
-	if (app['execute_command'] !== undefined) remarks.changed('execute_command', 'the interpreter says how the script runs');
+	if (app['execute_command'] !== undefined)
+		remarks.changed('execute_command', 'the interpreter says how the script runs');
 	if (app['increment_var'] !== undefined) {
-		if (isFork && app['increment_var'] === 'PORT') remarks.taken('increment_var', 'ports: each instance has the next one');
-		else remarks.leftOut('increment_var', 'only PORT grows, in fork mode; workers of interpreter node share their port');
+		if (isFork && app['increment_var'] === 'PORT')
+			remarks.taken('increment_var', 'ports: each instance has the next one');
+		else
+			remarks.leftOut('increment_var', 'only PORT grows, in fork mode; workers of interpreter node share their port');
 	}
 	if (app['instance_var'] !== undefined) {
 		if (app['instance_var'] === 'NODE_APP_INSTANCE') remarks.taken('instance_var', 'NODE_APP_INSTANCE, as always');
@@ -168,16 +183,23 @@ function drainOf(app: Pm2App, remarks: Remarks): string | null {
 
 function deadlineOf(app: Pm2App, remarks: Remarks): string | null {
 	if (app['wait_ready'] !== undefined) {
-		remarks.changed('wait_ready', "each worker is proven by an answer before it joins; process.send('ready') does no harm");
+		remarks.changed(
+			'wait_ready',
+			"each worker is proven by an answer before it joins; process.send('ready') does no harm",
+		);
 	}
 	const ms = millisecondsOf(app, field.listen, remarks);
 	if (ms === null) return null;
 	if (ms <= defaultMs) {
-		remarks.changed(field.listen, `health.deadline: ${durationText(defaultMs)}, the default: a worker that is later is refused`);
+		remarks.changed(
+			field.listen,
+			`health.deadline: ${durationText(defaultMs)}, the default: a worker that is later is refused`,
+		);
 		return null;
 	}
 	const text = durationText(Math.min(ms, longestMs));
-	if (ms > longestMs) remarks.changed(field.listen, `health.deadline: ${text}; more needs a longer rollout.deadline, too`);
+	if (ms > longestMs)
+		remarks.changed(field.listen, `health.deadline: ${text}; more needs a longer rollout.deadline, too`);
 	else remarks.taken(field.listen, `health.deadline: ${text}`);
 	return text;
 }
@@ -212,7 +234,8 @@ function userOf(app: Pm2App, fallback: string | null, remarks: Remarks): string 
 	const name = userNamed(scalarText(given));
 	if (name === null) remarks.leftOut('uid', 'this host has no such user: name one in user, under systemd');
 	else if (name === 'root') remarks.leftOut('uid', 'no worker runs as root: without user it is rollcall-app');
-	else if (name === controlUser) remarks.leftOut('uid', 'the apps may not run as the control plane: without user it is rollcall-app');
+	else if (name === controlUser)
+		remarks.leftOut('uid', 'the apps may not run as the control plane: without user it is rollcall-app');
 	else {
 		remarks.taken('uid', `user: ${name}, under systemd only`);
 		return name;
@@ -237,7 +260,10 @@ function sourceMaps(app: Pm2App, entry: HttpWorkerEntry, remarks: Remarks): void
 /** PM2's file does not say whether an app listens; Rollcall runs only what does. */
 function tellPort({ env, ports }: HttpWorkerEntry, remarks: Remarks): void {
 	if (portNumber(env?.['PORT'] ?? null) !== null || ports !== undefined) return;
-	remarks.changed('env', 'no PORT shows: an app that listens nowhere is never proven, so take it out; one with a fixed port is found');
+	remarks.changed(
+		'env',
+		'no PORT shows: an app that listens nowhere is never proven, so take it out; one with a fixed port is found',
+	);
 }
 
 function restOf(app: Pm2App, remarks: Remarks): void {

@@ -69,7 +69,8 @@ function assignment(word: string | undefined): { name: string; value: string } |
 /** `node --import tsx server.js --port 80`: the first word without a dash is the script, but for values of options. */
 function nodeProgram(words: readonly string[]): Program {
 	const takesValue = ['-r', '--require', '--import', '--loader', '--experimental-loader', '-C', '--conditions'];
-	const isScript = (word: string, index: number) => !word.startsWith('-') && !takesValue.includes(words[index - 1] ?? '');
+	const isScript = (word: string, index: number) =>
+		!word.startsWith('-') && !takesValue.includes(words[index - 1] ?? '');
 	const at = words.findIndex(isScript);
 	const script = words[at];
 	if (script === undefined) throw new NotTaken('script', 'node is started without a script: name the script');

@@ -18,7 +18,10 @@ export function environmentOf(app: Pm2App, chosen: string | null, remarks: Remar
 		else remarks.leftOut(field, `not asked for: --env ${field.slice('env_'.length)} takes it over env`);
 	}
 	if (app['env_file'] !== undefined) {
-		remarks.leftOut('env_file', 'PM2 does not read it; in Rollcall env_file names KEY=VALUE lines, in a file of mode 0600');
+		remarks.leftOut(
+			'env_file',
+			'PM2 does not read it; in Rollcall env_file names KEY=VALUE lines, in a file of mode 0600',
+		);
 	}
 	if (app['filter_env'] !== undefined) {
 		remarks.changed('filter_env', 'workers never get the environment of a shell: env and env_file have all of it');

@@ -38,7 +38,15 @@ export const canonicalName = (field: string): string => canonicalNames.get(field
 export const counterparts: ReadonlySet<string> = new Set([
 	...['name', 'name_prefix', 'script', 'args', 'interpreter', 'node_args', 'cwd', 'execute_command', 'exec_mode'],
 	...['instances', 'increment_var', 'instance_var', 'env', 'env_file', 'port', 'filter_env', 'uid', 'autorestart'],
-	...['autostart', 'cron_restart', 'max_memory_restart', 'kill_timeout', 'listen_timeout', 'wait_ready', 'max_restarts'],
+	...[
+		'autostart',
+		'cron_restart',
+		'max_memory_restart',
+		'kill_timeout',
+		'listen_timeout',
+		'wait_ready',
+		'max_restarts',
+	],
 	...['source_map_support', 'disable_source_map_support'],
 ]);
 
@@ -92,6 +100,7 @@ export const withoutCounterpart: Readonly<Record<string, string>> = {
 
 /** Sections beside `apps`, and why they have no counterpart. */
 export const sectionsWithoutCounterpart: Readonly<Record<string, string>> = {
-	deploy: 'Rollcall copies nothing: bring the release to every host, point the link in script at it, then rollcall rollout start',
+	deploy:
+		'Rollcall copies nothing: bring the release to every host, point the link in script at it, then rollcall rollout start',
 	include: 'PM2 itself does not document it; name each file in a run of its own',
 };

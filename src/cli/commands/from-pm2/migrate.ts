@@ -34,7 +34,7 @@ export function migrate(content: unknown, around: Surroundings): Migration {
 	}
 	if (apps.length > appsMax) file.leftOut('apps', `${apps.length - appsMax} more: a node has at most ${appsMax} apps`);
 	if (migration.apps.length > 0) {
-		file.changed('env', "workers get env and env_file alone, not the variables of the shell that PM2 was started from");
+		file.changed('env', 'workers get env and env_file alone, not the variables of the shell that PM2 was started from');
 	}
 	return { apps: migration.apps, remarks: [...migration.remarks, ...file.list] };
 }
@@ -50,7 +50,8 @@ function appsOf(content: unknown): { apps: Record<string, unknown>[]; others: st
 	if (apps.length === 0 || !apps.every(isSection) || (isOneApp && !Object.keys(content).some(namesScript))) {
 		throw new RollcallError('usage', `There is no app to take over: ${expected}.`);
 	}
-	const others = isSection(content) && !isOneApp ? Object.keys(content).filter((key) => key !== 'apps' && key !== 'pm2') : [];
+	const others =
+		isSection(content) && !isOneApp ? Object.keys(content).filter((key) => key !== 'apps' && key !== 'pm2') : [];
 	return { apps, others };
 }
 

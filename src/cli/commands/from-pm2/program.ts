@@ -70,7 +70,8 @@ function tell(app: Pm2App, program: Program, given: string | null, args: string[
 	if (script === app['script']) remarks.taken('script', `script: ${script}`);
 	else remarks.changed('script', `script: ${script}, the program that ${String(app['script'])} comes to`);
 	if (args.length > 0) remarks.taken('args', `args, ${args.length} of them`);
-	if (app['node_args'] !== undefined && options.length > 0) remarks.taken('node_args', `node_args: ${options.join(' ')}`);
+	if (app['node_args'] !== undefined && options.length > 0)
+		remarks.taken('node_args', `node_args: ${options.join(' ')}`);
 	if (interpreter !== 'node') {
 		const text = `interpreter: ${interpreter}, in fork mode: proven on its port, without the gate`;
 		if (interpreter === given) remarks.taken('interpreter', text);
