@@ -83,6 +83,9 @@ test('what each operation answers through the command line is what /openapi.json
 		create_authentication_tokens: ['--fields', user],
 		drop_user: ['username=ann'],
 		restart_service: ['service=clustering', '--detach'],
+		start_rollout: ['--detach'],
+		create_token: ['name=ci', 'role=operator'],
+		drop_token: ['name=ci'],
 	};
 	/** Each in its order, but for what is shown above or ends what the others need. */
 	const apart = ['pause_rollout', 'resume_rollout', 'abort_rollout', 'restart', 'drop_user'];

@@ -59,7 +59,13 @@ const alone: [words: string[], exit: number, shape: Shape | null][] = [
 	[['uninstall', '--dry-run'], 0, 'uninstall'],
 ];
 const foreground = ['daemon', 'worker-host'];
-const operandOf: Readonly<Record<string, string[]>> = { 'rollout plan': ['app=web'] };
+const operandOf: Readonly<Record<string, string[]>> = {
+	'rollout plan': ['app=web'],
+	'user add': ['ann', '--role', 'viewer'],
+	'user password': ['ann'],
+	'token create': ['ci', '--role', 'viewer'],
+	'token drop': ['ci'],
+};
 
 test('every command and every operation exits 4 where no daemon answers, but those that need none', async () => {
 	const needNone = new Set(alone.map(([[first = '', second]]) => (first === 'ca' ? `ca ${second}` : first)));

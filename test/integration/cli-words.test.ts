@@ -146,8 +146,9 @@ test('validate warns of a script that is not there, and is content once it is: t
 	assert.deepEqual([beside.code, beside.stderr], [0, '']);
 });
 
-test('rollout start rolls http_workers over the fleet and follows to the end', async () => {
-	daemon.operations['restart_service'] = () => ({ body: { message: 'Restarting http_workers', job_id: rolloutId } });
+test('rollout start rolls http_workers over the fleet and follows to the end, by a daemon of before 1.0 too', async () => {
+	const started = () => ({ body: { message: 'Rolling http_workers', job_id: rolloutId } });
+	daemon.operations['start_rollout'] = started;
 	daemon.follow = [completedView()];
 	const { code, stdout, stderr } = await on(
 		'rollout',
@@ -161,6 +162,12 @@ test('rollout start rolls http_workers over the fleet and follows to the end', a
 	);
 	assert.equal(code, 0, stderr);
 	assert.equal(resultShapes['rollout start'].parse(JSON.parse(stdout)).state, 'completed');
-	const wanted = { service: 'http_workers', replicated: true, app: 'web', max_unavailable: 2, on_failure: 'continue' };
-	assert.deepEqual(daemon.asked[0]?.fields, wanted);
+	const wanted = { app: 'web', max_unavailable: 2, on_failure: 'continue' };
+	assert.deepEqual([daemon.asked[0]?.operation, daemon.asked[0]?.fields], ['start_rollout', wanted]);
+	daemon.operations = { restart_service: started };
+	daemon.asked.length = 0;
+	assert.equal((await on('rollout', 'start', '--detach')).code, 0);
+	const [, second] = daemon.asked;
+	const longer = { service: 'http_workers', replicated: true };
+	assert.deepEqual([second?.operation, second?.fields], ['restart_service', longer]);
 });

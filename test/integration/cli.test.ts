@@ -308,12 +308,20 @@ describe('the command line', () => {
 
 	test('rollout plan asks for a dry run over the fleet, and history lists', async () => {
 		const plan = { order: ['beta'], max_unavailable: 1, down: [], steps: [], estimate_ms: 10, refused: null };
+		daemon.operations['start_rollout'] = () => ({ body: plan });
 		daemon.operations['restart_service'] = () => ({ body: plan });
 		daemon.operations['list_rollouts'] = () => ({ body: [completedView()] });
-		const planned = await on('rollout', 'plan', 'app=web', '--json');
-		resultShapes['rollout plan'].parse(JSON.parse(planned.stdout));
-		const wanted = { service: 'http_workers', replicated: true, app: 'web', dry_run: true };
-		assert.deepEqual(daemon.asked[0]?.fields, wanted);
+		for (const words of [['app=web'], ['replicated=false']]) {
+			const planned = await on('rollout', 'plan', ...words, '--json');
+			resultShapes['rollout plan'].parse(JSON.parse(planned.stdout));
+		}
+		assert.deepEqual(
+			daemon.asked.map(({ operation, fields }) => [operation, fields]),
+			[
+				['start_rollout', { app: 'web', dry_run: true }],
+				['restart_service', { service: 'http_workers', replicated: false, dry_run: true }],
+			],
+		);
 		const history = await on('rollout', 'history', '--json');
 		resultShapes['rollout history'].parse(JSON.parse(history.stdout));
 	});

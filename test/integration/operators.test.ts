@@ -93,10 +93,21 @@ describe('the role operator', () => {
 		}
 	});
 
-	test('steers rollouts, and may what a viewer may', async () => {
+	test('starts and steers rollouts, and may what a viewer may', async () => {
 		const { bearer } = await createToken({ name: 'ci', role: 'operator' });
 		const ci: Login = { bearer };
-		const { id } = await server.fleet.startRollout(restart);
+		const { body } = await operate(ci, { operation: 'start_rollout', app: 'web', max_unavailable: 2 });
+		const id = body['job_id'];
+		assert.deepEqual(server.fleet.requests, [
+			{
+				type: 'restart_service',
+				service: 'http_workers',
+				app: 'web',
+				replicated: true,
+				user: 'token:ci',
+				maxUnavailable: 2,
+			},
+		]);
 		for (const [operation, state] of [
 			['pause_rollout', 'paused'],
 			['resume_rollout', 'running'],
@@ -105,10 +116,10 @@ describe('the role operator', () => {
 			assert.equal((await operate(ci, { operation, id })).body['state'], state);
 		for (const operation of ['list_workers', 'cluster_status', 'list_rollouts'])
 			assert.equal((await operate(ci, { operation })).status, 200);
-		const last = (await audit()).slice(-3);
+		const last = (await audit()).slice(-4);
 		assert.deepEqual(
 			last.map((record) => [record.user, record.role, record.by, record.operation, record.status, record.rollout]),
-			['pause_rollout', 'resume_rollout', 'abort_rollout'].map((operation) => [
+			['start_rollout', 'pause_rollout', 'resume_rollout', 'abort_rollout'].map((operation) => [
 				'token:ci',
 				'operator',
 				'api_token',

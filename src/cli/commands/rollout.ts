@@ -4,16 +4,20 @@ import type { Client } from '../client/client.js';
 import { parseFields } from '../operation/fields.js';
 import { fullId, searchedMax } from '../client/rollout-id.js';
 import { adviceFor, followRollout } from '../client/follow.js';
+import { startRollout } from '../client/start-rollout.js';
 import type { Context } from '../context.js';
 import { historyText, planText, rolloutText } from '../output/render.js';
 import { type Connection, connect } from '../client/connect.js';
 import { writeMessage, writeResult } from '../output/terminal.js';
 
-/** What a rolling restart would do: restart_service with `dry_run`, over the fleet unless a field says otherwise. */
+/** What a rolling restart would do, over the fleet unless a field of `restart_service` says otherwise. */
 export async function plan({ options, terminal, session }: Context, words: string[]): Promise<number> {
-	const fields = { service: 'http_workers', replicated: true, ...parseFields(words), dry_run: true };
+	const typed = { ...parseFields(words), dry_run: true };
 	return using(await connect(options, session.signal), async ({ client }) => {
-		const answer = (await client.operation('restart_service', fields)) as RolloutPlan;
+		const isOther = 'service' in typed || 'replicated' in typed;
+		const answer = (await (isOther
+			? client.operation('restart_service', { service: 'http_workers', replicated: true, ...typed })
+			: startRollout(client, typed))) as RolloutPlan;
 		writeResult(terminal, answer, () => planText(answer));
 		return 0;
 	});
@@ -30,14 +34,12 @@ export interface StartFlags {
 export async function start(context: Context<StartFlags>, app: string | undefined): Promise<number> {
 	const { maxUnavailable, onFailure } = context.options;
 	const fields = [
-		'service=http_workers',
-		'replicated=true',
 		...(app === undefined ? [] : [`app=${JSON.stringify(app)}`]),
 		...(maxUnavailable === undefined ? [] : [`max_unavailable=${maxUnavailable}`]),
 		...(onFailure === undefined ? [] : [`on_failure=${onFailure}`]),
 	];
 	const { operation } = await import('../operation/operation.js');
-	return operation(context, { name: 'restart_service', fields, commands: [] });
+	return operation(context, { name: 'start_rollout', fields, commands: [] });
 }
 
 export async function show({ options, terminal, session }: Context, id: string | undefined): Promise<number> {

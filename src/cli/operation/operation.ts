@@ -3,6 +3,7 @@ import type { ClusterNode } from '../../fleet/types.js';
 import type { RolloutPlan, RolloutView } from '../../rollout/types.js';
 import { parseFields, readFields } from './fields.js';
 import { fullId } from '../client/rollout-id.js';
+import { startRollout } from '../client/start-rollout.js';
 import { followRollout } from '../client/follow.js';
 import { operationNames } from './names.js';
 import type { Context } from '../context.js';
@@ -66,7 +67,7 @@ async function ask(
 	asJson: boolean,
 ): Promise<unknown> {
 	try {
-		return await client.operation(name, fields);
+		return await (name === 'start_rollout' ? startRollout(client, fields) : client.operation(name, fields));
 	} catch (error) {
 		if (!(error instanceof RollcallError)) throw error;
 		const isKnown = operationNames.includes(name);
@@ -120,7 +121,7 @@ function mayHaveBegun(name: string, fields: Record<string, unknown>): boolean {
 	return startsRollout(name) && fields['dry_run'] !== true;
 }
 
-const startsRollout = (name: string): boolean => name === 'restart' || name === 'restart_service';
+const startsRollout = (name: string): boolean => ['restart', 'restart_service', 'start_rollout'].includes(name);
 
 /** The rollout that the answer names, when the operation only starts one. */
 function rolloutToFollow(name: string, answer: unknown): string | null {
@@ -133,6 +134,7 @@ function answerText(name: string, answer: unknown, page: Page): string {
 	const now = Date.now();
 	switch (name) {
 		case 'restart_service':
+		case 'start_rollout':
 			return isPlan(answer) ? planText(answer) : anyText(answer, page);
 		case 'restart':
 			return startedText(name, answer);

@@ -253,8 +253,9 @@ export const resultShapes = {
 	workers: z.array(workerShape),
 	logs: logLineShape,
 	'rollout plan': planShape,
-	/** Followed to its end; with `--detach` as restart_service. */
+	/** Followed to its end. */
 	'rollout start': rolloutShape,
+	'rollout start --detach': startedShape,
 	'rollout status': rolloutShape,
 	'rollout history': z.array(rolloutShape),
 	'rollout follow': rolloutShape,
