@@ -17,6 +17,7 @@ import { createLocalNode } from './local-node.js';
 import { observe } from './observe.js';
 import { Standing } from './availability.js';
 import { statusLine } from './status-line.js';
+import { Reload } from './reload.js';
 import { spawnSuccessor } from './successor.js';
 import { type OpenedFleet, openFleet } from '../fleet/fleet.js';
 import type { Fleet } from '../fleet/types.js';
@@ -128,6 +129,7 @@ class ControlPlane {
 	readonly #disk: DiskSpace;
 	readonly #workersStarted: Promise<void>;
 	#fleet: Fleet | null = null;
+	#reload: Reload | null = null;
 	#server: Server | null = null;
 	#startWorkersOver: (outcome: Promise<void>) => void = () => undefined;
 	#restart: (ending: Ending) => void = () => undefined;
@@ -306,30 +308,14 @@ class ControlPlane {
 		}
 	}
 
-	/** `systemctl reload`: certificates and the cluster section are read again, as by restart_service clustering_config of this node. */
 	#reloadOnHangup(fleet: Fleet): void {
 		const { logger, notifier } = this.surroundings;
-		const reload = async (): Promise<void> => {
-			notifier.reloading();
-			try {
-				const { id } = await fleet.startRollout({
-					type: 'restart_service',
-					service: 'clustering_config',
-					app: null,
-					replicated: false,
-					user: 'SIGHUP',
-				});
-				this.#audit.recordSignal('SIGHUP', 'reload', { rollout: id });
-			} catch (error) {
-				logger.error({ event: 'reload_refused', reason: messageOf(error) });
-				this.#audit.recordSignal('SIGHUP', 'reload', { fault: error });
-			} finally {
-				notifier.ready();
-			}
-		};
-		const onHangup = (): void => void reload();
+		const reload = new Reload({ fleet, logger, notifier, changed: () => this.#standing.emit('changed') });
+		const onHangup = (): void => reload.ask();
 		process.on('SIGHUP', onHangup);
+		this.#reload = reload;
 		this.#closers.push(() => process.removeListener('SIGHUP', onHangup));
+		this.#closers.push(() => reload.close());
 	}
 
 	#facts(): ReadinessFacts {
@@ -338,6 +324,7 @@ class ControlPlane {
 			...this.#certificates.notes(),
 			...this.#disk.notes(),
 			this.#fleet?.complaint() ?? null,
+			this.#reload?.note() ?? null,
 			this.#audit.note(),
 		];
 		return this.#standing.facts(notes.filter((note) => note !== null));

@@ -3,7 +3,8 @@ import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { CoreRequest, Member, PeerMessage } from '../rollout/messages.js';
+import { leftNote } from './left.js';
+import { type CoreRequest, endedMax, type Member, type PeerMessage } from '../rollout/messages.js';
 import type { NodeName, Readiness, RolloutId, RolloutPlan, RolloutView, Snapshot } from '../rollout/types.js';
 import { type Clock, systemClock } from './clock.js';
 import { freshCore } from './core/create-core.js';
@@ -177,7 +178,9 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		return this.#core().views(limit);
 	}
 	complaint(): string | null {
-		return this.#shell.core || this.#shell.endedBy === '' ? null : this.#shell.whyNoCore;
+		const { core, endedBy, whyNoCore } = this.#shell;
+		if (!core) return endedBy === '' ? null : whyNoCore;
+		return leftNote(this.membership.self, this.#links.status(), () => core.views(endedMax));
 	}
 
 	clusterStatus(): { node: NodeName; boot: number; coordinator: NodeName | null; nodes: ClusterNode[] } {

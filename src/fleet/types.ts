@@ -83,7 +83,7 @@ export interface Fleet extends EventEmitter<FleetEvents> {
 	get(id: RolloutId): RolloutView | undefined;
 	/** Newest first, at most `limit`. Throws as `get` does. */
 	list(limit: number): RolloutView[];
-	/** Why this node decides nothing, for an operator, while its records cannot be written; null when all is well. */
+	/** Why this node decides nothing, for an operator: its records cannot be written, or it has left; null when all is well. */
 	complaint(): string | null;
 	clusterStatus(): { node: NodeName; boot: number; coordinator: NodeName | null; nodes: ClusterNode[] };
 	replication(): ReplicationRow[];

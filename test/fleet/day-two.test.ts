@@ -21,6 +21,14 @@ describe('routine work on a fleet with certificates', () => {
 	const kept = new Map<string, TestCertificate>();
 
 	const put = (node: RealNode, certificate: TestCertificate) => install(certificate, join(node.folder, 'tls'));
+	const configure = (node: RealNode, members: string[]): void => {
+		const tls = ['ca', 'cert', 'key'].map((file) => [file, join(node.folder, 'tls', `${file}.pem`)]);
+		const peers = fleet.nodes
+			.filter(({ name }) => members.includes(name))
+			.map(({ name, ports }) => ({ name, url: `wss://127.0.0.1:${ports.cluster}` }));
+		const listen = { host: '127.0.0.1', port: node.ports.cluster };
+		node.configure({ cluster: { listen, tls: Object.fromEntries(tls) as object, peers } });
+	};
 	const certificateOf = (node: RealNode): TestCertificate => kept.get(node.name) as TestCertificate;
 	const rows = async (node: RealNode): Promise<Row[]> =>
 		(await node.call<{ nodes: Row[] }>('cluster_status')).json.nodes;
@@ -39,11 +47,10 @@ describe('routine work on a fleet with certificates', () => {
 		fleet = await makeFleet(names.map((name) => ({ name })));
 		[alpha, gamma] = [fleet.node('alpha'), fleet.node('gamma')];
 		authority = await TestAuthority.make(fleet.folder);
-		const peers = fleet.nodes.map(({ name, ports }) => ({ name, url: `wss://127.0.0.1:${ports.cluster}` }));
 		for (const node of fleet.nodes) {
 			kept.set(node.name, await authority.issue(node.name));
-			const tls = put(node, certificateOf(node));
-			node.configure({ cluster: { listen: { host: '127.0.0.1', port: node.ports.cluster }, tls, peers } });
+			put(node, certificateOf(node));
+			configure(node, names);
 		}
 		await fleet.start();
 		await waitFor('the links', async () => (await Promise.all(fleet.nodes.map(linked))).every(Boolean));
@@ -140,5 +147,38 @@ describe('routine work on a fleet with certificates', () => {
 		put(gamma, certificateOf(gamma));
 		assert.equal((await gamma.call('restart_service', { service: 'clustering_config' })).status, 200);
 		await waitFor('the links', async () => (await Promise.all(fleet.nodes.map(linked))).every(Boolean));
+	});
+
+	test('a reload during a rollout is kept, said by readyz, and done when that has ended', async () => {
+		const { json } = await alpha.call('restart_service', { service: 'http_workers', replicated: true });
+		const id = String(json['job_id']);
+		assert.equal((await alpha.call('pause_rollout', { id })).status, 200);
+		const notes = async () => (await gamma.get('/readyz')).json['notes'] as string[];
+		gamma.child?.kill('SIGHUP');
+		await waitFor('the note', async () =>
+			(await notes()).some((note) => /reload \(SIGHUP\) waits .*is paused/.test(note)),
+		);
+		assert.equal((await alpha.call('resume_rollout', { id })).status, 200);
+		assert.equal((await alpha.rollout(id)).state, 'completed');
+		await waitFor('the reload', async () => {
+			const [newest] = (await gamma.call<{ user: string; state: string }[]>('list_rollouts', { limit: 1 })).json;
+			return newest?.user === 'SIGHUP' && newest.state === 'completed';
+		});
+		assert.deepEqual(await notes(), []);
+	});
+
+	test('a node that was taken out says that it has left, and rolls by itself', async () => {
+		for (const node of fleet.nodes) configure(node, ['alpha', 'beta']);
+		assert.match(await changeAll(), /^completed/);
+		const said =
+			/^gamma has left the fleet \(rollout .*\); stop it, or add it to cluster\.peers of every node and send/;
+		await waitFor('gamma to know', async () => {
+			const { stdout } = await rollcall(['status', '--json', '--config', gamma.configFile]);
+			return (JSON.parse(stdout) as { wrong: string[] }).wrong.some((line) => said.test(line));
+		});
+		const { status, json } = await gamma.call('restart_service', { service: 'http_workers' });
+		assert.equal(status, 200, JSON.stringify(json));
+		assert.equal((await gamma.rollout(String(json['job_id']))).state, 'completed');
+		assert.equal(await linked(alpha), true);
 	});
 });

@@ -130,8 +130,8 @@ describe('links between nodes', () => {
 		const reason = (links: Links, node: string) => links.status().find((peer) => peer.node === node)?.reason ?? '';
 		const words: [Links, string, RegExp][] = [
 			[alpha, 'gamma', /this is beta, not gamma/],
-			[beta, 'alpha', /beta is not among cluster.peers of alpha/],
-			[beta, 'gamma', /beta is not among cluster.peers of gamma/],
+			[beta, 'alpha', /beta is no member in the configuration of alpha/],
+			[beta, 'gamma', /beta is no member in the configuration of gamma/],
 		];
 		for (const [links, node, pattern] of words)
 			await waitFor(`${node} to be refused`, () => pattern.test(reason(links, node)));

@@ -75,10 +75,15 @@ export function faultOfClient(
 	if (claims !== null && isMember(claims)) return null;
 	return {
 		claims,
-		reason: `the certificate names ${whose}, which is no member in the configuration of ${judge}`,
+		reason: `the certificate names ${whose}, which is ${noMember} ${judge}`,
 		answered: true,
 	};
 }
+
+const noMember = 'no member in the configuration of';
+
+/** Whether a peer's refusal says that this node is none of its members. */
+export const saysNoMember = (reason: string): boolean => reason.includes(noMember);
 
 /** The header of the answer that says why. */
 const refusalHeader = 'rollcall-refusal';

@@ -217,7 +217,8 @@ export class Link {
 		if (expected !== null && hello.node !== expected)
 			return `this address belongs to ${hello.node}, not to ${expected}`;
 		if (hello.node === self) return `another node calls itself ${self}, too: each node needs a name of its own`;
-		if (!this.terms.isMember(hello.node)) return `${hello.node} is not among cluster.peers of ${self}`;
+		if (!this.terms.isMember(hello.node))
+			return `${hello.node} is no member in the configuration of ${self}: cluster.peers lacks it`;
 		const certified = this.channel.certifiedName;
 		if ((secret === null || certified !== null) && certified !== hello.node)
 			return `the certificate names ${certified ?? 'nobody'}, the hello ${hello.node}`;

@@ -1,6 +1,7 @@
 /** A node that a change of members took out of the fleet, and that nobody tells of the end. */
 import { storeEndings } from '../../coordination/quorum/replicate.js';
 import { leftBy } from '../../coordination/quorum/voters.js';
+import type { OpenRollout } from '../messages.js';
 import type { Turn } from '../outbox.js';
 import type { CoreState } from '../state.js';
 import { viewOf } from '../views/view.js';
@@ -14,15 +15,21 @@ export function leavesAt(state: CoreState): number | null {
 	return state.aloneSince + leavesAfterLeases * state.settings.leaseMs;
 }
 
+/** Those that leave together may stay linked; none of them knows of the end. */
+function isApart(state: CoreState, { spec }: OpenRollout): boolean {
+	return !spec.membersNext?.some(({ name }) => state.links[name]);
+}
+
 /** Nobody is linked with it any more to tell it the end. The ending is its own: without an epoch it is told to nobody. */
 export function endIfLeft(turn: Turn): void {
 	const { state } = turn;
+	const open = leftBy(state);
+	if (open && isApart(state, open)) state.aloneSince ??= turn.now;
 	const at = leavesAt(state);
 	if (at === null || turn.now < at) return;
-	const open = leftBy(state);
 	const view = open && viewOf(state, open.spec.id, turn);
 	if (!open || !view) return;
-	const reason = `${state.settings.self} has left the fleet; ask a node that stays for the rest`;
+	const reason = `${state.settings.self} has left the fleet (rollout ${open.spec.id}); stop it, or add it again`;
 	const left = { ...view, state: 'completed' as const, reason, waiting_for: null, ended_at: turn.wall };
 	storeEndings(turn, [{ rollout: open.spec.id, epoch: null, view: left }]);
 	state.lease = null;
