@@ -36,7 +36,6 @@ export function buildDebian(context: PackageContext): string {
 	write('usr/share/man/man1/rollcall.1.gz', compressed(manualPage(version, epochSeconds)));
 	write(join(documents, 'changelog.gz'), compressed(changelog(source, version, epochSeconds)));
 	write(join(documents, 'copyright'), copyright(source, payload));
-	write('usr/share/lintian/overrides/rollcall', readFileSync(join(source, 'lintian-overrides')));
 	const files = list(root).filter((path) => statSync(join(root, path)).isFile());
 	const bytes = files.reduce((sum, path) => sum + statSync(join(root, path)).size, 0);
 	const sums = files.map((path) => `${md5(join(root, path))}  ${path}\n`);

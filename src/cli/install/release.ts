@@ -88,14 +88,32 @@ function developmentPackages(): Set<string> {
 	return new Set(Object.keys(packages).filter((key) => packages[key]?.dev || packages[key]?.devOptional));
 }
 
-function superfluous(releases: string, current: string): string[] {
+/** Releases to remove: those put in place longest ago, but none that a worker runs from, however often the host was upgraded since. */
+export function superfluous(releases: string, current: string): string[] {
 	if (!existsSync(releases)) return [];
 	const byAge = readdirSync(releases, { withFileTypes: true })
 		.filter((entry) => entry.isDirectory())
 		.map(({ name }) => join(releases, name))
 		.filter((path) => path !== current && !path.endsWith('.new'))
 		.sort((one, other) => statSync(one).mtimeMs - statSync(other).mtimeMs);
-	return byAge.slice(0, Math.max(0, byAge.length - (releasesKept - 1)));
+	const old = byAge.slice(0, Math.max(0, byAge.length - (releasesKept - 1)));
+	if (old.length === 0) return [];
+	const environments = environmentsOfProcesses();
+	return old.filter((path) => !environments.some((text) => text.includes(`${path}/`)));
+}
+
+/** A worker's environment names files of the release that its host runs from: what is loaded into it at its start. */
+function environmentsOfProcesses(): string[] {
+	return readdirSync('/proc')
+		.filter((name) => /^\d+$/.test(name))
+		.flatMap((pid) => {
+			try {
+				return [readFileSync(join('/proc', pid, 'environ'), 'utf8')];
+			} catch {
+				// It has ended, or is not ours to look at, which happens in a dry run alone.
+				return [];
+			}
+		});
 }
 
 function readVersion(): string {
