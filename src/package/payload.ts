@@ -34,6 +34,8 @@ function copyCompiled(compiled: string, source: string, to: string): void {
 	const isOwn = (path: string): boolean => {
 		const inside = relative(compiled, path);
 		if (inside === 'package') return false;
+		// Each build makes the bundle anew; it has no sources of its own.
+		if (inside === 'bundle' || inside.startsWith('bundle/')) return true;
 		return statSync(path).isDirectory()
 			? existsSync(join(source, inside))
 			: existsSync(join(source, inside.replace(/\.([cm]?)js(\.map)?$/, '.$1ts')));
