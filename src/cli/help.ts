@@ -36,6 +36,7 @@ Set up
   token create|list|drop    API tokens, for jobs that are no persons
   ca init|issue NODE        the fleet's own certificate authority
   install, uninstall        put it on this host as a service, or take it away
+  completion SHELL          complete commands, apps, nodes and rollouts in bash, zsh or fish
   daemon                    run the control plane in the foreground
   worker-host               run one app user's worker host in the foreground
 

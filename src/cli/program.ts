@@ -151,17 +151,22 @@ function addProcesses(build: Builder): void {
 	});
 	const host = ['rollcall worker-host --config /etc/rollcall/rollcall.yaml --user web'];
 	build
-		.add<{ user?: string; stop?: boolean; settings?: string }>('worker-host', "run one app user's worker host", host, async (context) => {
-			const { options, session } = context;
-			if (options.stop === true) return (await import('./stop/stop-unit.js')).stopUnit(context);
-			session.leaveSignals();
-			await session.programs.runWorkerHost({
-				settings: options.settings ?? null,
-				configFile: options.config ?? configFileDefault,
-				user: options.user ?? null,
-			});
-			return 0;
-		})
+		.add<{ user?: string; stop?: boolean; settings?: string }>(
+			'worker-host',
+			"run one app user's worker host",
+			host,
+			async (context) => {
+				const { options, session } = context;
+				if (options.stop === true) return (await import('./stop/stop-unit.js')).stopUnit(context);
+				session.leaveSignals();
+				await session.programs.runWorkerHost({
+					settings: options.settings ?? null,
+					configFile: options.config ?? configFileDefault,
+					user: options.user ?? null,
+				});
+				return 0;
+			},
+		)
 		.option('--user <name>', 'whose workers (default: those of apps without user)')
 		.option('--stop', 'drain and end every process of the own unit (its ExecStopPost)')
 		.addOption(new Option('--settings <json>', 'what the daemon tells the host that it starts').hideHelp());
@@ -181,6 +186,14 @@ function addSetup(build: Builder): void {
 	const doctor = ['rollcall doctor', 'rollcall doctor --config ./rollcall.yaml --json'];
 	build.add('doctor', 'look for what is wrong here, and say what mends it', doctor, async (context) =>
 		(await import('./doctor/doctor.js')).doctor(context),
+	);
+	const completion = ['source <(rollcall completion bash)', 'rollcall completion fish | source'];
+	build.add(
+		'completion <shell> [words...]',
+		'print the completion of bash, zsh or fish',
+		completion,
+		async (context, ...operands) =>
+			(await import('./commands/completion/completion.js')).completion(context, build.parent, operands),
 	);
 	addInit(build);
 	addInstall(build);

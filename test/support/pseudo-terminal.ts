@@ -17,9 +17,13 @@ export interface TerminalCommand {
 	ended: Promise<number | null>;
 }
 
-/** Starts `rollcall` on a terminal of its own, as a person has it before them: script(1) of util-linux makes one. */
-export function startOnTerminal(words: readonly string[], env: NodeJS.ProcessEnv = {}): TerminalCommand {
-	const line = [process.execPath, mainScript, ...words].map(shellWord).join(' ');
+/** Starts `rollcall` on a terminal of its own. */
+export const startOnTerminal = (words: readonly string[], env: NodeJS.ProcessEnv = {}): TerminalCommand =>
+	startProgramOnTerminal([process.execPath, mainScript, ...words], env);
+
+/** Starts a program on a terminal of its own, as a person has it before them: script(1) of util-linux makes one. */
+export function startProgramOnTerminal(words: readonly string[], env: NodeJS.ProcessEnv = {}): TerminalCommand {
+	const line = words.map(shellWord).join(' ');
 	const child = spawn('script', ['--quiet', '--flush', '--return', '--command', line, '/dev/null'], {
 		stdio: ['pipe', 'pipe', 'inherit'],
 		env: { PATH: process.env['PATH'], TERM: 'xterm', SHELL: '/bin/sh', ...env },
