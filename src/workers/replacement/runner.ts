@@ -192,7 +192,8 @@ export class ReplacementRunner {
 			const counts = worker.hasJoined && !worker.approved;
 			if (counts) await this.countServed(worker);
 			const gapMs = Math.max(0, probeAt - clock.now());
-			if (await this.pool.nextWord(worker, counts ? Math.min(lookGapMs, gapMs) : gapMs)) probeAt = clock.now();
+			const isNews = await this.pool.nextWord(worker, counts ? Math.min(lookGapMs, gapMs) : gapMs);
+			if (isNews && !worker.hasJoined) probeAt = clock.now();
 		}
 	}
 
