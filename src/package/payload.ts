@@ -26,7 +26,7 @@ export function stagePayload(repository: string, payload: string, version: strin
 	writeFileSync(join(payload, 'package.json'), description(repository, version, inventory.bundled));
 	writeFileSync(join(payload, 'sbom.json'), `${JSON.stringify(withVersion(inventory.sbom, version), null, '\t')}\n`);
 	writeFileSync(join(payload, 'licences.txt'), licences(inventory.bundled));
-	for (const path of list(payload)) setMode(join(payload, path), executables.includes(path));
+	for (const path of ['', ...list(payload)]) setMode(join(payload, path), executables.includes(path));
 }
 
 /** Compiled files whose source is still there: the build leaves what a removed source was compiled to. */
