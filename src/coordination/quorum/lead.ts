@@ -128,12 +128,14 @@ export function hearReport(turn: Turn, from: NodeName, epoch: Epoch, report: Rep
 	if (!isNewer(before?.report, report)) return;
 	const sentAt = own ? (lease.sent[report.echo] ?? Number.NEGATIVE_INFINITY) : now;
 	const wasHeard = isHeard(state, from, now);
-	lease.reports[from] = { at: Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt), report, decided: true };
+	// A record that is told again is the record that is known: what was found out of it holds.
+	const records = before && sameSteps(before.report, report) ? before.report.records : report.records;
+	const at = Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt);
+	lease.reports[from] = { at, report: { ...report, records }, decided: true };
 	turn.quiet = wasHeard && before?.decided === true && saysTheSame(before.report, report);
 	turn.facts.push({ kind: 'reported', from, report });
 }
 
-/** Of a record the step alone: its evidence never changes while that stays. */
 function saysTheSame(a: Report, b: Report): boolean {
 	return (
 		a.boot === b.boot &&
@@ -144,9 +146,13 @@ function saysTheSame(a: Report, b: Report): boolean {
 		isEqual(a.have, b.have) &&
 		isEqual(a.ended, b.ended) &&
 		isEqual(a.endedHere, b.endedHere) &&
-		a.records.length === b.records.length &&
-		a.records.every((one, at) => isSameStep(one, b.records[at]))
+		sameSteps(a, b)
 	);
+}
+
+/** Of each record the step alone: its evidence never changes while that stays. */
+function sameSteps({ records: a }: Report, { records: b }: Report): boolean {
+	return a.length === b.length && a.every((one, at) => isSameStep(one, b[at]));
 }
 
 function isSameStep(a: NodeRecord, b: NodeRecord | undefined): boolean {

@@ -19,12 +19,13 @@ export function noteMajority({ state, now }: Turn): void {
 
 /** The members that are linked with this node and whose vote counts, this node included. */
 function heardVoters(state: CoordinationState): Set<NodeName> {
+	const hashes = memberHashes(state);
 	const names = state.members.map((one) => one.name);
-	return new Set(names.filter((name) => whyNotHeard(state, name) === null));
+	return new Set(names.filter((name) => whyNotHeard(state, name, hashes) === null));
 }
 
 /** Why the vote of this member does not count here; null: it does. */
-function whyNotHeard(state: CoordinationState, name: NodeName): string | null {
+function whyNotHeard(state: CoordinationState, name: NodeName, hashes: readonly string[]): string | null {
 	const lostState = 'lost its state and may not vote before admit_node';
 	if (name === state.settings.self) return state.durable.voting ? null : lostState;
 	const link = state.links[name];
@@ -32,15 +33,16 @@ function whyNotHeard(state: CoordinationState, name: NodeName): string | null {
 	if (link.refused !== null) return `takes no part: it ${link.refused}`;
 	if (!link.greeting) return 'has just been linked';
 	if (link.stranger || !link.greeting.voting) return lostState;
-	const fits = memberHashes(state).includes(link.greeting.memberHash);
+	const fits = hashes.includes(link.greeting.memberHash);
 	return fits ? null : 'has other members in its configuration';
 }
 
 /** `beta is not linked, gamma lost its state …`: every member whose vote does not count here. */
 export function whoIsNotHeard(state: CoordinationState): string {
+	const hashes = memberHashes(state);
 	return state.members
 		.flatMap(({ name }) => {
-			const why = whyNotHeard(state, name);
+			const why = whyNotHeard(state, name, hashes);
 			return why === null ? [] : [`${name} ${why}`];
 		})
 		.join(', ');

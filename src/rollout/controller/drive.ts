@@ -1,6 +1,6 @@
 /** The course of a rollout: looked at anew after every event, so nothing depends on what came in which order. */
 import { unreadyBack, blockedBy } from '../targets/blocked-by.js';
-import { type Budget, budgetUsed, standingOf, unhealthyIn } from '../targets/budget.js';
+import { type Budget, budgetUsed, countOut, standingOf, unhealthyIn } from '../targets/budget.js';
 import { heldLease, isConfirmed, isLive, knows } from '../../coordination/quorum/heard.js';
 import { callOff } from '../../coordination/quorum/lead.js';
 import { transfer } from '../../coordination/quorum/transfer.js';
@@ -12,7 +12,7 @@ import { mayBegin, orderOf } from '../targets/order.js';
 import { clause, mayStillRestart } from '../views/text.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
-import { endedThere, targetsOf, type TargetStatus } from '../targets/targets.js';
+import { endedThere, shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { arm, note, openOf, send, type Turn } from '../outbox.js';
 import type { NodeName, NodeRecord } from '../types.js';
 
@@ -137,7 +137,7 @@ function noteRunning(turn: Turn, drive: Drive, node: NodeName, attempt: number, 
 
 /** An earlier coordinator showed it as restarting, and it has not been heard since: its deadline counts from now. */
 function noteHearsay(turn: Turn, drive: Drive, open: OpenRollout, node: NodeName): void {
-	const seen = turn.state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
+	const seen = shownNode(turn.state, open, node);
 	if (seen?.state === 'restarting') noteRunning(turn, drive, node, seen.attempt, open.spec.deadlineMs);
 }
 
@@ -224,38 +224,38 @@ function stepWhatMay(turn: Turn, drive: Drive, open: OpenRollout, targets: reado
 	const isTooEarly = drive.backAt !== null && now < drive.backAt + open.spec.waitBetweenMs;
 	if (isTooEarly) return true;
 	if (heldLease(state)?.transfer) return handOver(turn, drive, open);
+	if (unreadyBack(turn, open, targets) !== null) return false;
+	const budget = budgetUsed(state, drive, open, now);
 	let begun = false;
-	for (let left = targets.length, standing = targets; left > 0; left -= 1) {
-		const next = nextTarget(turn, drive, open, standing);
-		if (next === null) break;
+	// A step that begins leaves less for the others, and changes nothing else for them: one look at each is enough.
+	for (const next of ableInOrder(turn, drive, open, targets, budget)) {
+		if (open.spec.service !== 'clustering_config' && !mayBegin(next, budget, open.spec.maxUnavailable).ok) continue;
 		if (mustHandOver(turn, open, next)) return handOver(turn, drive, open) || begun;
 		grant(turn, drive, open, next);
+		countOut(budget, next);
 		begun = true;
-		standing = targetsOf(state, drive, open, now);
 	}
 	return begun;
 }
 
-/** The target whose step may begin now, if there is one. */
-function nextTarget(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[]): NodeName | null {
-	const { state, now } = turn;
-	if (unreadyBack(turn, open, targets) !== null) return null;
-	const budget = budgetUsed(state, drive, open, now);
+/** The targets whose steps may begin now, as far as the budget allows; of a change of members it is one. */
+function ableInOrder(
+	turn: Turn,
+	drive: Drive,
+	open: OpenRollout,
+	targets: readonly TargetStatus[],
+	budget: Budget,
+): NodeName[] {
+	const { state } = turn;
 	const able = targets.filter(
 		(one) => one.state === 'pending' && one.heard && !drive.grants[one.node] && knows(state, open, one.node),
 	);
-	if (open.spec.service === 'clustering_config') {
-		if (targets.some((one) => one.state === 'restarting')) return null;
-		const early = (name: NodeName): boolean => isLastButEarly(turn, name, targets, budget);
-		const order = plannedOrder(turn, open, able, budget).filter((name) => !early(name));
-		return order.find((name) => isLeaving(open, name)) ?? order[0] ?? null;
-	}
-	return (
-		plannedOrder(turn, open, able, budget).find((name) => {
-			if (isLastButEarly(turn, name, targets, budget)) return false;
-			return mayBegin(name, budget, open.spec.maxUnavailable).ok;
-		}) ?? null
-	);
+	const early = (name: NodeName): boolean => isLastButEarly(turn, name, targets, budget);
+	const order = plannedOrder(turn, open, able, budget).filter((name) => !early(name));
+	if (open.spec.service !== 'clustering_config') return order;
+	if (targets.some((one) => one.state === 'restarting')) return [];
+	const next = order.find((name) => isLeaving(open, name)) ?? order[0];
+	return next === undefined ? [] : [next];
 }
 
 /** The coordinator waits until no other target is left, unless it is unhealthy itself. */
@@ -271,7 +271,8 @@ export function plannedOrder(
 	targets: readonly { node: NodeName }[],
 	budget: Budget,
 ): NodeName[] {
-	const members = open.spec.members.filter((member) => targets.some((one) => one.node === member.name));
+	const names = new Set(targets.map((one) => one.node));
+	const members = open.spec.members.filter((member) => names.has(member.name));
 	const unhealthy = unhealthyIn(budget);
 	return orderOf(members, unhealthy, turn.state.settings.self);
 }

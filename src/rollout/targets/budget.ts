@@ -111,9 +111,17 @@ export function budgetUsed(
 	return budget;
 }
 
+/** A step begins on this node. */
+export function countOut(budget: Budget, node: NodeName): void {
+	budget.used.set(node, outText);
+	budget.maybeOut.add(node);
+}
+
+const outText = 'is out';
+
 function whyCounted(state: CoreState, drive: Drive, node: NodeName, heard: boolean): string | null {
 	const standing = standingOf(state, node);
-	if (isOut(state, drive, node)) return 'is out';
+	if (isOut(state, drive, node)) return outText;
 	const refused = state.links[node]?.refused ?? null;
 	if (!heard && refused !== null) return `takes no part (${refused})`;
 	if (!heard || !standing) return 'is not heard';

@@ -2,10 +2,12 @@
 import { standingOf } from './budget.js';
 import { isHeard } from '../../coordination/quorum/heard.js';
 import type { Drive } from '../controller/state.js';
-import { judge } from './proof.js';
+import { judge, type Verdict } from './proof.js';
 import type { OpenRollout, Report } from '../messages.js';
 import type { CoreState } from '../state.js';
 import type { NodeName, NodeRecord, NodeState, RolloutId } from '../types.js';
+import { nodesOf } from '../views/change.js';
+import type { ViewNode } from '../views/view-parts.js';
 
 export interface TargetStatus {
 	node: NodeName;
@@ -70,11 +72,22 @@ function judgedOf(
 	if (!record || record.state === 'none') return waiting;
 	if (record.state === 'lost' && record.attempt >= open.flags.attempt)
 		return { state: 'failed', attempt: record.attempt, reason: lostText };
-	const verdict = record.state === 'failed' || record.state === 'lost' ? null : judge(open.spec, node, record);
+	const verdict = record.state === 'failed' || record.state === 'lost' ? null : verdictOf(open, node, record);
 	if (verdict?.state === 'back') return { state: 'back', attempt: record.attempt, reason: null };
 	if (record.attempt < open.flags.attempt) return waiting;
-	const reason = verdict?.reason ?? judge(open.spec, node, record).reason;
+	const reason = verdict?.reason ?? verdictOf(open, node, record).reason;
 	return { state: verdict?.state ?? 'failed', attempt: record.attempt, reason };
+}
+
+const verdicts = new WeakMap<NodeRecord, Verdict>();
+
+/** A record is judged once: it is replaced, and never changed, when there is more to tell. */
+function verdictOf({ spec }: OpenRollout, node: NodeName, record: NodeRecord): Verdict {
+	const known = verdicts.get(record);
+	if (known) return known;
+	const verdict = judge(spec, node, record);
+	verdicts.set(record, verdict);
+	return verdict;
 }
 
 /**
@@ -84,7 +97,7 @@ function judgedOf(
 function attemptSeen(state: CoreState, drive: Drive, open: OpenRollout, node: NodeName): number {
 	const grant = drive.grants[node];
 	if (grant?.begun && grant.attempt >= open.flags.attempt) return grant.attempt;
-	const seen = state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
+	const seen = shownNode(state, open, node);
 	if (seen?.state === 'back') return seen.attempt;
 	const settled = seen?.state === 'failed' || seen?.state === 'refused';
 	return settled && seen.attempt >= open.flags.attempt ? seen.attempt : 0;
@@ -92,7 +105,7 @@ function attemptSeen(state: CoreState, drive: Drive, open: OpenRollout, node: No
 
 /** A target that has not reported yet: what the last coordinator showed of it, for the careful side only. */
 function hearsayOf(state: CoreState, open: OpenRollout, node: NodeName): Judged {
-	const seen = state.views[open.spec.id]?.view.nodes.find((one) => one.node === node);
+	const seen = shownNode(state, open, node);
 	const pending: Judged = { state: 'pending', attempt: open.flags.attempt, reason: null };
 	// What a majority has stored is newer than any view.
 	if (open.flags.left.includes(node)) {
@@ -103,4 +116,10 @@ function hearsayOf(state: CoreState, open: OpenRollout, node: NodeName): Judged 
 	const settled = seen.state === 'refused' || seen.state === 'failed';
 	if (settled && seen.attempt < open.flags.attempt) return pending;
 	return { state: seen.state, attempt: seen.attempt, reason: seen.reason };
+}
+
+/** The node as this coordinator, or the last one, showed it last. */
+export function shownNode(state: CoreState, { spec }: OpenRollout, node: NodeName): ViewNode | undefined {
+	const shown = state.views[spec.id];
+	return shown && nodesOf(shown.view).get(node);
 }

@@ -5,7 +5,7 @@ import { orderOf } from '../targets/order.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
 import { type Drive, driveOf } from '../controller/state.js';
-import { targetsOf, type TargetStatus } from '../targets/targets.js';
+import { shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { type Budget, budgetUsed, standingOf, unhealthyIn, whatIsDown } from '../targets/budget.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { heardMembers } from '../../coordination/quorum/heard.js';
@@ -14,7 +14,7 @@ import { wayOut } from '../../coordination/quorum/minority.js';
 import { leaderlessText, takeoverText } from './leaderless.js';
 import { localViewOf } from '../agent/local-view.js';
 import { endOf, isDriven, openOf, type Turn } from '../outbox.js';
-import type { RolloutId, RolloutView } from '../types.js';
+import type { NodeRecord, RolloutId, RolloutView } from '../types.js';
 import { costOf, frozen, timeOfDay } from './text.js';
 
 /** The rollout's view; undefined if this node does not know it. */
@@ -56,9 +56,10 @@ function drivenView(turn: Turn, drive: Drive, open: OpenRollout): RolloutView {
 	const { state, now } = turn;
 	const targets = targetsOf(state, drive, open, now);
 	const budget = budgetUsed(state, drive, open, now);
-	const begun = drive.begun.filter((name) => targets.some((one) => one.node === name && one.state !== 'pending'));
-	const order = [...begun, ...plannedNext(turn, open, targets, begun, budget)];
-	const seen = state.views[open.spec.id]?.view.nodes ?? [];
+	const byName = new Map(targets.map((one) => [one.node, one]));
+	const isPending = (name: string): boolean => byName.get(name)?.state === 'pending';
+	const begun = drive.begun.filter((name) => byName.has(name) && !isPending(name));
+	const order = [...begun, ...plannedNext(turn, open, isPending, new Set(begun), budget)];
 	const view = headOf(open.spec, state.settings.self);
 	view.state = stateOf(open);
 	view.reason = open.flags.halted ?? (open.flags.aborting ? `being aborted by ${open.flags.aborting.by}` : null);
@@ -66,9 +67,8 @@ function drivenView(turn: Turn, drive: Drive, open: OpenRollout): RolloutView {
 	view.epoch = textOfEpoch(drive.epoch);
 	view.order = order;
 	for (const name of order) {
-		const target = targets.find((one) => one.node === name);
-		const before = seen.find((one) => one.node === name);
-		if (target) view.nodes.push(viewNode(drive, open, target, before));
+		const target = byName.get(name);
+		if (target) view.nodes.push(viewNode(drive, open, target, shownNode(state, open, name)));
 	}
 	return view;
 }
@@ -76,14 +76,13 @@ function drivenView(turn: Turn, drive: Drive, open: OpenRollout): RolloutView {
 function plannedNext(
 	{ state }: Turn,
 	open: OpenRollout,
-	targets: readonly TargetStatus[],
-	begun: readonly string[],
+	isPending: (name: string) => boolean,
+	begun: ReadonlySet<string>,
 	budget: Budget,
 ): string[] {
-	const left = open.spec.members.filter((member) => !begun.includes(member.name));
-	const pending = (name: string): boolean => targets.find((one) => one.node === name)?.state === 'pending';
+	const left = open.spec.members.filter((member) => !begun.has(member.name));
 	const order = orderOf(left, unhealthyIn(budget), state.settings.self);
-	return [...order.filter(pending), ...order.filter((name) => !pending(name))];
+	return [...order.filter(isPending), ...order.filter((name) => !isPending(name))];
 }
 
 function viewNode(drive: Drive, open: OpenRollout, target: TargetStatus, seen: ViewNode | undefined): ViewNode {
@@ -93,13 +92,25 @@ function viewNode(drive: Drive, open: OpenRollout, target: TargetStatus, seen: V
 		node: target.node,
 		state: target.state,
 		attempt: target.attempt,
-		before: record ? processesOf(open.spec, record.before) : (seen?.before ?? null),
-		after: record ? afterOf(open.spec, record) : (seen?.after ?? null),
+		before: record ? processes(open, record).before : (seen?.before ?? null),
+		after: record ? processes(open, record).after : (seen?.after ?? null),
 		started_at: times?.started ?? null,
 		back_at: target.state === 'back' ? (times?.back ?? null) : null,
 		ended_at: record?.endedAt ?? null,
 		reason: target.overdue ? 'not back within the deadline' : (target.reason ?? costOf(record)),
 	};
+}
+
+type Processes = Pick<ViewNode, 'before' | 'after'>;
+const processesShown = new WeakMap<NodeRecord, Processes>();
+
+/** As long as the record stays the same, so do they: then they need not be compared. */
+function processes({ spec }: OpenRollout, record: NodeRecord): Processes {
+	const known = processesShown.get(record);
+	if (known) return known;
+	const made = { before: processesOf(spec, record.before), after: afterOf(spec, record) };
+	processesShown.set(record, made);
+	return made;
 }
 
 /** One line: what the rollout waits for, until when, and what may be done about it. */
