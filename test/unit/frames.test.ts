@@ -38,6 +38,39 @@ describe('the frames of a link', () => {
 		}
 	});
 
+	it('a report that repeats the last one under other numbers is what parsing it says, and any other is parsed', () => {
+		const { frames: own } = frames();
+		own.begin('beta', { min: 1, max });
+		const sample = peerMessages.find((message) => message.kind === 'report');
+		assert.ok(sample?.kind === 'report');
+		const say = (change: object, surplus = {}): string =>
+			JSON.stringify({ ...sample, report: { ...sample.report, ...change }, ...surplus });
+		const texts = [
+			say({}),
+			say({ sequence: 71, echo: 9 }),
+			say({ sequence: 72, echo: 10 }),
+			say({ sequence: 73, echo: 10, progress: 'another' }),
+			say({ sequence: 74, echo: 10, progress: '"sequence":1,"echo":2,' }),
+			say({ sequence: 75, echo: 11, progress: '"sequence":1,"echo":3,' }),
+			say({ sequence: 76, echo: 11 }, { surplus: { sequence: 5, echo: 6 } }),
+			say({ sequence: 2 ** 53, echo: 12 }),
+			say({ sequence: -1, echo: 12 }),
+			say({ sequence: 77, echo: 12 }).replace('"boot"', '"boots"'),
+			say({ sequence: 78, echo: 12 }).slice(0, -1),
+			say({ sequence: 79, echo: 12 }),
+			say({ sequence: 80, echo: 13 }),
+		];
+		for (const text of texts) {
+			const fresh = new Frames({ info: () => undefined });
+			fresh.begin('beta', { min: 1, max });
+			assert.deepEqual(own.read('beta', text), fresh.read('beta', text), text);
+		}
+		const [first, second] = [own.read('beta', say({ sequence: 81 })), own.read('beta', say({ sequence: 82 }))];
+		assert.ok(first.kind === 'message' && first.message.kind === 'report');
+		assert.ok(second.kind === 'message' && second.message.kind === 'report');
+		assert.equal(first.message.report.records, second.message.report.records, 'it is not parsed again');
+	});
+
 	it('fields of a later version are left out at every depth, and a message of a later version is not said', () => {
 		const schema = z.discriminatedUnion('kind', [
 			z.object({

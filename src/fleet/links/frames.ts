@@ -1,6 +1,7 @@
 import type { Logger } from '../../log.js';
 import type { PeerMessage } from '../../rollout/messages.js';
 import type { NodeName } from '../../rollout/types.js';
+import { LastReport } from './last-report.js';
 import { incoherence } from './message-invariants.js';
 import { messageKinds, peerMessage } from '../messages.js';
 import { inVersion, unspoken } from './message-versions.js';
@@ -22,6 +23,7 @@ interface Dialect {
 	ignored: number;
 	/** Those that the log has named. */
 	kinds: Set<string>;
+	lastReport: LastReport;
 }
 
 /** Turns frames into messages and messages into frames, for each link in the version that it speaks. */
@@ -34,7 +36,7 @@ export class Frames {
 
 	/** A link to this peer is live. */
 	begin(peer: NodeName, range: VersionRange): void {
-		this.#dialects.set(peer, { range, ignored: 0, kinds: new Set() });
+		this.#dialects.set(peer, { range, ignored: 0, kinds: new Set(), lastReport: new LastReport() });
 	}
 
 	end(peer: NodeName): void {
@@ -45,8 +47,12 @@ export class Frames {
 	}
 
 	read(peer: NodeName, text: string): Received {
+		const lastReport = this.#dialects.get(peer)?.lastReport;
+		const again = lastReport?.read(text);
+		if (again) return { kind: 'message', message: again };
 		const parsed = parseFrame(peerMessage, text);
 		if (!parsed.ok) return this.#ignores(peer, text) ? { kind: 'ignored' } : { kind: 'fault', reason: parsed.reason };
+		lastReport?.keep(text, parsed.value);
 		const reason = incoherence(peer, parsed.value);
 		return reason === null ? { kind: 'message', message: parsed.value } : { kind: 'fault', reason };
 	}
