@@ -38,7 +38,7 @@ export function openApiDocument(version: string): Schema {
 		components: {
 			securitySchemes: {
 				basic: { type: 'http', scheme: 'basic' },
-				bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+				bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'a JSON Web Token, or an API token' },
 			},
 			schemas: { ...requestSchemas(), Error: errorBody, Readiness: readinessBody },
 		},

@@ -48,7 +48,8 @@ export class Audit {
 	}
 
 	record(change: Change): void {
-		const { caller } = change;
+		const { caller, operation, thrown } = change;
+		const isJudged = wereFieldsJudged(change);
 		this.write({
 			time: Date.now(),
 			user: caller.user,
@@ -56,11 +57,11 @@ export class Audit {
 			role: caller.role,
 			by: caller.by,
 			from: caller.address,
-			operation: change.operation,
-			fields: isJudged(change.status) ? fieldsOf(change) : null,
+			operation,
+			fields: isJudged ? fieldsOf(change) : null,
 			status: change.status,
-			error: isJudged(change.status) && change.thrown instanceof RollcallError ? short(change.thrown.message) : null,
-			rollout: rolloutOf(change),
+			error: isJudged && thrown instanceof RollcallError ? short(thrown.message) : null,
+			rollout: isJudged ? rolloutOf(change) : null,
 		});
 	}
 
@@ -132,8 +133,11 @@ export class Audit {
 	}
 }
 
-/** Its fields were looked at: until then any of them may be a password in the wrong place. */
-const isJudged = (status: number): boolean => status < 400 || [404, 409, 503].includes(status);
+/** Until they were looked at, any field may be a password in the wrong place; so may a name with which nobody could log in. */
+function wereFieldsJudged({ status, operation }: Change): boolean {
+	if (status < 400) return true;
+	return operationsByName.get(operation)?.access !== 'anyone' && [404, 409, 503].includes(status);
+}
 
 /** Nothing was changed, or nothing but that a user with a password has a token. */
 const isIdle = ({ status, operation }: AuditRecord): boolean =>
@@ -155,9 +159,9 @@ function bounded(value: unknown): unknown {
 const short = (text: string): string => (text.length > charactersMax ? `${text.slice(0, charactersMax)}…` : text);
 
 /** What the answer names, or what was asked for. */
-function rolloutOf({ answer, request, operation, status }: Change): string | null {
+function rolloutOf({ answer, request, operation }: Change): string | null {
 	const named = typeof answer === 'object' && answer !== null && 'job_id' in answer ? answer.job_id : null;
 	if (typeof named === 'string') return named;
-	const id = operation.endsWith('_rollout') && isJudged(status) ? request['id'] : null;
+	const id = operation.endsWith('_rollout') ? request['id'] : null;
 	return typeof id === 'string' ? short(id) : null;
 }

@@ -95,6 +95,7 @@ describe('environment overrides', () => {
 			ROLLCALL_ADMIN_PASSWORD: 'x',
 			ROLLCALL_USERNAME: 'admin',
 			ROLLCALL_PASSWORD: 'x',
+			ROLLCALL_TOKEN: 'x',
 			ROLLCALL_WORKER: '{}',
 		});
 		assert.deepEqual(config.source.overrides, []);

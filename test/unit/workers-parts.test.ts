@@ -30,7 +30,14 @@ test('a worker is given up at one crash more than the intensity within the perio
 });
 
 test('nothing of an environment reaches a worker host but what every process needs', () => {
-	const from = { PATH: '/bin', HOME: '/h', AWS_SECRET: 's', ROLLCALL_PASSWORD: 'p', ROLLCALL_WORKER_DIR: '/w' };
+	const from = {
+		PATH: '/bin',
+		HOME: '/h',
+		AWS_SECRET: 's',
+		ROLLCALL_PASSWORD: 'p',
+		ROLLCALL_TOKEN: 't',
+		ROLLCALL_WORKER_DIR: '/w',
+	};
 	const names = Object.keys(hostEnvironment('/home', from));
 	assert.ok(names.includes('PATH') && !names.some((name) => name.includes('SECRET') || name.startsWith('ROLLCALL_')));
 });
