@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { complete, type Known } from '../../src/cli/commands/completion/candidates.js';
+import { resultShapes } from '../../src/cli/output/json-schemas.js';
 import { buildProgram } from '../../src/cli/program.js';
 import { runCommand } from '../support/command.js';
 
@@ -80,5 +81,7 @@ describe('completion', () => {
 		const { code, stderr } = await runCommand(['completion', 'csh']);
 		assert.equal(code, 2);
 		assert.match(stderr, /takes bash, zsh, fish/);
+		const { stdout } = await runCommand(['completion', 'bash', '--json']);
+		assert.match(resultShapes.completion.parse(JSON.parse(stdout)).script, /^complete -F _rollcall rollcall$/m);
 	});
 });

@@ -270,6 +270,7 @@ export const resultShapes = {
 	'worker-host --stop': unitStopShape,
 	validate: validateShape,
 	doctor: doctorShape,
+	completion: z.object({ script: text }),
 	init: initShape,
 	'init --print': initPrintShape,
 	install: installShape,

@@ -5,7 +5,7 @@ import type { RolloutView } from '../../../rollout/types.js';
 import type { WorkerRow } from '../../../workers/types.js';
 import { connect, type CommonOptions } from '../../client/connect.js';
 import type { Context } from '../../context.js';
-import { clean } from '../../output/terminal.js';
+import { clean, writeResult } from '../../output/terminal.js';
 import { type Candidate, type Completion, complete, type Known } from './candidates.js';
 import { completionScripts } from './scripts.js';
 
@@ -30,7 +30,7 @@ export async function completion(context: Context, program: Command, operands: s
 	if (script === undefined || words.length > 0) {
 		throw new RollcallError('usage', `rollcall completion takes ${Object.keys(completionScripts).join(', ')}.`);
 	}
-	context.terminal.out.write(script);
+	writeResult(context.terminal, { script }, () => script);
 	return 0;
 }
 
