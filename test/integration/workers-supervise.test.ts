@@ -143,8 +143,12 @@ describe('supervising workers', () => {
 		const crashLoop = { intensity: 2, periodMs: 60_000 };
 		const node = await Supervised.start(programs.good, { nodeArgs: ['--no-such-option'], crashLoop });
 		try {
+			await until(
+				() => node.supervisor.rows().every(({ state }) => state === 'failed'),
+				60_000,
+				'every worker given up',
+			);
 			const [web] = node.supervisor.readiness();
-			assert.deepEqual(new Set(node.supervisor.rows().map(({ state }) => state)), new Set(['failed']));
 			assert.match(web?.degraded ?? '', /crashed more than 2 times.*bad option: --no-such-option/s);
 		} finally {
 			await node.end();
