@@ -1,4 +1,5 @@
 import { messageOf, RollcallError } from '../errors.js';
+import { LacksApp } from '../fleet/core/lacks-app.js';
 import type { LocalNode } from '../fleet/types.js';
 import type { Readiness, Snapshot, StepResult } from '../rollout/types.js';
 import { listenerInodes } from '../system/proc/sockets.js';
@@ -39,7 +40,7 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 			if (service === 'http_workers') {
 				const wanted = readWanted(parts, app);
 				assertNothingLacks(parts.supervisor, app === null ? wanted : wanted.filter(({ name }) => name === app));
-				return parts.supervisor.changes(wanted, app);
+				return { ...parts.supervisor.changes(wanted, app), names: wanted.map(({ name }) => name) };
 			}
 			if (parts.configuration.standsIn) checked(() => parts.configuration.read());
 			return null;
@@ -68,8 +69,10 @@ function readWanted(parts: LocalNodeParts, app: string | null): WorkerApp[] {
 	const apps = checked(() => parts.readApps());
 	const runs = (name: string): boolean => parts.supervisor.identities(name).length > 0;
 	if (app !== null && !apps.some(({ name }) => name === app) && !runs(app)) {
-		const known = apps.map(({ name }) => name).join(', ') || 'none';
-		throw new RollcallError('unavailable', `http_workers has no app '${app}', and none runs here; it has: ${known}.`);
+		throw new LacksApp(
+			app,
+			apps.map(({ name }) => name),
+		);
 	}
 	return apps;
 }
@@ -97,6 +100,24 @@ function checked<Value>(read: () => Value): Value {
 
 async function replaceStep(parts: LocalNodeParts, step: Step): Promise<StepResult> {
 	await parts.started;
+	try {
+		return await replaceWorkers(parts, step);
+	} catch (error) {
+		// One that was away when the files were looked at; of this node alone it was refused then.
+		if (!(error instanceof LacksApp) || !step.spec.replicated) throw error;
+		return stepResultOf(parts, step.before, {
+			outcome: 'back',
+			before: step.before.workers,
+			after: parts.supervisor.identities(),
+			wanted: 0,
+			oldGone: true,
+			cutOff: 0,
+			reason: null,
+		});
+	}
+}
+
+async function replaceWorkers(parts: LocalNodeParts, step: Step): Promise<StepResult> {
 	const result = await parts.supervisor.replace({
 		app: step.spec.app,
 		// What was to be taken away may be gone already when a step goes forward.

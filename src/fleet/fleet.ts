@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { leftNote } from './left.js';
-import { type CoreRequest, endedMax, type Member, type PeerMessage } from '../rollout/messages.js';
+import { planWith } from './core/plan.js';
+import { type CoreRequest, endedMax, type Member, type NodeApps, type PeerMessage } from '../rollout/messages.js';
 import type { NodeName, Readiness, RolloutId, RolloutPlan, RolloutView, Snapshot } from '../rollout/types.js';
 import { type Clock, systemClock } from './clock.js';
 import { freshCore } from './core/create-core.js';
@@ -155,8 +156,8 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	}
 	async plan(request: RolloutRequest): Promise<RolloutPlan> {
 		const { fault, apps } = await this.#lookAtFiles(coreRequest(request));
-		const plan = this.#core().plan(coreRequest(request));
-		return { ...plan, refused: plan.refused ?? fault, ...(Object.keys(apps).length > 0 ? { apps } : {}) };
+		const without = Object.keys(apps).filter((node) => apps[node]?.lacksApp);
+		return planWith(this.#core().plan(coreRequest(request), without), fault, apps);
 	}
 	async pause(id: RolloutId, user = ''): Promise<RolloutView> {
 		return required(await this.#shell.operator({ kind: 'pause', rollout: id, user }));
@@ -283,7 +284,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	}
 
 	/** What is wrong with the file of any target, as it answers itself; null when nothing is. */
-	async #lookAtFiles(request: CoreRequest): Promise<{ fault: string | null; apps: NonNullable<RolloutPlan['apps']> }> {
+	async #lookAtFiles(request: CoreRequest): Promise<{ fault: string | null; apps: Record<NodeName, NodeApps> }> {
 		try {
 			return { fault: null, apps: await this.#shell.look(request) };
 		} catch (thrown) {

@@ -97,6 +97,7 @@ const spec = z.object({
 	membersNext: members.nullable(),
 	memberHashNext: hash.nullable(),
 	configHashes: z.record(nodeName, hash).nullable(),
+	without: since(2, z.array(nodeName).max(membersMax).optional()),
 	createdAt: milliseconds,
 });
 
@@ -231,6 +232,8 @@ const checkResult = z.object({
 	memberHash: hash.nullable(),
 	configHash: hash.nullable(),
 	apps: since(2, z.object({ added: appNames, removed: appNames }).optional()),
+	appNames: since(2, appNames.optional()),
+	lacksApp: since(2, z.boolean().optional()),
 	tls: since(2, tlsFacts.optional()),
 });
 

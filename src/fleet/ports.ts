@@ -28,7 +28,8 @@ export interface Core {
 	view(id: RolloutId): RolloutView | undefined;
 	/** Newest first. */
 	views(limit: number): RolloutView[];
-	plan(request: CoreRequest): RolloutPlan;
+	/** `without`: nodes that the request passes over. */
+	plan(request: CoreRequest, without: readonly NodeName[]): RolloutPlan;
 	coordinator(): NodeName | null;
 }
 

@@ -103,7 +103,10 @@ export interface LocalNode {
 	 * Reads the configuration again as far as the request needs it; throws RollcallError `unavailable` naming node and key.
 	 * Nothing is started. Resolves to what the request would bring and take away; null where no app is concerned.
 	 */
-	preflight(request: { service: Service | null; app: string | null }): Promise<AppChanges | null>;
+	preflight(request: {
+		service: Service | null;
+		app: string | null;
+	}): Promise<(AppChanges & { names: string[] }) | null>;
 	/**
 	 * Does one step here and proves it. `before` is the stored set; `recovered` is true when the daemon died in the
 	 * middle and goes forward. For type `restart` with recovered false the promise never settles: the process ends.

@@ -8,7 +8,7 @@ import {
 	endedMax,
 	type RolloutFlags,
 } from './messages.js';
-import type { Epoch, NodeRecord, RolloutId } from './types.js';
+import type { Epoch, NodeName, NodeRecord, RolloutId } from './types.js';
 
 /**
  * The version of what lies in records.log that this build understands. Its entries are the {@link DurableEntry}.
@@ -67,11 +67,11 @@ export function emptyDurable(): DurableState {
 }
 
 /** What can change of a rollout, as it begins. `epoch`: of the coordinator; null for a rollout of one node. */
-export function firstFlags(epoch: Epoch | null): RolloutFlags {
+export function firstFlags(epoch: Epoch | null, skipped: readonly NodeName[] = []): RolloutFlags {
 	return {
 		version: { epoch, n: 0 },
 		attempt: 1,
-		skipped: [],
+		skipped: [...skipped],
 		left: [],
 		paused: false,
 		aborting: null,

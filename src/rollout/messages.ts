@@ -216,8 +216,21 @@ export interface CheckResult {
 	configHash: string | null;
 	/** Only for http_workers; earlier versions do not say. */
 	apps?: AppChanges | undefined;
+	/** Only for http_workers: the apps of the file. Earlier versions do not say. */
+	appNames?: string[] | undefined;
+	/** The app that was asked for is neither in the file nor running: `fault` says so, and a fleet passes the node over. */
+	lacksApp?: boolean | undefined;
 	/** Only for clustering_config with certificates; earlier versions do not say. */
 	tls?: TlsFacts | undefined;
+}
+
+/** What a node's file says of apps, for a dry run. */
+export interface NodeApps {
+	/** null: the node does not say. */
+	changes: AppChanges | null;
+	names: string[] | null;
+	/** It has no such app, and is passed over. */
+	lacksApp: boolean;
 }
 
 /** Which authorities a node accepts, and which have signed what it shows: each a hash of subject and key. */
@@ -359,7 +372,7 @@ export type CoreEffect =
 	| { kind: 'set_timer'; name: TimerName; at: number }
 	| { kind: 'clear_timer'; name: TimerName }
 	/** `apps`: of a dry run, what it would bring to each node and take from it. */
-	| { kind: 'answer'; token: string; view: RolloutView | null; apps?: Record<NodeName, AppChanges> }
+	| { kind: 'answer'; token: string; view: RolloutView | null; apps?: Record<NodeName, NodeApps> }
 	| { kind: 'refuse'; token: string; refusal: Refusal }
 	/** A rollout changed, for whoever follows it. */
 	| { kind: 'changed'; view: RolloutView }

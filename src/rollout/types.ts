@@ -34,6 +34,8 @@ export interface RolloutSpec {
 	memberHashNext: string | null;
 	/** Only for clustering_config: the hash of each node's checked configuration, which its step has to apply. */
 	configHashes: Record<NodeName, string> | null;
+	/** Nodes that have no such app, as their files said: they are passed over. */
+	without?: NodeName[] | undefined;
 	createdAt: number;
 }
 
@@ -132,6 +134,12 @@ export interface RolloutPlan {
 	/** No earlier rollout of this kind says how long a node takes. */
 	guess?: boolean;
 	refused: string | null;
+	/** As which fault a start would be refused; null if it would not. */
+	refused_as?: 'conflict' | 'invalid' | 'unavailable' | null;
+	/** Nodes that have no such app and are passed over. */
+	without?: NodeName[];
+	/** What an operator may not expect, though it stops nothing. */
+	remarks?: string[];
 	/** What would come to each node and go from it, as far as its file was looked at. */
 	apps?: Record<NodeName, AppChanges>;
 }

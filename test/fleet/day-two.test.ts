@@ -3,9 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { install, TestAuthority, type TestCertificate } from '../support/authority.js';
-import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
+import { type Answer, makeFleet, type RealFleet, type RealNode, rollcall, waitFor, webApp } from '../support/nodes.js';
+import { freePorts } from '../support/ports.js';
 
 const names = ['alpha', 'beta', 'gamma'];
+const tooSlow = /did not check its file in time|answers were too slow|did not answer|is not heard|not linked/;
 
 interface Row {
 	name: string;
@@ -21,21 +23,30 @@ describe('routine work on a fleet with certificates', () => {
 	const kept = new Map<string, TestCertificate>();
 
 	const put = (node: RealNode, certificate: TestCertificate) => install(certificate, join(node.folder, 'tls'));
-	const configure = (node: RealNode, members: string[]): void => {
+	const configure = (node: RealNode, members: string[], apps = [webApp(node.ports.app, node.name)]): void => {
 		const tls = ['ca', 'cert', 'key'].map((file) => [file, join(node.folder, 'tls', `${file}.pem`)]);
 		const peers = fleet.nodes
 			.filter(({ name }) => members.includes(name))
 			.map(({ name, ports }) => ({ name, url: `wss://127.0.0.1:${ports.cluster}` }));
 		const listen = { host: '127.0.0.1', port: node.ports.cluster };
-		node.configure({ cluster: { listen, tls: Object.fromEntries(tls) as object, peers } });
+		node.configure({ http_workers: apps, cluster: { listen, tls: Object.fromEntries(tls) as object, peers } });
 	};
 	const certificateOf = (node: RealNode): TestCertificate => kept.get(node.name) as TestCertificate;
 	const rows = async (node: RealNode): Promise<Row[]> =>
 		(await node.call<{ nodes: Row[] }>('cluster_status')).json.nodes;
 	const linked = async (node: RealNode): Promise<boolean> => (await rows(node)).every(({ link }) => link !== 'down');
+	/** Repeated where nodes were slower than the two seconds that an answer may take: that is the machine's, not the fleet's. */
+	const ask = async (fields: Record<string, unknown>): Promise<Answer> => {
+		let answer: Answer | undefined;
+		await waitFor('an answer in time', async () => {
+			answer = await alpha.call('restart_service', { replicated: true, ...fields });
+			return !(answer.status === 503 && tooSlow.test(String(answer.json['error'])));
+		});
+		return answer as Answer;
+	};
 	/** A change of `cluster:` on all nodes, to its end: its reason, or the text that refused it. */
 	const changeAll = async (): Promise<string> => {
-		const { status, json } = await alpha.call('restart_service', { service: 'clustering_config', replicated: true });
+		const { status, json } = await ask({ service: 'clustering_config' });
 		if (status !== 200) return String(json['error']);
 		const view = await alpha.rollout(String(json['job_id']));
 		return `${view.state}: ${view.reason ?? ''}`;
@@ -110,7 +121,7 @@ describe('routine work on a fleet with certificates', () => {
 		const pids = async () =>
 			(await Promise.all(fleet.nodes.map((node) => node.workers()))).flat().map(({ pid }) => pid);
 		const before = await pids();
-		const { status, json } = await alpha.call('restart_service', { service: 'http_workers', replicated: true });
+		const { status, json } = await ask({ service: 'http_workers' });
 		writeFileSync(gamma.configFile, good, { mode: 0o600 });
 		assert.equal(status, 503);
 		assert.match(
@@ -149,8 +160,57 @@ describe('routine work on a fleet with certificates', () => {
 		await waitFor('the links', async () => (await Promise.all(fleet.nodes.map(linked))).every(Boolean));
 	});
 
+	test('an app that some nodes have is rolled there, the others are passed over and said, and a plan ends as the roll would', async () => {
+		const ports = await freePorts(2);
+		for (const [index, node] of fleet.nodes.entries()) {
+			const web = webApp(node.ports.app, node.name);
+			const api = { ...webApp(ports[index] ?? 0, node.name), name: 'api', instances: 1 };
+			configure(node, names, node === gamma ? [web] : [web, api]);
+		}
+		const roll = async (fields: object = {}) => {
+			const { json } = await ask({ service: 'http_workers', ...fields });
+			return alpha.rollout(String(json['job_id']));
+		};
+		assert.equal((await roll()).state, 'completed');
+		const before = (await gamma.workers()).map(({ pid }) => pid);
+		const plan = async (...fields: string[]) => {
+			let result = await rollcall(['rollout', 'plan', ...fields, '--config', alpha.configFile]);
+			await waitFor('a plan in time', async () => {
+				if (!tooSlow.test(result.stdout)) return true;
+				result = await rollcall(['rollout', 'plan', ...fields, '--config', alpha.configFile]);
+				return false;
+			});
+			return result;
+		};
+		const planned = await plan('app=api');
+		assert.equal(planned.code, 0, planned.stderr);
+		assert.match(planned.stdout, /passed over, without the app: gamma/);
+		assert.match(planned.stdout, /note: the apps are not the same on all nodes \(alpha, beta: api, web; gamma: web\)/);
+		assert.doesNotMatch(planned.stdout, /\d\. .*gamma/);
+		const { state, nodes } = await roll({ app: 'api' });
+		assert.equal(state, 'completed');
+		const told = Object.fromEntries(nodes.map((row) => [row.node, [row.state, row.reason]]));
+		assert.deepEqual(told, {
+			alpha: ['back', null],
+			beta: ['back', null],
+			gamma: ['skipped', 'has no app api'],
+		});
+		assert.deepEqual(
+			(await gamma.workers()).map(({ pid }) => pid),
+			before,
+		);
+		const nowhere = await plan('app=nowhere');
+		assert.deepEqual([nowhere.code, /alpha: http_workers has no app 'nowhere'/.test(nowhere.stdout)], [1, true]);
+		const { json } = await ask({ service: 'http_workers' });
+		const id = String(json['job_id']);
+		await alpha.call('pause_rollout', { id });
+		assert.equal((await plan()).code, 8);
+		await alpha.call('resume_rollout', { id });
+		assert.equal((await alpha.rollout(id)).state, 'completed');
+	});
+
 	test('a reload during a rollout is kept, said by readyz, and done when that has ended', async () => {
-		const { json } = await alpha.call('restart_service', { service: 'http_workers', replicated: true });
+		const { json } = await ask({ service: 'http_workers' });
 		const id = String(json['job_id']);
 		assert.equal((await alpha.call('pause_rollout', { id })).status, 200);
 		const notes = async () => (await gamma.get('/readyz')).json['notes'] as string[];

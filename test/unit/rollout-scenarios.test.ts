@@ -604,6 +604,7 @@ test('dry_run shows order, budget and who is down, and does nothing', () => {
 		estimate_ms: 3600,
 		guess: false,
 		refused: null,
+		refused_as: null,
 	});
 	assert.equal(estimateOf(core, request).guess, true, 'nothing was rolled yet');
 	fleet.killed('gamma');

@@ -1,4 +1,4 @@
-import { RollcallError } from '../../errors.js';
+import { faults, RollcallError } from '../../errors.js';
 import type { RolloutPlan, RolloutState, RolloutView } from '../../rollout/types.js';
 import type { Client } from '../client/client.js';
 import { parseFields } from '../operation/fields.js';
@@ -19,7 +19,8 @@ export async function plan({ options, terminal, session }: Context, words: strin
 			? client.operation('restart_service', { service: 'http_workers', replicated: true, ...typed })
 			: startRollout(client, typed))) as RolloutPlan;
 		writeResult(terminal, answer, () => planText(answer));
-		return 0;
+		// As the roll itself would end.
+		return answer.refused === null ? 0 : faults[answer.refused_as ?? 'unavailable'].exit;
 	});
 }
 

@@ -80,6 +80,12 @@ export const planShape = z
 		/** No earlier rollout of this kind says how long a node takes. */
 		guess: z.boolean().optional(),
 		refused: orNull(text),
+		/** The fault that a start would be refused with; null if it would not. */
+		refused_as: orNull(z.enum(['conflict', 'invalid', 'unavailable'])).optional(),
+		/** Nodes that have no such app and are passed over. */
+		without: z.array(text).optional(),
+		/** What may be unexpected, though it stops nothing. */
+		remarks: z.array(text).optional(),
 		/** By node: apps that would come and go. Only of http_workers, and without nodes that do not say. */
 		apps: z.record(text, appChanges).optional(),
 	})

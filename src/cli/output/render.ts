@@ -157,6 +157,8 @@ export function planText(plan: RolloutPlan): string {
 	if (plan.refused !== null) lines.push(`would be refused: ${clean(forPeople(plan.refused))}`);
 	if (plan.down.length > 0) lines.push(`down now: ${plan.down.map(clean).join(', ')}`);
 	lines.push(`at most ${count(plan.max_unavailable, 'node')} out at a time, about ${span(plan.estimate_ms)} in all`);
+	if (plan.without?.length) lines.push(`passed over, without the app: ${plan.without.map(clean).join(', ')}`);
+	for (const remark of plan.remarks ?? []) lines.push(`note: ${clean(remark)}`);
 	for (const [node, changes] of Object.entries(plan.apps ?? {})) {
 		const text = changesText(changes);
 		if (text !== null) lines.push(`${clean(node)} ${text}`);

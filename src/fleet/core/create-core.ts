@@ -15,7 +15,8 @@ export function freshCore(config: FleetConfig, membership: Membership, clock: Cl
 		step: (event) => step(state, event).effects,
 		view: (id) => getRollout(state, id, instant()),
 		views: (limit) => listRollouts(state, limit, instant()),
-		plan: (request) => estimateOf(state, request, mediansOf(request, listRollouts(state, endedMax, instant()))),
+		plan: (request, without) =>
+			estimateOf(state, request, mediansOf(request, listRollouts(state, endedMax, instant())), without),
 		coordinator: () => coordinatorOf(state),
 	};
 }

@@ -1,4 +1,5 @@
 import { messageOf } from '../../errors.js';
+import { LacksApp } from './lacks-app.js';
 import type { CheckResult } from '../../rollout/messages.js';
 import type { Snapshot, StepResult } from '../../rollout/types.js';
 import type { Clock } from '../clock.js';
@@ -54,7 +55,23 @@ export async function checkHere(
 		case 'clustering':
 		case 'http_workers':
 		case null:
-			return { ...nothing, apps: (await ports.local.preflight({ service, app })) ?? undefined };
+			return { ...nothing, ...(await appsHere(ports.local, { service, app })) };
+	}
+}
+
+/** An app that is not here is a fault for this node alone; a fleet passes it over. */
+async function appsHere(
+	local: LocalNode,
+	request: Omit<CheckRequest, 'kind' | 'rollout'>,
+): Promise<Partial<CheckResult>> {
+	try {
+		const found = await local.preflight(request);
+		if (found === null) return {};
+		const { names, ...apps } = found;
+		return { apps, appNames: names };
+	} catch (error) {
+		if (!(error instanceof LacksApp)) throw error;
+		return { fault: clipped(error.message), lacksApp: true, appNames: error.names };
 	}
 }
 

@@ -1,6 +1,6 @@
 import { RollcallError } from '../../errors.js';
-import type { Refusal } from '../../rollout/messages.js';
-import type { AppChanges, NodeName, RolloutView } from '../../rollout/types.js';
+import type { NodeApps, Refusal } from '../../rollout/messages.js';
+import type { NodeName, RolloutView } from '../../rollout/types.js';
 import type { Clock } from '../clock.js';
 
 export const operatorsWaitingMax = 256;
@@ -11,7 +11,7 @@ const answerMsMax = 20_000;
 export interface Answered {
 	view: RolloutView | null;
 	/** Of a dry run: what it would bring to each node and take from it. */
-	apps: Record<NodeName, AppChanges>;
+	apps: Record<NodeName, NodeApps>;
 }
 
 interface Waiting {

@@ -1,11 +1,10 @@
 /** What every target's file says, for a dry run: nothing is promised, stored or started for it. */
 import { promise, refuseBelow } from '../../coordination/quorum/promise.js';
-import type { CheckResult, CoreEvent, PeerMessage } from '../messages.js';
+import type { CheckResult, CoreEvent, NodeApps, PeerMessage } from '../messages.js';
 import { requestText } from './request.js';
 import { faultOf } from './start.js';
 import type { CoreState, PendingDryRun } from '../state.js';
 import { arm, peersOf, send, type Turn } from '../outbox.js';
-import type { AppChanges } from '../../workers/types.js';
 import type { NodeName } from '../types.js';
 
 /** Longest that an answer is waited for. */
@@ -89,10 +88,14 @@ function whatIsWrong(state: CoreState, look: PendingDryRun): string | null {
 	return faultOf(state, look);
 }
 
-function changesOf({ checks }: PendingDryRun): Record<NodeName, AppChanges> {
-	return Object.fromEntries(
-		Object.entries(checks).flatMap(([node, check]) => (check?.apps ? [[node, check.apps] as const] : [])),
-	);
+function changesOf({ checks }: PendingDryRun): Record<NodeName, NodeApps> {
+	const apps: Record<NodeName, NodeApps> = {};
+	for (const [node, check] of Object.entries(checks)) {
+		if (!check?.apps && !check?.lacksApp) continue;
+		const { apps: changes = null, appNames: names = null, lacksApp = false } = check;
+		apps[node] = { changes, names, lacksApp };
+	}
+	return apps;
 }
 
 function refuse(turn: Turn, token: string, message: string): void {

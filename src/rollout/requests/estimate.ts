@@ -15,14 +15,16 @@ export function estimateOf(
 	state: CoreState,
 	request: CoreRequest,
 	medians: Readonly<Record<NodeName, number>> = {},
+	without: readonly NodeName[] = [],
 ): RolloutPlan {
 	const { self } = state.settings;
 	const fleet = request.replicated && state.members.length > 1;
 	const members = fleet ? state.members : state.members.filter((member) => member.name === self);
 	const budget = budgetOf(request.maxUnavailable ?? state.settings.maxUnavailable, members.length);
-	const down = members.filter((member) => isDownNow(state, member.name)).map((member) => member.name);
+	const targets = members.filter(({ name }) => !without.includes(name));
+	const down = targets.filter((member) => isDownNow(state, member.name)).map((member) => member.name);
 	const unhealthy = new Set(down.filter((name) => name === self || state.links[name]));
-	const order = awayLast(state, orderOf(members, unhealthy, self));
+	const order = awayLast(state, orderOf(targets, unhealthy, self));
 	const size = Math.max(1, (budget ?? 1) - down.filter((name) => !unhealthy.has(name)).length);
 	const known = Object.values(medians).sort((a, b) => a - b);
 	const usual = known[Math.floor(known.length / 2)] ?? estimateDefaultMs;
@@ -38,7 +40,8 @@ export function estimateOf(
 		steps,
 		estimate_ms: steps.reduce((sum, one) => sum + one.estimate_ms, pauses),
 		guess: known.length === 0,
-		refused: whyRefused(state, request, budget, order, down, unhealthy),
+		...whyRefused(state, request, budget, order, down, unhealthy),
+		...(without.length > 0 ? { without: [...without] } : {}),
 	};
 }
 
@@ -73,17 +76,26 @@ function whyRefused(
 	order: readonly NodeName[],
 	down: readonly NodeName[],
 	unhealthy: ReadonlySet<NodeName>,
-): string | null {
+): Pick<RolloutPlan, 'refused' | 'refused_as'> {
+	const as = (fault: 'conflict' | 'invalid' | 'unavailable', refused: string) => ({ refused, refused_as: fault });
+	const nothing = { refused: null, refused_as: null };
 	if (budget === null)
-		return "'max_unavailable' must be a number of nodes, at least 1, or per cent of them, 1% to 100%";
+		return as('invalid', "'max_unavailable' must be a number of nodes, at least 1, or per cent of them, 1% to 100%");
 	const running = inTheWayHere(state);
-	if (running) return `Rollout ${running.spec.id} (${requestText(running.spec)}) is running or paused`;
-	if (!request.replicated || state.members.length === 1) return null;
+	if (running) return as('conflict', `Rollout ${running.spec.id} (${requestText(running.spec)}) is running or paused`);
+	if (!request.replicated || state.members.length === 1) return nothing;
 	const used = new Map(down.map((name) => [name, 'is down']));
 	const heard = new Set(order.filter((name) => !down.includes(name) || unhealthy.has(name)));
-	if (heard.size * 2 <= order.length)
-		return `${[...down].join(', ')} not linked; ${Math.floor(order.length / 2) + 1} of ${order.length} nodes are needed`;
+	const { self } = state.settings;
+	const all = state.members.map(({ name }) => name);
+	const away = all.filter((name) => name !== self && !state.links[name]);
+	if ((all.length - away.length) * 2 <= all.length)
+		return as(
+			'unavailable',
+			`${away.join(', ')} not linked; ${Math.floor(all.length / 2) + 1} of ${all.length} nodes are needed`,
+		);
 	const maybeOut = new Set(down.filter((name) => !unhealthy.has(name)));
 	const may = order.some((name) => heard.has(name) && mayBegin(name, { heard, used, maybeOut }, budget).ok);
-	return may ? null : `${down.join(', ')} down; max_unavailable is ${budget}, so no node may be taken out`;
+	if (may || order.length === 0) return nothing;
+	return as('unavailable', `${down.join(', ')} down; max_unavailable is ${budget}, so no node may be taken out`);
 }

@@ -5,7 +5,7 @@ import type { CoreState, PendingStart } from '../state.js';
 import { changingItself } from '../../coordination/quorum/voters.js';
 import { wayOut } from '../../coordination/quorum/minority.js';
 import { inTheWayHere, isAtRestHere, peersOf, type Turn } from '../outbox.js';
-import type { RolloutId, RolloutSpec } from '../types.js';
+import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 
 /** `restart_service http_workers`, `restart` */
 export function requestText(request: Pick<CoreRequest, 'type' | 'service' | 'app'>): string {
@@ -75,6 +75,14 @@ export function whyNoVote(state: CoreState): string | null {
 	return `${self} is new or lost its state and may not vote before it has heard ${missing.join(', ')}; start them, or admit_node ${self}`;
 }
 
+/** Nodes that have no such app, as their files say. */
+export function lackingApp({ request, checks }: Pick<PendingStart, 'request' | 'checks'>): NodeName[] {
+	if (request.app === null || !request.replicated) return [];
+	return Object.keys(checks)
+		.filter((node) => checks[node]?.lacksApp)
+		.sort();
+}
+
 /** The spec of a request; of a change of members with what the files say. */
 export function specOf(
 	state: CoreState,
@@ -83,6 +91,7 @@ export function specOf(
 	const { request } = start;
 	const own = start.checks[state.settings.self];
 	const changing = request.service === 'clustering_config';
+	const without = lackingApp(start);
 	const configHashes: Record<string, string> = {};
 	for (const [node, check] of Object.entries(start.checks))
 		if (check?.configHash) configHashes[node] = check.configHash;
@@ -102,6 +111,7 @@ export function specOf(
 		membersNext: changing && own?.members ? own.members.map((one) => ({ name: one.name, zone: one.zone })) : null,
 		memberHashNext: changing ? (own?.memberHash ?? null) : null,
 		configHashes: changing ? configHashes : null,
+		...(without.length > 0 ? { without } : {}),
 		createdAt: start.wall,
 	};
 }

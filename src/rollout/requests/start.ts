@@ -18,6 +18,7 @@ import {
 	requestText,
 	specOf,
 	conflictingRollout,
+	lackingApp,
 	whoIsMissing,
 	whyNoVote,
 } from './request.js';
@@ -172,7 +173,10 @@ function isLed({ state, now }: Turn, drive: Drive): boolean {
 /** What a file does not check for, or where the files disagree about the members. */
 export function faultOf(state: CoreState, start: Pick<PendingStart, 'checks' | 'request'>): string | null {
 	const checks = Object.entries(start.checks).sort(([a], [b]) => (a < b ? -1 : 1));
-	for (const [node, check] of checks) if (check?.fault) return `${node}: ${check.fault}`;
+	const lacking = lackingApp(start);
+	const isNowhere = checks.every(([node]) => lacking.includes(node));
+	for (const [node, check] of checks)
+		if (check?.fault && (isNowhere || !lacking.includes(node))) return `${node}: ${check.fault}`;
 	if (start.request.service !== 'clustering_config') return null;
 	const own = start.checks[state.settings.self];
 	const next = own?.members ?? [];
@@ -215,10 +219,10 @@ function endWithFault(turn: Turn, drive: Drive, start: PendingStart, fault: stri
 function firstStepInTheWay(turn: Turn, drive: Drive, start: PendingStart): string | null {
 	const { state, now } = turn;
 	const spec = specOf(state, start);
-	const flags = firstFlags(drive.epoch);
+	const flags = firstFlags(drive.epoch, spec.without);
 	const budget = budgetUsed(state, drive, { spec, flags }, now);
 	const order = orderOf(
-		spec.members.filter((member) => budget.heard.has(member.name)),
+		spec.members.filter(({ name }) => budget.heard.has(name) && !spec.without?.includes(name)),
 		unhealthyIn(budget),
 		state.settings.self,
 	);
@@ -233,7 +237,8 @@ function openRollout(turn: Turn, drive: Drive, start: PendingStart): void {
 	const active = openOf(state, drive.rollout);
 	if (active) endRollout(turn, drive, active, 'aborted', `superseded by ${start.id}`);
 	start.phase = 'open';
-	openAnew(turn, drive, { spec: specOf(state, start), flags: firstFlags(drive.epoch) });
+	const spec = specOf(state, start);
+	openAnew(turn, drive, { spec, flags: firstFlags(drive.epoch, spec.without) });
 }
 
 /** Every node that is heard should be able to answer for the rollout; a majority has to. */

@@ -5,7 +5,7 @@ import type { Drive } from '../controller/state.js';
 import { judge, type Verdict } from './proof.js';
 import type { OpenRollout, Report } from '../messages.js';
 import type { CoreState } from '../state.js';
-import type { NodeName, NodeRecord, NodeState, RolloutId } from '../types.js';
+import type { NodeName, NodeRecord, NodeState, RolloutId, RolloutSpec } from '../types.js';
 import { nodesOf } from '../views/change.js';
 import type { ViewNode } from '../views/view-parts.js';
 
@@ -38,13 +38,16 @@ function statusOf(state: CoreState, drive: Drive, open: OpenRollout, node: NodeN
 		node,
 		state: skipped || apart !== null ? 'skipped' : judged.state,
 		attempt: judged.attempt,
-		reason: skipped ? 'skipped by an operator' : (apart ?? judged.reason),
+		reason: skipped ? whySkipped(open.spec, node) : (apart ?? judged.reason),
 		overdue: !skipped && drive.overdue[node] !== undefined,
 		heard,
 		hearsay: !standing,
 		record,
 	};
 }
+
+const whySkipped = ({ without, app }: RolloutSpec, node: NodeName): string =>
+	without?.includes(node) ? `has no app ${app}` : 'skipped by an operator';
 
 /** Why a node takes no step of the rollout any more: an operator has ended it there. null: it does. */
 export function endedThere(told: Report['endedHere'], rollout: RolloutId): string | null {
