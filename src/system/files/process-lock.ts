@@ -107,14 +107,16 @@ export function nameHolder(path: string, pid: number, details: Record<string, un
 	}
 }
 
+/** One line, written before the rest of the file is cut off, so that a reader finds the old holder or the new one. */
 function writeHolder(descriptor: number, holder: LockHolder): void {
-	ftruncateSync(descriptor, 0);
-	writeSync(descriptor, `${JSON.stringify(holder)}\n`, 0);
+	const line = Buffer.from(`${JSON.stringify(holder)}\n`);
+	writeSync(descriptor, line, 0, line.length, 0);
+	ftruncateSync(descriptor, line.length);
 }
 
 function readHolder(path: string): LockHolder | null {
 	try {
-		return JSON.parse(readUntrustedFile(path, holderBytesMax)) as LockHolder;
+		return JSON.parse(readUntrustedFile(path, holderBytesMax).split('\n', 1)[0] ?? '') as LockHolder;
 	} catch {
 		return null;
 	}
