@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, extname, resolve } from 'node:path';
+import { parse } from 'yaml';
 import { messageOf, RollcallError } from '../../../../errors.js';
 import { evaluateFile, evaluationTimeoutMs, evaluationUser } from './evaluate.js';
 import type { Pm2Source } from '../types.js';
@@ -18,7 +19,7 @@ export async function readEcosystemFile(path: string, signal: AbortSignal): Prom
 	}
 	const text = readText(file);
 	const folder = dirname(file);
-	if (data.includes(kind)) return { content: await parseData(file, text), folder, notice: null };
+	if (data.includes(kind)) return { content: parseData(file, text), folder, notice: null };
 	const user = evaluationUser(file);
 	const by = user === null ? '' : ` as the user with id ${user.uid}, who owns it`;
 	const content = await evaluateFile(file, signal);
@@ -37,8 +38,7 @@ function readText(file: string): string {
 }
 
 /** PM2's JSON may have comments and commas too many; without them it is YAML. */
-async function parseData(file: string, text: string): Promise<unknown> {
-	const { parse } = await import('yaml');
+function parseData(file: string, text: string): unknown {
 	try {
 		const isJson = extname(file).toLowerCase().startsWith('.json');
 		return parse(isJson ? withoutComments(text) : text, { logLevel: 'error' }) as unknown;
