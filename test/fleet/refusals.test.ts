@@ -115,7 +115,7 @@ describe('what cannot be done is refused with a clear error, and nothing is half
 		);
 		assert.deepEqual(
 			json.table_size.map(({ table }) => table),
-			['api_tokens', 'rollout_records', 'users', 'workers'],
+			['rollout_records', 'users', 'api_tokens', 'workers'],
 		);
 		for (const row of json.table_size) {
 			// No token was made here.
