@@ -3,37 +3,15 @@
  * It knows no clock, no randomness, no timer, no file and no socket. The state is changed in place; whoever needs the
  * old one copies it first.
  */
-import { heldLease } from '../coordination/quorum/heard.js';
-import { greetAll } from '../coordination/quorum/greeting.js';
-import {
-	heartbeatEveryMs,
-	hearReport,
-	onHeartbeatTimer,
-	heartbeat,
-	gather,
-	noteHeard,
-	spread,
-} from '../coordination/quorum/lead.js';
-import { onInquiry, onOngoing, type Request, settledInquiries, waitsForInquiry } from './requests/inquiry.js';
 import { advanceDrive, grantAgain, needsLease } from './controller/drive.js';
 import { onLeading, onReported } from './controller/outcome.js';
 import { type Drive, driveOf, forgetShown } from './controller/state.js';
-import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep } from './agent/execution.js';
-import { onEnded, onHandover, onHeartbeat, onStore } from '../coordination/quorum/follow.js';
-import {
-	onLeaseTimer,
-	onNack,
-	onPrepare,
-	onPrepareTimer,
-	onPromise,
-	prepareLimitMs,
-	takeoverAt,
-} from '../coordination/quorum/campaign.js';
+import { onInquiry, onOngoing, type Request, settledInquiries, waitsForInquiry } from './requests/inquiry.js';
+import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep, noteLostTurns } from './agent/execution.js';
 import { settleEndedHere } from './agent/ended-here.js';
 import { endIfLeft, leavesAt } from './agent/leaving.js';
 import { advanceLocal, onLocalChecked, onLocalRequest, localStepEnded } from './agent/local-rollouts.js';
-import { onCheck, advanceDryRuns, onDryRun, onDryRunAnswer, onPeerDryRun, tookOwnCheck } from './requests/dry-run.js';
-import { noteMajority } from '../coordination/quorum/minority.js';
+import { advanceDryRuns, onCheck, onDryRun, onDryRunAnswer, onPeerDryRun, tookOwnCheck } from './requests/dry-run.js';
 import {
 	advanceCommands,
 	onAnswer,
@@ -43,7 +21,6 @@ import {
 	commandsAfterLostLease,
 } from './requests/operator-command.js';
 import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './messages.js';
-import { reportToCoordinator } from './agent/report.js';
 import {
 	localRuns,
 	onChecked,
@@ -57,12 +34,17 @@ import {
 	leaseRefused,
 } from './requests/start.js';
 import { type CoreState, createState } from './state.js';
-import { beginToVote, onGreeting, onLinkUp } from '../coordination/quorum/admission.js';
-import { arm, isDriven, send, store, type Turn, type Fact } from './outbox.js';
+import { arm, type Fact, send, Turn } from './outbox.js';
 import type { NodeName, RolloutId, RolloutView } from './types.js';
 import { onClosed, onView, onViewChange } from './views/follow-view.js';
 import { isToShow, onViewWanted, showAfterMs, showChanges, tellLeaderless } from './views/show.js';
 import { viewOf } from './views/view.js';
+import { sameEpoch } from '../coordination/epoch.js';
+import { armTimers, onInput, settle } from '../coordination/quorum/engine.js';
+import { heldLease } from '../coordination/quorum/heard.js';
+import { noteHeard, resign, spread } from '../coordination/quorum/lead.js';
+import { admits } from '../coordination/quorum/promise.js';
+import { isShared } from '../coordination/quorum/turn.js';
 
 export function createCore(settings: CoreSettings): CoreState {
 	return createState(settings);
@@ -70,7 +52,7 @@ export function createCore(settings: CoreSettings): CoreState {
 
 /** Does what one event asks for. The effects are to be carried out in order; see messages.ts. */
 export function step(state: CoreState, event: CoreEvent): { state: CoreState; effects: CoreEffect[] } {
-	const turn: Turn = { state, now: event.now, wall: event.wall, effects: [], facts: [] };
+	const turn = new Turn(state, event.now, event.wall);
 	onEvent(turn, event);
 	settleFacts(turn);
 	if (state.started && !turn.quiet) afterwards(turn);
@@ -93,11 +75,10 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			return;
 		case 'link_up':
 			forgetShown(turn.state, event.hello.node);
-			onLinkUp(turn, event.hello);
+			onInput(turn, event);
 			return;
 		case 'link_down':
-			delete turn.state.links[event.node];
-			if (Object.keys(turn.state.links).length === 0) turn.state.aloneSince ??= turn.now;
+			onInput(turn, event);
 			commandsAfterLinkDown(turn.state, event.node);
 			return;
 		case 'message':
@@ -122,12 +103,7 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			onStepEnded(turn, event.rollout, event.attempt, event.result);
 			return;
 		case 'members':
-			turn.state.members = event.members;
-			turn.state.memberHash = event.memberHash;
-			// There is nobody left to hear first.
-			if (event.members.length === 1) beginToVote(turn);
-			greetAll(turn);
-			reportToCoordinator(turn);
+			onInput(turn, event);
 			return;
 	}
 }
@@ -140,11 +116,11 @@ function settleFacts(turn: Turn): void {
 function onFact(turn: Turn, fact: Fact): void {
 	const { state } = turn;
 	switch (fact.kind) {
-		case 'held':
-			if (state.lease !== fact.lease) return;
-			startHeld(turn, onLeading(turn, fact.lease, gather(turn, fact.lease, fact.candidacy)));
-			heartbeat(turn, fact.lease);
+		case 'leading': {
+			const lease = heldLease(state);
+			if (lease && sameEpoch(lease.epoch, fact.epoch)) startHeld(turn, onLeading(turn, fact.epoch, fact.entries));
 			return;
+		}
 		case 'lost':
 			commandsAfterLostLease(state);
 			startLostLease(turn);
@@ -155,21 +131,21 @@ function onFact(turn: Turn, fact: Fact): void {
 		case 'refused':
 			leaseRefused(turn, fact.from, fact.reason);
 			return;
-		case 'late_report':
-			hearReport(turn, fact.from, fact.epoch, fact.report);
-			return;
 		case 'reported':
 			onReported(turn, fact.from, fact.report);
 			return;
 		case 'closed':
 			onClosed(turn, fact.ending);
 			return;
+		case 'caught_up':
+			noteLostTurns(turn, fact.entries);
+			return;
 		case 'local_step_ended':
 			localStepEnded(turn, fact.rollout);
 			nextStep(turn);
 			return;
 		case 'order':
-			onRestart(turn, state.settings.self, fact.message);
+			onGrant(turn, state.settings.self, fact.message);
 			return;
 	}
 }
@@ -184,25 +160,16 @@ function onRequest(turn: Turn, event: Request): void {
 function onStarted(turn: Turn, event: Extract<CoreEvent, { kind: 'started' }>): void {
 	const { state } = turn;
 	state.durable = event.durable;
-	state.process = event.process;
 	state.readiness = event.readiness;
 	state.started = true;
-	state.leaseFrom = turn.now;
-	state.aloneSince = turn.now;
-	state.highest = event.durable.promised;
-	store(turn, { kind: 'boot', boot: event.durable.boot + 1 });
-	const alone = state.members.length === 1;
-	if (event.durable.instance === null) store(turn, { kind: 'instance', instance: event.process, voting: alone });
-	else if (alone && !event.durable.voting)
-		store(turn, { kind: 'instance', instance: event.durable.instance, voting: true });
+	onInput(turn, event);
 	turn.effects.push({ kind: 'booted', boot: state.durable.boot, instance: state.durable.instance ?? event.process });
 	nextStep(turn);
 }
 
 function onReadiness(turn: Turn, event: Extract<CoreEvent, { kind: 'readiness' }>): void {
 	turn.state.readiness = event.readiness;
-	greetAll(turn);
-	reportToCoordinator(turn);
+	onInput(turn, { kind: 'readiness' });
 }
 
 /** The own file was looked at: for a local request, for this node's own start, or for another coordinator. */
@@ -223,38 +190,14 @@ function onOwnCheck(turn: Turn, rollout: RolloutId, result: CheckResult): void {
 
 function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
 	switch (message.kind) {
-		case 'greeting':
-			onGreeting(turn, from, message);
-			return;
-		case 'prepare':
-			onPrepare(turn, from, message);
-			return;
-		case 'promise':
-			onPromise(turn, from, message);
-			return;
-		case 'nack':
-			onNack(turn, from, message);
-			return;
-		case 'heartbeat':
-			onHeartbeat(turn, from, message);
-			return;
-		case 'report':
-			hearReport(turn, from, message.epoch, message.report);
-			return;
-		case 'store':
-			onStore(turn, from, message);
-			return;
 		case 'check':
-			onCheck(turn, from, message);
+			if (admits(turn, from, message.epoch)) onCheck(turn, message);
 			return;
 		case 'checked':
 			onChecked(turn, from, message.rollout, message.result);
 			return;
 		case 'restart':
-			onRestart(turn, from, message);
-			return;
-		case 'handover':
-			onHandover(turn, from, message);
+			onGrant(turn, from, message);
 			return;
 		case 'forward':
 			onForward(turn, from, message);
@@ -271,9 +214,6 @@ function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
 		case 'view_wanted':
 			onViewWanted(turn, from, message.rollout);
 			return;
-		case 'ended':
-			onEnded(turn, message);
-			return;
 		case 'look':
 			onPeerDryRun(turn, from, message);
 			return;
@@ -286,23 +226,29 @@ function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
 		case 'ongoing':
 			onOngoing(turn.state, message.rollout);
 			return;
+		default:
+			onInput(turn, { kind: 'message', from, message });
 	}
+}
+
+/** A grant, from a peer or from this node itself, passes the fence like any command. */
+function onGrant(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'restart' }>): void {
+	if (admits(turn, from, message.epoch)) onRestart(turn, from, message);
+	else turn.note('command_refused', { from, rollout: message.rollout });
 }
 
 function onTimer(turn: Turn, name: TimerName): void {
 	delete turn.state.timers[name];
 	switch (name) {
 		case 'heartbeat': {
-			onHeartbeatTimer(turn);
+			onInput(turn, { kind: 'timer', name });
 			const drive = driveOf(turn.state);
 			if (drive) grantAgain(turn, drive);
 			return;
 		}
 		case 'lease':
-			onLeaseTimer(turn);
-			return;
 		case 'prepare':
-			onPrepareTimer(turn);
+			onInput(turn, { kind: 'timer', name });
 			return;
 		case 'start':
 			onStartTimer(turn);
@@ -322,7 +268,7 @@ function onTimer(turn: Turn, name: TimerName): void {
 /** After every event: whoever holds the lease decides, what waits goes on, whoever follows is told a little later, timers are set. */
 function afterwards(turn: Turn): void {
 	const { state } = turn;
-	noteMajority(turn);
+	settle(turn);
 	settleEndedHere(turn);
 	settleFacts(turn);
 	if (state.commands.length > 0) advanceCommands(turn);
@@ -352,22 +298,16 @@ function lead(turn: Turn, drive: Drive): void {
 	if (lease) advanceDrive(turn, drive, noteHeard(turn, lease));
 	if (lease && state.lease === lease) {
 		spread(turn, lease);
-		if (lease.spreading.length === 0 && !needsLease(state)) state.lease = null;
+		if (!needsLease(state)) resign(turn);
 	}
 	settleFacts(turn);
 }
 
 function setTimers(turn: Turn): void {
 	const { state } = turn;
-	const lease = heldLease(state);
-	if (!lease) {
-		arm(turn, 'heartbeat', null);
-		arm(turn, 'drive', null);
-	} else if (state.timers.heartbeat === undefined) arm(turn, 'heartbeat', turn.now + heartbeatEveryMs(state));
+	armTimers(turn, leavesAt(state));
+	if (!heldLease(state)) arm(turn, 'drive', null);
 	if (isToShow(turn)) arm(turn, 'show', turn.now + showAfterMs(state));
-	arm(turn, 'lease', leavesAt(state) ?? takeoverAt(state));
-	const candidate = state.lease?.kind === 'candidate' ? state.lease : null;
-	arm(turn, 'prepare', candidate ? candidate.sentAt + prepareLimitMs(state) : null);
 	arm(turn, 'start', startTimerAt(state));
 	const words = state.commands.map((one) => one.until);
 	arm(turn, 'operator', words.length > 0 ? Math.min(...words) : null);
@@ -377,7 +317,7 @@ function setTimers(turn: Turn): void {
 export function coordinatorOf(state: CoreState): NodeName | null {
 	if (heldLease(state)) return state.settings.self;
 	const { epoch, heardAt } = state.follows;
-	const known = state.durable.open.some((one) => isDriven(one.spec));
+	const known = state.durable.open.some((one) => isShared(one.spec));
 	return known && heardAt !== null ? epoch.node : null;
 }
 
@@ -389,7 +329,7 @@ export interface Instant {
 
 /** A rollout as this node knows it; undefined if it does not. */
 export function getRollout(state: CoreState, id: RolloutId, at: Instant): RolloutView | undefined {
-	return viewOf(state, id, { state, ...at, effects: [], facts: [] });
+	return viewOf(state, id, new Turn(state, at.now, at.wall));
 }
 
 /** Newest first, at most `limit`. */

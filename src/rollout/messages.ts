@@ -11,6 +11,9 @@
  * - every event carries `now` (the node's own monotonic clock, ms) and `wall` (ms since 1970). Ids come in with events.
  */
 import type { Version } from '../coordination/epoch.js';
+import type * as port from '../coordination/port.js';
+import type { Bodies, Entry, Member, NackReason, Note } from '../coordination/port.js';
+import type { Hello, Kept, KeptEntry, KnownPeer, Message, PreparePurpose } from '../coordination/quorum/messages.js';
 import type { AppChanges } from '../workers/types.js';
 import type { ViewChange } from './views/change.js';
 import type {
@@ -28,12 +31,7 @@ import type {
 	StepResult,
 } from './types.js';
 
-export type { Version };
-
-export interface Member {
-	name: NodeName;
-	zone: string | null;
-}
+export type { Hello, KnownPeer, Member, NackReason, PreparePurpose, Version };
 
 /** What the core is told about its node and its fleet. */
 export interface CoreSettings {
@@ -71,24 +69,17 @@ export interface RolloutFlags {
 	halted: string | null;
 }
 
-export interface Ending {
-	rollout: RolloutId;
-	/** Of the lease under which it ended; null for a rollout of this node alone. */
-	epoch: Epoch | null;
-	view: RolloutView;
-}
-
-/** What a node knows of a peer's state folder; another instance id means that the peer lost its state. */
-export interface KnownPeer {
-	instance: string;
-	boot: number;
-	process: string;
-}
-
-export interface OpenRollout {
+/** What coordination carries for rollouts. */
+export interface RolloutBodies extends Bodies {
 	spec: RolloutSpec;
 	flags: RolloutFlags;
+	view: RolloutView;
+	readiness: Readiness;
+	status: Status;
 }
+
+export type OpenRollout = Entry<RolloutBodies>;
+export type Ending = port.Ending<RolloutBodies>;
 
 /** A replicated rollout that an operator has ended on this node alone; see ended-here.ts. */
 export interface EndedHere {
@@ -98,93 +89,41 @@ export interface EndedHere {
 }
 
 /** The fold of all entries, in the order written. See `foldEntry` in durable.ts. */
-export interface DurableState {
-	boot: number;
-	/** Id of the state folder; null before the first start. */
-	instance: string | null;
-	/** false until this node's vote counts: it is new, or lost its state, and has not heard all others yet. */
-	voting: boolean;
-	promised: Epoch;
-	/** Rollouts that have not ended, replicated and local, in the order stored. */
-	open: OpenRollout[];
+export interface DurableState extends Kept<RolloutBodies> {
 	/** This node's own records, of open and of kept ended rollouts, in the order first stored. */
 	records: NodeRecord[];
 	/** Specs of ended rollouts in which this node is still restarting: it goes forward after a crash all the same. */
 	unfinished: RolloutSpec[];
-	/** The last ones that ended, oldest first, at most {@link endedMax}. */
-	ended: Ending[];
-	/** Of those that are open, the ones that have ended on this node alone. */
-	endedHere: EndedHere[];
-	peers: Record<NodeName, KnownPeer>;
 }
 
 export const endedMax = 100;
 
 export type DurableEntry =
-	| { kind: 'boot'; boot: number }
-	| { kind: 'instance'; instance: string; voting: boolean }
-	| { kind: 'promised'; epoch: Epoch }
-	| { kind: 'open'; spec: RolloutSpec; flags: RolloutFlags }
-	| { kind: 'flags'; rollout: RolloutId; flags: RolloutFlags }
+	/** `ended_here`: a build that does not know it reads past it, and has the rollout as open. */
+	| KeptEntry<RolloutBodies>
 	| { kind: 'record'; record: NodeRecord }
-	| { kind: 'ending'; ending: Ending }
-	/** A build that does not know it reads past it, and has the rollout as open. */
-	| ({ kind: 'ended_here' } & EndedHere)
 	/** Written only when a log is rewritten. */
 	| { kind: 'unfinished'; spec: RolloutSpec }
-	| { kind: 'peer'; node: NodeName; peer: KnownPeer }
 	/** Written before entries that a build of an earlier version must not pass over; see `recordsVersion` in durable.ts. */
 	| { kind: 'needs'; version: number };
 
 // ---------------------------------------------------------------------------------------------------------------
 // Between peers
 
-/** Exchanged by the shells when a link is made; handed to the core with `link_up`. */
-export interface Hello {
-	node: NodeName;
-	boot: number;
-	instance: string;
-	/** New at every start of the daemon. */
-	process: string;
-	protocol: { min: number; max: number };
-	memberHash: string;
-}
-
-/** How a node stands and what it knows; rides on every answer to a coordinator. */
-export interface Report {
-	boot: number;
-	/** Grows with every report of this boot. */
-	sequence: number;
-	/** Number of the last heartbeat (or prepare) of this epoch that was received before this was said. */
-	echo: number;
+/** How a node stands and what it has done; rides on every answer to a coordinator. */
+export interface Status {
 	readiness: Readiness;
-	memberHash: string;
 	/** Rollouts in whose records this node is out: restarting, or failed and not back since. */
 	out: RolloutId[];
 	/** Own records in replicated rollouts that have not ended. */
 	records: NodeRecord[];
-	/** Replicated rollouts that have not ended, as far as this node knows. */
-	have: { rollout: RolloutId; version: Version }[];
-	/** The newest replicated rollouts that ended, as far as this node knows; newest last, at most 16. */
-	ended: RolloutId[];
 	/** What the running step is at, for people. */
 	progress: string | null;
 	/** Rollouts of which this node takes no further step, since an operator has ended them on it alone; left out if there is none. */
 	endedHere?: { rollout: RolloutId; reason: string }[] | undefined;
 }
 
-export type PreparePurpose = 'start' | 'takeover' | 'handover';
-
-export type NackReason =
-	| { kind: 'promised' }
-	| { kind: 'conflict'; rollout: RolloutId }
-	| { kind: 'members'; memberHash: string }
-	/** A coordinator is heard; nobody takes over from it. */
-	| { kind: 'live'; coordinator: NodeName }
-	/** Lost its state and may not vote yet. */
-	| { kind: 'stranger' }
-	/** Has done its part in a change of members that leaves it out. */
-	| { kind: 'left'; rollout: RolloutId };
+export type Report = port.Report<RolloutBodies>;
 
 /** An operator's word that any node takes and forwards to the coordinator, or to the node that it admits. */
 export type ForwardedWord =
@@ -248,50 +187,12 @@ export interface TlsFacts {
 }
 
 export type PeerMessage =
-	/** First words on a link, and again when something of it changes. */
-	| {
-			kind: 'greeting';
-			/** The sender's own promise. */
-			promised: Epoch;
-			voting: boolean;
-			/** The sender's; another one than in its hello once it was told that it lost its state. */
-			instance: string;
-			memberHash: string;
-			readiness: Readiness;
-			/** Replicated rollouts that have not ended, as the sender knows. */
-			open: RolloutId[];
-			/** The addressee came with another instance, or an older boot, than the sender knows: it lost its state. */
-			stranger: boolean;
-			/** For an addressee that is new or lost its state: what it may have helped to store, and has forgotten. */
-			catchUp: { open: OpenRollout[]; ended: Ending[] } | null;
-	  }
-	| {
-			kind: 'prepare';
-			epoch: Epoch;
-			purpose: PreparePurpose;
-			/** Of the rollout to be started; null for a takeover. */
-			rollout: RolloutId | null;
-			/** The sender's; while a change of members is open also those before and after it. One has to be the addressee's. */
-			memberHashes: string[];
-	  }
-	| { kind: 'promise'; epoch: Epoch; report: Report; open: OpenRollout[]; ended: Ending[] }
-	| { kind: 'nack'; epoch: Epoch; promised: Epoch; reason: NackReason }
-	| {
-			kind: 'heartbeat';
-			epoch: Epoch;
-			number: number;
-			/** false: the coordinator does not hear a majority itself; such a heartbeat renews no lease. */
-			live: boolean;
-	  }
-	| { kind: 'report'; epoch: Epoch; report: Report }
-	/** Rollouts that are open and those that ended; answered with a report once stored. */
-	| { kind: 'store'; epoch: Epoch; open: OpenRollout[]; ended: Ending[] }
+	| Message<RolloutBodies>
 	/** Look at your file; start nothing. */
 	| { kind: 'check'; epoch: Epoch; rollout: RolloutId; service: Service | null; app: string | null }
 	| { kind: 'checked'; epoch: Epoch; rollout: RolloutId; result: CheckResult }
 	/** The grant of a slot, to a node that has stored this version of the rollout's flags. Idempotent. */
 	| { kind: 'restart'; epoch: Epoch; rollout: RolloutId; version: Version; attempt: number }
-	| { kind: 'handover'; epoch: Epoch; rollout: RolloutId }
 	| { kind: 'forward'; id: string; word: ForwardedWord }
 	| { kind: 'answer'; id: string; answer: OperatorAnswer }
 	| { kind: 'view'; epoch: Epoch; number: number; view: RolloutView }
@@ -304,9 +205,7 @@ export type PeerMessage =
 	| { kind: 'looked'; id: string; result: CheckResult }
 	/** Whether this rollout, which the sender knows to run, still does; answered by `ended` or `ongoing`. */
 	| { kind: 'inquiry'; rollout: RolloutId }
-	| { kind: 'ongoing'; rollout: RolloutId }
-	/** How rollouts ended, told to a peer that does not know. Needs no lease: an ending wins over open. */
-	| { kind: 'ended'; endings: Ending[] };
+	| { kind: 'ongoing'; rollout: RolloutId };
 
 // ---------------------------------------------------------------------------------------------------------------
 // Into the core
@@ -382,10 +281,7 @@ export type CoreEffect =
 	| { kind: 'booted'; boot: number; instance: string };
 
 export type NoteEvent =
-	| 'lease_held'
-	| 'lease_lost'
-	| 'lease_refused'
-	| 'takeover'
+	| Note
 	| 'step_granted'
 	| 'step_begun'
 	| 'step_done'
@@ -393,8 +289,4 @@ export type NoteEvent =
 	| 'rollout_ended'
 	| 'rollout_ended_here'
 	| 'command_refused'
-	| 'peer_refused'
-	| 'peer_lost_state'
-	| 'turn_lost'
-	| 'node_admitted'
-	| 'handover';
+	| 'turn_lost';

@@ -1,143 +1,161 @@
 /** One event being worked on: the state, the time, and the effects so far. */
+import { keptReport, saysTheSame, statusOf } from './agent/report.js';
 import { foldEntry } from './durable.js';
 import type {
 	CoreEffect,
 	DurableEntry,
-	Ending,
 	NoteEvent,
 	OpenRollout,
 	PeerMessage,
-	TimerName,
 	Report,
-	NackReason,
+	RolloutBodies,
+	TimerName,
 } from './messages.js';
 import type { CoreState } from './state.js';
-import type { Candidacy, CoordinationState, Leadership } from '../coordination/quorum/state.js';
-import type { NodeName, NodeRecord, RolloutId, RolloutSpec, RolloutView, Epoch } from './types.js';
+import type { NodeName, NodeRecord, Readiness, RolloutId, RolloutView } from './types.js';
+import type * as port from '../coordination/port.js';
+import type { KeptEntry, Message } from '../coordination/quorum/messages.js';
+import { openShared, peersOf } from '../coordination/quorum/turn.js';
 
 /** Facts come up, nothing below calls up. */
 export type Fact =
-	/** This node holds the lease, by the promises of that candidacy. */
-	| { kind: 'held'; lease: Leadership; candidacy: Candidacy }
-	/** Another epoch is promised: what was granted and heard under the own one is forgotten. */
-	| { kind: 'lost' }
-	/** It did not get the lease that it asked for. */
-	| { kind: 'denied' }
-	/** A peer gave no promise. */
-	| { kind: 'refused'; from: NodeName; reason: NackReason }
-	/** A promise that came late: its report counts like any other. */
-	| { kind: 'late_report'; from: NodeName; epoch: Epoch; report: Report }
-	/** A peer's report counts under the own lease. */
-	| { kind: 'reported'; from: NodeName; report: Report }
-	/** What was open here, or was not known, has ended. */
-	| { kind: 'closed'; ending: Ending }
+	| port.Fact<RolloutBodies>
 	/** A step of a rollout of this node alone has ended. */
 	| { kind: 'local_step_ended'; rollout: RolloutId }
 	/** The coordinator's own step: an order to oneself is a message, too. */
 	| { kind: 'order'; message: Extract<PeerMessage, { kind: 'restart' }> };
 
-export interface Turn {
-	state: CoreState;
-	now: number;
-	wall: number;
-	effects: CoreEffect[];
+type Fields = Record<string, string | number | boolean | null>;
+
+export class Turn {
+	readonly effects: CoreEffect[] = [];
 	/** What the lower rooms have found out, for those above them; core.ts hands it on, in order. */
-	facts: Fact[];
+	readonly facts: Fact[] = [];
 	/** What came in says nothing new, so nothing is to be decided. */
-	quiet?: boolean;
+	quiet = false;
 	/** Whoever follows is to be told what has changed. */
-	showing?: boolean;
+	showing = false;
+
+	constructor(
+		readonly state: CoreState,
+		readonly now: number,
+		readonly wall: number,
+	) {}
+
+	store(...entries: KeptEntry<RolloutBodies>[]): void {
+		this.keep(entries);
+	}
+
+	keep(entries: readonly DurableEntry[]): void {
+		for (const entry of entries) foldEntry(this.state.durable, entry);
+		const last = this.effects.at(-1);
+		if (last?.kind === 'store') last.entries.push(...entries);
+		else this.effects.push({ kind: 'store', entries: [...entries] });
+	}
+
+	send(to: NodeName, message: Message<RolloutBodies>): void {
+		this.post(to, message);
+	}
+
+	post(to: NodeName, message: PeerMessage): void {
+		if (this.state.links[to]?.refused === null) this.effects.push({ kind: 'send', to, message });
+	}
+
+	note(event: NoteEvent, fields: Fields): void {
+		this.effects.push({ kind: 'note', event, fields });
+	}
+
+	/** Says nothing if it stands so already. */
+	arm(name: TimerName, at: number | null): void {
+		const { timers } = this.state;
+		if (timers[name] === (at ?? undefined)) return;
+		if (at === null) {
+			delete timers[name];
+			this.effects.push({ kind: 'clear_timer', name });
+			return;
+		}
+		timers[name] = at;
+		this.effects.push({ kind: 'set_timer', name, at });
+	}
+
+	isArmed(name: TimerName): boolean {
+		return this.state.timers[name] !== undefined;
+	}
+
+	tell(fact: port.Fact<RolloutBodies>): void {
+		this.facts.push(fact);
+	}
+
+	readiness(): Readiness {
+		return this.state.readiness;
+	}
+
+	status(): RolloutBodies['status'] {
+		return statusOf(this.state);
+	}
+
+	keptReport(before: Report | undefined, report: Report): Report {
+		return keptReport(before, report);
+	}
+
+	saysTheSame(a: Report, b: Report): boolean {
+		return saysTheSame(a, b);
+	}
 }
 
-/** Remembers the entries and puts them on disk before anything that this turn does afterwards. */
 export function store(turn: Turn, ...entries: DurableEntry[]): void {
-	for (const entry of entries) foldEntry(turn.state.durable, entry);
-	const last = turn.effects.at(-1);
-	if (last?.kind === 'store') last.entries.push(...entries);
-	else turn.effects.push({ kind: 'store', entries });
+	turn.keep(entries);
 }
 
 export function send(turn: Turn, to: NodeName, message: PeerMessage): void {
-	if (turn.state.links[to]?.refused === null) turn.effects.push({ kind: 'send', to, message });
+	turn.post(to, message);
 }
 
 /** To every peer that takes part. */
 export function broadcast(turn: Turn, message: PeerMessage): void {
-	for (const peer of peersOf(turn.state)) send(turn, peer, message);
+	for (const peer of peersOf(turn.state)) turn.post(peer, message);
 }
 
-/** Names of the peers whose link is up and that take part, sorted. */
-export function peersOf(state: CoordinationState): NodeName[] {
-	return Object.keys(state.links)
-		.filter((name) => state.links[name]?.refused === null)
-		.sort();
+export function note(turn: Turn, event: NoteEvent, fields: Fields = {}): void {
+	turn.note(event, fields);
 }
 
-export function note(
-	turn: Turn,
-	event: NoteEvent,
-	fields: Record<string, string | number | boolean | null> = {},
-): void {
-	turn.effects.push({ kind: 'note', event, fields });
-}
-
-/** Sets the timer, or clears it with null; says nothing if it stands so already. */
+/** Sets the timer, or clears it with null. */
 export function arm(turn: Turn, name: TimerName, at: number | null): void {
-	if (at === null) {
-		if (turn.state.timers[name] === undefined) return;
-		delete turn.state.timers[name];
-		turn.effects.push({ kind: 'clear_timer', name });
-		return;
-	}
-	if (turn.state.timers[name] === at) return;
-	turn.state.timers[name] = at;
-	turn.effects.push({ kind: 'set_timer', name, at });
+	turn.arm(name, at);
 }
 
-export function openOf(state: CoordinationState, id: RolloutId | null): OpenRollout | undefined {
-	return state.durable.open.find((one) => one.spec.id === id);
-}
-
-export function hasEnded(state: CoordinationState, id: RolloutId): boolean {
+export function hasEnded(state: CoreState, id: RolloutId): boolean {
 	return state.durable.ended.some((one) => one.rollout === id);
 }
 
 /** What this node shows of a rollout that has ended on it alone; undefined: it has not. See ended-here.ts. */
-export function endedHereOf(state: CoordinationState, id: RolloutId): RolloutView | undefined {
+export function endedHereOf(state: CoreState, id: RolloutId): RolloutView | undefined {
 	return state.durable.endedHere.find((one) => one.rollout === id)?.view;
 }
 
 /** Ended on this node alone, and no majority is heard that could go on with it. */
-export function isAtRestHere(state: CoordinationState, id: RolloutId): boolean {
+export function isAtRestHere(state: CoreState, id: RolloutId): boolean {
 	return state.minoritySince !== null && endedHereOf(state, id) !== undefined;
 }
 
 /** The end of a rollout as this node shows it, for all or for itself alone; undefined: it is open. */
-export function endOf(state: CoordinationState, id: RolloutId): RolloutView | undefined {
+export function endOf(state: CoreState, id: RolloutId): RolloutView | undefined {
 	const ended = state.durable.ended.find((one) => one.rollout === id);
 	if (ended) return ended.view;
 	return isAtRestHere(state, id) ? endedHereOf(state, id) : undefined;
 }
 
-export function recordOf(state: CoordinationState, id: RolloutId): NodeRecord | undefined {
+export function recordOf(state: CoreState, id: RolloutId): NodeRecord | undefined {
 	return state.durable.records.find((one) => one.rollout === id);
 }
 
-/** Whether the rollout needs a lease. One that covers a single node, asked for as replicated or not, is that node's own. */
-export function isDriven(spec: RolloutSpec): boolean {
-	return spec.replicated && spec.members.length > 1;
-}
-
-export function openReplicated(state: CoordinationState): OpenRollout[] {
-	return state.durable.open.filter((one) => isDriven(one.spec));
-}
-
 /** A replicated rollout that is running or paused, as far as this node knows. */
-export function runningReplicated(state: CoordinationState): OpenRollout | undefined {
-	return openReplicated(state).find((one) => one.flags.halted === null);
+export function runningReplicated(state: CoreState): OpenRollout | undefined {
+	return openShared(state).find((one) => one.flags.halted === null);
 }
 
 /** The same, as far as it stands in the way of what an operator asks of this node. */
-export function inTheWayHere(state: CoordinationState): OpenRollout | undefined {
-	return openReplicated(state).find(({ spec, flags }) => flags.halted === null && !isAtRestHere(state, spec.id));
+export function inTheWayHere(state: CoreState): OpenRollout | undefined {
+	return openShared(state).find(({ spec, flags }) => flags.halted === null && !isAtRestHere(state, spec.id));
 }

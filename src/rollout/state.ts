@@ -7,8 +7,10 @@ import type {
 	CoreEvent,
 	CoreRequest,
 	CoreSettings,
+	DurableState,
 	ForwardedWord,
 	NackReason,
+	RolloutBodies,
 	TimerName,
 	Version,
 } from './messages.js';
@@ -94,7 +96,8 @@ export interface RolloutState {
 	leaderless: string | null;
 }
 
-export interface CoreState extends CoordinationState, RolloutState {
+export interface CoreState extends CoordinationState<RolloutBodies>, RolloutState {
+	durable: DurableState;
 	settings: CoreSettings;
 	started: boolean;
 	readiness: Readiness;

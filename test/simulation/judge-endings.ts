@@ -1,5 +1,5 @@
 /** Judges that a rollout is ended on one node alone only when a majority is gone for good. */
-import { isDriven } from '../../src/rollout/outbox.js';
+import { isShared } from '../../src/coordination/quorum/turn.js';
 import type { SimNode } from '../support/sim-node.js';
 import type { Evidence } from './evidence.js';
 import { tooFew } from './majority.js';
@@ -23,7 +23,7 @@ export function noteMajority({ heardMajority }: Evidence, { name, core, eventNow
 export function judgeEndedHere(evidence: Evidence, node: SimNode, rollout: string): void {
 	const { name, disk, eventNow } = node;
 	const open = disk.durable.open.find((one) => one.spec.id === rollout);
-	if (!open || !isDriven(open.spec))
+	if (!open || !isShared(open.spec))
 		evidence.fail('ended-here', `${name} ends ${rollout} for itself, which is not open`);
 	const alone = eventNow - (evidence.heardMajority.get(name) ?? eventNow);
 	if (alone < leasesMin * evidence.leaseMs - toleranceMs)

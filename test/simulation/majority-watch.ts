@@ -1,5 +1,5 @@
 /** Bounded time: while a majority has been able to talk for long enough, a running rollout has a coordinator that hears one. */
-import { isDriven } from '../../src/rollout/outbox.js';
+import { isShared } from '../../src/coordination/quorum/turn.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { FakeNetwork } from '../support/fake-network.js';
 import type { SimNode } from '../support/sim-node.js';
@@ -30,7 +30,7 @@ export class MajorityWatch {
 				if (a.name < b.name && !this.#canTalk(a, b)) this.#trouble.set(`${a.name}|${b.name}`, this.time.now);
 		const running = all
 			.flatMap((node) => node.disk.durable.open)
-			.find((one) => isDriven(one.spec) && one.flags.halted === null);
+			.find((one) => isShared(one.spec) && one.flags.halted === null);
 		if (!running || all.some((node) => this.#leads(node))) this.#ledAt = this.time.now;
 		const limit = leasesMax * this.leaseMs;
 		if (this.time.now - this.#ledAt < limit) return null;

@@ -187,7 +187,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	'report-order': {
 		rule: 'a report counts only with a greater (boot, sequence)',
 		serves: ['I2', 'I6', 'I7', 'I9', 'I10'],
-		patches: [{ file: 'coordination/quorum/campaign', from: 'if (!before) return true;', to: 'return true;' }],
+		patches: [{ file: 'coordination/quorum/lead', from: 'if (!before) return true;', to: 'return true;' }],
 	},
 	confirm: {
 		rule: 'no step before a majority has stored the rollout under the own epoch',
@@ -203,15 +203,15 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	gather: {
 		rule: 'promises carry the rollouts that have not ended',
 		serves: ['I10'],
-		patches: [{ file: 'coordination/quorum/campaign', from: 'open: openReplicated(state),', to: 'open: [],' }],
+		patches: [{ file: 'coordination/quorum/campaign', from: 'open: openShared(state),', to: 'open: [],' }],
 	},
 	majority: {
 		rule: 'the lease needs a majority',
 		serves: ['quorum'],
 		patches: [
 			{
-				file: 'coordination/quorum/voters',
-				from: 'const changes = changesOf([...openReplicated(state), ...told], left);',
+				file: 'coordination/quorum/members/voters',
+				from: 'const changes = changesOf([...openShared(state), ...told], left);',
 				to: 'return true;',
 			},
 		],
@@ -253,8 +253,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I11'],
 		patches: [
 			{
-				file: 'coordination/quorum/admission',
-				from: "if (endings.length > 0) send(turn, from, { kind: 'ended', endings });",
+				file: 'coordination/quorum/members/admission',
+				from: "if (endings.length > 0) turn.send(from, { kind: 'ended', endings });",
 				to: '',
 			},
 			{
@@ -321,8 +321,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/agent/execution',
-				from: 'if (!state.durable.voting) return; if (refuseBelow(turn, from, message.epoch))',
-				to: 'if (refuseBelow(turn, from, message.epoch))',
+				from: 'if (!state.durable.voting) return; if (hasEnded',
+				to: 'if (hasEnded',
 			},
 			{ file: 'coordination/quorum/heard', from: 'if (link.stranger) return false;', to: '' },
 			{
@@ -333,9 +333,9 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 			{ file: 'coordination/quorum/campaign', from: "if (!state.durable.voting) return { kind: 'stranger' };", to: '' },
 			{ file: 'coordination/quorum/campaign', from: 'if (state.links[from]?.stranger) return;', to: '' },
 			{
-				file: 'coordination/quorum/admission',
-				from: "note(turn, 'peer_lost_state', { node: state.settings.self }); store(turn",
-				to: 'return; store(turn',
+				file: 'coordination/quorum/members/admission',
+				from: "turn.note('peer_lost_state', { node: state.settings.self }); turn.store(",
+				to: 'return; turn.store(',
 			},
 			{
 				file: 'rollout/requests/request',
@@ -370,7 +370,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I10'],
 		patches: [
 			{
-				file: 'coordination/quorum/admission',
+				file: 'coordination/quorum/members/admission',
 				from: 'storeEndings(turn, message.catchUp.ended); storeOpen(turn, from, message.catchUp.open);',
 				to: '',
 			},
@@ -386,8 +386,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 				to: "if (false) return { state: 'failed'",
 			},
 			{
-				file: 'coordination/quorum/admission',
-				from: 'if (isFirst && message.stranger) noteLostTurns(turn, message.catchUp.open);',
+				file: 'coordination/quorum/members/admission',
+				from: "if (isFirst && message.stranger) turn.tell({ kind: 'caught_up', entries: message.catchUp.open });",
 				to: '',
 			},
 		],
@@ -419,8 +419,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['quorum'],
 		patches: [
 			{
-				file: 'coordination/quorum/voters',
-				from: 'const changes = changesOf([...openReplicated(state), ...told], left);',
+				file: 'coordination/quorum/members/voters',
+				from: 'const changes = changesOf([...openShared(state), ...told], left);',
 				to: 'const changes = [];',
 			},
 		],
@@ -470,7 +470,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['version'],
 		patches: [
 			{
-				file: 'coordination/quorum/admission',
+				file: 'coordination/quorum/members/admission',
 				from: 'if (theirs.max >= own.min && own.max >= theirs.min) return null;',
 				to: 'return null;',
 			},

@@ -5,7 +5,7 @@
 import { incoherence } from '../../src/fleet/links/message-invariants.js';
 import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js';
 import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage, RolloutFlags } from '../../src/rollout/messages.js';
-import { isDriven } from '../../src/rollout/outbox.js';
+import { isShared } from '../../src/coordination/quorum/turn.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/fake-executor.js';
 import type { SimNode, Watcher } from '../support/sim-node.js';
@@ -147,7 +147,7 @@ export class Oracle implements Watcher {
 	}
 
 	#openStored(node: SimNode, spec: RolloutSpec, flags: RolloutFlags): void {
-		if (isDriven(spec) && !this.evidence.rollouts.has(spec.id)) {
+		if (isShared(spec) && !this.evidence.rollouts.has(spec.id)) {
 			const skipped = new Set<string>();
 			const seen = { accepted: false, begun: false, ended: false, confirmed: null, opened: null };
 			const fresh = { spec, skipped, history: [], ...seen };

@@ -1,6 +1,6 @@
 /** Whether a mended fleet has come to rest: everything has ended, or halted with a reason. */
 import { getRollout } from '../../src/rollout/core.js';
-import { isDriven } from '../../src/rollout/outbox.js';
+import { isShared } from '../../src/coordination/quorum/turn.js';
 import type { SimNode } from '../support/sim-node.js';
 import { lackingMajority } from './majority.js';
 
@@ -54,7 +54,7 @@ function unsettledOn(node: SimNode, ended: ReadonlySet<string>): string | null {
 		const view = getRollout(core, open.spec.id, { now: node.now(), wall: 0 });
 		if (open.flags.paused && open.flags.halted === null && !open.flags.aborting) continue;
 		if (view?.state === 'halted' && view.reason && !open.flags.aborting) continue;
-		if (!isDriven(open.spec) && view?.state === 'planned' && core.durable.open.some(isPausedReplicated)) continue;
+		if (!isShared(open.spec) && view?.state === 'planned' && core.durable.open.some(isPausedReplicated)) continue;
 		return `${open.spec.id} is ${view?.state} on ${node.name}, waiting for ${view?.waiting_for}`;
 	}
 	return null;

@@ -23,7 +23,7 @@ interface Room {
 const rooms: Readonly<Record<string, Room>> = {
 	system: { mayKnow: [], types: ['workers'] },
 	config: { mayKnow: ['system'], types: ['workers'] },
-	coordination: { mayKnow: ['rollout'] },
+	coordination: { mayKnow: [] },
 	rollout: { mayKnow: ['coordination'], types: ['workers'] },
 	workers: { mayKnow: ['config', 'system'] },
 	fleet: { mayKnow: ['rollout', 'coordination', 'config', 'system'] },

@@ -3,30 +3,20 @@
  * what a node may still do under an old one is decided by that node's own promise.
  */
 import { newestEndings } from './replicate.js';
-import { promise, loseLease, refuseBelow } from './promise.js';
-import { greetAgain } from './greeting.js';
-import { compareEpochs, sameEpoch, zeroEpoch } from '../epoch.js';
-import { changingItself, isMajority, type Left, leftBy, memberHashes } from './voters.js';
-import type { NackReason, PeerMessage, PreparePurpose, Report } from '../../rollout/messages.js';
-import { buildReport } from '../../rollout/agent/report.js';
+import { promise, loseLease } from './promise.js';
+import { greetAgain } from './members/greeting.js';
 import { heldLease, isLive } from './heard.js';
+import { gather, hearReport, heartbeat } from './lead.js';
+import type { MessageOf, PreparePurpose } from './messages.js';
+import { buildReport } from './report.js';
 import { type Candidacy, type CoordinationState, newLeadership } from './state.js';
-import {
-	broadcast,
-	endedHereOf,
-	note,
-	openReplicated,
-	peersOf,
-	runningReplicated,
-	send,
-	type Turn,
-} from '../../rollout/outbox.js';
-import type { Epoch, NodeName, RolloutId } from '../../rollout/types.js';
-
-type Message<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { kind: Kind }>;
+import { broadcast, hasEndedHere, openShared, peersOf, type Turn } from './turn.js';
+import { changingItself, isMajority, type Left, leftBy, memberHashes } from './members/voters.js';
+import { compareEpochs, type Epoch, type NodeName, sameEpoch, textOfEpoch, zeroEpoch } from '../epoch.js';
+import type { EntryId, NackReason } from '../port.js';
 
 /** Asks everyone at once. The own promise is on disk before the asking, so that no epoch is ever used twice. */
-export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: RolloutId | null): void {
+export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: EntryId | null): void {
 	const { state } = turn;
 	if (!mayVote(state)) return;
 	const above = compareEpochs(state.highest, state.durable.promised) > 0 ? state.highest : state.durable.promised;
@@ -50,27 +40,26 @@ function mayVote(state: CoordinationState): boolean {
 export const prepareLimitMs = (state: CoordinationState): number =>
 	(state.settings.leaseMs / 3) * Math.min(3, Math.max(1, state.attempts));
 
-export function onPrepare(turn: Turn, from: NodeName, message: Message<'prepare'>): void {
+export function onPrepare(turn: Turn, from: NodeName, message: MessageOf<'prepare'>): void {
 	const { state } = turn;
 	const { epoch } = message;
 	if (compareEpochs(epoch, state.highest) > 0) state.highest = epoch;
-	if (refuseBelow(turn, from, epoch)) return;
 	const reason = whyNotPromise(turn, from, message);
 	if (reason) {
-		send(turn, from, { kind: 'nack', epoch, promised: state.durable.promised, reason });
+		turn.send(from, { kind: 'nack', epoch, promised: state.durable.promised, reason });
 		return;
 	}
 	promise(turn, epoch);
-	send(turn, from, {
+	turn.send(from, {
 		kind: 'promise',
 		epoch,
-		report: buildReport(state),
-		open: openReplicated(state),
+		report: buildReport(turn),
+		open: openShared(state),
 		ended: newestEndings(state),
 	});
 }
 
-function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>): NackReason | null {
+function whyNotPromise(turn: Turn, from: NodeName, message: MessageOf<'prepare'>): NackReason | null {
 	const { state } = turn;
 	if (!state.durable.voting) return { kind: 'stranger' };
 	const gone = leftBy(state);
@@ -79,7 +68,7 @@ function whyNotPromise(turn: Turn, from: NodeName, message: Message<'prepare'>):
 	if (!message.memberHashes.some((hash) => own.includes(hash)))
 		return { kind: 'members', memberHash: state.memberHash };
 	if (message.purpose === 'start') {
-		const running = runningReplicated(state);
+		const running = openShared(state).find(({ flags }) => flags.halted === null);
 		if (running && running.spec.id !== message.rollout) return { kind: 'conflict', rollout: running.spec.id };
 	}
 	const coordinator = liveCoordinator(turn);
@@ -98,13 +87,14 @@ function liveCoordinator(turn: Turn): NodeName | null {
 	return fresh && sameEpoch(epoch, state.durable.promised) ? epoch.node : null;
 }
 
-export function onPromise(turn: Turn, from: NodeName, message: Message<'promise'>): void {
+export function onPromise(turn: Turn, from: NodeName, message: MessageOf<'promise'>): void {
 	const { state } = turn;
 	const lease = state.lease;
 	if (!lease || !sameEpoch(lease.epoch, message.epoch)) return;
 	if (state.links[from]?.stranger) return;
 	if (lease.kind === 'held') {
-		turn.facts.push({ kind: 'late_report', from, epoch: message.epoch, report: message.report });
+		// It came late: its report counts like any other.
+		hearReport(turn, from, message.epoch, message.report);
 		return;
 	}
 	lease.promises[from] = { report: message.report, open: message.open, ended: message.ended };
@@ -119,18 +109,19 @@ function tryToHold(turn: Turn, candidacy: Candidacy): void {
 	const lease = newLeadership(candidacy, now);
 	state.lease = lease;
 	state.attempts = 0;
-	note(turn, 'lease_held', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, purpose: candidacy.purpose });
-	turn.facts.push({ kind: 'held', lease, candidacy });
+	turn.note('lease_held', { epoch: textOfEpoch(lease.epoch), purpose: candidacy.purpose });
+	turn.tell({ kind: 'leading', epoch: lease.epoch, entries: gather(turn, lease, candidacy, leftOf(candidacy)) });
+	heartbeat(turn, lease);
 }
 
 /** Who refused because a change of members leaves it out. */
-export function leftOf(candidacy: Candidacy): Left[] {
+function leftOf(candidacy: Candidacy): Left[] {
 	return Object.entries(candidacy.refusals).flatMap(([node, reason]) =>
 		reason.kind === 'left' ? [{ node, rollout: reason.rollout }] : [],
 	);
 }
 
-export function onNack(turn: Turn, from: NodeName, message: Message<'nack'>): void {
+export function onNack(turn: Turn, from: NodeName, message: MessageOf<'nack'>): void {
 	const { state } = turn;
 	if (compareEpochs(message.promised, state.highest) > 0) state.highest = message.promised;
 	const lease = state.lease;
@@ -144,10 +135,10 @@ export function onNack(turn: Turn, from: NodeName, message: Message<'nack'>): vo
 	}
 }
 
-function candidateRefused(turn: Turn, lease: Candidacy, from: NodeName, message: Message<'nack'>): void {
+function candidateRefused(turn: Turn, lease: Candidacy, from: NodeName, message: MessageOf<'nack'>): void {
 	const { state } = turn;
-	turn.facts.push({ kind: 'refused', from, reason: message.reason });
-	note(turn, 'lease_refused', { by: from, reason: message.reason.kind });
+	turn.tell({ kind: 'refused', from, reason: message.reason });
+	turn.note('lease_refused', { by: from, reason: message.reason.kind });
 	switch (message.reason.kind) {
 		case 'promised':
 			if (state.lease === lease) giveUpCandidacy(turn);
@@ -171,7 +162,7 @@ function candidateRefused(turn: Turn, lease: Candidacy, from: NodeName, message:
 /** Tries again later than a higher-ranked node would. */
 function giveUpCandidacy(turn: Turn): void {
 	withdraw(turn);
-	turn.facts.push({ kind: 'denied' });
+	turn.tell({ kind: 'denied' });
 }
 
 /** Takes back what was asked for; who asks for it knows. */
@@ -188,9 +179,9 @@ function hurry(turn: Turn): void {
 /** When this node takes over: a lease after the last heartbeat, later by its rank among those that could. */
 export function takeoverAt(state: CoordinationState): number | null {
 	if (state.lease !== null || !state.durable.voting) return null;
-	const open = openReplicated(state);
+	const open = openShared(state);
 	if (open.length === 0) return null;
-	const endedHere = open.every(({ spec }) => endedHereOf(state, spec.id) !== undefined);
+	const endedHere = open.every(({ spec }) => hasEndedHere(state, spec.id));
 	if (endedHere && state.minoritySince !== null) return null;
 	const { leaseMs } = state.settings;
 	// Who has ended all that is open for itself leaves it to those who have not.
@@ -219,7 +210,7 @@ export function onLeaseTimer(turn: Turn): void {
 		state.leaseFrom = turn.now;
 		return;
 	}
-	note(turn, 'takeover', { from: state.durable.promised.node || zeroEpoch.node });
+	turn.note('takeover', { from: state.durable.promised.node || zeroEpoch.node });
 	startPrepare(turn, 'takeover', null);
 }
 
@@ -227,10 +218,4 @@ export function onPrepareTimer(turn: Turn): void {
 	const { state } = turn;
 	if (state.lease?.kind !== 'candidate' || turn.now < state.lease.sentAt + prepareLimitMs(state)) return;
 	giveUpCandidacy(turn);
-}
-
-/** Whether `report` is newer than the last one (boot, then sequence). */
-export function isNewer(before: Report | undefined, report: Report): boolean {
-	if (!before) return true;
-	return report.boot > before.boot || (report.boot === before.boot && report.sequence > before.sequence);
 }

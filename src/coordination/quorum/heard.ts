@@ -1,17 +1,10 @@
 /** What the holder of the lease knows of the others: who is heard, and who has stored what. */
-import { compareVersions, type NodeName, type Version } from '../epoch.js';
-import { isMajority, memberHashes } from './voters.js';
 import type { CoordinationState, Leadership } from './state.js';
-import type { Report } from '../../rollout/messages.js';
-import type { RolloutId } from '../../rollout/types.js';
+import { isMajority, memberHashes } from './members/voters.js';
+import { compareVersions, type NodeName } from '../epoch.js';
+import type { Bodies, Entry, Report } from '../port.js';
 
-/** A version of something that is open. */
-interface Stored {
-	spec: { id: RolloutId };
-	flags: { version: Version };
-}
-
-export function heldLease({ lease }: Pick<CoordinationState, 'lease'>): Leadership | null {
+export function heldLease<B extends Bodies>({ lease }: Pick<CoordinationState<B>, 'lease'>): Leadership<B> | null {
 	return lease?.kind === 'held' ? lease : null;
 }
 
@@ -21,7 +14,7 @@ export function isLive(state: CoordinationState, lease: Leadership, now: number)
 }
 
 /** A peer's last report in this epoch. */
-export function reportOf(state: CoordinationState, node: NodeName): Report | undefined {
+export function reportOf<B extends Bodies>(state: CoordinationState<B>, node: NodeName): Report<B> | undefined {
 	return heldLease(state)?.reports[node]?.report;
 }
 
@@ -51,16 +44,16 @@ export function hearsMajority(state: CoordinationState, now: number): boolean {
 }
 
 /** The present version is on the disks of a majority, under the own epoch. */
-export function isConfirmed(state: CoordinationState, open: Stored): boolean {
+export function isConfirmed(state: CoordinationState, open: Entry): boolean {
 	return isMajority(state, new Set(holdersOf(state, open)));
 }
 
-function holdersOf(state: CoordinationState, open: Stored): NodeName[] {
+function holdersOf(state: CoordinationState, open: Entry): NodeName[] {
 	const reports = Object.keys(heldLease(state)?.reports ?? {});
 	return [...reports, state.settings.self].filter((node) => knows(state, open, node));
 }
 
-export function knows(state: CoordinationState, { spec, flags }: Stored, node: NodeName): boolean {
+export function knows(state: CoordinationState, { spec, flags }: Entry, node: NodeName): boolean {
 	if (node === state.settings.self) return true;
 	const have = reportOf(state, node)?.have.find((one) => one.rollout === spec.id);
 	return have !== undefined && compareVersions(have.version, flags.version) === 0;

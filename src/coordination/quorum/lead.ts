@@ -1,17 +1,15 @@
 /** What holding the lease means: heartbeats out, reports in, and everyone told what a majority has to know. */
-import { openAgain, toldEndings, storeEndings } from './replicate.js';
+import { openAgain, storeEndings } from './replicate.js';
 import { heardMembers, hearsMajority, heldLease, isHeard, isLive, knows } from './heard.js';
-import { compareVersions, sameEpoch, type Epoch, type NodeName } from '../epoch.js';
-import { isNewer, leftOf } from './campaign.js';
-import { isMajority, type Left } from './voters.js';
+import type { MessageOf } from './messages.js';
 import type { Candidacy, CoordinationState, Leadership } from './state.js';
-import type { Ending, OpenRollout, PeerMessage, Report } from '../../rollout/messages.js';
-import { isEqual } from '../../rollout/equal.js';
-import { arm, broadcast, hasEnded, openReplicated, peersOf, send, store, type Turn } from '../../rollout/outbox.js';
-import type { NodeRecord, RolloutId } from '../../rollout/types.js';
+import { broadcast, hasEnded, openShared, peersOf, toldEndings, type Turn } from './turn.js';
+import { isMajority, type Left } from './members/voters.js';
+import { compareVersions, type Epoch, type NodeName, sameEpoch } from '../epoch.js';
+import type { Ending, Entry, EntryId, Report } from '../port.js';
 
 /** Gathers what the promises told; answers what is open, the newest first. */
-export function gather(turn: Turn, lease: Leadership, candidacy: Candidacy): OpenRollout[] {
+export function gather(turn: Turn, lease: Leadership, candidacy: Candidacy, left: readonly Left[]): Entry[] {
 	const { state } = turn;
 	const told = Object.values(candidacy.promises);
 	const open = told.flatMap((one) => one.open);
@@ -22,20 +20,19 @@ export function gather(turn: Turn, lease: Leadership, candidacy: Candidacy): Ope
 	openAgain(turn, open);
 	for (const { spec } of open)
 		if (hasEnded(state, spec.id) && !lease.spreading.includes(spec.id)) lease.spreading.push(spec.id);
-	const left = leftOf(candidacy);
 	return mergeOpen(state, open).map((one) => withLeft(one, left));
 }
 
 /** Who refused its promise because it has left by this rollout is written down with it: nobody may hear of it again. */
-function withLeft({ spec, flags }: OpenRollout, left: readonly Left[]): OpenRollout {
+function withLeft({ spec, flags }: Entry, left: readonly Left[]): Entry {
 	const own = left.filter((one) => one.rollout === spec.id).map((one) => one.node);
 	return { spec, flags: { ...flags, left: [...new Set([...flags.left, ...own])].sort() } };
 }
 
 /** Of each rollout the newest flags; the newest rollout first. */
-function mergeOpen(state: CoordinationState, told: readonly OpenRollout[]): OpenRollout[] {
-	const merged = new Map<RolloutId, OpenRollout>();
-	for (const one of [...openReplicated(state), ...told]) {
+function mergeOpen(state: CoordinationState, told: readonly Entry[]): Entry[] {
+	const merged = new Map<EntryId, Entry>();
+	for (const one of [...openShared(state), ...told]) {
 		if (hasEnded(state, one.spec.id)) continue;
 		const known = merged.get(one.spec.id);
 		if (!known || compareVersions(one.flags.version, known.flags.version) > 0) merged.set(one.spec.id, one);
@@ -44,19 +41,19 @@ function mergeOpen(state: CoordinationState, told: readonly OpenRollout[]): Open
 }
 
 /** What is open under the own epoch; a leader has one at a time. */
-export function putUnder(state: CoordinationState, { epoch }: Leadership): OpenRollout | undefined {
-	return openReplicated(state).find(({ flags }) => sameEpoch(flags.version.epoch, epoch));
+export function putUnder(state: CoordinationState, { epoch }: Leadership): Entry | undefined {
+	return openShared(state).find(({ flags }) => sameEpoch(flags.version.epoch, epoch));
 }
 
 /** Stores a new version of it here, and tells all; {@link isConfirmed} says when a majority has it. */
-export function put(turn: Turn, lease: Leadership, { spec, flags }: OpenRollout): void {
+export function put(turn: Turn, lease: Leadership, { spec, flags }: Entry): void {
 	const { state } = turn;
-	const known = openReplicated(state).find((one) => one.spec.id === spec.id);
+	const known = openShared(state).find((one) => one.spec.id === spec.id);
 	const isOwn = known !== undefined && sameEpoch(known.flags.version.epoch, lease.epoch);
 	const version = { epoch: lease.epoch, n: isOwn ? known.flags.version.n + 1 : 0 };
 	const next = { ...flags, version };
-	if (isOwn) store(turn, { kind: 'flags', rollout: spec.id, flags: next });
-	else store(turn, { kind: 'open', spec, flags: next });
+	if (isOwn) turn.store({ kind: 'flags', rollout: spec.id, flags: next });
+	else turn.store({ kind: 'open', spec, flags: next });
 	tellStore(turn, lease, peersOf(state));
 }
 
@@ -73,11 +70,11 @@ function tellStore(turn: Turn, lease: Leadership, peers: readonly NodeName[]): v
 	const active = putUnder(state, lease);
 	const ended = lease.spreading.flatMap((id) => endingOf(state, id));
 	if (!active && ended.length === 0) return;
-	const message: PeerMessage = { kind: 'store', epoch: lease.epoch, open: active ? [active] : [], ended };
-	for (const peer of peers) send(turn, peer, message);
+	const message: MessageOf<'store'> = { kind: 'store', epoch: lease.epoch, open: active ? [active] : [], ended };
+	for (const peer of peers) turn.send(peer, message);
 }
 
-const endingOf = (state: CoordinationState, id: RolloutId): Ending[] => toldEndings(state, [id]);
+const endingOf = (state: CoordinationState, id: EntryId): Ending[] => toldEndings(state, [id]);
 
 export const heartbeatEveryMs = (state: CoordinationState): number => state.settings.leaseMs / 9;
 const heartbeatsRemembered = 12;
@@ -93,7 +90,7 @@ export function heartbeat(turn: Turn, lease: Leadership): void {
 		number: lease.number,
 		live: isLive(state, lease, now),
 	});
-	arm(turn, 'heartbeat', now + heartbeatEveryMs(state));
+	turn.arm('heartbeat', now + heartbeatEveryMs(state));
 }
 
 /** Beside the heartbeat: whoever does not have what it should is told again. */
@@ -128,35 +125,16 @@ export function hearReport(turn: Turn, from: NodeName, epoch: Epoch, report: Rep
 	if (!isNewer(before?.report, report)) return;
 	const sentAt = own ? (lease.sent[report.echo] ?? Number.NEGATIVE_INFINITY) : now;
 	const wasHeard = isHeard(state, from, now);
-	// A record that is told again is the record that is known: what was found out of it holds.
-	const records = before && sameSteps(before.report, report) ? before.report.records : report.records;
 	const at = Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt);
-	lease.reports[from] = { at, report: { ...report, records }, decided: true };
-	turn.quiet = wasHeard && before?.decided === true && saysTheSame(before.report, report);
-	turn.facts.push({ kind: 'reported', from, report });
+	lease.reports[from] = { at, report: turn.keptReport(before?.report, report), decided: true };
+	turn.quiet = wasHeard && before?.decided === true && turn.saysTheSame(before.report, report);
+	turn.tell({ kind: 'reported', from, report });
 }
 
-function saysTheSame(a: Report, b: Report): boolean {
-	return (
-		a.boot === b.boot &&
-		a.memberHash === b.memberHash &&
-		a.progress === b.progress &&
-		isEqual(a.readiness, b.readiness) &&
-		isEqual(a.out, b.out) &&
-		isEqual(a.have, b.have) &&
-		isEqual(a.ended, b.ended) &&
-		isEqual(a.endedHere, b.endedHere) &&
-		sameSteps(a, b)
-	);
-}
-
-/** Of each record the step alone: its evidence never changes while that stays. */
-function sameSteps({ records: a }: Report, { records: b }: Report): boolean {
-	return a.length === b.length && a.every((one, at) => isSameStep(one, b[at]));
-}
-
-function isSameStep(a: NodeRecord, b: NodeRecord | undefined): boolean {
-	return b !== undefined && a.rollout === b.rollout && a.state === b.state && a.attempt === b.attempt;
+/** Whether `report` is newer than the last one (boot, then sequence). */
+function isNewer(before: Report | undefined, report: Report): boolean {
+	if (!before) return true;
+	return report.boot > before.boot || (report.boot === before.boot && report.sequence > before.sequence);
 }
 
 /** Endings go out until a majority has them, and for a while to the rest. */
@@ -172,13 +150,18 @@ export function spread({ state, now }: Turn, lease: Leadership): void {
 	});
 }
 
+/** Lets go of the lease once everyone was told what ended under it. */
+export function resign({ state }: Turn): void {
+	if (heldLease(state)?.spreading.length === 0) state.lease = null;
+}
+
 /** Takes a transfer back that no peer has taken up yet. */
 export function callOff(lease: Leadership): void {
 	lease.transfer = null;
 }
 
 /** Whether a majority may not have its ending yet. */
-export function isSpreading(state: CoordinationState, id: RolloutId): boolean {
+export function isSpreading(state: CoordinationState, id: EntryId): boolean {
 	return heldLease(state)?.spreading.includes(id) ?? false;
 }
 
@@ -187,4 +170,22 @@ export function noteHeard({ state, now }: Turn, lease: Leadership): boolean {
 	const majority = hearsMajority(state, now);
 	if (majority) lease.majorityAt = now;
 	return majority;
+}
+
+/**
+ * Asks the first of these peers that was not asked yet to prepare the next epoch, and again after a third of a lease; until
+ * one holds that, this node leads. true: a peer was asked just now.
+ */
+export function transfer(turn: Turn, lease: Leadership, able: readonly NodeName[]): boolean {
+	const { state, now } = turn;
+	if (lease.transfer && now < lease.transfer.at + state.settings.leaseMs / 3) return false;
+	const tried = lease.transfer?.tried ?? [];
+	const to = able.find((node) => !tried.includes(node)) ?? able[0];
+	const entry = putUnder(state, lease);
+	lease.transfer = null;
+	if (to === undefined || !entry) return false;
+	lease.transfer = { to, at: now, tried: [...tried, to] };
+	turn.note('handover', { rollout: entry.spec.id, to });
+	turn.send(to, { kind: 'handover', epoch: lease.epoch, rollout: entry.spec.id });
+	return true;
 }

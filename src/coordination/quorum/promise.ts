@@ -1,13 +1,19 @@
 /** What a node has promised: the fence that every command meets at the door. */
-import { compareEpochs } from '../epoch.js';
-import { note, send, store, type Turn } from '../../rollout/outbox.js';
-import type { Epoch, NodeName } from '../../rollout/types.js';
+import type { Turn } from './turn.js';
+import { compareEpochs, type Epoch, type NodeName, textOfEpoch } from '../epoch.js';
+
+/** The door: a command under a lower epoch than the promised one is refused, and a higher one is promised before it is obeyed. */
+export function admits(turn: Turn, from: NodeName, epoch: Epoch): boolean {
+	if (refuseBelow(turn, from, epoch)) return false;
+	promise(turn, epoch);
+	return true;
+}
 
 /** Answers a command of a lower epoch than the promised one with the promise; true: it was refused. */
 export function refuseBelow(turn: Turn, from: NodeName, epoch: Epoch): boolean {
 	const { promised } = turn.state.durable;
 	if (compareEpochs(epoch, promised) >= 0) return false;
-	send(turn, from, { kind: 'nack', epoch, promised, reason: { kind: 'promised' } });
+	turn.send(from, { kind: 'nack', epoch, promised, reason: { kind: 'promised' } });
 	return true;
 }
 
@@ -17,7 +23,7 @@ export function promise(turn: Turn, epoch: Epoch): void {
 	if (compareEpochs(epoch, state.highest) > 0) state.highest = epoch;
 	if (compareEpochs(epoch, state.durable.promised) <= 0) return;
 	if (state.lease && compareEpochs(epoch, state.lease.epoch) > 0) loseLease(turn, epoch);
-	store(turn, { kind: 'promised', epoch });
+	turn.store({ kind: 'promised', epoch });
 	state.follows = { epoch, echo: 0, heardAt: null };
 	state.leaseFrom = turn.now;
 }
@@ -28,7 +34,6 @@ export function loseLease(turn: Turn, to: Epoch): void {
 	const lease = state.lease;
 	if (!lease) return;
 	state.lease = null;
-	if (lease.kind === 'held')
-		note(turn, 'lease_lost', { epoch: `${lease.epoch.counter}@${lease.epoch.node}`, to: `${to.counter}@${to.node}` });
-	turn.facts.push({ kind: 'lost' });
+	if (lease.kind === 'held') turn.note('lease_lost', { epoch: textOfEpoch(lease.epoch), to: textOfEpoch(to) });
+	turn.tell({ kind: 'lost' });
 }

@@ -1,10 +1,10 @@
 /** What a node stores of rollouts that others tell of, and how they ended: an ending wins over open. */
-import { compareEpochs, compareVersions } from '../epoch.js';
-import type { DurableEntry, Ending, OpenRollout } from '../../rollout/messages.js';
-import { isLeaving, isOfThisFleet } from './voters.js';
+import type { KeptEntry } from './messages.js';
 import type { CoordinationState } from './state.js';
-import { hasEnded, openOf, openReplicated, send, store, type Turn } from '../../rollout/outbox.js';
-import type { NodeName, RolloutId } from '../../rollout/types.js';
+import { hasEnded, openOf, openShared, toldEndings, type Turn } from './turn.js';
+import { isLeaving, isOfThisFleet } from './members/voters.js';
+import { compareEpochs, compareVersions, type NodeName } from '../epoch.js';
+import type { Ending, Entry, EntryId } from '../port.js';
 
 const endingsInPromiseMax = 4;
 
@@ -12,10 +12,10 @@ const endingsInPromiseMax = 4;
 const openMax = 32;
 
 /** Keeps what is newer of these rollouts, unless they have ended. */
-export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRollout[]): void {
+export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly Entry[]): void {
 	const { state } = turn;
 	openAgain(turn, rollouts);
-	const entries: DurableEntry[] = [];
+	const entries: KeptEntry[] = [];
 	for (const { spec, flags } of rollouts) {
 		if (hasEnded(state, spec.id)) {
 			tellEnded(turn, from, [spec.id]);
@@ -23,24 +23,19 @@ export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly OpenRol
 		}
 		const known = openOf(state, spec.id);
 		if (!known) {
-			if (openReplicated(state).length + entries.length < openMax) entries.push({ kind: 'open', spec, flags });
+			if (openShared(state).length + entries.length < openMax) entries.push({ kind: 'open', spec, flags });
 		} else if (compareVersions(flags.version, known.flags.version) > 0)
 			entries.push({ kind: 'flags', rollout: spec.id, flags });
 	}
-	if (entries.length > 0) store(turn, ...entries);
+	if (entries.length > 0) turn.store(...entries);
 }
 
-/** How these rollouts ended, as far as it may be told: what a node ended for itself alone is its own. */
-export function toldEndings(state: CoordinationState, rollouts: readonly RolloutId[]): Ending[] {
-	return state.durable.ended.filter((one) => one.epoch !== null && rollouts.includes(one.rollout));
-}
-
-export function tellEnded(turn: Turn, to: NodeName, rollouts: readonly RolloutId[]): void {
+export function tellEnded(turn: Turn, to: NodeName, rollouts: readonly EntryId[]): void {
 	tellEndings(turn, to, toldEndings(turn.state, rollouts));
 }
 
 export function tellEndings(turn: Turn, to: NodeName, endings: Ending[]): void {
-	if (endings.length > 0) send(turn, to, { kind: 'ended', endings });
+	if (endings.length > 0) turn.send(to, { kind: 'ended', endings });
 }
 
 /** Keeps how rollouts ended; of two endings of one rollout the one under the higher epoch stays. */
@@ -53,8 +48,8 @@ export function storeEndings(turn: Turn, endings: readonly Ending[]): void {
 		return ending.epoch !== null && known.epoch !== null && compareEpochs(ending.epoch, known.epoch) > 0;
 	});
 	if (fresh.length === 0) return;
-	store(turn, ...fresh.map((ending): DurableEntry => ({ kind: 'ending', ending })));
-	for (const ending of fresh) turn.facts.push({ kind: 'closed', ending });
+	turn.store(...fresh.map((ending): KeptEntry => ({ kind: 'ending', ending })));
+	for (const ending of fresh) turn.tell({ kind: 'closed', ending });
 }
 
 /** The newest endings of replicated rollouts; what is older is told when a link is made. */
@@ -63,12 +58,12 @@ export function newestEndings(state: CoordinationState): Ending[] {
 }
 
 /** A coordinator of its members tells of a rollout that had ended here for good: this node votes on it again. */
-export function openAgain(turn: Turn, told: readonly OpenRollout[]): void {
+export function openAgain(turn: Turn, told: readonly Entry[]): void {
 	const { state } = turn;
 	for (const { spec, flags } of told) {
 		const ending = state.durable.ended.find((one) => one.rollout === spec.id);
 		if (!ending || ending.epoch !== null) continue;
 		if (isLeaving({ spec }, state.settings.self) || !isOfThisFleet(state, spec)) continue;
-		store(turn, { kind: 'ended_here', rollout: spec.id, view: ending.view }, { kind: 'open', spec, flags });
+		turn.store({ kind: 'ended_here', rollout: spec.id, view: ending.view }, { kind: 'open', spec, flags });
 	}
 }

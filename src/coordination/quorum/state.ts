@@ -1,24 +1,14 @@
 /** What coordination holds in memory: the links, whom this node follows, and its own asking for the lease, or holding of it. */
 import { type Epoch, type NodeName, zeroEpoch } from '../epoch.js';
-import type {
-	DurableState,
-	Ending,
-	Hello,
-	KnownPeer,
-	Member,
-	NackReason,
-	OpenRollout,
-	PreparePurpose,
-	Report,
-} from '../../rollout/messages.js';
-import type { Readiness, RolloutId } from '../../rollout/types.js';
+import type { Bodies, Ending, Entry, EntryId, Member, NackReason, Opaque, Report } from '../port.js';
+import type { Hello, Kept, KnownPeer, PreparePurpose } from './messages.js';
 
 /** A link that is up, and what its peer said first. */
-export interface PeerLink {
+export interface PeerLink<B extends Bodies = Opaque> {
 	hello: Hello;
 	/** Why this peer takes no part in anything; null: it does. */
 	refused: string | null;
-	greeting: { voting: boolean; memberHash: string; readiness: Readiness; promised: Epoch } | null;
+	greeting: { voting: boolean; memberHash: string; readiness: B['readiness']; promised: Epoch } | null;
 	/** Came with an instance id other than the known one, and has not been admitted since. */
 	stranger: boolean;
 	/** What was known of it before this link. */
@@ -28,48 +18,48 @@ export interface PeerLink {
 }
 
 /** A lease asked for and not held yet. */
-export interface Candidacy {
+export interface Candidacy<B extends Bodies = Opaque> {
 	kind: 'candidate';
 	epoch: Epoch;
 	purpose: PreparePurpose;
-	rollout: RolloutId | null;
+	rollout: EntryId | null;
 	sentAt: number;
-	promises: Record<NodeName, { report: Report; open: OpenRollout[]; ended: Ending[] }>;
+	promises: Record<NodeName, { report: Report<B>; open: Entry<B>[]; ended: Ending<B>[] }>;
 	refusals: Record<NodeName, NackReason>;
 }
 
-export interface Heard {
+export interface Heard<B extends Bodies = Opaque> {
 	/** When the heartbeat was sent that the report answers: the report is no older than this. */
 	at: number;
-	report: Report;
+	report: Report<B>;
 	/** It came in under this lease, so what it says was decided on; one that says the same needs no second look. */
 	decided: boolean;
 }
 
 /** The lease as it is held. What is rolled under it is the controller's matter. */
-export interface Leadership {
+export interface Leadership<B extends Bodies = Opaque> {
 	kind: 'held';
 	epoch: Epoch;
 	/** Number of the last heartbeat sent, and when the last ones were. */
 	number: number;
 	sent: Record<number, number>;
-	reports: Record<NodeName, Heard>;
+	reports: Record<NodeName, Heard<B>>;
 	/** When a majority was last heard. */
 	majorityAt: number;
 	/** The peer that was asked to take the lease, and those asked before it. */
 	transfer: { to: NodeName; at: number; tried: NodeName[] } | null;
 	/** Endings that a majority may not have yet. */
-	spreading: RolloutId[];
+	spreading: EntryId[];
 	spreadSince: number;
 }
 
-export interface CoordinationState {
+export interface CoordinationState<B extends Bodies = Opaque> {
 	settings: CoordinationSettings;
 	members: readonly Member[];
 	memberHash: string;
-	durable: DurableState;
+	durable: Kept<B>;
 	process: string;
-	links: Record<NodeName, PeerLink>;
+	links: Record<NodeName, PeerLink<B>>;
 	/** Whom this node follows: the last coordinator that it heard as live, and when. */
 	follows: { epoch: Epoch; echo: number; heardAt: number | null };
 	/** Since when no link is up; null: one is. */
@@ -80,7 +70,7 @@ export interface CoordinationState {
 	leaseFrom: number;
 	/** The highest epoch seen anywhere, so that the next own one is above it. */
 	highest: Epoch;
-	lease: Candidacy | Leadership | null;
+	lease: Candidacy<B> | Leadership<B> | null;
 	/** Leases asked for since one was held here, or a coordinator was heard as live. */
 	attempts: number;
 	/** Number of the last report of this boot. */
@@ -95,7 +85,10 @@ export interface CoordinationSettings {
 	leaseMs: number;
 }
 
-export function createCoordination(): Omit<CoordinationState, 'settings' | 'members' | 'memberHash' | 'durable'> {
+export function createCoordination<B extends Bodies>(): Omit<
+	CoordinationState<B>,
+	'settings' | 'members' | 'memberHash' | 'durable'
+> {
 	return {
 		process: '',
 		links: {},

@@ -16,12 +16,13 @@
  */
 import { driveOf } from '../controller/state.js';
 import { loseLease } from '../../coordination/quorum/promise.js';
-import { isOfThisFleet } from '../../coordination/quorum/voters.js';
+import { isOfThisFleet } from '../../coordination/quorum/members/voters.js';
 import { endedView } from '../views/view-parts.js';
-import { endsHereAt, isGoneForGood, whoIsNotHeard } from '../../coordination/quorum/minority.js';
+import { endsHereAt, isGoneForGood, whoIsNotHeard } from '../../coordination/quorum/members/minority.js';
 import type { OpenRollout, Refusal } from '../messages.js';
 import { mayStillRestart, timeOfDay } from '../views/text.js';
-import { endedHereOf, isAtRestHere, note, openOf, recordOf, store, type Turn } from '../outbox.js';
+import { endedHereOf, isAtRestHere, note, recordOf, store, type Turn } from '../outbox.js';
+import { openOf } from '../../coordination/quorum/turn.js';
 import type { RolloutSpec } from '../types.js';
 import { viewOf } from '../views/view.js';
 

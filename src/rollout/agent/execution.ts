@@ -2,14 +2,14 @@
  * What a node does with a grant: store `restarting` and the set before, do the step, judge its evidence, store that,
  * tell the coordinator. One step at a time; after a crash in the middle it goes forward.
  */
-import { promise, refuseBelow } from '../../coordination/quorum/promise.js';
 import { tellEnded } from '../../coordination/quorum/replicate.js';
 import { nextBegun } from '../durable.js';
 import { compareEpochs, compareVersions } from '../../coordination/epoch.js';
 import type { Version, OpenRollout, PeerMessage } from '../messages.js';
 import { judge } from '../targets/proof.js';
-import { reportToCoordinator } from './report.js';
-import { endedHereOf, hasEnded, isDriven, note, openOf, recordOf, store, type Turn } from '../outbox.js';
+import { reportToCoordinator } from '../../coordination/quorum/report.js';
+import { endedHereOf, note, recordOf, store, type Turn } from '../outbox.js';
+import { hasEnded, isShared, openOf } from '../../coordination/quorum/turn.js';
 import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutSpec, Snapshot, StepResult } from '../types.js';
 
 interface GrantReceived {
@@ -23,11 +23,6 @@ interface GrantReceived {
 export function onRestart(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'restart' }>): void {
 	const { state } = turn;
 	if (!state.durable.voting) return;
-	if (refuseBelow(turn, from, message.epoch)) {
-		note(turn, 'command_refused', { from, rollout: message.rollout });
-		return;
-	}
-	promise(turn, message.epoch);
 	if (hasEnded(state, message.rollout) && from !== state.settings.self) {
 		tellEnded(turn, from, [message.rollout]);
 	}
@@ -118,7 +113,7 @@ export function onStepEnded(turn: Turn, rollout: RolloutId, attempt: number, res
 	note(turn, 'step_done', { rollout, attempt, state: verdict, cut_off: result.cutOff });
 	reportToCoordinator(turn);
 	// The end of a rollout comes before the next step begins.
-	if (known && !isDriven(known)) turn.facts.push({ kind: 'local_step_ended', rollout: known.id });
+	if (known && !isShared(known)) turn.facts.push({ kind: 'local_step_ended', rollout: known.id });
 	else nextStep(turn);
 }
 
@@ -168,4 +163,23 @@ function recover(turn: Turn, record: NodeRecord): boolean {
 function specOf(turn: Turn, rollout: RolloutId): RolloutSpec | undefined {
 	const { state } = turn;
 	return openOf(state, rollout)?.spec ?? state.durable.unfinished.find((one) => one.id === rollout);
+}
+
+/**
+ * This node lost its state while these were open, so it may have had its turn in them: a second one is never taken, and an
+ * operator has to judge.
+ */
+export function noteLostTurns(turn: Turn, rollouts: readonly OpenRollout[]): void {
+	const { durable, settings } = turn.state;
+	for (const { spec } of rollouts) {
+		const attempt = openOf(turn.state, spec.id)?.flags.attempt;
+		const record = recordOf(turn.state, spec.id);
+		const isTarget = spec.members.some((member) => member.name === settings.self);
+		if (!isTarget || attempt === undefined || (record && (record.state !== 'lost' || record.attempt >= attempt)))
+			continue;
+		const when = { startedAt: turn.wall, endedAt: turn.wall, begun: nextBegun(durable.records) };
+		const nothing = { epoch: null, before: null, result: null };
+		store(turn, { kind: 'record', record: { rollout: spec.id, state: 'lost', attempt, ...when, ...nothing } });
+		note(turn, 'turn_lost', { rollout: spec.id, attempt });
+	}
 }

@@ -1,6 +1,6 @@
 /** A node that a change of members took out of the fleet, and that nobody tells of the end. */
 import { storeEndings } from '../../coordination/quorum/replicate.js';
-import { leftBy } from '../../coordination/quorum/voters.js';
+import { leftBy } from '../../coordination/quorum/members/voters.js';
 import type { OpenRollout } from '../messages.js';
 import type { Turn } from '../outbox.js';
 import type { CoreState } from '../state.js';

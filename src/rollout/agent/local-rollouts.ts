@@ -8,14 +8,15 @@ import type { CheckResult, CoreEvent, ForwardedWord, OpenRollout, Refusal } from
 import { conflictWith, requestText, specOf } from '../requests/request.js';
 import type { Execution } from '../state.js';
 import { clause, mayStillRestart } from '../views/text.js';
-import { arm, inTheWayHere, isDriven, openOf, recordOf, store, type Turn } from '../outbox.js';
+import { arm, inTheWayHere, recordOf, store, type Turn } from '../outbox.js';
+import { isShared, openOf } from '../../coordination/quorum/turn.js';
 import type { RolloutId } from '../types.js';
 import { viewOf } from '../views/view.js';
 
 /** Rollouts of this node alone that may wait. */
 export const localQueueMax = 64;
 
-const locals = (turn: Turn): OpenRollout[] => turn.state.durable.open.filter((one) => !isDriven(one.spec));
+const locals = (turn: Turn): OpenRollout[] => turn.state.durable.open.filter((one) => !isShared(one.spec));
 
 function whyRefused(turn: Turn): Refusal | null {
 	const { state } = turn;

@@ -1,44 +1,52 @@
-/** What this node says of itself to whoever holds the lease. */
+/** How this node stands, as its answers to a coordinator say. */
 import { outOf } from '../durable.js';
-import { zeroEpoch } from '../../coordination/epoch.js';
-import type { Report } from '../messages.js';
+import { isEqual } from '../equal.js';
+import type { Report, Status } from '../messages.js';
 import type { CoreState } from '../state.js';
-import { openReplicated, send, type Turn } from '../outbox.js';
+import type { NodeRecord } from '../types.js';
+import { openShared } from '../../coordination/quorum/turn.js';
 
-const endedInReportMax = 16;
-
-export function buildReport(state: CoreState): Report {
-	state.sequence += 1;
-	const open = openReplicated(state);
+export function statusOf(state: CoreState): Status {
+	const open = openShared(state);
 	return {
-		boot: state.durable.boot,
-		sequence: state.sequence,
-		echo: state.follows.echo,
 		readiness: state.readiness,
-		memberHash: state.memberHash,
 		out: outOf(state.durable.records),
 		records: state.durable.records.filter((record) => open.some((one) => one.spec.id === record.rollout)),
-		have: open.map((one) => ({ rollout: one.spec.id, version: one.flags.version })),
-		ended: state.durable.ended
-			.filter((one) => one.epoch !== null)
-			.slice(-endedInReportMax)
-			.map((one) => one.rollout),
 		progress: state.execution?.progress ?? null,
 		...toldEndedHere(state),
 	};
 }
 
 /** Left out if there is none: a build that does not know the field would turn the report away. */
-function toldEndedHere({ durable }: CoreState): Pick<Report, 'endedHere'> {
+function toldEndedHere({ durable }: CoreState): Pick<Status, 'endedHere'> {
 	const endedHere = durable.endedHere.map(({ rollout, view }) => ({ rollout, reason: view.reason ?? '' }));
 	return endedHere.length > 0 ? { endedHere } : {};
 }
 
-/** To the holder of the promised epoch; nothing if that is this node, or nobody yet. */
-export function reportToCoordinator(turn: Turn): void {
-	const { state } = turn;
-	const { promised } = state.durable;
-	if (promised.node === zeroEpoch.node || promised.node === state.settings.self) return;
-	if (!state.durable.voting || !state.links[promised.node]) return;
-	send(turn, promised.node, { kind: 'report', epoch: promised, report: buildReport(state) });
+export function saysTheSame(a: Report, b: Report): boolean {
+	return (
+		a.boot === b.boot &&
+		a.memberHash === b.memberHash &&
+		a.progress === b.progress &&
+		isEqual(a.readiness, b.readiness) &&
+		isEqual(a.out, b.out) &&
+		isEqual(a.have, b.have) &&
+		isEqual(a.ended, b.ended) &&
+		isEqual(a.endedHere, b.endedHere) &&
+		sameSteps(a, b)
+	);
+}
+
+/** A record that is told again is the record that is known: what was found out of it holds. */
+export function keptReport(before: Report | undefined, report: Report): Report {
+	return { ...report, records: before && sameSteps(before, report) ? before.records : report.records };
+}
+
+/** Of each record the step alone: its evidence never changes while that stays. */
+function sameSteps({ records: a }: Report, { records: b }: Report): boolean {
+	return a.length === b.length && a.every((one, at) => isSameStep(one, b[at]));
+}
+
+function isSameStep(a: NodeRecord, b: NodeRecord | undefined): boolean {
+	return b !== undefined && a.rollout === b.rollout && a.state === b.state && a.attempt === b.attempt;
 }

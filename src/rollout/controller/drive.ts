@@ -2,18 +2,18 @@
 import { unreadyBack, blockedBy } from '../targets/blocked-by.js';
 import { type Budget, budgetUsed, countOut, standingOf, unhealthyIn } from '../targets/budget.js';
 import { heldLease, isConfirmed, isLive, knows } from '../../coordination/quorum/heard.js';
-import { callOff } from '../../coordination/quorum/lead.js';
-import { transfer } from '../../coordination/quorum/transfer.js';
+import { callOff, transfer } from '../../coordination/quorum/lead.js';
 import { changeFlags, endRollout } from './outcome.js';
 import { type Drive, driveOf } from './state.js';
 import { compareVersions } from '../../coordination/epoch.js';
-import { isLeaving } from '../../coordination/quorum/voters.js';
+import { isLeaving } from '../../coordination/quorum/members/voters.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import { clause, mayStillRestart } from '../views/text.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
 import { endedThere, shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
-import { arm, note, openOf, send, type Turn } from '../outbox.js';
+import { arm, note, send, type Turn } from '../outbox.js';
+import { openOf } from '../../coordination/quorum/turn.js';
 import type { NodeName, NodeRecord } from '../types.js';
 
 /** Everything that the holder of the lease decides, after each event. */

@@ -2,16 +2,18 @@
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { heldLease } from '../../coordination/quorum/heard.js';
 import { callOff, close, put } from '../../coordination/quorum/lead.js';
-import { tellEndings, toldEndings } from '../../coordination/quorum/replicate.js';
+import { tellEndings } from '../../coordination/quorum/replicate.js';
+import { toldEndings } from '../../coordination/quorum/turn.js';
 import { type Drive, driveOf, newDrive } from './state.js';
 import type { Ending, OpenRollout, Report, RolloutFlags } from '../messages.js';
-import { note, openOf, store, type Turn } from '../outbox.js';
-import type { NodeName, RolloutId, RolloutView } from '../types.js';
+import { note, store, type Turn } from '../outbox.js';
+import { openOf } from '../../coordination/quorum/turn.js';
+import type { Epoch, NodeName, RolloutId, RolloutView } from '../types.js';
 import { endedView } from '../views/view-parts.js';
 import { viewOf } from '../views/view.js';
 
 /** This node leads: it drives the newest of the rollouts that are open, and ends the others. */
-export function onLeading(turn: Turn, { epoch }: Pick<Drive, 'epoch'>, open: readonly OpenRollout[]): Drive {
+export function onLeading(turn: Turn, epoch: Epoch, open: readonly OpenRollout[]): Drive {
 	const drive = newDrive(epoch);
 	turn.state.drive = drive;
 	const [active, ...older] = open;

@@ -1,10 +1,10 @@
 /** What every target's file says, for a dry run: nothing is promised, stored or started for it. */
-import { promise, refuseBelow } from '../../coordination/quorum/promise.js';
 import type { CheckResult, CoreEvent, NodeApps, PeerMessage } from '../messages.js';
 import { requestText } from './request.js';
 import { faultOf } from './start.js';
 import type { CoreState, PendingDryRun } from '../state.js';
-import { arm, peersOf, send, type Turn } from '../outbox.js';
+import { arm, send, type Turn } from '../outbox.js';
+import { peersOf } from '../../coordination/quorum/turn.js';
 import type { NodeName } from '../types.js';
 
 /** Longest that an answer is waited for. */
@@ -103,9 +103,7 @@ function refuse(turn: Turn, token: string, message: string): void {
 }
 
 /** A coordinator asks for a look at the own file before it starts anything. */
-export function onCheck(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'check' }>): void {
-	if (refuseBelow(turn, from, message.epoch)) return;
-	promise(turn, message.epoch);
+export function onCheck(turn: Turn, message: Extract<PeerMessage, { kind: 'check' }>): void {
 	const { rollout, service, app } = message;
 	turn.effects.push({ kind: 'check', rollout, service, app });
 }

@@ -3,10 +3,12 @@
  * been told yet. So its coordinator is asked before a request is refused because of it.
  */
 import { heldLease } from '../../coordination/quorum/heard.js';
-import { tellEnded, toldEndings } from '../../coordination/quorum/replicate.js';
+import { tellEnded } from '../../coordination/quorum/replicate.js';
+import { toldEndings } from '../../coordination/quorum/turn.js';
 import type { CoreEvent } from '../messages.js';
 import type { CoreState } from '../state.js';
-import { arm, openOf, runningReplicated, send, type Turn } from '../outbox.js';
+import { arm, runningReplicated, send, type Turn } from '../outbox.js';
+import { openOf } from '../../coordination/quorum/turn.js';
 import type { NodeName, RolloutId } from '../types.js';
 
 export type Request = Extract<CoreEvent, { kind: 'request' }>;

@@ -6,8 +6,8 @@ import { type Drive, driveOf, renewDeadlines } from '../controller/state.js';
 import { endHere } from '../agent/ended-here.js';
 import { compareVersions, sameEpoch } from '../../coordination/epoch.js';
 import { localWord } from '../agent/local-rollouts.js';
-import { wayOut } from '../../coordination/quorum/minority.js';
-import { admitSelf } from '../../coordination/quorum/admission.js';
+import { wayOut } from '../views/way-out.js';
+import { admitSelf } from '../../coordination/quorum/members/admission.js';
 import type {
 	CoreEvent,
 	ForwardedWord,
@@ -18,7 +18,8 @@ import type {
 	Refusal,
 } from '../messages.js';
 import type { CoreState, PendingCommand } from '../state.js';
-import { endedHereOf, endOf, isDriven, openOf, send, type Turn } from '../outbox.js';
+import { endedHereOf, endOf, send, type Turn } from '../outbox.js';
+import { isShared, openOf } from '../../coordination/quorum/turn.js';
 import type { NodeName, RolloutSpec, RolloutView } from '../types.js';
 import { viewOf } from '../views/view.js';
 
@@ -60,8 +61,8 @@ function takeEndHere(
 		if (settled) answer(turn, asked, settled);
 		return;
 	}
-	const refusal = isDriven(open.spec) ? endHere(turn, open, user) : null;
-	if (!isDriven(open.spec)) localWord(turn, open, word);
+	const refusal = isShared(open.spec) ? endHere(turn, open, user) : null;
+	if (!isShared(open.spec)) localWord(turn, open, word);
 	const view = endedHereOf(state, rollout) ?? viewOf(state, rollout, turn) ?? null;
 	answer(turn, asked, refusal ? { ok: false, refusal } : { ok: true, view });
 }
@@ -97,7 +98,7 @@ function takeWord(turn: Turn, asked: Asked & Pick<PendingCommand, 'word'>): void
 		answer(turn, pending, late);
 		return;
 	}
-	if (open && !isDriven(open.spec)) {
+	if (open && !isShared(open.spec)) {
 		localWord(turn, open, word);
 		answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
 		return;
@@ -134,7 +135,8 @@ function settledAnswer(turn: Turn, word: RolloutWord): OperatorAnswer | null {
 function takeAdmission(turn: Turn, pending: PendingCommand, word: Extract<ForwardedWord, { kind: 'admit' }>): void {
 	const { state } = turn;
 	if (word.node === state.settings.self) {
-		answer(turn, pending, admitSelf(turn));
+		const why = admitSelf(turn);
+		answer(turn, pending, why === null ? { ok: true, view: null } : refused('unavailable', why));
 		return;
 	}
 	if (!state.members.some((member) => member.name === word.node)) {

@@ -2,9 +2,10 @@
 import { heldLease } from '../../coordination/quorum/heard.js';
 import type { CoreRequest, OpenRollout, Refusal } from '../messages.js';
 import type { CoreState, PendingStart } from '../state.js';
-import { changingItself } from '../../coordination/quorum/voters.js';
-import { wayOut } from '../../coordination/quorum/minority.js';
-import { inTheWayHere, isAtRestHere, peersOf, type Turn } from '../outbox.js';
+import { changingItself } from '../../coordination/quorum/members/voters.js';
+import { wayOut } from '../views/way-out.js';
+import { inTheWayHere, isAtRestHere, type Turn } from '../outbox.js';
+import { peersOf } from '../../coordination/quorum/turn.js';
 import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 
 /** `restart_service http_workers`, `restart` */

@@ -1,6 +1,7 @@
 /** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
 import { emptyView, endedView } from '../views/view-parts.js';
-import { tellEnded, storeEndings, toldEndings } from '../../coordination/quorum/replicate.js';
+import { tellEnded, storeEndings } from '../../coordination/quorum/replicate.js';
+import { toldEndings } from '../../coordination/quorum/turn.js';
 import { budgetOf, budgetUsed, unhealthyIn } from '../targets/budget.js';
 import { endAs, endRollout, openAnew } from '../controller/outcome.js';
 import { type Drive, driveOf } from '../controller/state.js';
@@ -8,7 +9,7 @@ import { heardMembers, hearsMajority, isConfirmed, knows } from '../../coordinat
 import { firstFlags } from '../durable.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { startPrepare, withdraw } from '../../coordination/quorum/campaign.js';
-import { smallerFleet } from '../../coordination/quorum/minority.js';
+import { smallerFleet } from '../views/way-out.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import { findDistrust } from './trust.js';
 import type { CheckResult, CoreEvent, Member, NackReason, OpenRollout, Refusal } from '../messages.js';
@@ -23,7 +24,8 @@ import {
 	whyNoVote,
 } from './request.js';
 import type { CoreState, PendingStart } from '../state.js';
-import { arm, broadcast, hasEnded, openOf, send, type Turn } from '../outbox.js';
+import { arm, broadcast, send, type Turn } from '../outbox.js';
+import { hasEnded, openOf } from '../../coordination/quorum/turn.js';
 import type { NodeName, RolloutId } from '../types.js';
 import { viewOf } from '../views/view.js';
 

@@ -1,7 +1,8 @@
 /** The views that this node is shown by a coordinator, or shows itself. */
 import { compareEpochs, sameEpoch } from '../../coordination/epoch.js';
 import type { Ending, PeerMessage } from '../messages.js';
-import { hasEnded, isAtRestHere, openOf, send, type Turn } from '../outbox.js';
+import { isAtRestHere, send, type Turn } from '../outbox.js';
+import { hasEnded, openOf } from '../../coordination/quorum/turn.js';
 import type { Epoch, NodeName, RolloutView } from '../types.js';
 import { withChange } from './change.js';
 import { emptyView } from './view-parts.js';

@@ -2,9 +2,10 @@
 import { heldLease } from '../../coordination/quorum/heard.js';
 import { sameEpoch } from '../../coordination/epoch.js';
 import { takeoverAt } from '../../coordination/quorum/campaign.js';
-import { isMajority } from '../../coordination/quorum/voters.js';
+import { isMajority } from '../../coordination/quorum/members/voters.js';
 import { frozen, timeOfDay } from './text.js';
-import { peersOf, type Turn } from '../outbox.js';
+import type { Turn } from '../outbox.js';
+import { peersOf } from '../../coordination/quorum/turn.js';
 
 /** Null while this node coordinates, or hears who does. */
 export function leaderlessText({ state, now }: Turn): string | null {

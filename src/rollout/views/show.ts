@@ -1,11 +1,12 @@
 /** Who follows a rollout is told of its changes, and of a coordinator that is not heard. */
 import { zeroEpoch } from '../../coordination/epoch.js';
 import { heldLease } from '../../coordination/quorum/heard.js';
-import { wayOut } from '../../coordination/quorum/minority.js';
 import { isEqual } from '../equal.js';
 import { type Drive, driveOf, nextViewNumber } from '../controller/state.js';
 import type { PeerMessage } from '../messages.js';
-import { isAtRestHere, isDriven, openReplicated, peersOf, send, type Turn } from '../outbox.js';
+import { isAtRestHere, send, type Turn } from '../outbox.js';
+import { isShared, openShared, peersOf } from '../../coordination/quorum/turn.js';
+import { wayOut } from './way-out.js';
 import type { CoreState } from '../state.js';
 import type { NodeName, RolloutId, RolloutSpec, RolloutView } from '../types.js';
 import { changeOf } from './change.js';
@@ -29,7 +30,7 @@ const changesVersion = 2;
 /** The open rollouts whose changes this node tells: its own, and the one that it drives. */
 function shownHere(state: CoreState): RolloutSpec[] {
 	const driven = driveOf(state)?.rollout;
-	return state.durable.open.map((one) => one.spec).filter((spec) => !isDriven(spec) || spec.id === driven);
+	return state.durable.open.map((one) => one.spec).filter((spec) => !isShared(spec) || spec.id === driven);
 }
 
 export function showChanges(turn: Turn): void {
@@ -40,7 +41,7 @@ export function showChanges(turn: Turn): void {
 		const last = state.views[spec.id];
 		if (!view) continue;
 		const isNew = !last || !isEqual(last.view, view);
-		if (isDriven(spec) && drive) {
+		if (isShared(spec) && drive) {
 			if (isNew) tellFollowers(turn, drive, spec, view);
 			else tellAgain(turn, drive, spec, view);
 		} else if (isNew) keepView(turn, zeroEpoch, (last?.number ?? 0) + 1, view);
@@ -103,7 +104,7 @@ function tellAgain(turn: Turn, drive: Drive, spec: RolloutSpec, view: RolloutVie
 /** Whoever follows a rollout here hears that nobody is heard to drive it, and that somebody is again. */
 export function tellLeaderless(turn: Turn): void {
 	const { state } = turn;
-	const followed = heldLease(state) ? [] : openReplicated(state).filter(({ spec }) => !isAtRestHere(state, spec.id));
+	const followed = heldLease(state) ? [] : openShared(state).filter(({ spec }) => !isAtRestHere(state, spec.id));
 	const silent = followed.length > 0 ? leaderlessText(turn) : null;
 	const text = silent === null ? null : `${silent}${wayOut(turn, '')}`;
 	if (text === state.leaderless) return;

@@ -9,11 +9,12 @@ import { shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { type Budget, budgetUsed, standingOf, unhealthyIn, whatIsDown } from '../targets/budget.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { heardMembers } from '../../coordination/quorum/heard.js';
-import { isMajority } from '../../coordination/quorum/voters.js';
-import { wayOut } from '../../coordination/quorum/minority.js';
+import { isMajority } from '../../coordination/quorum/members/voters.js';
+import { wayOut } from './way-out.js';
 import { leaderlessText, takeoverText } from './leaderless.js';
 import { localViewOf } from '../agent/local-view.js';
-import { endOf, isDriven, openOf, type Turn } from '../outbox.js';
+import { endOf, type Turn } from '../outbox.js';
+import { isShared, openOf } from '../../coordination/quorum/turn.js';
 import type { NodeRecord, RolloutId, RolloutView } from '../types.js';
 import { costOf, frozen, timeOfDay } from './text.js';
 
@@ -23,7 +24,7 @@ export function viewOf(state: CoreState, id: RolloutId, turn: Turn): RolloutView
 	if (ended) return ended;
 	const open = openOf(state, id);
 	if (!open) return undefined;
-	if (!isDriven(open.spec)) return localViewOf(state, open);
+	if (!isShared(open.spec)) return localViewOf(state, open);
 	const drive = driveOf(state);
 	if (drive?.rollout === id) return drivenView(turn, drive, open);
 	return followedView(turn, open);

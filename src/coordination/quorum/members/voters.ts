@@ -2,15 +2,25 @@
  * Majorities, also while the members change: then one of the old members and one of the new ones. So whoever knows only
  * the old fleet, whoever knows only the new one, and whoever knows of the change can never decide apart from one another.
  */
-import type { OpenRollout } from '../../rollout/messages.js';
-import type { CoordinationState } from './state.js';
-import { openReplicated, recordOf } from '../../rollout/outbox.js';
-import type { NodeName, RolloutId, RolloutSpec } from '../../rollout/types.js';
+import type { Kept } from '../messages.js';
+import type { CoordinationState } from '../state.js';
+import { openShared } from '../turn.js';
+import type { NodeName } from '../../epoch.js';
+import type { Entry, EntryId } from '../../port.js';
+
+/** Of which fleet this node is, and what it has open. */
+interface FleetState<E extends Entry> {
+	settings: { self: NodeName };
+	durable: Pick<Kept, 'records'> & { open: E[] };
+}
+
+const hasDonePart = ({ durable }: FleetState<Entry>, id: EntryId): boolean =>
+	durable.records.find((one) => one.rollout === id)?.state === 'back';
 
 /** A node that has done its part in a change that leaves it out. It votes for nobody while that change is open. */
 export interface Left {
 	node: NodeName;
-	rollout: RolloutId;
+	rollout: EntryId;
 }
 
 interface Change {
@@ -20,8 +30,8 @@ interface Change {
 }
 
 /** Of rollouts that change the members, each once, with everyone who is known to have left by it. */
-function changesOf(rollouts: readonly OpenRollout[], left: readonly Left[]): Change[] {
-	const changes = new Map<RolloutId, Change>();
+function changesOf(rollouts: readonly Entry[], left: readonly Left[]): Change[] {
+	const changes = new Map<EntryId, Change>();
 	for (const { spec, flags } of rollouts) {
 		if (!spec.membersNext) continue;
 		const known = changes.get(spec.id) ?? {
@@ -43,10 +53,10 @@ function changesOf(rollouts: readonly OpenRollout[], left: readonly Left[]): Cha
 export function isMajority(
 	state: CoordinationState,
 	names: ReadonlySet<NodeName>,
-	told: readonly OpenRollout[] = [],
+	told: readonly Entry[] = [],
 	left: readonly Left[] = [],
 ): boolean {
-	const changes = changesOf([...openReplicated(state), ...told], left);
+	const changes = changesOf([...openShared(state), ...told], left);
 	const groups = changes.flatMap(({ before, after, left: gone }) => [before.filter((name) => !gone.has(name)), after]);
 	if (groups.length === 0) groups.push(state.members.map((one) => one.name));
 	return groups.every((group) => group.filter((name) => names.has(name)).length * 2 > group.length);
@@ -54,14 +64,14 @@ export function isMajority(
 
 /** The own hash; while a change of members is open, those before and after it are right as well. */
 export function memberHashes(state: CoordinationState): string[] {
-	const changing = openReplicated(state).flatMap(({ spec }) =>
+	const changing = openShared(state).flatMap(({ spec }) =>
 		spec.memberHashNext === null ? [] : [spec.memberHash, spec.memberHashNext],
 	);
 	return [...new Set([state.memberHash, ...changing])];
 }
 
 /** Whether a change of members leaves the node out. */
-export function isLeaving({ spec }: Pick<OpenRollout, 'spec'>, node: NodeName): boolean {
+export function isLeaving({ spec }: Pick<Entry, 'spec'>, node: NodeName): boolean {
 	return spec.membersNext?.every((one) => one.name !== node) ?? false;
 }
 
@@ -69,26 +79,26 @@ export function isLeaving({ spec }: Pick<OpenRollout, 'spec'>, node: NodeName): 
  * A node that an open change of members takes out, or in, never coordinates it: with those that have applied it, or have
  * not yet, it is not linked.
  */
-export function changingItself(state: CoordinationState): OpenRollout | undefined {
+export function changingItself<E extends Entry>(state: FleetState<E>): E | undefined {
 	const { self } = state.settings;
 	const isIn = (members: readonly { name: NodeName }[]): boolean => members.some((one) => one.name === self);
-	return openReplicated(state).find(
+	return openShared(state).find(
 		({ spec }) => spec.membersNext !== null && !(isIn(spec.members) && isIn(spec.membersNext)),
 	);
 }
 
 /** The change that leaves this node out, and in which it has done its part; undefined: it votes. */
-export function leftBy(state: CoordinationState): OpenRollout | undefined {
+export function leftBy<E extends Entry>(state: FleetState<E>): E | undefined {
 	const { self } = state.settings;
-	return openReplicated(state).find(
+	return openShared(state).find(
 		(open) =>
 			isLeaving(open, self) &&
 			// Its own record says so; or, should it have lost its state, what the others had stored of it.
-			(recordOf(state, open.spec.id)?.state === 'back' || open.flags.left.includes(self)),
+			(hasDonePart(state, open.spec.id) || open.flags.left.includes(self)),
 	);
 }
 
 /** Whether its members, or those after its change, are this node's: alone, a node asks for no rollout of a fleet. */
-export function isOfThisFleet(state: CoordinationState, { memberHash, memberHashNext }: RolloutSpec): boolean {
+export function isOfThisFleet(state: CoordinationState, { memberHash, memberHashNext }: Entry['spec']): boolean {
 	return state.members.length > 1 && [memberHash, memberHashNext].includes(state.memberHash);
 }

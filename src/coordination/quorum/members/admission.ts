@@ -3,15 +3,13 @@
  * has heard all others and taken over the highest promise, or an operator admits it. A new node is no different.
  */
 import { greetAll, greet } from './greeting.js';
-import { promise } from './promise.js';
-import { storeEndings, storeOpen, toldEndings } from './replicate.js';
-import { nextBegun } from '../../rollout/durable.js';
-import { compareEpochs } from '../epoch.js';
-import type { Hello, KnownPeer, OpenRollout, OperatorAnswer, PeerMessage } from '../../rollout/messages.js';
-import { heldLease } from './heard.js';
-import type { CoordinationState } from './state.js';
-import { note, openOf, recordOf, send, store, type Turn } from '../../rollout/outbox.js';
-import type { NodeName } from '../../rollout/types.js';
+import { loseLease, promise } from '../promise.js';
+import { storeEndings, storeOpen } from '../replicate.js';
+import { heldLease } from '../heard.js';
+import type { Hello, KnownPeer, MessageOf } from '../messages.js';
+import type { CoordinationState } from '../state.js';
+import { toldEndings, type Turn } from '../turn.js';
+import { compareEpochs, type NodeName } from '../../epoch.js';
 
 export function onLinkUp(turn: Turn, hello: Hello): void {
 	const { state } = turn;
@@ -21,10 +19,10 @@ export function onLinkUp(turn: Turn, hello: Hello): void {
 	const stranger = knew !== null && isStranger(knew, hello);
 	state.links[hello.node] = { hello, refused, greeting: null, stranger, knew, said: '' };
 	if (refused !== null) {
-		note(turn, 'peer_refused', { node: hello.node, reason: refused });
+		turn.note('peer_refused', { node: hello.node, reason: refused });
 		return;
 	}
-	if (stranger) note(turn, 'peer_lost_state', { node: hello.node });
+	if (stranger) turn.note('peer_lost_state', { node: hello.node });
 	else remember(turn, hello.node, { instance: hello.instance, boot: hello.boot, process: hello.process });
 	greet(turn, hello.node);
 }
@@ -45,10 +43,10 @@ function isStranger(knew: KnownPeer, hello: Hello): boolean {
 function remember(turn: Turn, node: NodeName, peer: KnownPeer): void {
 	const knew = turn.state.durable.peers[node];
 	if (knew?.instance === peer.instance && knew.boot === peer.boot && knew.process === peer.process) return;
-	store(turn, { kind: 'peer', node, peer });
+	turn.store({ kind: 'peer', node, peer });
 }
 
-export function onGreeting(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'greeting' }>): void {
+export function onGreeting(turn: Turn, from: NodeName, message: MessageOf<'greeting'>): void {
 	const { state } = turn;
 	const link = state.links[from];
 	if (!link) return;
@@ -61,7 +59,7 @@ export function onGreeting(turn: Turn, from: NodeName, message: Extract<PeerMess
 	// One that does not vote is told what it may have forgotten, unless it was.
 	if (!voting) greet(turn, from);
 	const endings = toldEndings(state, message.open);
-	if (endings.length > 0) send(turn, from, { kind: 'ended', endings });
+	if (endings.length > 0) turn.send(from, { kind: 'ended', endings });
 }
 
 /** The peer has caught up, or an operator admitted it: it counts from here, starting with its next report. */
@@ -73,17 +71,17 @@ function acceptAgain(turn: Turn, node: NodeName, instance: string): void {
 	remember(turn, node, { instance, boot: link.hello.boot, process: link.hello.process });
 	const lease = heldLease(state);
 	if (lease) delete lease.reports[node];
-	note(turn, 'node_admitted', { node });
+	turn.note('node_admitted', { node });
 	greet(turn, node);
 }
 
 /** A peer knows a later boot of this node: the state folder was put back, so what it says of promises is too old. */
 function demoteSelf(turn: Turn): void {
 	const { state } = turn;
-	note(turn, 'peer_lost_state', { node: state.settings.self });
-	store(turn, { kind: 'instance', instance: state.process, voting: false });
+	turn.note('peer_lost_state', { node: state.settings.self });
+	turn.store({ kind: 'instance', instance: state.process, voting: false });
 	state.metSinceNew = [];
-	state.lease = null;
+	loseLease(turn, state.durable.promised);
 	greetAll(turn);
 }
 
@@ -91,55 +89,41 @@ function demoteSelf(turn: Turn): void {
  * One more peer is heard; after the last one this node votes. The promise alone is not enough to take over: a majority
  * may have counted on what this node had stored of a rollout, and its vote must not hide that.
  */
-function meet(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'greeting' }>): void {
+function meet(turn: Turn, from: NodeName, message: MessageOf<'greeting'>): void {
 	const { state } = turn;
 	if (!message.catchUp) return;
 	const isFirst = !state.metSinceNew.includes(from);
 	promise(turn, message.promised);
 	storeEndings(turn, message.catchUp.ended);
 	storeOpen(turn, from, message.catchUp.open);
-	if (isFirst && message.stranger) noteLostTurns(turn, message.catchUp.open);
+	if (isFirst && message.stranger) turn.tell({ kind: 'caught_up', entries: message.catchUp.open });
 	if (isFirst) state.metSinceNew.push(from);
-	const others = state.members.map((member) => member.name).filter((name) => name !== state.settings.self);
-	if (others.every((name) => state.metSinceNew.includes(name))) beginToVote(turn);
 }
 
-/** Of the rollouts that were open before it lost its state: a second turn is never taken, so an operator has to judge. */
-function noteLostTurns(turn: Turn, rollouts: readonly OpenRollout[]): void {
-	const { durable, settings } = turn.state;
-	for (const { spec } of rollouts) {
-		const attempt = openOf(turn.state, spec.id)?.flags.attempt;
-		const record = recordOf(turn.state, spec.id);
-		const isTarget = spec.members.some((member) => member.name === settings.self);
-		if (!isTarget || attempt === undefined || (record && (record.state !== 'lost' || record.attempt >= attempt)))
-			continue;
-		const when = { startedAt: turn.wall, endedAt: turn.wall, begun: nextBegun(durable.records) };
-		const nothing = { epoch: null, before: null, result: null };
-		store(turn, { kind: 'record', record: { rollout: spec.id, state: 'lost', attempt, ...when, ...nothing } });
-		note(turn, 'turn_lost', { rollout: spec.id, attempt });
-	}
+/** After every event, once what came of it is stored: with all others met, this node votes. */
+export function voteOnceMet(turn: Turn): void {
+	const { members, metSinceNew, settings, durable } = turn.state;
+	if (durable.voting) return;
+	const others = members.filter(({ name }) => name !== settings.self);
+	if (others.every(({ name }) => metSinceNew.includes(name))) beginToVote(turn);
 }
 
 export function beginToVote(turn: Turn): void {
 	const { state } = turn;
 	if (state.durable.voting) return;
-	store(turn, { kind: 'instance', instance: state.durable.instance ?? state.process, voting: true });
+	turn.store({ kind: 'instance', instance: state.durable.instance ?? state.process, voting: true });
 	state.leaseFrom = turn.now;
-	note(turn, 'node_admitted', { node: state.settings.self });
+	turn.note('node_admitted', { node: state.settings.self });
 	greetAll(turn);
 }
 
-/** The operator vouches for what this node has forgotten; it still has to hear a majority, and takes over its promise. */
-export function admitSelf(turn: Turn): OperatorAnswer {
-	const { state } = turn;
-	if (state.durable.voting) return { ok: true, view: null };
-	const met = state.members.filter(
-		(member) => member.name === state.settings.self || state.metSinceNew.includes(member.name),
-	);
-	if (met.length * 2 <= state.members.length) {
-		const message = `${state.settings.self} hears ${met.length - 1} of ${state.members.length - 1} peers; it needs a majority of the members to take over their promises`;
-		return { ok: false, refusal: { code: 'unavailable', message, extra: {} } };
-	}
+/** An operator vouches for what this node has forgotten; it still has to hear a majority, and takes over its promise. null: done. */
+export function admitSelf(turn: Turn): string | null {
+	const { members, metSinceNew, settings, durable } = turn.state;
+	if (durable.voting) return null;
+	const met = members.filter((member) => member.name === settings.self || metSinceNew.includes(member.name));
+	if (met.length * 2 <= members.length)
+		return `${settings.self} hears ${met.length - 1} of ${members.length - 1} peers; it needs a majority of the members to take over their promises`;
 	beginToVote(turn);
-	return { ok: true, view: null };
+	return null;
 }

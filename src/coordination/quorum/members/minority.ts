@@ -1,8 +1,8 @@
 /** How long no majority has been heard, who is missing, and the way out that opens when it is gone for good. */
+import type { CoordinationState } from '../state.js';
+import type { Turn } from '../turn.js';
 import { isMajority, memberHashes } from './voters.js';
-import type { CoordinationState } from './state.js';
-import type { Turn } from '../../rollout/outbox.js';
-import type { NodeName, RolloutId } from '../../rollout/types.js';
+import type { NodeName } from '../../epoch.js';
 
 /** Leases without a majority after which an operator may end a rollout on one node alone. */
 const goneAfterLeases = 5;
@@ -56,16 +56,4 @@ export function endsHereAt({ minoritySince, settings }: CoordinationState): numb
 export function isGoneForGood(state: CoordinationState, now: number): boolean {
 	const at = endsHereAt(state);
 	return at !== null && now >= at;
-}
-
-/** What follows a text about a missing majority once the way out is open; empty before. */
-export function wayOut({ state, now }: Pick<Turn, 'state' | 'now'>, rollout: RolloutId): string {
-	if (!isGoneForGood(state, now)) return '';
-	return `. If they are gone for good, end it on ${state.settings.self} alone: rollcall rollout abort --local ${rollout}`;
-}
-
-/** The same for a request that no open rollout stands in the way of. */
-export function smallerFleet({ state, now }: Pick<Turn, 'state' | 'now'>): string {
-	if (!isGoneForGood(state, now)) return '';
-	return '. If they are gone for good, take them out of cluster.peers, then: rollcall restart_service service=clustering_config';
 }

@@ -1,0 +1,122 @@
+/**
+ * What may be asked of whoever coordinates, what is told, and what then holds. An engine decides who leads and what is durably
+ * stored, and never looks into what it stores; whoever stands on it hears of no vote, promise or heartbeat.
+ *
+ * An engine guarantees (the contract suite in `test/simulation` checks each):
+ * - A1 One leader per epoch, and every epoch is above all earlier ones.
+ * - A2 `leading` tells the newest version of every entry that was ever committed and has not ended.
+ * - A3 What was committed survives the loss of any minority.
+ * - A4 An ending wins over open: what was committed as ended is never told as open again.
+ * - A5 After `lost`, nothing put under that epoch is committed unless a later leader is told of it.
+ */
+import type { Epoch, NodeName, Version } from './epoch.js';
+
+export type EntryId = string;
+
+export interface Member {
+	name: NodeName;
+	zone: string | null;
+}
+
+/** The parts of what is carried, with all that an engine may read of each. */
+export interface Bodies {
+	/** The part of an entry that never changes. */
+	spec: {
+		id: EntryId;
+		/** false: it is one node's own, and no engine's matter. */
+		replicated: boolean;
+		members: readonly Member[];
+		memberHash: string;
+		/** Only of a change of members: who votes after it. */
+		membersNext: readonly Member[] | null;
+		memberHashNext: string | null;
+	};
+	/** The part that each version has anew. */
+	flags: {
+		version: Version;
+		/** Only of a change of members: who has left by it, and votes for nobody any more. */
+		left: NodeName[];
+		/** null: nothing else may be started meanwhile. */
+		halted: string | null;
+	};
+	/** What is kept of an entry that has ended. */
+	view: object;
+	/** How a node stands, as it says on every link. */
+	readiness: object;
+	/** What rides on each answer to a leader. */
+	status: object;
+}
+
+/** Bodies as an engine sees them. */
+export type Opaque = Bodies;
+
+/** As it lies on a disk and crosses a link. Of both parts coordination reads what stands in {@link Bodies} alone. */
+export interface Entry<B extends Bodies = Opaque> {
+	/** Never changes. */
+	spec: B['spec'];
+	/** Only the holder of the lease writes a new version. */
+	flags: B['flags'];
+}
+
+/** The last word on an entry. */
+export interface Ending<B extends Bodies = Opaque> {
+	rollout: EntryId;
+	/** Of the lease under which it ended; null for what is a node's own. */
+	epoch: Epoch | null;
+	view: B['view'];
+}
+
+/** What a node knows, as it answers a coordinator; how it stands rides along. */
+export interface ReportHead {
+	boot: number;
+	/** Grows with every report of this boot. */
+	sequence: number;
+	/** Number of the last heartbeat (or prepare) of this epoch that was received before this was said. */
+	echo: number;
+	memberHash: string;
+	/** What is open of the whole fleet's, as far as this node knows. */
+	have: { rollout: EntryId; version: Version }[];
+	/** What ended last of the whole fleet's, as far as this node knows; newest last, at most 16. */
+	ended: EntryId[];
+}
+
+export type Report<B extends Bodies = Opaque> = ReportHead & B['status'];
+
+/** Why a node gave no promise. */
+export type NackReason =
+	| { kind: 'promised' }
+	| { kind: 'conflict'; rollout: EntryId }
+	| { kind: 'members'; memberHash: string }
+	/** A coordinator is heard; nobody takes over from it. */
+	| { kind: 'live'; coordinator: NodeName }
+	/** Lost its state and may not vote yet. */
+	| { kind: 'stranger' }
+	/** Has done its part in a change of members that leaves it out. */
+	| { kind: 'left'; rollout: EntryId };
+
+export type Fact<B extends Bodies = Opaque> =
+	/** This node leads from here on; with what is open, the newest first. */
+	| { kind: 'leading'; epoch: Epoch; entries: Entry<B>[] }
+	/** Another epoch is promised: what was granted and heard under the own one is forgotten. */
+	| { kind: 'lost' }
+	/** It did not come to lead, although it asked. */
+	| { kind: 'denied' }
+	/** A peer refused it that. */
+	| { kind: 'refused'; from: NodeName; reason: NackReason }
+	/** A peer answered under the own epoch. */
+	| { kind: 'reported'; from: NodeName; report: Report<B> }
+	/** What was open here, or was not known, has ended. */
+	| { kind: 'closed'; ending: Ending<B> }
+	/** This node lost its state, and these were open meanwhile: how far it had come in each, it has forgotten. */
+	| { kind: 'caught_up'; entries: Entry<B>[] };
+
+/** For the log and the metrics. */
+export type Note =
+	| 'lease_held'
+	| 'lease_lost'
+	| 'lease_refused'
+	| 'takeover'
+	| 'handover'
+	| 'peer_refused'
+	| 'peer_lost_state'
+	| 'node_admitted';

@@ -1,0 +1,146 @@
+/** What the own majority does with each event: the one door into this engine. */
+import { beginToVote, onGreeting, onLinkUp, voteOnceMet } from './members/admission.js';
+import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './campaign.js';
+import { onEnded, onHandover, onHeartbeat, onStore } from './follow.js';
+import { greetAll } from './members/greeting.js';
+import { heldLease } from './heard.js';
+import { hearReport, heartbeatEveryMs, onHeartbeatTimer } from './lead.js';
+import type { Hello, Message } from './messages.js';
+import { noteMajority } from './members/minority.js';
+import { admits, refuseBelow } from './promise.js';
+import { reportToCoordinator } from './report.js';
+import type { CoordinationTimer, Turn } from './turn.js';
+import type { NodeName } from '../epoch.js';
+import type { Member } from '../port.js';
+
+export type Input =
+	| { kind: 'started'; process: string }
+	| { kind: 'link_up'; hello: Hello }
+	| { kind: 'link_down'; node: NodeName }
+	| { kind: 'message'; from: NodeName; message: Message }
+	| { kind: 'timer'; name: CoordinationTimer }
+	/** How this node stands has changed. */
+	| { kind: 'readiness' }
+	| { kind: 'members'; members: readonly Member[]; memberHash: string };
+
+/** The door: what a coordinator says comes in only past the fence, and nothing behind it compares epochs again. */
+function mayEnter(turn: Turn, from: NodeName, message: Message): boolean {
+	switch (message.kind) {
+		case 'prepare':
+		case 'handover':
+			return !refuseBelow(turn, from, message.epoch);
+		case 'heartbeat':
+		case 'store':
+			return admits(turn, from, message.epoch);
+		default:
+			return true;
+	}
+}
+
+export function onInput(turn: Turn, input: Input): void {
+	const { state, now } = turn;
+	switch (input.kind) {
+		case 'started':
+			onStarted(turn, input.process);
+			return;
+		case 'link_up':
+			onLinkUp(turn, input.hello);
+			return;
+		case 'link_down':
+			delete state.links[input.node];
+			if (Object.keys(state.links).length === 0) state.aloneSince ??= now;
+			return;
+		case 'message':
+			if (mayEnter(turn, input.from, input.message)) onMessage(turn, input.from, input.message);
+			return;
+		case 'timer':
+			onTimer(turn, input.name);
+			return;
+		case 'members':
+			state.members = input.members;
+			state.memberHash = input.memberHash;
+			// There is nobody left to hear first.
+			if (input.members.length === 1) beginToVote(turn);
+			greetAll(turn);
+			reportToCoordinator(turn);
+			return;
+		case 'readiness':
+			greetAll(turn);
+			reportToCoordinator(turn);
+			return;
+	}
+}
+
+function onStarted(turn: Turn, process: string): void {
+	const { state, now } = turn;
+	const { durable } = state;
+	state.process = process;
+	state.leaseFrom = now;
+	state.aloneSince = now;
+	state.highest = durable.promised;
+	turn.store({ kind: 'boot', boot: durable.boot + 1 });
+	const alone = state.members.length === 1;
+	if (durable.instance === null) turn.store({ kind: 'instance', instance: process, voting: alone });
+	else if (alone && !durable.voting) turn.store({ kind: 'instance', instance: durable.instance, voting: true });
+}
+
+function onMessage(turn: Turn, from: NodeName, message: Message): void {
+	switch (message.kind) {
+		case 'greeting':
+			onGreeting(turn, from, message);
+			return;
+		case 'prepare':
+			onPrepare(turn, from, message);
+			return;
+		case 'promise':
+			onPromise(turn, from, message);
+			return;
+		case 'nack':
+			onNack(turn, from, message);
+			return;
+		case 'heartbeat':
+			onHeartbeat(turn, message);
+			return;
+		case 'report':
+			hearReport(turn, from, message.epoch, message.report);
+			return;
+		case 'store':
+			onStore(turn, from, message);
+			return;
+		case 'handover':
+			onHandover(turn, message);
+			return;
+		case 'ended':
+			onEnded(turn, message);
+			return;
+	}
+}
+
+function onTimer(turn: Turn, name: CoordinationTimer): void {
+	switch (name) {
+		case 'heartbeat':
+			onHeartbeatTimer(turn);
+			return;
+		case 'lease':
+			onLeaseTimer(turn);
+			return;
+		case 'prepare':
+			onPrepareTimer(turn);
+			return;
+	}
+}
+
+/** After every event, once the facts of it were heard. */
+export function settle(turn: Turn): void {
+	voteOnceMet(turn);
+	noteMajority(turn);
+}
+
+export function armTimers(turn: Turn, leavesAt: number | null): void {
+	const { state, now } = turn;
+	if (!heldLease(state)) turn.arm('heartbeat', null);
+	else if (!turn.isArmed('heartbeat')) turn.arm('heartbeat', now + heartbeatEveryMs(state));
+	turn.arm('lease', leavesAt ?? takeoverAt(state));
+	const candidate = state.lease?.kind === 'candidate' ? state.lease : null;
+	turn.arm('prepare', candidate ? candidate.sentAt + prepareLimitMs(state) : null);
+}

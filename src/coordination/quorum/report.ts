@@ -1,0 +1,32 @@
+/** What this node says of itself to whoever holds the lease. */
+import { zeroEpoch } from '../epoch.js';
+import type { Report } from '../port.js';
+import { openShared, type Turn } from './turn.js';
+
+const endedInReportMax = 16;
+
+export function buildReport(turn: Turn): Report {
+	const { state } = turn;
+	state.sequence += 1;
+	return {
+		boot: state.durable.boot,
+		sequence: state.sequence,
+		echo: state.follows.echo,
+		memberHash: state.memberHash,
+		have: openShared(state).map((one) => ({ rollout: one.spec.id, version: one.flags.version })),
+		ended: state.durable.ended
+			.filter((one) => one.epoch !== null)
+			.slice(-endedInReportMax)
+			.map((one) => one.rollout),
+		...turn.status(),
+	};
+}
+
+/** To the holder of the promised epoch; nothing if that is this node, or nobody yet. */
+export function reportToCoordinator(turn: Turn): void {
+	const { state } = turn;
+	const { promised } = state.durable;
+	if (promised.node === zeroEpoch.node || promised.node === state.settings.self) return;
+	if (!state.durable.voting || !state.links[promised.node]) return;
+	turn.send(promised.node, { kind: 'report', epoch: promised, report: buildReport(turn) });
+}

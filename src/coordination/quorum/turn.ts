@@ -1,0 +1,71 @@
+/** One event as coordination sees it: its state, the time, and the ways out. */
+import type { NodeName } from '../epoch.js';
+import type { Ending, Entry, EntryId, Fact, Note, Report } from '../port.js';
+import type { KeptEntry, Message } from './messages.js';
+import type { CoordinationState } from './state.js';
+
+export type CoordinationTimer = 'heartbeat' | 'lease' | 'prepare';
+
+export interface Turn {
+	readonly state: CoordinationState;
+	readonly now: number;
+	/** What came in says nothing new, so nothing is to be decided. */
+	quiet?: boolean;
+	/** Remembers the entries and puts them on disk before anything that this turn does afterwards. */
+	store(...entries: KeptEntry[]): void;
+	/** To a peer that takes part; dropped if it does not. */
+	send(to: NodeName, message: Message): void;
+	note(event: Note, fields: Record<string, string | number | boolean | null>): void;
+	/** Sets the timer, or clears it with null. */
+	arm(timer: CoordinationTimer, at: number | null): void;
+	isArmed(timer: CoordinationTimer): boolean;
+	tell(fact: Fact): void;
+	readiness(): object;
+	status(): object;
+	/** The report as it is kept: what it tells again is what is known. */
+	keptReport(before: Report | undefined, report: Report): Report;
+	/** Whether the second report says no more than the first. */
+	saysTheSame(a: Report, b: Report): boolean;
+}
+
+type Kept = Pick<CoordinationState, 'durable'>;
+
+/** To every peer that takes part. */
+export function broadcast(turn: Turn, message: Message): void {
+	for (const peer of peersOf(turn.state)) turn.send(peer, message);
+}
+
+/** Names of the peers whose link is up and that take part, sorted. */
+export function peersOf({ links }: Pick<CoordinationState, 'links'>): NodeName[] {
+	return Object.keys(links)
+		.filter((name) => links[name]?.refused === null)
+		.sort();
+}
+
+export function openOf<E extends Entry>(state: { durable: { open: E[] } }, id: EntryId | null): E | undefined {
+	return state.durable.open.find((one) => one.spec.id === id);
+}
+
+export function hasEnded(state: Kept, id: EntryId): boolean {
+	return state.durable.ended.some((one) => one.rollout === id);
+}
+
+/** Whether it ended on this node alone. */
+export function hasEndedHere(state: Kept, id: EntryId): boolean {
+	return state.durable.endedHere.some((one) => one.rollout === id);
+}
+
+/** Whether it needs a lease. What covers a single node is that node's own. */
+export function isShared({ replicated, members }: Entry['spec']): boolean {
+	return replicated && members.length > 1;
+}
+
+/** What is open of the whole fleet's. */
+export function openShared<E extends Entry>(state: { durable: { open: E[] } }): E[] {
+	return state.durable.open.filter((one) => isShared(one.spec));
+}
+
+/** How these ended, as far as it may be told: what a node ended for itself alone is its own. */
+export function toldEndings<E extends Ending>(state: { durable: { ended: E[] } }, ids: readonly EntryId[]): E[] {
+	return state.durable.ended.filter((one) => one.epoch !== null && ids.includes(one.rollout));
+}
