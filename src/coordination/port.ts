@@ -2,12 +2,12 @@
  * What may be asked of whoever coordinates, what is told, and what then holds. An engine decides who leads and what is durably
  * stored, and never looks into what it stores; whoever stands on it hears of no vote, promise or heartbeat.
  *
- * An engine guarantees (the contract suite in `test/simulation` checks each):
- * - A1 One leader per epoch, and every epoch is above all earlier ones.
+ * An engine guarantees (`test/unit/coordination-contract.test.ts` judges each, of the own majority and of a store):
+ * - A1 One leader per epoch, and on each node every epoch is above all earlier ones.
  * - A2 `leading` tells the newest version of every entry that was ever committed and has not ended.
- * - A3 What was committed survives the loss of any minority.
+ * - A3 What was committed survives the loss of any minority; without that A2 does not hold.
  * - A4 An ending wins over open: what was committed as ended is never told as open again.
- * - A5 After `lost`, nothing put under that epoch is committed unless a later leader is told of it.
+ * - A5 Nothing is committed under an epoch any more once a later leader was not told of it.
  */
 import type { Epoch, NodeName, Version } from './epoch.js';
 
@@ -93,6 +93,24 @@ export type NackReason =
 	| { kind: 'stranger' }
 	/** Has done its part in a change of members that leaves it out. */
 	| { kind: 'left'; rollout: EntryId };
+
+/** All but the first are a leader's; of another node they change nothing. */
+export type Command<B extends Bodies = Opaque> =
+	/** Answered by `leading`, `denied`, or `refused` by each who refuses. `start`: of this entry, which has to be the only one that runs. */
+	| { kind: 'campaign'; purpose: 'start'; rollout: EntryId }
+	| { kind: 'campaign'; purpose: 'takeover'; rollout: null }
+	/** Takes back the asking. */
+	| { kind: 'withdraw' }
+	/** Stores the next version of an entry. A leader has one entry open at a time, and puts again what `leading` told. */
+	| { kind: 'put'; entry: Entry<B> }
+	/** Stores the last word on an entry, open or never opened. It wins over every version. */
+	| { kind: 'close'; ending: Omit<Ending<B>, 'epoch'> }
+	/** Asks the first of these that was not asked yet to lead; `lost` says when it does. */
+	| { kind: 'transfer'; to: readonly NodeName[] }
+	/** Takes the transfer back, unless it is done. */
+	| { kind: 'call_off' }
+	/** Lets go, as soon as a majority was told what ended. */
+	| { kind: 'resign' };
 
 export type Fact<B extends Bodies = Opaque> =
 	/** This node leads from here on; with what is open, the newest first. */

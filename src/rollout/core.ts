@@ -40,9 +40,8 @@ import { onClosed, onView, onViewChange } from './views/follow-view.js';
 import { isToShow, onViewWanted, showAfterMs, showChanges, tellLeaderless } from './views/show.js';
 import { viewOf } from './views/view.js';
 import { sameEpoch } from '../coordination/epoch.js';
-import { armTimers, onInput, settle } from '../coordination/quorum/engine.js';
+import { armTimers, mayLead, onInput, settle, settleEndings } from '../coordination/quorum/engine.js';
 import { heldLease } from '../coordination/quorum/heard.js';
-import { noteHeard, resign, spread } from '../coordination/quorum/lead.js';
 import { admits } from '../coordination/quorum/promise.js';
 import { isShared } from '../coordination/quorum/turn.js';
 
@@ -294,11 +293,10 @@ function afterwards(turn: Turn): void {
 function lead(turn: Turn, drive: Drive): void {
 	const { state } = turn;
 	driveStart(turn, drive);
-	const lease = heldLease(state);
-	if (lease) advanceDrive(turn, drive, noteHeard(turn, lease));
-	if (lease && state.lease === lease) {
-		spread(turn, lease);
-		if (!needsLease(state)) resign(turn);
+	advanceDrive(turn, drive, mayLead(turn));
+	if (driveOf(state) === drive) {
+		settleEndings(turn);
+		if (!needsLease(state)) turn.command({ kind: 'resign' });
 	}
 	settleFacts(turn);
 }

@@ -15,6 +15,7 @@ import type { CoreState } from './state.js';
 import type { NodeName, NodeRecord, Readiness, RolloutId, RolloutView } from './types.js';
 import type * as port from '../coordination/port.js';
 import type { KeptEntry, Message } from '../coordination/quorum/messages.js';
+import { onCommand } from '../coordination/quorum/engine.js';
 import { openShared, peersOf } from '../coordination/quorum/turn.js';
 
 /** Facts come up, nothing below calls up. */
@@ -80,6 +81,11 @@ export class Turn {
 
 	isArmed(name: TimerName): boolean {
 		return this.state.timers[name] !== undefined;
+	}
+
+	/** To whoever coordinates; false: nothing could be done. */
+	command(command: port.Command<RolloutBodies>): boolean {
+		return onCommand(this, command);
 	}
 
 	tell(fact: port.Fact<RolloutBodies>): void {

@@ -1,17 +1,38 @@
 /** What the own majority does with each event: the one door into this engine. */
 import { beginToVote, onGreeting, onLinkUp, voteOnceMet } from './members/admission.js';
-import { onLeaseTimer, onNack, onPrepare, onPrepareTimer, onPromise, prepareLimitMs, takeoverAt } from './campaign.js';
+import {
+	onLeaseTimer,
+	onNack,
+	onPrepare,
+	onPrepareTimer,
+	onPromise,
+	prepareLimitMs,
+	startPrepare,
+	takeoverAt,
+	withdraw,
+} from './campaign.js';
 import { onEnded, onHandover, onHeartbeat, onStore } from './follow.js';
 import { greetAll } from './members/greeting.js';
 import { heldLease } from './heard.js';
-import { hearReport, heartbeatEveryMs, onHeartbeatTimer } from './lead.js';
+import {
+	callOff,
+	close,
+	hearReport,
+	heartbeatEveryMs,
+	noteHeard,
+	onHeartbeatTimer,
+	put,
+	resign,
+	spread,
+	transfer,
+} from './lead.js';
 import type { Hello, Message } from './messages.js';
 import { noteMajority } from './members/minority.js';
 import { admits, refuseBelow } from './promise.js';
 import { reportToCoordinator } from './report.js';
 import type { CoordinationTimer, Turn } from './turn.js';
 import type { NodeName } from '../epoch.js';
-import type { Member } from '../port.js';
+import type { Command, Member } from '../port.js';
 
 export type Input =
 	| { kind: 'started'; process: string }
@@ -128,6 +149,46 @@ function onTimer(turn: Turn, name: CoordinationTimer): void {
 			onPrepareTimer(turn);
 			return;
 	}
+}
+
+/** true: it was done. Only a transfer may be left undone by a leader: no peer could be asked now. */
+export function onCommand(turn: Turn, command: Command): boolean {
+	const lease = heldLease(turn.state);
+	switch (command.kind) {
+		case 'campaign':
+			startPrepare(turn, command.purpose, command.rollout);
+			return true;
+		case 'withdraw':
+			withdraw(turn);
+			return true;
+		case 'put':
+			if (lease) put(turn, lease, command.entry);
+			break;
+		case 'close':
+			if (lease) close(turn, lease, command.ending);
+			break;
+		case 'transfer':
+			return lease !== null && transfer(turn, lease, command.to);
+		case 'call_off':
+			if (lease) callOff(lease);
+			break;
+		case 'resign':
+			if (lease) resign(turn);
+			break;
+	}
+	return lease !== null;
+}
+
+/** After every event: whether a leader hears a majority, and may have its commands carried out. */
+export function mayLead(turn: Turn): boolean {
+	const lease = heldLease(turn.state);
+	return lease !== null && noteHeard(turn, lease);
+}
+
+/** After every event, once the leader has given its commands: endings that all have are told no more. */
+export function settleEndings(turn: Turn): void {
+	const lease = heldLease(turn.state);
+	if (lease) spread(turn, lease);
 }
 
 /** After every event, once the facts of it were heard. */

@@ -2,7 +2,6 @@
 import { unreadyBack, blockedBy } from '../targets/blocked-by.js';
 import { type Budget, budgetUsed, countOut, standingOf, unhealthyIn } from '../targets/budget.js';
 import { heldLease, isConfirmed, isLive, knows } from '../../coordination/quorum/heard.js';
-import { callOff, transfer } from '../../coordination/quorum/lead.js';
 import { changeFlags, endRollout } from './outcome.js';
 import { type Drive, driveOf } from './state.js';
 import { compareVersions } from '../../coordination/epoch.js';
@@ -190,8 +189,7 @@ function haltReason(failing: readonly TargetStatus[]): string {
 }
 
 export function halt(turn: Turn, drive: Drive, open: OpenRollout, reason: string): void {
-	const lease = heldLease(turn.state);
-	if (lease) callOff(lease);
+	turn.command({ kind: 'call_off' });
 	drive.idleSince = null;
 	note(turn, 'rollout_halted', { rollout: open.spec.id, reason });
 	changeFlags(turn, open, { halted: reason });
@@ -299,19 +297,11 @@ function mustHandOver(turn: Turn, open: OpenRollout, next: NodeName): boolean {
 /** Peers that are back are asked first to take the lease; until one holds it, this node stays the coordinator. */
 function handOver(turn: Turn, drive: Drive, open: OpenRollout): boolean {
 	const { state, now } = turn;
-	const lease = heldLease(state);
 	const peers = targetsOf(state, drive, open, now).filter(
 		(one) => one.heard && one.node !== state.settings.self && one.state !== 'restarting',
 	);
 	const able = [...peers.filter((one) => one.state === 'back'), ...peers.filter((one) => one.state !== 'back')];
-	return (
-		lease !== null &&
-		transfer(
-			turn,
-			lease,
-			able.map((one) => one.node),
-		)
-	);
+	return turn.command({ kind: 'transfer', to: able.map((one) => one.node) });
 }
 
 /** Waiting without a step longer than the deadline halts, whatever the cause, while a majority is heard. */

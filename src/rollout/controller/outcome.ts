@@ -1,7 +1,5 @@
 /** Which rollout is driven, and how rollouts end. */
 import { textOfEpoch } from '../../coordination/epoch.js';
-import { heldLease } from '../../coordination/quorum/heard.js';
-import { callOff, close, put } from '../../coordination/quorum/lead.js';
 import { tellEndings } from '../../coordination/quorum/replicate.js';
 import { toldEndings } from '../../coordination/quorum/turn.js';
 import { type Drive, driveOf, newDrive } from './state.js';
@@ -28,15 +26,13 @@ export function onLeading(turn: Turn, epoch: Epoch, open: readonly OpenRollout[]
 /** Drives this rollout from now on; it is written anew under the own epoch, and confirmed before any step. */
 export function takeUp(turn: Turn, drive: Drive, rollout: OpenRollout): void {
 	const { state, now } = turn;
-	const lease = heldLease(state);
-	if (!lease) return;
 	drive.rollout = rollout.spec.id;
 	drive.idleSince = null;
 	const seen = state.views[rollout.spec.id]?.view;
 	for (const node of seen?.nodes ?? []) drive.times[node.node] = { started: node.started_at, back: node.back_at };
 	drive.begun = (seen?.order ?? []).filter((name) => drive.times[name]?.started != null);
 	if (seen?.nodes.some((node) => node.state === 'back')) drive.backAt = now;
-	put(turn, lease, rollout);
+	turn.command({ kind: 'put', entry: rollout });
 }
 
 /** A request opens its rollout; nothing of an earlier one counts for it. */
@@ -47,8 +43,7 @@ export function openAnew(turn: Turn, drive: Drive, rollout: OpenRollout): void {
 
 /** A new version of what changes; steps wait until a majority has it. */
 export function changeFlags(turn: Turn, { spec, flags }: OpenRollout, change: Partial<RolloutFlags>): void {
-	const lease = heldLease(turn.state);
-	if (lease) put(turn, lease, { spec, flags: { ...flags, ...change } });
+	turn.command({ kind: 'put', entry: { spec, flags: { ...flags, ...change } } });
 }
 
 export function endRollout(
@@ -60,23 +55,20 @@ export function endRollout(
 ): void {
 	const { state } = turn;
 	const view = viewOf(state, open.spec.id, turn) as RolloutView;
-	const lease = heldLease(state);
 	if (drive.rollout === open.spec.id) {
 		drive.rollout = null;
 		// What runs here shows in the own record; no report would ever take this node off the list.
 		for (const node of Object.keys(drive.grants)) if (node !== state.settings.self) drive.stale[node] = open.spec.id;
 		Object.assign(drive, { grants: {}, deadlines: {}, overdue: {} });
-		if (lease) callOff(lease);
+		turn.command({ kind: 'call_off' });
 	}
 	endAs(turn, view, result, reason);
 }
 
 /** Keeps and tells how a rollout ended; also one that was never opened, so that nobody can take it up. */
 export function endAs(turn: Turn, last: RolloutView, result: 'completed' | 'aborted', reason: string | null): void {
-	const lease = heldLease(turn.state);
-	if (!lease) return;
 	note(turn, 'rollout_ended', { rollout: last.id, state: result, reason });
-	close(turn, lease, { rollout: last.id, view: endedView(last, result, reason, turn.wall) });
+	turn.command({ kind: 'close', ending: { rollout: last.id, view: endedView(last, result, reason, turn.wall) } });
 }
 
 /** A peer reported: it may know that what it was granted has ended, or have open what nobody else has. */

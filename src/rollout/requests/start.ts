@@ -8,7 +8,6 @@ import { type Drive, driveOf } from '../controller/state.js';
 import { heardMembers, hearsMajority, isConfirmed, knows } from '../../coordination/quorum/heard.js';
 import { firstFlags } from '../durable.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
-import { startPrepare, withdraw } from '../../coordination/quorum/campaign.js';
 import { smallerFleet } from '../views/way-out.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import { findDistrust } from './trust.js';
@@ -79,7 +78,7 @@ export function tryStart(turn: Turn, start: PendingStart): void {
 	}
 	start.attempts += 1;
 	start.refusals = {};
-	startPrepare(turn, 'start', start.id);
+	turn.command({ kind: 'campaign', purpose: 'start', rollout: start.id });
 }
 
 export function localRuns(state: CoreState): boolean {
@@ -306,7 +305,7 @@ export function onStartTimer(turn: Turn): void {
 		return;
 	}
 	if (start.retryAt !== null && turn.now >= start.retryAt) {
-		if (turn.state.lease?.kind === 'candidate') withdraw(turn);
+		if (turn.state.lease?.kind === 'candidate') turn.command({ kind: 'withdraw' });
 		tryStart(turn, start);
 	}
 }
