@@ -310,7 +310,13 @@ class ControlPlane {
 
 	#reloadOnHangup(fleet: Fleet): void {
 		const { logger, notifier } = this.surroundings;
-		const reload = new Reload({ fleet, logger, notifier, changed: () => this.#standing.emit('changed') });
+		const reload = new Reload({
+			fleet,
+			logger,
+			notifier,
+			changed: () => this.#standing.emit('changed'),
+			ended: (outcome) => this.#audit.recordSignal('SIGHUP', 'reload', outcome),
+		});
 		const onHangup = (): void => reload.ask();
 		process.on('SIGHUP', onHangup);
 		this.#reload = reload;

@@ -10,6 +10,8 @@ interface Parts {
 	notifier: Pick<Notifier, 'reloading' | 'ready'>;
 	/** Told when what {@link Reload.note} says has changed. */
 	changed(): void;
+	/** Told what came of a reload, for the audit; one that waits is told once it is done. */
+	ended(outcome: { rollout: string } | { fault: unknown }): void;
 }
 
 /** A rollout that is refused another way than by its end (a start that came to nothing) tells nobody; so it is asked again. */
@@ -59,16 +61,20 @@ export class Reload {
 		if (this.#waitsFor === null) notifier.reloading();
 		let waitsFor: string | null = null;
 		try {
-			await fleet.startRollout({
+			const { id } = await fleet.startRollout({
 				type: 'restart_service',
 				service: 'clustering_config',
 				app: null,
 				replicated: false,
 				user: 'SIGHUP',
 			});
+			this.parts.ended({ rollout: id });
 		} catch (error) {
 			if (error instanceof RollcallError && error.code === 'conflict') waitsFor = error.message;
-			else logger.error({ event: 'reload_refused', reason: messageOf(error) });
+			else {
+				logger.error({ event: 'reload_refused', reason: messageOf(error) });
+				this.parts.ended({ fault: error });
+			}
 		} finally {
 			// Never held back for the rollout: systemd would take the reload for one that hangs.
 			notifier.ready();

@@ -15,7 +15,7 @@ test('a reload during a rollout is kept, said, and done once that has ended; a r
 			told.push('start');
 			fleet.emit('asked');
 			if (refusal) throw refusal;
-			return {} as RolloutView;
+			return { id: 'r2' } as RolloutView;
 		},
 	});
 	const reload = new Reload({
@@ -26,6 +26,7 @@ test('a reload during a rollout is kept, said, and done once that has ended; a r
 		} as never,
 		notifier: { reloading: () => told.push('reloading'), ready: () => told.push('ready') },
 		changed: () => fleet.emit('changed'),
+		ended: (outcome) => told.push('fault' in outcome ? 'refused' : outcome.rollout),
 	});
 	try {
 		assert.equal(reload.note(), null);
@@ -41,13 +42,13 @@ test('a reload during a rollout is kept, said, and done once that has ended; a r
 		fleet.emit('rollout', { state: 'completed' });
 		await changed;
 		assert.equal(reload.note(), null);
-		assert.deepEqual(told.splice(0), ['start', 'ready']);
+		assert.deepEqual(told.splice(0), ['start', 'r2', 'ready']);
 		fleet.emit('rollout', { state: 'completed' });
 		assert.deepEqual(told, [], 'it is done once');
 		refusal = new RollcallError('unavailable', 'no');
 		reload.ask();
 		await new Promise(setImmediate);
-		assert.deepEqual([told.splice(0), reload.note()], [['reloading', 'start', 'reload_refused', 'ready'], null]);
+		assert.deepEqual([told.splice(0), reload.note()], [['reloading', 'start', 'reload_refused', 'refused', 'ready'], null]);
 	} finally {
 		reload.close();
 	}
