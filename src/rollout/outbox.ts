@@ -1,5 +1,5 @@
 /** One event being worked on: the state, the time, and the effects so far. */
-import { keptReport, saysTheSame, statusOf } from './agent/report.js';
+import { saysTheSame, statusOf } from './agent/report.js';
 import { foldEntry } from './durable.js';
 import type {
 	CoreEffect,
@@ -98,10 +98,6 @@ export class Turn {
 
 	status(): RolloutBodies['status'] {
 		return statusOf(this.state);
-	}
-
-	keptReport(before: Report | undefined, report: Report): Report {
-		return keptReport(before, report);
 	}
 
 	saysTheSame(a: Report, b: Report): boolean {

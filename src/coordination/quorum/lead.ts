@@ -126,7 +126,7 @@ export function hearReport(turn: Turn, from: NodeName, epoch: Epoch, report: Rep
 	const sentAt = own ? (lease.sent[report.echo] ?? Number.NEGATIVE_INFINITY) : now;
 	const wasHeard = isHeard(state, from, now);
 	const at = Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt);
-	lease.reports[from] = { at, report: turn.keptReport(before?.report, report), decided: true };
+	lease.reports[from] = { at, report, decided: true };
 	turn.quiet = wasHeard && before?.decided === true && turn.saysTheSame(before.report, report);
 	turn.tell({ kind: 'reported', from, report });
 }

@@ -22,8 +22,6 @@ export interface Turn {
 	tell(fact: Fact): void;
 	readiness(): object;
 	status(): object;
-	/** The report as it is kept: what it tells again is what is known. */
-	keptReport(before: Report | undefined, report: Report): Report;
 	/** Whether the second report says no more than the first. */
 	saysTheSame(a: Report, b: Report): boolean;
 }

@@ -37,11 +37,6 @@ export function saysTheSame(a: Report, b: Report): boolean {
 	);
 }
 
-/** A record that is told again is the record that is known: what was found out of it holds. */
-export function keptReport(before: Report | undefined, report: Report): Report {
-	return { ...report, records: before && sameSteps(before, report) ? before.records : report.records };
-}
-
 /** Of each record the step alone: its evidence never changes while that stays. */
 function sameSteps({ records: a }: Report, { records: b }: Report): boolean {
 	return a.length === b.length && a.every((one, at) => isSameStep(one, b[at]));

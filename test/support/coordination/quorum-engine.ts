@@ -14,7 +14,7 @@ import { isMajority } from '../../../src/coordination/quorum/members/voters.js';
 import type { Hello, Kept, KeptEntry, Message } from '../../../src/coordination/quorum/messages.js';
 import { type CoordinationState, createCoordination } from '../../../src/coordination/quorum/state.js';
 import { type CoordinationTimer, openOf, type Turn } from '../../../src/coordination/quorum/turn.js';
-import type { Fact, Report } from '../../../src/coordination/port.js';
+import type { Fact } from '../../../src/coordination/port.js';
 import { type Effect, type Engine, type Input, leaseMs, type TestBodies, type TestFact } from './engine.js';
 
 export type QuorumMessage = Message<TestBodies>;
@@ -109,9 +109,6 @@ class TestTurn implements Turn {
 	}
 	status(): object {
 		return {};
-	}
-	keptReport(_before: Report | undefined, report: Report): Report {
-		return report;
 	}
 	saysTheSame(): boolean {
 		return false;
