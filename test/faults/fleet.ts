@@ -121,7 +121,7 @@ export class FaultFleet {
 					tls: install(await authority.issue(node.name), join(node.folder, 'tls')),
 					peers,
 				},
-				rollout: { lease: `${leaseMs}ms`, deadline: '25s', wait_between: '300ms' },
+				rollout: { lease: `${leaseMs}ms`, deadline: '28s', wait_between: '300ms' },
 				http_workers: [{ name: 'web', script: whoApp, instances: 2, env, health, drain: { timeout: '4s' } }],
 			});
 		}
