@@ -14,7 +14,7 @@ const planted = {
 };
 /** No secret: what must be found in the journal, or the search is blind. */
 const control = 'canary-that-is-to-be-found';
-const folder = '/root/canaries';
+const folder = '/opt/canaries';
 
 const basic = (username: string, password: string): string =>
 	`Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
@@ -66,10 +66,10 @@ export async function plantSecrets(host: Host, tls: { ca: string; key: string })
 	const remote = 'rollcall list_users --url https://alpha:9925 --ca /etc/rollcall/tls/ca.pem';
 	answers.push(await command(0, ['sh', '-s'], `${login}; ${remote}`));
 	const file = '/etc/rollcall/rollcall.yaml';
-	await host.shell(`cp -a ${file} /root/kept.yaml`);
+	await host.shell(`cp -a ${file} /opt/kept.yaml`);
 	await command(0, ['sh', '-s'], `echo 'password: ${planted.misplaced}' >> ${file}`);
 	assert.notEqual((await host.try(['systemctl', 'reload', 'rollcall.service'])).code, 0);
-	await host.shell(`cat /root/kept.yaml > ${file}`);
+	await host.shell(`cat /opt/kept.yaml > ${file}`);
 	const stored = JSON.parse(await host.run('cat', '/var/lib/rollcall/users.json')) as { users: { password: string }[] };
 	const key = Buffer.from(await host.run('base64', '--wrap=0', '/var/lib/rollcall/token.key'), 'base64');
 	const canaries = [

@@ -71,18 +71,18 @@ make_network() {
 boot() {
   local name=$1 number=$2; shift 2
   local home=$state/$name tree
-  mkdir -p "$home"/{upper,work,root}
+  mkdir -p "$home"/{upper,work,system}
   make_network "$name" "$number"
-  mountpoint -q "$home/root" || mount -t overlay overlay -o "lowerdir=$image,upperdir=$home/upper,workdir=$home/work" "$home/root"
-  echo "$name" > "$home/root/etc/hostname"
-  install -D -m 755 "$(readlink -f "$(command -v node)")" "$home/root/usr/local/bin/node"
+  mountpoint -q "$home/system" || mount -t overlay overlay -o "lowerdir=$image,upperdir=$home/upper,workdir=$home/work" "$home/system"
+  echo "$name" > "$home/system/etc/hostname"
+  install -D -m 755 "$(readlink -f "$(command -v node)")" "$home/system/usr/local/bin/node"
   local binds=() folder
   for folder in "$@"; do binds+=("--bind-ro=$folder"); done
   # A place of its own in every tree: hosts that share one take each other's processes for their own.
   for tree in $(group_trees); do mkdir -p "$tree/$tag/$name"; done
   (
     for tree in $(group_trees); do echo $BASHPID > "$tree/$tag/$name/cgroup.procs"; done
-    UNIFIED_CGROUP_HIERARCHY=1 exec setsid systemd-nspawn --quiet --keep-unit --register=no --boot --directory="$home/root" \
+    UNIFIED_CGROUP_HIERARCHY=1 exec setsid systemd-nspawn --quiet --keep-unit --register=no --boot --directory="$home/system" \
       --machine="$name" --network-namespace-path="/run/netns/$tag-$name" --link-journal=no --resolv-conf=off --timezone=off \
       --console=pipe "${binds[@]}" < /dev/null > "$home/console" 2>&1
   ) &
@@ -126,7 +126,7 @@ end() {
   for tries in $(seq 1 900); do [ -d "/proc/$nspawn" ] || break; sleep 0.1; done
   if [ -d "/proc/$nspawn" ]; then kill -KILL "$leader" "$nspawn" 2>/dev/null || true; sleep 0.2; fi
   rm -f "$home/nspawn" "$home/leader"
-  umount "$home/root" 2>/dev/null || umount --lazy "$home/root" 2>/dev/null || true
+  umount "$home/system" 2>/dev/null || umount --lazy "$home/system" 2>/dev/null || true
 }
 
 clear_all() {
