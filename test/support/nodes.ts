@@ -97,7 +97,7 @@ export class RealNode {
 	/** Starts the daemon; resolves when it was started, not when it is ready. */
 	start(): ChildProcess {
 		const log = openSync(this.logFile, 'a', 0o600);
-		const daemon = [process.execPath, '--enable-source-maps', this.mainScript, 'daemon', '--config', this.configFile];
+		const daemon = [process.execPath, this.mainScript, 'daemon', '--config', this.configFile];
 		const [program = '', ...words] = [...this.launcher, ...daemon];
 		const child = spawn(program, words, {
 			stdio: ['ignore', log, log],
