@@ -136,7 +136,12 @@ async function startAll(
 	return { daemon, peers };
 }
 
-function until<News>(child: ChildProcess, fits: (news: News) => boolean, what: string, withinMs: number): Promise<void> {
+function until<News>(
+	child: ChildProcess,
+	fits: (news: News) => boolean,
+	what: string,
+	withinMs: number,
+): Promise<void> {
 	return new Promise((resolve, reject) => {
 		const timer = setTimeout(() => reject(new Error(`waited for ${what}`)), withinMs);
 		const hear = (news: unknown): void => {

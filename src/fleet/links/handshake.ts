@@ -55,7 +55,6 @@ export const token = z
 const nonce = z.string().regex(/^[0-9a-f]{64}$/);
 const proof = z.string().regex(/^[0-9a-f]{64}$/);
 export const hash = z.string().regex(/^[0-9a-f]{1,128}$/);
-export const shortText = z.string().max(2_048);
 
 const hello = z.object({
 	type: z.literal('hello'),

@@ -17,13 +17,6 @@ export function workerLogPaths(logs: string, id: string): { out: string; error: 
 	return { out: join(logs, `${id}-out.log`), error: join(logs, `${id}-error.log`) };
 }
 
-/** The log files of one app, oldest first by the time of their last line. */
-export function listLogFiles(logs: string, app: string): { path: string; worker: string; stream: 'out' | 'error' }[] {
-	const files = scan(logs).filter((file) => appOf(file.worker) === app);
-	files.sort((a, b) => a.modifiedAt - b.modifiedAt);
-	return files.map(({ path, worker, stream }) => ({ path, worker, stream }));
-}
-
 type Home = Pick<HostHome, 'path' | 'logs'>;
 
 const tailBytesMax = 8_192;
