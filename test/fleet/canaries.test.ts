@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
@@ -9,17 +10,20 @@ import { operations } from '../../src/operations/table.js';
 import { makeCertificate } from '../support/certificate.js';
 import { isOver, makeFleet, type RealFleet, type RealNode, rollcall, waitFor, webApp } from '../support/nodes.js';
 
+/** Another one in each run: processes that a killed run left behind still have theirs in their environment. */
+const mark = randomBytes(4).toString('hex');
+
 /** Each secret that an operator has, in a spelling that is found wherever it turns up. */
 const planted = {
-	adminPassword: 'canary-admin-password',
-	addedPassword: 'canary-added-password',
-	alteredPassword: 'canary-altered-password',
-	wrongPassword: 'canary-wrong-password',
-	passwordInField: 'canary-password-in-a-field',
-	bearer: 'canary.bearer.token',
-	passwordInUrl: 'canary-password-in-url',
-	appEnv: 'canary-app-env',
-	appEnvFile: 'canary-app-env-file',
+	adminPassword: `canary-admin-password-${mark}`,
+	addedPassword: `canary-added-password-${mark}`,
+	alteredPassword: `canary-altered-password-${mark}`,
+	wrongPassword: `canary-wrong-password-${mark}`,
+	passwordInField: `canary-password-in-a-field-${mark}`,
+	bearer: `canary.bearer.token-${mark}`,
+	passwordInUrl: `canary-password-in-url-${mark}`,
+	appEnv: `canary-app-env-${mark}`,
+	appEnvFile: `canary-app-env-file-${mark}`,
 };
 
 /** What may hold secrets: what the operator wrote, readable by nobody else. */

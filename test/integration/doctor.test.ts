@@ -62,7 +62,7 @@ describe('rollcall doctor here', () => {
 		const { code, stdout } = await runCommand(['doctor', '--config', broken]);
 		assert.equal(code, 1);
 		assert.match(stdout, /^Wrong: \d+\n {2}configuration: .*nam/m);
-		assert.match(stdout, /mend it: rollcall validate --config/);
+		assert.match(stdout, /fix: rollcall validate --config/);
 		assert.match(stdout, /\nFine: \d+\n\d+ checks, \d+ wrong\n$/);
 	});
 

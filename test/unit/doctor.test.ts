@@ -17,7 +17,7 @@ interface Illness {
 	strike: (well: Well) => void | Promise<void>;
 	state: CheckState;
 	says: RegExp;
-	/** What mends it. */
+	/** The command that fixes it. */
 	command: RegExp;
 }
 

@@ -24,7 +24,7 @@ export interface Examined extends Finding {
 	check: string;
 }
 
-/** Looks at this host, its configuration and its daemon, and says what is wrong and which command mends it. Changes nothing. */
+/** Checks this host, its configuration and its daemon; reports each fault with the command that fixes it. Read-only. */
 export async function doctor({ options, terminal, session }: Context): Promise<number> {
 	const examination = await examine(options.config ?? configFileDefault, options.socket ?? null, session.signal);
 	const findings = await runChecks(examination);
@@ -153,7 +153,7 @@ function textOf(findings: readonly Examined[], page: Page): string {
 
 const findingLines = ({ check, text, command }: Examined): string[] => [
 	`  ${check}: ${clean(text)}`,
-	...(command === null ? [] : [`    mend it: ${clean(command)}`]),
+	...(command === null ? [] : [`    fix: ${clean(command)}`]),
 ];
 
 /** Many checks cannot be made for one and the same reason. */

@@ -9,7 +9,7 @@ export type CheckState = 'ok' | 'warning' | 'wrong' | 'unseen';
 export interface Finding {
 	state: CheckState;
 	text: string;
-	/** The command that mends it; null where none can. */
+	/** The command that fixes it; null if no command can. */
 	command: string | null;
 }
 

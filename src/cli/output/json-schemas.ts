@@ -166,7 +166,7 @@ export const doctorShape = z.object({
 			/** `unseen`: it could not be looked at. */
 			state: z.enum(['ok', 'warning', 'wrong', 'unseen']),
 			text,
-			/** What mends it, or shows more. */
+			/** A command that fixes it, or shows details. */
 			command: orNull(text),
 		}),
 	),

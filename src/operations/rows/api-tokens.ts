@@ -63,7 +63,7 @@ export const apiTokenOperations = [
 		name: 'drop_token',
 		access: 'super_user',
 		fields: { name: text({ summary: 'Which.' }) },
-		summary: 'Drops an API token; it is void from the next request on, and whoever follows by it hears no more.',
+		summary: 'Drops an API token. The next request with it is refused, and streams that were opened with it end.',
 		changes: true,
 		answer: { type: 'object', properties: { message: { type: 'string' } } },
 		async handler({ node }, request) {

@@ -291,7 +291,7 @@ function isOf(process: WorkerProcess | null, identity: WorkerIdentity | null): b
 	return process.identity.pid === identity.pid && process.identity.started === identity.started;
 }
 
-/** `before` itself where nothing is different, so that nobody is told of it. */
+/** Returns `before` itself if nothing differs, so that no change is reported. */
 function changed(before: Lifecycle, after: Lifecycle): Lifecycle {
 	const same = (key: keyof Lifecycle): boolean => before[key] === after[key];
 	return (Object.keys(after) as (keyof Lifecycle)[]).every(same) ? before : after;

@@ -45,7 +45,7 @@ export interface WorkerPoolEvents {
 	spawned: [Worker];
 	/** A process answers on its connection. */
 	connected: [Worker];
-	/** Something was thrown and caught by nobody. */
+	/** An error was thrown and not caught. */
 	fault: [Worker, string];
 	/** A process ended, and what that means. */
 	exited: [Worker, Exit];

@@ -14,7 +14,7 @@ const answerTimeoutMs = 1_000;
 const rolloutsOffered = 20;
 const candidatesMax = 500;
 const meaningCharactersMax = 80;
-/** A word that no shell reads as anything but itself, whoever named the app. */
+/** Words without characters that are special to a shell; candidates with others are left out, since names come from the configuration. */
 const harmless = /^[\w@%+=:,./-]{1,200}$/;
 
 /** Prints the completion of a shell; with `words`, which those ask, what may stand at the cursor. Never fails at that. */

@@ -64,7 +64,7 @@ const daemonVersion = withDaemon(({ cluster }, { version }) => {
 	return [warning(`the daemon runs ${own}, this command is ${version}`, 'systemctl restart rollcall')];
 });
 
-/** Without users the operations API over TCP answers nobody. */
+/** Without users, the operations API over TCP refuses every request. */
 const users = withConfig(({ operations_api: { http } }, { daemon }) => {
 	if (http === undefined) return [];
 	if (daemon === null || daemon.users === null) return [unseen('the users cannot be listed')];

@@ -15,7 +15,7 @@ import {
 } from '../types.js';
 
 const mebibyte = 1024 ** 2;
-/** Of a worker that nobody has measured yet. */
+/** Assumed for a worker whose memory has not been measured yet. */
 const workerBytesGuess = 100 * mebibyte;
 const stateBytesWrong = 50 * mebibyte;
 const freeShareLeast = 0.05;
