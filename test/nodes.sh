@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || { echo 'usage: test/nodes.sh MAJOR...' >&2; exit 2; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-mapfile -t files < <(find dist/test/integration -name 'preload-*.test.js' -o -name 'workers-replace.test.js' -o -name 'workers-environment.test.js' | sort)
+mapfile -t files < <(find dist/test/integration -name 'preload-*.test.js' -o -path '*/workers/replace.test.js' -o -path '*/workers/environment.test.js' | sort)
 [ ${#files[@]} -gt 0 ] || { echo 'no tests found in dist/test/integration: run npm run build first' >&2; exit 1; }
 
 for major in "$@"; do

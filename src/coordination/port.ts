@@ -2,7 +2,7 @@
  * What may be asked of whoever coordinates, what is told, and what then holds. An engine decides who leads and what is durably
  * stored, and never looks into what it stores; whoever stands on it hears of no vote, promise or heartbeat.
  *
- * An engine guarantees (`test/unit/coordination-contract.test.ts` judges each, of the own majority and of a store):
+ * An engine guarantees (`test/unit/coordination/contract.test.ts` judges each, of the own majority and of a store):
  * - A1 One leader per epoch, and on each node every epoch is above all earlier ones.
  * - A2 `leading` tells the newest version of every entry that was ever committed and has not ended.
  * - A3 What was committed survives the loss of any minority; without that A2 does not hold.

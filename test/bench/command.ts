@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { configurationTemplate } from '../../src/config/publish/template.js';
-import { startFakeDaemon } from '../support/fake-daemon.js';
+import { startFakeDaemon } from '../support/cli/fake-daemon.js';
 
 const rounds = 21;
 const mainScript = fileURLToPath(new URL('../../src/main.js', import.meta.url));

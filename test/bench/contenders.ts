@@ -5,9 +5,9 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
-import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
-import { freePorts } from '../support/ports.js';
-import { appFile } from '../support/primary.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/fleet/nodes.js';
+import { freePorts } from '../support/system/ports.js';
+import { appFile } from '../support/workers/primary.js';
 
 const lookMs = 5;
 const tryMs = 250;

@@ -5,10 +5,10 @@
  *   node dist/test/bench/long-run.js [--requests N] [--replaced N] [--control N] [--rate N] [--workers N] [--json]
  */
 import { parseArgs } from 'node:util';
-import type { LoadReport } from '../support/load.js';
-import { LoadProcess } from '../support/load-process.js';
-import { makeFleet, type RealNode } from '../support/nodes.js';
-import { appFile } from '../support/primary.js';
+import type { LoadReport } from '../support/workers/load.js';
+import { LoadProcess } from '../support/workers/load-process.js';
+import { makeFleet, type RealNode } from '../support/fleet/nodes.js';
+import { appFile } from '../support/workers/primary.js';
 
 const slowMs = 300;
 /** Open requests of a kind at most: on a machine that is too slow for the rate the load gets lower, and no queue longer. */

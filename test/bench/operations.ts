@@ -14,7 +14,7 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
 import { createMetrics } from '../../src/system/metrics.js';
-import { admin, authorizationOf, startTestServer } from '../support/operations-server.js';
+import { admin, authorizationOf, startTestServer } from '../support/operations/operations-server.js';
 
 const ratioMin = 0.7;
 /** Many and short, so that what else the machine does falls on all alike. */

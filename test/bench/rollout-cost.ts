@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePorts } from '../support/ports.js';
-import type { StubNews, StubOptions } from '../support/stub-daemon.js';
+import { freePorts } from '../support/system/ports.js';
+import type { StubNews, StubOptions } from '../support/fleet/stub-daemon.js';
 import type { PeersOptions } from './cost-peers.js';
 import type { Figure } from './figures.js';
 
@@ -124,7 +124,7 @@ async function startAll(
 		children.push(child);
 		return child;
 	};
-	const daemon = start(join(build, 'dist/test/support/stub-daemon.js'), options);
+	const daemon = start(join(build, 'dist/test/support/fleet/stub-daemon.js'), options);
 	await until(daemon, (news: StubNews) => news.news === 'ready', 'the daemon to start', linksMsMax);
 	const others: PeersOptions = {
 		daemon: { name, url: `ws://127.0.0.1:${port}` },

@@ -2,8 +2,8 @@
  * Time between one node's evidence and the next node's RESTART, and its step, beside the syncs in its path: real processes with real
  * links and record files, their workers stubs, so that nothing but the rollout itself takes time.
  */
-import type { StubNews } from '../support/stub-daemon.js';
-import { StubFleet, type Told } from '../support/stub-fleet.js';
+import type { StubNews } from '../support/fleet/stub-daemon.js';
+import { StubFleet, type Told } from '../support/fleet/stub-fleet.js';
 import { type Figure, quantile } from './figures.js';
 
 const names = ['n1', 'n2', 'n3'];

@@ -10,8 +10,8 @@ import { systemClock } from '../../src/fleet/clock.js';
 import { Links } from '../../src/fleet/links/links.js';
 import { createLogger } from '../../src/log.js';
 import type { PeerMessage } from '../../src/rollout/messages.js';
-import { makeFleet, type RealNode } from '../support/nodes.js';
-import { freePorts } from '../support/ports.js';
+import { makeFleet, type RealNode } from '../support/fleet/nodes.js';
+import { freePorts } from '../support/system/ports.js';
 import { type Figure, median } from './figures.js';
 
 const shareMax: Record<number, number> = { 100: 2 };

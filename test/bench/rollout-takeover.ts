@@ -1,5 +1,5 @@
 /** How long after the SIGKILL of the coordinator another node holds the lease, beside lease and syncs. */
-import { StubFleet, type Told } from '../support/stub-fleet.js';
+import { StubFleet, type Told } from '../support/fleet/stub-fleet.js';
 import type { Figure } from './figures.js';
 import { syncsOf } from './rollout-gap.js';
 

@@ -1,8 +1,8 @@
 /** A whole roll beside its floor: the sum of what the nodes' own restarts took, one after the other. */
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { makeFleet, type RealNode, webApp } from '../support/nodes.js';
-import { StubFleet } from '../support/stub-fleet.js';
+import { makeFleet, type RealNode, webApp } from '../support/fleet/nodes.js';
+import { StubFleet } from '../support/fleet/stub-fleet.js';
 import { type Figure, median } from './figures.js';
 import { rollOnce, stepsOf } from './rollout-gap.js';
 

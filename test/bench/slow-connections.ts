@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import type { RequestOptions } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { admin, authorizationOf, send, startTestServer } from '../support/operations-server.js';
+import { admin, authorizationOf, send, startTestServer } from '../support/operations/operations-server.js';
 
 const slowConnections = 1_000;
 const seconds = Number(process.env['SECONDS_A_RUN'] ?? 30);

@@ -1,10 +1,10 @@
 /** How long things take, beside what the app itself takes to start on this machine. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { startLoad } from '../support/load.js';
-import { isOver } from '../support/nodes.js';
-import { freePorts } from '../support/ports.js';
-import { appFile } from '../support/primary.js';
+import { startLoad } from '../support/workers/load.js';
+import { isOver } from '../support/fleet/nodes.js';
+import { freePorts } from '../support/system/ports.js';
+import { appFile } from '../support/workers/primary.js';
 import { answers, type Contender, gone, Pm2Reload, Rollcall } from './contenders.js';
 
 /** One thing that was timed, and what it may take. */

@@ -13,7 +13,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readCount, readFlags, run } from '../support/flags.js';
-import { makeFleet, type RealFleet, type RealNode } from '../support/nodes.js';
+import { makeFleet, type RealFleet, type RealNode } from '../support/fleet/nodes.js';
 import { type Figure, isHeld, median, table } from './figures.js';
 
 const bounds = { warm: 4, cold: 8, rssMb: 105, privateMb: 45 };

@@ -5,8 +5,8 @@
  */
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { LoadReport } from '../support/load.js';
-import { LoadProcess } from '../support/load-process.js';
+import type { LoadReport } from '../support/workers/load.js';
+import { LoadProcess } from '../support/workers/load-process.js';
 import { type Contender, gone, Pm2Reload, residentBytes, Rollcall } from './contenders.js';
 import { countConnections } from './connections.js';
 import { type Span, timeReplacements, timeStarts } from './spans.js';

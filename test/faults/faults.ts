@@ -1,6 +1,6 @@
-import type { RealNode } from '../support/nodes.js';
+import type { RealNode } from '../support/fleet/nodes.js';
 import { type FaultFleet, killAll, killHost, leaseMs } from './fleet.js';
-import type { Witness } from '../support/witness.js';
+import type { Witness } from '../support/fleet/witness.js';
 
 /** Where a fault strikes. `target` is never the coordinator: in the coordinator's own step it is a node that is back. */
 export interface Scene {

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import type { LockHolder } from '../../src/system/files/process-lock.js';
 import type { RolloutView } from '../../src/rollout/types.js';
 import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
-import { install, TestAuthority } from '../support/authority.js';
-import { Networks } from '../support/netns.js';
-import { makeFleet, type RealFleet, type RealNode, waitFor } from '../support/nodes.js';
-import { freePorts } from '../support/ports.js';
+import { install, TestAuthority } from '../support/fleet/authority.js';
+import { Networks } from '../support/system/netns.js';
+import { makeFleet, type RealFleet, type RealNode, waitFor } from '../support/fleet/nodes.js';
+import { freePorts } from '../support/system/ports.js';
 
 export const names = ['alpha', 'beta', 'gamma'];
 export const leaseMs = 1_000;

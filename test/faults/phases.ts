@@ -1,8 +1,8 @@
 import type { WorkerRow } from '../../src/workers/types.js';
 import type { DaemonLog, LogLine } from '../support/daemon-log.js';
-import type { RealNode } from '../support/nodes.js';
-import { waitFor } from '../support/nodes.js';
-import type { Witness } from '../support/witness.js';
+import type { RealNode } from '../support/fleet/nodes.js';
+import { waitFor } from '../support/fleet/nodes.js';
+import type { Witness } from '../support/fleet/witness.js';
 
 /** What is seen of one rollout while it goes on. */
 export interface Course {

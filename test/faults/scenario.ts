@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RolloutView } from '../../src/rollout/types.js';
 import { DaemonLog } from '../support/daemon-log.js';
-import type { LoadReport } from '../support/load.js';
-import { isOver, type RealNode, waitFor } from '../support/nodes.js';
-import { type Sighting, Witness } from '../support/witness.js';
+import type { LoadReport } from '../support/workers/load.js';
+import { isOver, type RealNode, waitFor } from '../support/fleet/nodes.js';
+import { type Sighting, Witness } from '../support/fleet/witness.js';
 import { type Fault, type Scene, takeoverMs } from './faults.js';
 import { type FaultFleet, leaseMs } from './fleet.js';
 import type { Phase } from './phases.js';

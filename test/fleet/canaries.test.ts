@@ -7,8 +7,8 @@ import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
 import { operations } from '../../src/operations/table.js';
-import { makeCertificate } from '../support/certificate.js';
-import { isOver, makeFleet, type RealFleet, type RealNode, rollcall, waitFor, webApp } from '../support/nodes.js';
+import { makeCertificate } from '../support/fleet/certificate.js';
+import { isOver, makeFleet, type RealFleet, type RealNode, rollcall, waitFor, webApp } from '../support/fleet/nodes.js';
 
 /** Another one in each run: processes that a killed run left behind still have theirs in their environment. */
 const mark = randomBytes(4).toString('hex');

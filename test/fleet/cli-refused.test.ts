@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { resultShapes } from '../../src/cli/output/json-schemas.js';
-import { makeFleet, type RealFleet, type RealNode, rollcall, webApp } from '../support/nodes.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, webApp } from '../support/fleet/nodes.js';
 
 let fleet: RealFleet;
 let node: RealNode;

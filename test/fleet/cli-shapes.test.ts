@@ -5,8 +5,8 @@ import { after, before, test } from 'node:test';
 import { z } from 'zod';
 import { resultShapes } from '../../src/cli/output/json-schemas.js';
 import { operations } from '../../src/operations/table.js';
-import { documentOf } from '../support/command-document.js';
-import { makeFleet, type RealFleet, type RealNode, rollcall, webApp, whoApp } from '../support/nodes.js';
+import { documentOf } from '../support/cli/command-document.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, webApp, whoApp } from '../support/fleet/nodes.js';
 
 type Shape = keyof typeof resultShapes;
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { logLineShape, stopShape } from '../../src/cli/output/json-schemas.js';
 import type { LockHolder } from '../../src/system/files/process-lock.js';
 import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
-import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/fleet/nodes.js';
 
 const slowApp = fileURLToPath(new URL('../support/apps/slow.cjs', import.meta.url));
 let fleet: RealFleet;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { request } from 'node:http';
-import { assertMatches } from '../support/matcher.js';
-import { admin, makeFleet, type RealFleet, type RealNode } from '../support/nodes.js';
+import { assertMatches } from '../support/operations/matcher.js';
+import { admin, makeFleet, type RealFleet, type RealNode } from '../support/fleet/nodes.js';
 
 interface Case {
 	name: string;
@@ -14,7 +14,7 @@ interface Case {
 }
 
 // The compiled test lies below dist; the cases are data beside the source.
-const file = new URL('../../../test/support/contract-cases.json', import.meta.url);
+const file = new URL('../../../test/support/operations/contract-cases.json', import.meta.url);
 const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: Case[] };
 
 const users = [

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { install, TestAuthority, type TestCertificate } from '../support/authority.js';
-import { type Answer, makeFleet, type RealFleet, type RealNode, rollcall, waitFor, webApp } from '../support/nodes.js';
-import { freePorts } from '../support/ports.js';
+import { install, TestAuthority, type TestCertificate } from '../support/fleet/authority.js';
+import { type Answer, makeFleet, type RealFleet, type RealNode, rollcall, waitFor, webApp } from '../support/fleet/nodes.js';
+import { freePorts } from '../support/system/ports.js';
 
 const names = ['alpha', 'beta', 'gamma'];
 const tooSlow = /did not check its file in time|answers were too slow|did not answer|is not heard|not linked/;

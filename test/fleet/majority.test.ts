@@ -13,7 +13,7 @@ import {
 	rollcall,
 	waitFor,
 	webApp,
-} from '../support/nodes.js';
+} from '../support/fleet/nodes.js';
 
 const rollout = { lease: '1s' };
 const own = { service: 'http_workers' };

@@ -5,7 +5,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { resultShapes } from '../../src/cli/output/json-schemas.js';
-import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/fleet/nodes.js';
 
 let fleet: RealFleet;
 let alpha: RealNode;

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/fleet/nodes.js';
 
 /** Processes whose command line names this folder: what a start that was refused must not leave behind. */
 function processesOf(folder: string): number[] {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { RolloutView } from '../../src/rollout/types.js';
 import type { WorkerRow } from '../../src/workers/types.js';
-import { startLoad } from '../support/load.js';
-import { makeFleet, type RealFleet, type RealNode, rollcall } from '../support/nodes.js';
+import { startLoad } from '../support/workers/load.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall } from '../support/fleet/nodes.js';
 
 const names = ['alpha', 'beta', 'gamma'];
 const requestsMin = 4_000;

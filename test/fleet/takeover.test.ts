@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { RolloutView } from '../../src/rollout/types.js';
 import { DaemonLog, type LogLine } from '../support/daemon-log.js';
-import { type Answer, makeFleet, type RealFleet, type RealNode, waitFor, whoApp } from '../support/nodes.js';
-import { Witness } from '../support/witness.js';
+import { type Answer, makeFleet, type RealFleet, type RealNode, waitFor, whoApp } from '../support/fleet/nodes.js';
+import { Witness } from '../support/fleet/witness.js';
 
 const names = ['alpha', 'beta', 'gamma'];
 const request = { service: 'http_workers', replicated: true };

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
-import { install, TestAuthority, type TestCertificate } from '../support/authority.js';
-import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/nodes.js';
+import { install, TestAuthority, type TestCertificate } from '../support/fleet/authority.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/fleet/nodes.js';
 
 const names = ['alpha', 'beta'];
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { makeFleet, type RealFleet, type RealNode, waitFor } from '../support/nodes.js';
+import { makeFleet, type RealFleet, type RealNode, waitFor } from '../support/fleet/nodes.js';
 import { PatchedBuild, speaksVersion1, speaksVersion3, speaksVersion3Alone } from '../support/patched-build.js';
 
 interface Peer {

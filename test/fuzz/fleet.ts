@@ -6,7 +6,7 @@ import { handshakeMessage, parseFrame } from '../../src/fleet/links/handshake.js
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { peerMessages } from '../support/wire-samples.js';
+import { peerMessages } from '../support/fleet/wire-samples.js';
 import { type FuzzKind, mutate, seeded, shown } from './kind.js';
 
 const hex = 'ab'.repeat(32);

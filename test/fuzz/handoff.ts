@@ -3,7 +3,7 @@
  * first argument says (100,000 unless it does); FUZZ_SEED repeats a run. Ends with 1 at the first that is not read as it was
  * sent, or not answered.
  */
-import { anyConversation, everyCut, HandoffLine } from '../support/handoff.js';
+import { anyConversation, everyCut, HandoffLine } from '../support/workers/handoff.js';
 import { Random } from '../support/random.js';
 
 const atOnce = 500;

@@ -9,7 +9,7 @@ import { dispatch } from '../../src/operations/dispatch.js';
 import type { Caller } from '../../src/operations/types.js';
 import { openAccess } from '../../src/server/access/access.js';
 import { parseJson } from '../../src/server/request/strict-json.js';
-import { bodies } from '../support/fuzz-bodies.js';
+import { bodies } from '../support/operations/fuzz-bodies.js';
 import {
 	admin,
 	authorizationOf,
@@ -17,7 +17,7 @@ import {
 	namesOf,
 	startTestServer,
 	type TestServer,
-} from '../support/operations-server.js';
+} from '../support/operations/operations-server.js';
 import { type FuzzKind, mutate, seeded, shown } from './kind.js';
 
 const at = { transport: 'http', address: '127.0.0.1' } as const;

@@ -7,9 +7,9 @@ import { delimiter, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.js';
-import { startProgramOnTerminal, type TerminalCommand } from '../support/pseudo-terminal.js';
-import { rolloutId, rolloutView } from '../support/views.js';
+import { type FakeDaemon, startFakeDaemon } from '../support/cli/fake-daemon.js';
+import { startProgramOnTerminal, type TerminalCommand } from '../support/cli/pseudo-terminal.js';
+import { rolloutId, rolloutView } from '../support/fleet/views.js';
 
 const mainScript = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const run = promisify(execFile);

@@ -5,9 +5,9 @@
 import { compareVersions } from '../../src/coordination/epoch.js';
 import type { Version, Report, RolloutFlags } from '../../src/rollout/messages.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
-import type { Truth } from '../support/fake-executor.js';
+import type { Truth } from '../support/rollout/fake-executor.js';
 import { lackingMajority } from './majority.js';
-import type { SimNode } from '../support/sim-node.js';
+import type { SimNode } from '../support/rollout/sim-node.js';
 
 export class Violation extends Error {
 	constructor(

@@ -1,6 +1,6 @@
 /** Judges that a rollout is ended on one node alone only when a majority is gone for good. */
 import { isShared } from '../../src/coordination/quorum/turn.js';
-import type { SimNode } from '../support/sim-node.js';
+import type { SimNode } from '../support/rollout/sim-node.js';
 import type { Evidence } from './evidence.js';
 import { tooFew } from './majority.js';
 

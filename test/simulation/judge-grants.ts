@@ -2,7 +2,7 @@
 import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js';
 import type { Version, RolloutFlags } from '../../src/rollout/messages.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
-import type { SimNode } from '../support/sim-node.js';
+import type { SimNode } from '../support/rollout/sim-node.js';
 import { type Evidence, isOutOnDisk, type Known, textOf, type Witnessed } from './evidence.js';
 import { hasLeft, lackingMajority } from './majority.js';
 

@@ -2,7 +2,7 @@
 import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js';
 import type { PeerMessage, RolloutFlags } from '../../src/rollout/messages.js';
 import type { RolloutView } from '../../src/rollout/types.js';
-import type { SimNode } from '../support/sim-node.js';
+import type { SimNode } from '../support/rollout/sim-node.js';
 import { type Evidence, textOf } from './evidence.js';
 import { concerns } from './judge-quorums.js';
 import { lackingMajority } from './majority.js';

@@ -3,7 +3,7 @@
  * change, of the old ones and of the new ones.
  */
 import type { Epoch, RolloutSpec } from '../../src/rollout/types.js';
-import type { SimNode } from '../support/sim-node.js';
+import type { SimNode } from '../support/rollout/sim-node.js';
 import { type Evidence, textOf } from './evidence.js';
 import { hasLeft, lackingMajority, tooFew } from './majority.js';
 

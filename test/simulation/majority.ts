@@ -1,6 +1,6 @@
 /** Majorities as the disks show them: of the members, and while these change, of the old ones and of the new ones. */
 import type { RolloutSpec } from '../../src/rollout/types.js';
-import type { SimNode } from '../support/sim-node.js';
+import type { SimNode } from '../support/rollout/sim-node.js';
 
 type Nodes = ReadonlyMap<string, SimNode>;
 type Has = (name: string) => boolean;

@@ -7,8 +7,8 @@ import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js'
 import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage, RolloutFlags } from '../../src/rollout/messages.js';
 import { isShared } from '../../src/coordination/quorum/turn.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
-import type { Truth } from '../support/fake-executor.js';
-import type { SimNode, Watcher } from '../support/sim-node.js';
+import type { Truth } from '../support/rollout/fake-executor.js';
+import type { SimNode, Watcher } from '../support/rollout/sim-node.js';
 import { Evidence, type Known, textOf, type Violation, type Witnessed } from './evidence.js';
 import { judgeGrant, judgeStepBegun } from './judge-grants.js';
 import { judgeAnswer, judgeLease, judgeReport } from './judge-leases.js';

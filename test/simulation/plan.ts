@@ -1,6 +1,6 @@
 /** What a seed makes of a fleet and of its day: settings, and actions in the order of time. Plain data, so that it can be shrunk and kept. */
-import type { NetworkSettings } from '../support/fake-network.js';
-import type { StepFate } from '../support/fake-executor.js';
+import type { NetworkSettings } from '../support/rollout/fake-network.js';
+import type { StepFate } from '../support/rollout/fake-executor.js';
 import { Random } from '../support/random.js';
 import { scenariosOf } from './scenarios.js';
 

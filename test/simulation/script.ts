@@ -3,7 +3,7 @@
  * on every node is the real one, in the real shell; disks, links and workers are made up. See `scripts/*.txt`.
  */
 import type { CoreEffect, CoreRequest, DurableState } from '../../src/rollout/messages.js';
-import { fakeConfig, fleetLeaseMs, SimFleet } from '../support/sim-fleet.js';
+import { fakeConfig, fleetLeaseMs, SimFleet } from '../support/rollout/sim-fleet.js';
 import { effectLine, entryLine, messageText } from './script-lines.js';
 
 /** Between a command and what came of it. */

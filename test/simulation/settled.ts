@@ -1,7 +1,7 @@
 /** Whether a mended fleet has come to rest: everything has ended, or halted with a reason. */
 import { getRollout } from '../../src/rollout/core.js';
 import { isShared } from '../../src/coordination/quorum/turn.js';
-import type { SimNode } from '../support/sim-node.js';
+import type { SimNode } from '../support/rollout/sim-node.js';
 import { lackingMajority } from './majority.js';
 
 /** What is not as it should be in the end; null: all is well. */

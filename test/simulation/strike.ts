@@ -1,7 +1,7 @@
 /** What the faults of a plan do to nodes and links. */
-import type { FakeNetwork } from '../support/fake-network.js';
-import type { SimNode } from '../support/sim-node.js';
-import type { VirtualTime } from '../support/virtual-time.js';
+import type { FakeNetwork } from '../support/rollout/fake-network.js';
+import type { SimNode } from '../support/rollout/sim-node.js';
+import type { VirtualTime } from '../support/rollout/virtual-time.js';
 import type { Oracle } from './oracle.js';
 import type { Action } from './plan.js';
 

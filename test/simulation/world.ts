@@ -1,9 +1,9 @@
 /** One run: a plan's fleet in virtual time, its faults, its operators, and at the end a mended world that has to settle. */
 import type { CoreEffect, CoreEvent, CoreRequest, OperatorCommand } from '../../src/rollout/messages.js';
-import { FakeNetwork } from '../support/fake-network.js';
+import { FakeNetwork } from '../support/rollout/fake-network.js';
 import { Random } from '../support/random.js';
-import { type FakeConfig, SimNode } from '../support/sim-node.js';
-import { VirtualTime } from '../support/virtual-time.js';
+import { type FakeConfig, SimNode } from '../support/rollout/sim-node.js';
+import { VirtualTime } from '../support/rollout/virtual-time.js';
 import { Violation } from './evidence.js';
 import { Oracle } from './oracle.js';
 import { MajorityWatch } from './majority-watch.js';

@@ -5,12 +5,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { makeCertificate } from '../support/certificate.js';
-import { HostFleet, names, rolloutEnd } from '../support/host-fleet.js';
-import { operation } from '../support/installed-host.js';
-import { type Load, lossOf, startLoad } from '../support/load.js';
-import { freePorts } from '../support/ports.js';
-import { appFile } from '../support/primary.js';
+import { makeCertificate } from '../support/fleet/certificate.js';
+import { HostFleet, names, rolloutEnd } from '../support/fleet/host-fleet.js';
+import { operation } from '../support/hosts/installed-host.js';
+import { type Load, lossOf, startLoad } from '../support/workers/load.js';
+import { freePorts } from '../support/system/ports.js';
+import { appFile } from '../support/workers/primary.js';
 
 let fleet: HostFleet;
 let folder: string;

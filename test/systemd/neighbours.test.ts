@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { type Host, repository, TestHosts } from '../support/hosts.js';
-import { installOn, isActive, mainPidOf, servingOn, workersOf } from '../support/installed-host.js';
-import { lossOf, startLoad } from '../support/load.js';
+import { type Host, repository, TestHosts } from '../support/hosts/hosts.js';
+import { installOn, isActive, mainPidOf, servingOn, workersOf } from '../support/hosts/installed-host.js';
+import { lossOf, startLoad } from '../support/workers/load.js';
 
 /** Three users: the control plane's, web, and the one of apps that name none. */
 const configuration = `

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { names } from '../support/host-fleet.js';
-import { type Host, repository, TestHosts } from '../support/hosts.js';
-import { servingOn } from '../support/installed-host.js';
-import { lossOf, startLoad } from '../support/load.js';
-import { codeBlocks } from '../support/readme.js';
+import { names } from '../support/fleet/host-fleet.js';
+import { type Host, repository, TestHosts } from '../support/hosts/hosts.js';
+import { servingOn } from '../support/hosts/installed-host.js';
+import { lossOf, startLoad } from '../support/workers/load.js';
+import { codeBlocks } from '../support/pages/readme.js';
 
 const network = '10.88.4';
 const minutesMax = 5;

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import type { TlsMaterial } from '../../src/config/checks/certificates.js';
 import { installShape } from '../../src/cli/output/json-schemas.js';
-import { TestAuthority } from '../support/authority.js';
-import { plantSecrets, searchHost } from '../support/host-canaries.js';
-import { type Host, repository, TestHosts } from '../support/hosts.js';
+import { TestAuthority } from '../support/fleet/authority.js';
+import { plantSecrets, searchHost } from '../support/hosts/host-canaries.js';
+import { type Host, repository, TestHosts } from '../support/hosts/hosts.js';
 import {
 	installOn,
 	isActive,
@@ -16,8 +16,8 @@ import {
 	processesOf,
 	servingOn,
 	workersOf,
-} from '../support/installed-host.js';
-import { type Load, lossOf, startLoad } from '../support/load.js';
+} from '../support/hosts/installed-host.js';
+import { type Load, lossOf, startLoad } from '../support/workers/load.js';
 
 const configuration = `
 node: {name: alpha}

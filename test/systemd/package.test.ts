@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { installShape } from '../../src/cli/output/json-schemas.js';
-import { type CommandResult, type Host, repository, TestHosts } from '../support/hosts.js';
-import { isActive, mainPidOf, processesOf, servingOn, writeApp } from '../support/installed-host.js';
-import { lossOf, startLoad } from '../support/load.js';
+import { type CommandResult, type Host, repository, TestHosts } from '../support/hosts/hosts.js';
+import { isActive, mainPidOf, processesOf, servingOn, writeApp } from '../support/hosts/installed-host.js';
+import { lossOf, startLoad } from '../support/workers/load.js';
 
 const run = promisify(execFile);
 const outputBytesMax = 64 * 1024 * 1024;

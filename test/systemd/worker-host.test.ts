@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type Host, TestHosts } from '../support/hosts.js';
-import { installOn, isActive, mainPidOf, servingOn, workersOf } from '../support/installed-host.js';
-import { startLoad } from '../support/load.js';
+import { type Host, TestHosts } from '../support/hosts/hosts.js';
+import { installOn, isActive, mainPidOf, servingOn, workersOf } from '../support/hosts/installed-host.js';
+import { startLoad } from '../support/workers/load.js';
 
 const configuration = `
 node: {name: alpha}

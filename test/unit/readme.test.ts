@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { buildProgram } from '../../src/cli/program.js';
 import { faults } from '../../src/errors.js';
 import { operations } from '../../src/operations/table.js';
-import { readmeFile, readReadme, withGeneratedParts } from '../support/readme.js';
+import { readmeFile, readReadme, withGeneratedParts } from '../support/pages/readme.js';
 
 const root = new URL('./', readmeFile);
 

@@ -8,9 +8,9 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readCount, readFlags, run, WrongFlag } from '../support/flags.js';
-import type { LoadReport } from '../support/load.js';
-import { LoadProcess } from '../support/load-process.js';
-import { makeFleet, type RealNode, waitFor } from '../support/nodes.js';
+import type { LoadReport } from '../support/workers/load.js';
+import { LoadProcess } from '../support/workers/load-process.js';
+import { makeFleet, type RealNode, waitFor } from '../support/fleet/nodes.js';
 import { type Animal, animals } from './animals.js';
 
 /** From dist/test/zoo to the sources, where the apps and their packages are. */

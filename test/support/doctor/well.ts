@@ -4,7 +4,7 @@ import { type LoadedConfig, parseConfig } from '../../../src/config/load.js';
 import type { DaemonAnswers, Examination, FileFacts, Host } from '../../../src/cli/doctor/types.js';
 import type { ClusterNode } from '../../../src/fleet/types.js';
 import type { WorkerRow } from '../../../src/workers/types.js';
-import { TestAuthority, type TestCertificate } from '../authority.js';
+import { TestAuthority, type TestCertificate } from '../fleet/authority.js';
 
 /** What a host of pasteboard says; a test changes it before it looks. */
 export interface FakeHost {

@@ -1,0 +1,171 @@
+import type { Ending, PeerMessage, Report } from '../../../src/rollout/messages.js';
+import type { NodeRecord, RolloutSpec, RolloutView, Snapshot } from '../../../src/rollout/types.js';
+
+export const epoch = { counter: 4, node: 'alpha' };
+const version = { epoch, n: 2 };
+const snapshot: Snapshot = {
+	boot: 3,
+	workers: [{ id: 'web-1', pid: 811, started: 51_234 }],
+	links: [{ node: 'beta', id: 'alpha.3.7' }],
+	configHash: 'ab12',
+};
+const record: NodeRecord = {
+	rollout: 'r1',
+	state: 'back',
+	begun: 5,
+	epoch,
+	attempt: 1,
+	startedAt: 1_700_000_000_000,
+	endedAt: 1_700_000_001_500,
+	before: snapshot,
+	result: {
+		outcome: 'back',
+		before: snapshot,
+		after: { ...snapshot, workers: [{ id: 'web-2', pid: 812, started: 51_300, proven: true, joined: true }] },
+		wanted: 1,
+		oldGone: true,
+		cutOff: 0,
+		reason: 'why',
+	},
+};
+const members = [{ name: 'alpha', zone: 'rack-1' }];
+const spec: RolloutSpec = {
+	id: 'r1',
+	type: 'restart_service',
+	service: 'clustering_config',
+	app: 'web',
+	replicated: true,
+	user: 'admin',
+	maxUnavailable: 1,
+	onFailure: 'halt',
+	waitBetweenMs: 0,
+	deadlineMs: 1.5,
+	members,
+	memberHash: 'ab12',
+	membersNext: members,
+	memberHashNext: 'ab12',
+	configHashes: { alpha: 'ab12' },
+	createdAt: 1_621_364_589_540,
+};
+const flags = {
+	version,
+	attempt: 1,
+	skipped: ['beta'],
+	left: ['gamma'],
+	paused: false,
+	aborting: { by: 'admin' },
+	halted: 'why',
+};
+const worker = { id: 'web-1', pid: 811, started: 51_234 };
+const view: RolloutView = {
+	id: 'r1',
+	type: 'restart',
+	service: null,
+	app: null,
+	replicated: true,
+	user: 'admin',
+	state: 'running',
+	reason: 'why',
+	waiting_for: 'beta',
+	coordinator: 'alpha',
+	epoch: '4@alpha',
+	max_unavailable: 1,
+	order: ['beta', 'alpha'],
+	nodes: [
+		{
+			node: 'beta',
+			state: 'restarting',
+			attempt: 1,
+			before: { boot: 3, workers: [worker] },
+			after: { boot: 4, workers: [worker] },
+			started_at: 1_621_364_589_543,
+			back_at: 1_621_364_589_643,
+			reason: 'why',
+		},
+	],
+	created_at: 1_621_364_589_540,
+	ended_at: 1_621_364_589_740,
+};
+const endings: Ending[] = [{ rollout: 'r1', epoch, view }];
+const open = [{ spec, flags }];
+const readiness = {
+	apps: [{ app: 'web', wanted: 2, healthy: 1 }],
+	availability: 'Available' as const,
+	draining: false,
+	configuration: 'last_good' as const,
+};
+export const report: Report = {
+	boot: 3,
+	sequence: 9,
+	echo: 2,
+	readiness,
+	memberHash: 'ab12',
+	out: ['r1'],
+	records: [record],
+	have: [{ rollout: 'r1', version }],
+	ended: ['r0'],
+	progress: '1 of 2',
+	endedHere: [{ rollout: 'r1', reason: 'ended on alpha alone' }],
+};
+
+/** One of each kind of message, with every field filled. */
+export const peerMessages: PeerMessage[] = [
+	{
+		kind: 'greeting',
+		promised: epoch,
+		voting: true,
+		instance: 'i-1',
+		memberHash: 'ab12',
+		readiness,
+		open: ['r1'],
+		stranger: false,
+		catchUp: { open, ended: endings },
+	},
+	{ kind: 'prepare', epoch, purpose: 'takeover', rollout: 'r1', memberHashes: ['ab12'] },
+	{ kind: 'promise', epoch, report, open, ended: endings },
+	{ kind: 'nack', epoch, promised: epoch, reason: { kind: 'conflict', rollout: 'r1' } },
+	{ kind: 'nack', epoch, promised: epoch, reason: { kind: 'live', coordinator: 'beta' } },
+	{ kind: 'nack', epoch, promised: epoch, reason: { kind: 'left', rollout: 'r1' } },
+	{ kind: 'heartbeat', epoch, number: 1, live: true },
+	{ kind: 'report', epoch, report },
+	{ kind: 'store', epoch, open, ended: endings },
+	{ kind: 'check', epoch, rollout: 'r1', service: 'http_workers', app: 'web' },
+	{
+		kind: 'checked',
+		epoch,
+		rollout: 'r1',
+		result: { fault: 'why', members, memberHash: 'ab12', configHash: 'ab12' },
+	},
+	{ kind: 'restart', epoch, rollout: 'r1', version, attempt: 1 },
+	{ kind: 'handover', epoch, rollout: 'r1' },
+	{ kind: 'forward', id: 't1', word: { kind: 'resume', rollout: 'r1', skip: ['beta'], user: 'admin' } },
+	{
+		kind: 'answer',
+		id: 't1',
+		answer: { ok: false, refusal: { code: 'conflict', message: 'why', extra: { job_id: 'r1' } } },
+	},
+	{ kind: 'answer', id: 't1', answer: { ok: true, view } },
+	{ kind: 'view', epoch, number: 3, view },
+	{
+		kind: 'view_change',
+		epoch,
+		number: 4,
+		rollout: 'r1',
+		base: 3,
+		change: {
+			state: 'halted',
+			reason: 'why',
+			waiting_for: 'an operator',
+			coordinator: 'alpha',
+			epoch: '4@alpha',
+			order: ['beta', [0, 1]],
+			nodes: view.nodes,
+		},
+	},
+	{ kind: 'view_wanted', rollout: 'r1' },
+	{ kind: 'ended', endings },
+	{ kind: 'look', id: 'l1', service: 'http_workers', app: 'web' },
+	{ kind: 'looked', id: 'l1', result: { fault: 'why', members, memberHash: 'ab12', configHash: 'ab12' } },
+	{ kind: 'inquiry', rollout: 'r1' },
+	{ kind: 'ongoing', rollout: 'r1' },
+];

@@ -1,0 +1,16 @@
+/** A supervisor in a process of its own that replaces its workers at once and tells its progress, to be killed in the middle. */
+import type { WorkerApp } from '../../../src/workers/types.js';
+import { createFor } from './supervised.js';
+
+const { app, folder } = JSON.parse(process.argv[2] ?? '') as { app: WorkerApp; folder: string };
+const supervisor = createFor(app, folder);
+await supervisor.start();
+await supervisor.replace({
+	app: null,
+	apps: [app],
+	deadlineMs: 60_000,
+	onProgress: (text) => process.stdout.write(`${text}\n`),
+});
+process.stdout.write('done\n');
+await supervisor.detach();
+process.exit(0);

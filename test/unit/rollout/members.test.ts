@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fakeConfig, fleetLeaseMs, SimFleet } from '../../support/rollout/sim-fleet.js';
+
+const three = ['alpha', 'beta', 'gamma'];
+const four = [...three, 'delta'];
+
+/** A new file on every host of the fleet, and on new ones that are started with it. */
+function filed(names: readonly string[], members: readonly string[]): SimFleet {
+	const fleet = new SimFleet(names).settled();
+	const config = fakeConfig(members, 'c2');
+	for (const name of names) fleet.node(name).file = fakeConfig([...new Set([...members, name])], 'c2');
+	for (const name of members) if (!names.includes(name)) fleet.add(name, config).start();
+	return fleet;
+}
+
+const change = (fleet: SimFleet): string => fleet.ask('alpha', { service: 'clustering_config' }).view?.id ?? '';
+const begun = (fleet: SimFleet, name: string): void =>
+	fleet.until(`${name} has begun`, () => fleet.begun.some((one) => one.node === name));
+const holders = (fleet: SimFleet): string[] =>
+	fleet.notes.filter((note) => note.event === 'lease_held').map((note) => note.node);
+
+test('while members are added, a majority of the old ones alone takes nothing over', () => {
+	const fleet = filed(three, [...four, 'epsilon']);
+	const id = change(fleet);
+	begun(fleet, 'beta');
+	fleet.killed('alpha');
+	fleet.run(6 * fleetLeaseMs);
+	assert.deepEqual(holders(fleet), ['alpha'], 'beta and gamma are two of the three, and two of the five');
+	fleet.node('alpha').start();
+	fleet.untilState('alpha', id, 'completed');
+	fleet.settled();
+	for (const node of fleet.nodes.values())
+		assert.equal(node.core?.memberHash, fakeConfig([...four, 'epsilon']).memberHash);
+});
+
+test('a node that has left votes for nobody, and those that remain go on without it and without the coordinator', () => {
+	const fleet = filed(four, three);
+	const id = change(fleet);
+	begun(fleet, 'beta');
+	assert.deepEqual(fleet.node('beta').core?.durable.open[0]?.flags.left, ['delta']);
+	fleet.killed('alpha');
+	const since = fleet.sent.length;
+	const paused = fleet.say('gamma', { kind: 'pause', rollout: id, user: 'admin' });
+	assert.equal(paused.ok, true, paused.refusal?.message);
+	for (const name of ['beta', 'gamma'])
+		assert.equal(fleet.node(name).core?.durable.open[0]?.flags.paused, true, `${name} has stored the word`);
+	assert.ok(fleet.sent.slice(since).every(({ from, message }) => from !== 'delta' || message.kind !== 'promise'));
+	assert.equal(fleet.say('beta', { kind: 'resume', rollout: id, skip: ['alpha'], user: 'admin' }).ok, true);
+	fleet.untilState('gamma', id, 'completed');
+});
+
+test('an old member that has not left yet counts: without it and the coordinator nobody takes over', () => {
+	const fleet = filed(four, three);
+	fleet.node('delta').executor.stepMs = 60_000;
+	change(fleet);
+	begun(fleet, 'delta');
+	fleet.node('delta').kill();
+	fleet.killed('alpha');
+	fleet.run(6 * fleetLeaseMs);
+	assert.deepEqual(holders(fleet), ['alpha']);
+});
+
+test('a candidate hears from a node that has left that it did, also when the coordinator died before it could say so', () => {
+	const fleet = filed(four, three);
+	const id = change(fleet);
+	fleet.until('delta has left', () =>
+		fleet.node('delta').disk.durable.records.some((one) => one.rollout === id && one.state === 'back'),
+	);
+	fleet.killed('alpha');
+	fleet.until('beta takes over', () => holders(fleet).includes('beta'));
+	assert.deepEqual(fleet.node('beta').core?.durable.open[0]?.flags.left, ['delta']);
+});
+
+test('a node that has left and was away while the change was tried again has not lost its state', () => {
+	const fleet = filed(four, three);
+	fleet.node('beta').executor.fates = ['hangs'];
+	const id = change(fleet);
+	begun(fleet, 'beta');
+	fleet.node('delta').kill();
+	fleet.untilState('gamma', id, 'halted');
+	fleet.killed('alpha');
+	fleet.until('beta takes over', () => holders(fleet).includes('beta'));
+	fleet.node('alpha').start();
+	fleet.run(fleetLeaseMs);
+	const resumed = fleet.say('beta', { kind: 'resume', rollout: id, skip: [], user: 'admin' });
+	assert.equal(resumed.ok, true, resumed.refusal?.message);
+	fleet.run(fleetLeaseMs / 9);
+	fleet.node('delta').start();
+	fleet.run(fleetLeaseMs);
+	const view = fleet.view('beta', id);
+	assert.equal(view?.state, 'running', view?.reason ?? '');
+	assert.equal(view?.nodes.find(({ node }) => node === 'delta')?.state, 'back');
+});
+
+test('a file with more new members than old ones ends the change, and nothing is applied', () => {
+	const fleet = filed(['alpha', 'beta'], four);
+	const { view } = fleet.ask('alpha', { service: 'clustering_config' });
+	assert.equal(view?.state, 'aborted');
+	assert.match(view?.reason ?? '', /only 2 of the 4 members in the file of alpha are members now/);
+	fleet.run(2000);
+	for (const name of ['alpha', 'beta']) assert.equal(fleet.node(name).applied.configHash, 'c1');
+});
+
+test('nothing is said of old workers at the end of a change that left a node out', () => {
+	const fleet = filed(four, three);
+	const id = change(fleet);
+	const ended = fleet.untilState('gamma', id, 'completed');
+	assert.equal(ended.reason, null);
+	assert.equal(ended.nodes.find(({ node }) => node === 'delta')?.state, 'back');
+});
