@@ -37,12 +37,16 @@ export class Oracle implements Watcher {
 		this.evidence.fail('throws', `the core of ${node.name}: ${error.stack ?? error.message}`);
 	}
 
-	/** A node that lost its state folder has forgotten what its record said; `told`: its peers tell it that it has. */
+	/**
+	 * A node that lost its state folder has forgotten what its record said; `told`: its peers tell it that it has.
+	 * What it ended for itself is known on from a copy that has it.
+	 */
 	forget(node: SimNode, told: boolean): void {
 		this.evidence.forgetful.add(node.name);
 		this.evidence.out.delete(node.name);
+		const still = new Set(node.disk.durable.endedHere.map(({ rollout }) => `${node.name} ${rollout}`));
 		for (const key of [...this.evidence.endedHere])
-			if (key.startsWith(`${node.name} `)) this.evidence.endedHere.delete(key);
+			if (key.startsWith(`${node.name} `) && !still.has(key)) this.evidence.endedHere.delete(key);
 		for (const key of [...this.evidence.begun]) {
 			if (!key.startsWith(`${node.name} `)) continue;
 			this.evidence.begun.delete(key);
