@@ -29,7 +29,7 @@ interface Header {
 
 /** Why a node runs by its last good configuration. */
 export interface StandIn {
-	/** What is wrong with the file, a line for each fault. */
+	/** The faults of the file, one a line. */
 	fault: string;
 	/** ms since 1970 of the reading that it runs by. */
 	acceptedAt: number;
@@ -68,7 +68,7 @@ function findLastGood(options: LoadOptions, check: Check): { config: LoadedConfi
 		check(config);
 		return { config, acceptedAt: lastGood.acceptedAt };
 	} catch {
-		// The faults of the file are told; one that cannot stand in adds nothing to them.
+		// The file's own faults are reported; a last good one that cannot be used adds nothing.
 		return null;
 	}
 }

@@ -282,7 +282,7 @@ class ControlPlane {
 		return server;
 	}
 
-	/** `restart` of the instance: out of readiness first, then the workers finish what is open, then everything ends. */
+	/** `restart` of the instance: leaves readiness, drains the workers, then stops everything. */
 	async #restartInstance(): Promise<void> {
 		const { config, logger } = this.surroundings;
 		this.#standing.drain();
@@ -295,7 +295,7 @@ class ControlPlane {
 		this.#restart('restart');
 	}
 
-	/** One that cannot be taken up leaves the old one, and everything else, as it is. */
+	/** If the new one cannot be used, the old one stays in use. */
 	async #renewHttpCertificate(): Promise<void> {
 		const { logger } = this.surroundings;
 		try {

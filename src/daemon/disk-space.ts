@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 
-/** Records and logs grow by less than this within hours; below it an operator is told. */
+/** Free space below which the operator is warned; records and logs need less within hours. */
 export const spareBytes = 64 * 1024 * 1024;
 /** Files that can still be made. */
 export const spareFiles = 256;
@@ -40,7 +40,7 @@ export function spaceNote({ key, path, consequence }: Folder, { freeBytes, freeF
 	return `The file system of ${path} (${key}) has only ${left}: make space there; without it ${consequence}.`;
 }
 
-/** Looks at the folders every half minute, so that a full disk is said before it refuses anything. */
+/** Checks the folders every half minute, to warn before a full disk makes requests fail. */
 export class DiskSpace {
 	readonly #notes = new Map<string, string>();
 	#isLooking = false;

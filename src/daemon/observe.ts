@@ -4,7 +4,7 @@ import type { RolloutView } from '../rollout/types.js';
 import type { Metrics } from '../system/metrics.js';
 import type { Supervisor } from '../workers/types.js';
 
-/** Rollouts whose last seen change is remembered, so that each end is told once. */
+/** Most rollouts whose last change is remembered, so that each end is logged once. */
 const seenMax = 200;
 
 /** Tells log and metrics what the rooms say happened. */

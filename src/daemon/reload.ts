@@ -10,11 +10,11 @@ interface Parts {
 	notifier: Pick<Notifier, 'reloading' | 'ready'>;
 	/** Told when what {@link Reload.note} says has changed. */
 	changed(): void;
-	/** Told what came of a reload, for the audit; one that waits is told once it is done. */
+	/** Receives the result of a reload, for the audit; for a postponed reload, once it is done. */
 	ended(outcome: { rollout: string } | { fault: unknown }): void;
 }
 
-/** A rollout that is refused another way than by its end (a start that came to nothing) tells nobody; so it is asked again. */
+/** A rollout whose start failed emits no end event, so its state is polled. */
 const retryEveryMs = 2_000;
 
 /**

@@ -10,7 +10,7 @@ export interface Field<Value = unknown, Required extends boolean = boolean> {
 	readonly schema: Readonly<Record<string, unknown>>;
 	/** Its value stands in no log and no record. */
 	readonly secret?: boolean;
-	/** What is said when a required field is missing. */
+	/** The error if a required field is missing. */
 	readonly missing: (name: string) => string;
 	/** Everything that is wrong with a given value; null is given, undefined is not. */
 	readonly faults: (name: string, value: unknown, request: Readonly<Record<string, unknown>>) => string[];

@@ -95,7 +95,7 @@ export interface AuditRecord {
 	/** `socket`, a network address, or `signal`. */
 	from: string;
 	operation: string;
-	/** What was asked for, without what is secret; null where it was refused before that was looked at. */
+	/** The request without its secrets; null if it was refused before it was parsed. */
 	fields: Readonly<Record<string, unknown>> | null;
 	/** As HTTP has it. */
 	status: number;
@@ -150,7 +150,7 @@ export type Access = Role | 'anyone' | 'refresh_token';
 export interface Operation {
 	name: string;
 	access: Access;
-	/** In the order in which their faults are told. */
+	/** In the order in which errors are reported. */
 	fields: FieldSet;
 	summary: string;
 	/** It changes something: who asked for it is logged. */

@@ -36,7 +36,7 @@ export interface Change {
 export class Audit {
 	readonly #file: RotatedFile;
 	readonly #logger: Logger;
-	/** Whoever is refused, or makes tokens, as fast as the wire goes must not push the changes of others out of the file. */
+	/** A flood of refusals or token requests must not push other changes out of the file. */
 	readonly #idle = new FailureWindow({ now: () => performance.now(), failuresMax: idleRecordsMax });
 	/** Records that the file has not, since it could not be written or since one caller sent too many. */
 	#leftOut = 0;
@@ -65,7 +65,7 @@ export class Audit {
 		});
 	}
 
-	/** What a signal asked for: it names nobody. */
+	/** A change requested by a signal, which has no caller. */
 	recordSignal(signal: string, operation: string, { rollout, fault }: { rollout?: string; fault?: unknown }): void {
 		this.write({
 			time: Date.now(),

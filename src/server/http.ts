@@ -105,7 +105,7 @@ function operationHandler(server: Answerer, identify: (request: IncomingMessage)
 	};
 }
 
-/** Calls `done` once, with the body, undefined where none was sent, or with what is wrong with it. */
+/** Calls `done` once: with the body, with undefined if none was sent, or with the error. */
 function readJson(
 	request: IncomingMessage,
 	bytesMax: number,
@@ -128,7 +128,7 @@ interface Asked {
 	exchange: Exchange;
 }
 
-/** Answers at once what needs no waiting: most of what is asked often does not. Nothing is thrown. */
+/** Answers synchronously if the operation does, as most frequent ones do. Never throws. */
 function operate({ server, followers, caller, body, exchange }: Asked): void {
 	const began = performance.now();
 	const observe = (status: number, answer: unknown = null, thrown: unknown = null): void => {
@@ -198,7 +198,7 @@ function nameOf(body: unknown): string | null {
 
 const jsonMediaType = /^application\/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i;
 
-/** JSON in UTF-8, sent as it is. No body needs no type: the check of `operation` refuses it. */
+/** JSON in UTF-8. A missing body needs no media type: the check of `operation` refuses it. */
 function mediaTypeFault(headers: IncomingMessage['headers']): RollcallError | null {
 	const type = headers['content-type'];
 	const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';

@@ -119,7 +119,7 @@ async function listen(
 	return { host: at.host, port: address !== null && typeof address === 'object' ? address.port : at.port };
 }
 
-/** Answers under way are finished; what is still open after the time is cut. */
+/** Finishes open answers; after the timeout, closes the remaining connections. */
 async function closeListener(listener: Listener, closeMs: number): Promise<void> {
 	const late = setTimeout(() => listener.server.closeAllConnections(), closeMs);
 	try {

@@ -5,7 +5,7 @@ const namesMax = 1_000;
 /** How long a name counts: a user may be renamed or removed. */
 const freshMs = 60_000;
 const askTimeoutMs = 2_000;
-/** A name that could be mistaken for something else in a log or list is told as a number. */
+/** A name that could be misread in a log or list is shown as its number instead. */
 const plainName = /^[\p{L}\p{N}_][\p{L}\p{N}_.@\\-]{0,63}\$?$/u;
 
 /** Names of this host's users by number: /etc/passwd, then what else the system asks (getent(1)). Each is looked up at most once a minute. */

@@ -36,7 +36,7 @@ export function instancesOf(app: HttpWorkerConfig): number {
 	return app.instances === 'max' ? availableParallelism() : app.instances;
 }
 
-/** PM2's cluster mode hosts node alone; whatever else runs in fork mode and listens by itself. */
+/** PM2's cluster mode runs only Node; other programs run in fork mode and open their own sockets. */
 export function runsInForkMode(app: Pick<HttpWorkerConfig, 'interpreter'>): boolean {
 	return app.interpreter !== 'node';
 }
@@ -131,7 +131,7 @@ function clusterModeConflicts(app: HttpWorkerConfig, at: (...path: (string | num
 	return conflicts;
 }
 
-/** Any other program listens by itself, and says where in `ports`. */
+/** Other programs open their own sockets; `ports` says which. */
 function forkConflicts(app: HttpWorkerConfig, at: (...path: string[]) => KeyPath): Conflict[] {
 	if (app.node_args.length > 0) {
 		return [

@@ -67,7 +67,7 @@ export function nodeArgumentFault(words: readonly string[]): (OptionFault & { in
 	};
 }
 
-/** What is wrong with a NODE_OPTIONS, never with a value in it: it may be a secret. */
+/** The problem with a NODE_OPTIONS, without the value of any option: it may be a secret. */
 export function nodeOptionsFault(text: string): OptionFault | null {
 	const words = splitNodeOptions(text);
 	if (words === null) {

@@ -5,21 +5,21 @@ import { RollcallError } from '../../errors.js';
 /** Nothing that is configured by hand is larger. */
 export const fileBytesMax = 1024 * 1024;
 
-/** What is wrong with a file; completes the message about the key that named it. */
+/** The problem with a file; completes the message about the key that names it. */
 export interface FileFault {
 	expected: string;
 	got: string;
 	hint: string | null;
 }
 
-/** Thrown by {@link readTrustedFile}; whoever knows the key turns it into a fault with its place. */
+/** Thrown by {@link readTrustedFile}; the caller, which knows the key, makes it a fault with line and column. */
 export class FileRefused extends RollcallError {
 	constructor(readonly fault: FileFault) {
 		super('configuration', `expected ${fault.expected}, got ${fault.got}`);
 	}
 }
 
-/** A file that is trusted, and perhaps one that nobody else may read. */
+/** Checks of a file: trusted owner and mode, optionally private. */
 export type FileKind = 'open' | 'secret';
 
 /** The text of a file of at most 1 MiB. Throws {@link FileRefused} when others could have written (or, if secret, read) it. */
@@ -107,7 +107,7 @@ function checkOwner(path: string, stats: Stats): void {
 	);
 }
 
-/** Whoever owns a file can change its mode and its content; root can anyway. */
+/** An owner can change mode and content; root always can. */
 export function isTrustedOwner(owner: number, own: number): boolean {
 	return owner === 0 || owner === own;
 }

@@ -71,7 +71,7 @@ export function configurationTemplate(options: TemplateOptions): string {
 	return text;
 }
 
-/** What is wrong with a configuration of these apps, in one line; null if nothing is. */
+/** The first problem of a configuration with these apps, in one line, or null. */
 export function configurationFaults(options: Configured): string | null {
 	try {
 		parseText(appLines(options).join('\n'));
@@ -88,7 +88,7 @@ const parseText = (text: string) =>
 const faultsText = (error: ConfigurationError): string =>
 	error.faults.map((fault) => `${fault.key}: expected ${fault.expected}, got ${fault.got}`).join('; ');
 
-/** What is wrong came from a flag, so the place in a text that nobody sees says nothing. */
+/** The value came from a flag, so line and column of the generated text would not help. */
 function checkText(text: string): void {
 	try {
 		parseText(text);

@@ -15,7 +15,7 @@ function find({ node }: OperationContext, rollout: string): RolloutView {
 	return view;
 }
 
-/** Whoever ends a rollout on one node alone stands on that node: over the network it would be easy to mean another one. */
+/** Ending a rollout on one node is allowed on that node's socket only: over the network it is easy to pick the wrong node. */
 function requireSocket({ caller }: OperationContext): void {
 	if (caller.transport === 'socket') return;
 	throw new RollcallError(
@@ -24,7 +24,7 @@ function requireSocket({ caller }: OperationContext): void {
 	);
 }
 
-/** Nothing more comes of a rollout by itself: ended, or stopped until an operator says how to go on. */
+/** The rollout has ended, or waits for an operator's command. */
 const isAtRest = (view: RolloutView): boolean =>
 	view.state === 'completed' || view.state === 'aborted' || view.state === 'halted';
 

@@ -1,7 +1,7 @@
 /** What cannot stand in a new user's name: see {@link usernameRule}. */
 const unfit = /[:\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]|^\s|\s$/u;
 
-/** Basic credentials end the name at the first colon; what nobody sees makes two names look alike in lists and logs. */
+/** Basic credentials end the name at the first colon; invisible characters make names look equal in lists and logs. */
 export const isUsername = (name: string): boolean => !unfit.test(name);
 
 export const usernameRule = 'must not contain a colon, control or invisible characters, nor begin or end with a space';

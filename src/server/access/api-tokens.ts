@@ -7,7 +7,7 @@ import { removeLeftovers, replaceFile } from '../../system/files/replace-file.js
 import { z } from '../../zod.js';
 import { readSecretFile } from './secret-file.js';
 
-/** By this beginning a token is told from a JSON Web Token, and found by scanners of source code. */
+/** Prefix that tells a token from a JSON Web Token and lets secret scanners find it. */
 const prefix = 'rct_';
 const secretBytes = 32;
 const tokenLength = prefix.length + Math.ceil((secretBytes * 4) / 3);

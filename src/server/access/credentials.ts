@@ -43,7 +43,7 @@ export class Credentials implements Logins {
 	readonly #changes: AccessChanges;
 	readonly #now: () => number;
 	readonly #failures: FailureWindow;
-	/** Of this process alone: what is remembered cannot be checked offline, and dies with it. */
+	/** Random for each process, so that remembered values cannot be tested offline and end with the process. */
 	readonly #hash = new KeyedHash();
 	readonly #remembered = new Map<string, { username: string; generation: string; until: number }>();
 	/** Equal credentials that come at once are checked once. */
@@ -157,7 +157,7 @@ export class Credentials implements Logins {
 		throw new RollcallError('unauthenticated', 'invalid token');
 	}
 
-	/** Hashes at most once for equal credentials; everyone who waits for it fails by itself. */
+	/** Hashes equal credentials once at a time; each waiting caller gets its own error. */
 	async #check(login: { username: string; password: string; address: string; memory: string }): Promise<StoredUser> {
 		const { username, address, memory } = login;
 		this.#requireOpen(username, address);
@@ -191,7 +191,7 @@ export class Credentials implements Logins {
 		if (this.#remembered.size > rememberedMax && !oldest.done) this.#remembered.delete(oldest.value);
 	}
 
-	/** Compares with the user as it is now, so that a change of the user is felt by the next request. */
+	/** Compares with the current user, so that a change applies from the next request. */
 	#recall(memory: string, address: string): StoredUser | undefined {
 		const remembered = this.#remembered.get(memory);
 		if (!remembered) return undefined;

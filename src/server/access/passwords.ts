@@ -14,14 +14,14 @@ export const defaultCost: PasswordCost = { log2n: 15, r: 8, p: 3 };
 
 const saltBytes = 16;
 const hashBytes = 32;
-/** Two hashes use 64 MiB and two cores at most; who waits behind {@link waitingMax} others is told to come again. */
+/** Two hashes use at most 64 MiB and two cores; a caller behind {@link waitingMax} others is asked to retry. */
 const concurrency = 2;
 const waitingMax = 64;
 
 export class Passwords {
 	readonly #queue = new PQueue({ concurrency });
 	readonly #cost: PasswordCost;
-	/** Checked for a name that nobody has, so that it costs what a known one costs. */
+	/** Checked for unknown names, so that they take as long as known ones. */
 	readonly #nobody: string;
 
 	constructor(cost: PasswordCost = defaultCost) {

@@ -145,7 +145,7 @@ function found(users: ReadonlyMap<string, StoredUser>, username: string): Stored
 	return user;
 }
 
-/** Whoever locks every super_user out leaves a node that nobody can administer over the network. */
+/** Refuses to lock out the last super_user: the node could not be administered over the network any more. */
 function requireSuperUser(
 	before: ReadonlyMap<string, StoredUser>,
 	after: ReadonlyMap<string, StoredUser>,

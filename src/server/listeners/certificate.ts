@@ -33,7 +33,7 @@ export async function readCertificate(files: { cert: string; key: string }): Pro
 	return certificate;
 }
 
-/** New connections get this one; those that are there go on with what they began with. */
+/** Used for new connections; existing ones keep theirs. */
 export function presentFromNowOn(server: object, certificate: HttpCertificate): void {
 	if (server instanceof TlsServer) server.setSecureContext({ ...certificate, minVersion: tlsVersionMin });
 }

@@ -33,7 +33,7 @@ export interface Exchange {
 	readonly rest: string;
 	/** Keeps the connection from being let go for another one until this answer is over. */
 	hold(): void;
-	/** Answers a fault as the table of errors has it; what is no RollcallError is internal. */
+	/** Answers an error by the table of errors; anything but a RollcallError is `internal`. */
 	refuse(fault: unknown): void;
 }
 
@@ -55,7 +55,7 @@ export interface ListenerOptions {
 	routes: Routes;
 	limits: Limits;
 	logger: Logger;
-	/** Callers that ask for what is not there, or wrongly, lose their connection. */
+	/** Statuses after which the connection is closed: unknown paths and malformed requests. */
 	closeRefused?: boolean;
 }
 
@@ -135,7 +135,7 @@ function listen(server: Server, where: ListenOptions | { fd: number }): Promise<
 	});
 }
 
-/** What is wrong with a request whatever it asks for, before its path and body are looked at; null: nothing. */
+/** Checks that hold for every request, before its path and body. Returns the error, or null. */
 function requestCheck(
 	kind: ListenerKind,
 	limits: Limits,

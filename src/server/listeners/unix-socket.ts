@@ -91,7 +91,7 @@ async function prepareFolder(folder: string): Promise<void> {
 
 const stickyBit = 0o1000;
 
-/** Removes a socket that nobody listens on. Anything else in the place is refused and left alone. */
+/** Removes a stale socket (no listener). Refuses anything else at that path and leaves it in place. */
 async function removeStale(path: string, privateFolder: string): Promise<void> {
 	const there = await lstatOrNull(path);
 	if (!there) return;

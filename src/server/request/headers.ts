@@ -1,7 +1,7 @@
 /** Headers by which a request is judged. node:http takes the first of two in silence, a proxy before it may take the last. */
 const single: ReadonlySet<string> = new Set(['host', 'authorization', 'content-type']);
 
-/** The first such header that stands twice, as it is spelt; null when none does. `rawHeaders`: name, value, name, value. */
+/** The first such header that occurs twice, in its original spelling; null if none does. `rawHeaders`: name, value, name, value. */
 export function repeatedHeader(rawHeaders: readonly string[]): string | null {
 	let seen: string[] | null = null;
 	for (let at = 0; at < rawHeaders.length; at += 2) {

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type { Follow } from '../../operations/types.js';
 import type { Limits } from '../limits.js';
 
-/** The contract's media type for answers that go on: one JSON document a line. */
+/** The contract's media type for streamed answers: one JSON document a line. */
 export const linesMediaType = 'application/x-ndjson';
 
 export interface FollowTerms extends Pick<Limits, 'followerBytesMax' | 'followerBeatMs'> {

@@ -1,6 +1,6 @@
 const mappedPrefix = '::ffff:';
 
-/** An address as it is written in only one way: an IPv4 address that came over an IPv6 listener is that IPv4 address. */
+/** The canonical form of an address: an IPv4 address that arrived on an IPv6 listener becomes plain IPv4. */
 export function plainAddress(address: string): string {
 	return address.startsWith(mappedPrefix) && address.includes('.') ? address.slice(mappedPrefix.length) : address;
 }

@@ -16,7 +16,7 @@ export interface HostFacts {
 
 /** How old an answer may be, in ms. */
 export interface Age {
-	/** Up to here it is answered as it is. */
+	/** A value younger than this is answered from memory. */
 	freshMs: number;
 	/** Up to here it is answered while it is refreshed; at least `freshMs`. */
 	boundMs: number;

@@ -7,14 +7,14 @@ import { readSystemIdentity } from './identity.js';
 import { createInterfaceActivity, type InterfaceActivity } from './interface-activity.js';
 import { createProcessRows, type ProcessRow } from './process-rows.js';
 
-/** A row of `replication` as far as it is read here; the fleet's rows carry more, and all of it is answered. */
+/** The fields of a `replication` row that this file reads. The fleet's rows have more, and all are answered. */
 export interface PeerRow {
 	node: string;
 	connected: boolean;
 	rtt_ms: number | null;
 }
 
-/** What `system_information` is told by the other rooms; each may fail alone, its attribute is then null. */
+/** Sources of `system_information` in other rooms. If one fails, its attribute is null. */
 export interface InformationSources {
 	/** Process ids: the daemon's, the worker hosts', the http workers'. */
 	processes(): { daemon: number; hosts: readonly number[]; workers: readonly number[] };

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** null when the file is not there or may not be read: facts about a host are told as far as they can be had. */
+/** Returns null if the file is missing or unreadable; callers report the facts that they can get. */
 export function readText(path: string): string | null {
 	try {
 		return readFileSync(path, 'utf8');

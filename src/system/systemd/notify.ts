@@ -1,6 +1,6 @@
 import { type Datagram, datagramOn, openDatagram } from './datagram.js';
 
-/** What the service manager is told (sd_notify(3)). Without one every call does nothing. */
+/** Messages to the service manager (sd_notify(3)). Without a service manager every call is a no-op. */
 export interface Notifier {
 	ready(): void;
 	/** To be followed by ready() when the reload ended, well or not. */

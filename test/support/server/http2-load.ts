@@ -1,5 +1,5 @@
-import { once } from "node:events";
-import http2 from "node:http2";
+import { once } from 'node:events';
+import http2 from 'node:http2';
 
 export interface Http2LoadOptions {
 	/** So many requests are open at once, each followed by the next. */
@@ -48,8 +48,7 @@ export class Http2Load {
 	async #askOn(pauseMs: number): Promise<void> {
 		while (!this.#stopping) {
 			await this.#ask();
-			if (pauseMs > 0)
-				await new Promise((resolve) => setTimeout(resolve, pauseMs));
+			if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
 		}
 	}
 
@@ -58,10 +57,8 @@ export class Http2Load {
 		if (current && !current.closed && !current.destroyed) return current;
 		const session = http2.connect(this.url, { rejectUnauthorized: false });
 		// Its streams tell.
-		session.on("error", () => undefined);
-		session.on("goaway", (_code, lastStream) =>
-			this.#lastStreams.set(session, lastStream),
-		);
+		session.on('error', () => undefined);
+		session.on('goaway', (_code, lastStream) => this.#lastStreams.set(session, lastStream));
 		this.#sessions++;
 		this.#session = session;
 		return session;
@@ -69,25 +66,21 @@ export class Http2Load {
 
 	async #ask(): Promise<void> {
 		const session = this.#current();
-		const stream = session.request({ ":path": "/" });
+		const stream = session.request({ ':path': '/' });
 		try {
 			// Reads from the start. An answer can come whole with its headers; whoever begins to read it after an await finds
 			// its stream over (Node 24, where several answers came in one piece: ERR_STREAM_PREMATURE_CLOSE, body and end there).
 			const [[headers], parts] = await Promise.all([
-				once(stream, "response") as Promise<
-					[http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader]
-				>,
-				stream.setEncoding("utf8").toArray(),
+				once(stream, 'response') as Promise<[http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader]>,
+				stream.setEncoding('utf8').toArray(),
 			]);
-			const text = parts.join("");
-			if (headers[":status"] !== 200 || !/^\d+$/.test(text))
-				throw new Error(`${headers[":status"]} ${text}`);
+			const text = parts.join('');
+			if (headers[':status'] !== 200 || !/^\d+$/.test(text)) throw new Error(`${headers[':status']} ${text}`);
 			this.ok++;
 			this.latest = [...this.latest.slice(-49), text];
 		} catch (error) {
 			const last = this.#lastStreams.get(session);
-			const unserved =
-				last !== undefined && (stream.id === undefined || stream.id > last);
+			const unserved = last !== undefined && (stream.id === undefined || stream.id > last);
 			if (unserved && this.#repeats) {
 				this.#repeated++;
 				return this.#ask();
