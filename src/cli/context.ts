@@ -1,7 +1,7 @@
 import type { CommonOptions } from './client/connect.js';
 import type { Terminal } from './output/terminal.js';
 
-/** The long-lived programs; main gives them, since nobody else knows the composition root. */
+/** The long-lived programs; main passes them, since only main knows the composition root. */
 export interface Programs {
 	runDaemon(options: { configFile: string }): Promise<void>;
 	runWorkerHost(options: { settings: string | null; configFile: string; user: string | null }): Promise<void>;

@@ -93,11 +93,11 @@ function tailOf(file: string): string {
 	return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-logTailLines).join('\n');
 }
 
-/** Until the demo is told to end. A daemon that somebody killed to try that out is not started again. */
+/** Runs until the demo is stopped. A daemon that a user kills on purpose is not restarted. */
 async function untilOver(running: readonly Running[], signal: AbortSignal): Promise<void> {
 	for (const { node, child } of running) {
 		child.once('exit', (_code, killedBy) => {
-			// One that ended by itself was told to restart: its successor is another process.
+			// A daemon that exited with 0 was asked to restart: its successor is another process.
 			if (signal.aborted || killedBy === null) return;
 			const again = `node ${here(mainScript)} daemon --config ${node.configFile}`;
 			const text = `The daemon of ${node.name} was ended by ${killedBy}; its workers go on. Start it again: ${again}`;

@@ -147,7 +147,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		const kept = damage.keptAs === null ? 'it could not be kept aside' : `kept as ${damage.keptAs}`;
 		const reason = `cut at byte ${damage.offset}, ${damage.lostBytes} bytes lost, ${kept}`;
 		this.options.logger.error({ event: 'records_damaged', file: this.log.file, reason, forgotten: damage.forgotten });
-		// Whoever made this fleet listens from the next turn on.
+		// The creator adds its listeners in this turn, so events start with the next.
 		setImmediate(() => this.emit('recordError', { file: this.log.file, reason }));
 	}
 
@@ -283,7 +283,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		if (again) this.#links.redialAll('the node started its records anew');
 	}
 
-	/** What is wrong with the file of any target, as it answers itself; null when nothing is. */
+	/** The configuration fault that any target reports, or null. */
 	async #lookAtFiles(request: CoreRequest): Promise<{ fault: string | null; apps: Record<NodeName, NodeApps> }> {
 		try {
 			return { fault: null, apps: await this.#shell.look(request) };

@@ -60,7 +60,7 @@ export function replicationRow(peer: PeerStatus): ReplicationRow {
 	};
 }
 
-/** As `/readyz` has it: every app has a healthy worker, nobody took the node out, and it does not drain. */
+/** As in `/readyz`: every app has a healthy worker, the node is not taken out and does not drain. */
 function isReady({ apps, availability, draining }: Readiness): boolean {
 	return !draining && availability !== 'Unavailable' && apps.every((app) => app.healthy > 0);
 }

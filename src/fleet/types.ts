@@ -73,7 +73,7 @@ export interface Fleet extends EventEmitter<FleetEvents> {
 	startRollout(request: RolloutRequest): Promise<RolloutView>;
 	/** What a start would do now, own file included; nothing is started, and what would refuse it is `refused`. */
 	plan(request: RolloutRequest): Promise<RolloutPlan>;
-	/** `user` says whose word it is, in what is told of the rollout. */
+	/** `user`: who asked, as shown in views of the rollout. */
 	pause(id: RolloutId, user?: string): Promise<RolloutView>;
 	resume(id: RolloutId, skip: readonly NodeName[], user?: string): Promise<RolloutView>;
 	/** `node`: ends it on this node alone; `unavailable` until no majority has been heard for five leases. */

@@ -62,7 +62,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	/** What was taken in is not looked after one by one before the set as a whole was looked at. */
 	private converging = false;
 	private readonly arrival: Arrival;
-	/** The set was not brought to what is wanted, as when the disk was full, and is looked at again. */
+	/** The set could not be completed (a full disk, for one) and is checked again. */
 	private unsettled = false;
 
 	constructor(
@@ -107,7 +107,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		return [...this.pool.workers.values()];
 	}
 
-	/** The host is connected and holds these rows: takes in what lives, ends what nobody wants, starts what is missing. */
+	/** The host is connected and has these rows: adopts live workers, ends unwanted ones, starts missing ones. */
 	async hostUp(rows: readonly Pm2Process[], orphans: readonly WorkerRecord[]): Promise<void> {
 		this.converging = true;
 		// A host that is new, or heard again, is a new chance for what was given up.
@@ -245,7 +245,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		return readinessOf(app, this.workers, complaint);
 	}
 
-	/** Brings the set to what is wanted after whatever happened while nobody looked. */
+	/** Reconciles the set with the configuration after the control plane was away. */
 	private async converge(): Promise<void> {
 		this.unsettled = true;
 		await untilLinked(this.pool, this.app.health.timeoutMs);
@@ -264,7 +264,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		this.unsettled = false;
 	}
 
-	/** Exchanges what is half replaced, lives without a host or is too many; and brings in with care an app that is new beside others. */
+	/** Replaces workers that are half replaced, orphaned or surplus; adds an app that is new beside others as a release. */
 	private async exchangeUnwanted(): Promise<void> {
 		const { replacing } = this.pool.parts.records.memory;
 		const half = replacing[this.app.name];
@@ -298,7 +298,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		await drainAll(this.pool);
 	}
 
-	/** First start: each worker by itself, with PM2's back-off and the crash loop's limits when it will not stand. */
+	/** First start: each worker alone, with PM2's back-off and the crash loop's limits if it fails. */
 	private async startMissing(): Promise<void> {
 		const missing = this.app.instances - this.workers.filter((worker) => worker.state !== 'draining').length;
 		if (missing <= 0 || this.stopped) return;

@@ -73,7 +73,7 @@ export interface SupervisorOptions {
 
 /** How often PM2's list is read although nothing was heard: its bus promises nothing, and a frozen host is seen by this alone. */
 const reconcileMs = 5_000;
-/** A start waits for a worker host this long; afterwards it goes on by itself when the host comes. */
+/** Longest wait of a start for a worker host; afterwards the start continues when the host connects. */
 const hostPatienceMs = 15_000;
 const hostEndMs = 10_000;
 
@@ -242,7 +242,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		this.changed();
 	}
 
-	/** What is not configured leaves once every app of the configuration serves; a configuration without apps waits for nothing. */
+	/** Unconfigured workers leave once every configured app serves; at once if no app is configured. */
 	private releaseUnconfigured(): void {
 		const staying = this.unconfigured.all.filter((one) => !one.isLeaving);
 		if (staying.length === 0 || this.ended || this.replacements > 0) return;

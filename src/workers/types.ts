@@ -119,7 +119,7 @@ export interface CrashedWorker {
 
 /** The room's face to the composition root: keeps the http apps' workers as wanted on this node. */
 export interface Supervisor extends EventEmitter<SupervisorEvents> {
-	/** Connects to (without systemd: starts) the worker host, adopts the workers that live, starts what is missing. Resolves when every app had its first chance: all proven or given up. */
+	/** Connects to (without systemd: starts) the worker host, adopts live workers, starts missing ones. Resolves when every app was proven or given up. */
 	start(): Promise<void>;
 	/**
 	 * Replaces every worker of the given app (null: all apps), new before old, with the wanted state given. What runs here
@@ -147,7 +147,7 @@ export interface Supervisor extends EventEmitter<SupervisorEvents> {
 	store(): { table: string; record_count: number; table_size: number };
 	/** Drains every worker, then ends them and the worker host (`restart`, `stop`). */
 	shutdown(): Promise<void>;
-	/** Stops supervising; workers and worker host go on without the control plane. */
+	/** Stops supervising; workers and worker host keep running. */
 	detach(): Promise<void>;
 }
 

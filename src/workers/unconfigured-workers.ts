@@ -12,7 +12,7 @@ import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp } from '.
 import type { Worker } from './pool/worker.js';
 import { appOf } from './pool/worker-id.js';
 
-/** What is assumed of a worker whose record does not say it. */
+/** Defaults for a worker whose record lacks the field. */
 const drainTimeoutDefaultMs = 30_000;
 const probeTimeoutMs = 2_000;
 /** A frozen worker does not answer; one that does not within this is ended all the same. */

@@ -19,7 +19,7 @@ const daysMax = 7_300;
 /** The clocks of hosts differ a little, and a certificate is to count on all of them at once. */
 const clockSkewMs = 60 * 60 * 1000;
 
-/** `rollcall ca init`: the fleet's own authority, in a folder that nobody else can look into. */
+/** `rollcall ca init`: makes the fleet's authority, in a folder that other users cannot read. */
 export async function init({ options, terminal, session }: Context<AuthorityOptions>): Promise<number> {
 	const folder = resolve(options.dir);
 	const wanted = validityFrom(Date.now(), daysOf(options.days));
@@ -114,7 +114,7 @@ async function readAuthority(folder: string, given: string): Promise<Authority> 
 	return { pem, validity: validityOf(certificate) };
 }
 
-/** A certificate that outlives its authority would end with it all the same, and mislead whoever looks at its date. */
+/** A certificate must not outlive its authority: it would be invalid then, although its own date says otherwise. */
 function withinAuthority(wanted: Validity, { validity }: Authority): Validity {
 	if (validity.to > Date.now()) return { from: wanted.from, to: Math.min(wanted.to, validity.to) };
 	const text = `The authority expired on ${dayOf(validity.to)}: make a new one, and new certificates for every node.`;

@@ -12,7 +12,7 @@ export interface NewFile {
 	mode: number;
 }
 
-/** `private`: nobody else may even look inside; `unwritable`: nobody else may put another file in a file's place. */
+/** `private`: other users have no access; `unwritable`: other users cannot replace files in it. */
 type Privacy = 'private' | 'unwritable';
 
 /** A folder of the own user, made with mode 0700 if it is not there. Throws `invalid` with the remedy. */
@@ -81,7 +81,7 @@ export async function holds(path: string, text: string): Promise<boolean> {
 	);
 }
 
-/** What the system refuses is told with the path, in words; everything else is thrown on as it is. */
+/** Turns system errors into errors that name the path; rethrows all others. */
 export async function onDisk<Value>(path: string, work: () => Promise<Value>): Promise<Value> {
 	try {
 		return await work();

@@ -22,7 +22,7 @@ export interface ClientOptions {
 	credentials: Credentials | null;
 	/** Longest that one answer may take. */
 	timeoutMs: number;
-	/** Gives up what is under way. */
+	/** Cancels open requests. */
 	signal: AbortSignal;
 }
 
@@ -221,7 +221,7 @@ async function* linesOf(response: IncomingMessage): AsyncGenerator<string> {
 	yield rest;
 }
 
-/** An answer is JSON; what is not (a page of a proxy, the metrics) stays text. */
+/** Parses JSON answers; others (a proxy's page, metrics) stay text. */
 function parseBody(text: string): unknown {
 	try {
 		return JSON.parse(text);

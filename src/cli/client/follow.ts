@@ -84,7 +84,7 @@ function isUnreachable(error: unknown): boolean {
 	return error instanceof RollcallError && error.code === 'unreachable';
 }
 
-/** A name may go on with a dash, and be part of another one. */
+/** Matches whole names: a name may contain dashes and be part of another. */
 const isNamed = (node: string, text: string): boolean => new RegExp(`(?<![a-z0-9-])${node}(?![a-z0-9-])`).test(text);
 
 /** What an operator can do about a rollout that did not complete. */

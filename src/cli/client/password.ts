@@ -17,7 +17,7 @@ export async function askNewPassword(signal: AbortSignal): Promise<string> {
 }
 
 async function askTwice(terminal: ReadStream, signal: AbortSignal): Promise<string> {
-	// Before the question: what is typed as soon as it stands there must not be shown.
+	// Before the prompt: characters typed as soon as it appears must not be echoed.
 	terminal.setRawMode(true);
 	try {
 		const password = await typed(terminal, 'Password: ', signal);

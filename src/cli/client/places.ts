@@ -65,7 +65,7 @@ function pathReader(file: string | null, document: unknown, env: NodeJS.ProcessE
 const socketPathOf = (path: PathReader): string =>
 	path(join(path('/run/rollcall', 'runtime_dir'), 'admin.sock'), 'operations_api', 'socket', 'path');
 
-/** An empty text when nobody named a file and the default one is not there. */
+/** Returns an empty text if no file was named and the default one does not exist. */
 function readText(file: string | null): string {
 	const path = file ?? configFileDefault;
 	try {

@@ -36,7 +36,7 @@ export function plainSocketKeys(text: string): SocketKeys | null {
 }
 
 function operationsApi(value: string, inner: readonly string[]): { socket?: { path?: string } } | null {
-	// A value on the key's own line is a flow map, which concerns nobody here if it says nothing of a socket.
+	// A value on the key's own line is a flow map; it matters only if it names a socket.
 	if (value !== '')
 		return /^\{[^&*!"'\\]*\}$/.test(value) && !value.includes('socket') && inner.length === 0 ? {} : null;
 	const entries = entriesOf(unindented(inner));

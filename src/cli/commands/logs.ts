@@ -89,7 +89,7 @@ function logFiles({ path: folder, place }: LogFolder, app: string | undefined): 
 	try {
 		names = inUntrustedFolder(folder, place, (path) => readdirSync(path));
 	} catch (error) {
-		// A link in the folder's place leads to what is no log of this user's.
+		// A symbolic link in place of the folder may lead to files of other users.
 		if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
 		throw new RollcallError('forbidden', `${folder} cannot be read: ${messageOf(error)}.`, {}, { cause: error });
 	}

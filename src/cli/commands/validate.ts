@@ -14,7 +14,7 @@ const answerTimeoutMs = 2_000;
 
 /** Checks a configuration as the daemon would at its start; its faults are thrown (exit 2). */
 export async function validate({ options, terminal, session }: Context): Promise<number> {
-	// An operator's shell checks what is meant for the units: there `user:` is possible.
+	// The file is meant for the units, where `user:` is possible, not for this shell.
 	const config = loadConfig({ file: options.config ?? configFileDefault, env: process.env, underSystemd: true });
 	// Keys and certificates are looked into as well: whether they are there says little about whether they fit.
 	assertCertificateInDate(readMembership(config), Date.now());

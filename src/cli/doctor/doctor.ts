@@ -136,7 +136,7 @@ const order: readonly CheckState[] = ['wrong', 'warning', 'unseen', 'ok'];
 const titles = { wrong: 'Wrong', warning: 'Worth a look', unseen: 'Not seen', ok: 'Fine' } as const;
 const tones = { wrong: 'bad', warning: 'moving', unseen: null, ok: 'good' } as const;
 
-/** The worst first; what is fine in one line. */
+/** The worst first; passed checks in one line. */
 function textOf(findings: readonly Examined[], page: Page): string {
 	const lines: string[] = [];
 	for (const state of order) {

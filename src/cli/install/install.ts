@@ -47,7 +47,7 @@ const unitNames = [...serviceNames, 'rollcall.socket'];
 const controlGroup = 'rollcall-control';
 /** TimeoutStopSec= of rollcall-workers@.service. */
 const unitStopSeconds = 90;
-/** How much earlier the unit's own last look (ExecStopPost=) kills what is left: systemd would kill that look as well. */
+/** How much earlier ExecStopPost= kills remaining processes than systemd does; systemd would kill that command as well. */
 const stopPostSeconds = 5;
 /** What ending takes beside the drain itself: PM2 waits a little longer before it kills. */
 const drainSlackSeconds = 20;
@@ -126,7 +126,7 @@ function startWithoutKoffi(unit: string, text: string): Step {
 function readInstalled({ configFile, isDryRun }: InstallOptions): LoadedConfig | null {
 	const path = existsSync(configFileDefault) || !isDryRun ? configFileDefault : configFile;
 	if (path === null || !existsSync(path)) return null;
-	// Root may read every secret, so that only what is wrong for everybody is found here.
+	// Root may read every secret, so this finds only faults that hold for every user.
 	return loadConfig({ file: path, env: {}, underSystemd: true });
 }
 
@@ -162,7 +162,7 @@ function workersConfiguration({ worker_dir, logging }: LoadedConfig): string {
 	].join('\n');
 }
 
-/** The unit as it is gives the workers 90 s to drain; apps that take longer get a drop-in. */
+/** The shipped unit allows 90 s to drain; apps that need longer get a drop-in. */
 function longDrains({ http_workers }: LoadedConfig): Step {
 	const path = join(place.units, 'rollcall-workers@.service.d', 'drain.conf');
 	const drainMs = Math.max(0, ...http_workers.map((app) => app.drain.timeout));

@@ -102,7 +102,7 @@ export function superfluous(releases: string, current: string): string[] {
 	return old.filter((path) => !environments.some((text) => text.includes(`${path}/`)));
 }
 
-/** A worker's environment names files of the release that its host runs from: what is loaded into it at its start. */
+/** A worker's environment names the files of its host's release that are preloaded at its start. */
 function environmentsOfProcesses(): string[] {
 	return readdirSync('/proc')
 		.filter((name) => /^\d+$/.test(name))

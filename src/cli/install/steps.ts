@@ -19,7 +19,7 @@ import { messageOf, RollcallError } from '../../errors.js';
 
 /** One thing that has to be so on a host. Doing all steps again changes nothing. */
 export interface Step {
-	/** What is done, as a shell would be told: shown by --dry-run. */
+	/** The step as a shell command; shown by --dry-run. */
 	text: string;
 	/** True when it is so already. */
 	isDone(): boolean | Promise<boolean>;

@@ -84,7 +84,7 @@ async function ask(
 	}
 }
 
-/** A word that is no field is told what it is likely to mean for this operation. */
+/** Suggests the field that an unknown word probably means for this operation. */
 async function typedFields(name: string, words: readonly string[]): Promise<Record<string, unknown>> {
 	const bare = words.find((word) => /^[\w.-]+$/.test(word));
 	if (bare !== undefined) {

@@ -1,4 +1,4 @@
-/** How quantities are said to people. */
+/** Quantities in text for people. */
 
 /** A span in ms: `340 ms`, `2.1 s`, `4 min 10 s`, `3 h 5 min`, `2 d 4 h`. */
 export function span(ms: number): string {

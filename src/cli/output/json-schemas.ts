@@ -242,7 +242,7 @@ export const auditShape = z.array(
 		by: text,
 		from: text,
 		operation: text,
-		/** Without what is secret; null where it was refused before they were looked at. */
+		/** Without secrets; null if the request was refused before its fields were parsed. */
 		fields: orNull(z.record(text, z.unknown())),
 		/** As HTTP has it: 200 is done. */
 		status: whole,

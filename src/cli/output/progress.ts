@@ -4,13 +4,13 @@ import { paint, table } from './table.js';
 import { clean, fit, type Page, plainPage, type Terminal, toJson, writeMessage } from './terminal.js';
 import { clock, count, forPeople, span } from './format.js';
 
-/** Shows a rollout while it goes on, on the terminal's `err`. */
+/** Shows a running rollout on the terminal's `err`. */
 export interface Progress {
 	/** The rollout stands so now. */
 	show(view: RolloutView): void;
 	/** Something beside the rollout, for example that the connection was lost. */
 	say(text: string): void;
-	/** Shows nothing more; what is on the screen stays, or is wiped when the result takes its place. */
+	/** Stops; keeps the screen, or wipes it if a result follows. */
 	end(wipe: boolean): void;
 }
 
@@ -22,7 +22,7 @@ export function createProgress(terminal: Terminal): Progress {
 	return new LineProgress(terminal);
 }
 
-/** What a node at work waits for changes often; it is told only when nothing else was for so long. */
+/** A node's `waiting_for` changes often; it is shown only after so long without other output. */
 const quietMs = 15_000;
 
 /** One line for each change: with `--json` every one, else what begins or ends, and what keeps a node for long. */
@@ -75,7 +75,7 @@ class LineProgress implements Progress {
 	}
 }
 
-/** Whether what is waited for is a node at its step, and not the rollout as a whole. */
+/** Whether `waiting_for` is about a node at its step, not the rollout. */
 const isOfNode = ({ nodes, waiting_for }: RolloutView): boolean =>
 	nodes.some(({ node }) => waiting_for?.startsWith(`${node}: `) === true);
 
@@ -94,7 +94,7 @@ export interface Change {
 	reason: string | null;
 }
 
-/** What is new in `view`; everything that is no longer pending when there was nothing before. */
+/** The changes in `view`; without a view before, every node that is not pending. */
 export function changesBetween(last: RolloutView | null, view: RolloutView, now = Date.now()): Change[] {
 	const common = { rollout: view.id, at: now, state: view.state };
 	const changes: Change[] = [];

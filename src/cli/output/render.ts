@@ -58,7 +58,7 @@ export function toneOf(state: WorkerRow['state'] | RolloutState | NodeView['stat
 	return state === 'pending' || state === 'skipped' ? null : 'moving';
 }
 
-/** Nothing more will happen by itself. */
+/** The rollout does not continue without a command. */
 export const isOver = (state: RolloutState): boolean =>
 	state === 'completed' || state === 'halted' || state === 'aborted';
 

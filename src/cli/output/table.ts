@@ -23,7 +23,7 @@ export function paint(text: string, tone: Tone | null, { color }: Page): string 
 
 /** So short a cell still says something. */
 const cutCharactersMin = 12;
-/** As many characters of an id are told apart, and understood. */
+/** Length of a short id, shown and accepted. */
 const idCharacters = 8;
 const gap = '  ';
 

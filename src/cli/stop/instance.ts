@@ -34,7 +34,7 @@ const daemonLeavesMs = 30_000;
 const hostLeavesMs = 15_000;
 /** A daemon that is just restarting hands over to a successor, so it is looked again until nothing is found, at most so often. */
 const roundsMax = 5;
-/** A process that is no child tells nobody when it ends, so it is looked at this often. */
+/** Poll interval for the end of a process that is not a child: the kernel sends no event. */
 const lookMs = 25;
 
 /** `owner`: whom a process has to belong to that its own user named; null for the daemon, whose folder is its own. */
@@ -113,7 +113,7 @@ function notAllowed(path: string, cause: unknown): RollcallError {
 	return new RollcallError('forbidden', text, {}, { cause });
 }
 
-/** systemd would start again what is stopped behind its back, or lose sight of it. */
+/** systemd would restart an instance that was not stopped through it, or lose track of it. */
 function refuseUnderSystemd(found: readonly Found[]): void {
 	const units = found.map(({ pid }) => unitOf(pid)).filter((unit) => unit !== null);
 	if (units.length === 0) return;
@@ -175,7 +175,7 @@ async function isGone(found: Pick<Found, 'pid' | 'started'>, timeoutMs: number, 
 	return true;
 }
 
-/** Workers go on when their host dies; nobody else would end them now. */
+/** Workers outlive their host, so they are ended here. */
 async function endLeftWorkers({ workerDir }: Places, drainMs: number, options: EndOptions): Promise<Ended[]> {
 	const left = foldersOf(workerDir).flatMap((folder) => {
 		const place = untrustedPlace(join(workerDir, folder));

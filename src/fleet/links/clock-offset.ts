@@ -3,7 +3,7 @@
  * them all the same, as WebSocket demands, and is not measured by them.
  */
 
-/** Beyond it an operator is told. */
+/** Beyond this the operator is warned. */
 export const clockOffsetNamedMs = 5_000;
 /** A ping that tells the time comes with every so many beats. */
 export const beatsBetweenClockPings = 10;

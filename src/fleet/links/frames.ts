@@ -10,7 +10,7 @@ import { parseFrame, protocolVersions, spokenWith, type VersionRange } from './h
 /** What one frame came to. */
 export type Received =
 	| { kind: 'message'; message: PeerMessage }
-	/** A message of a later version than this build knows; the link goes on. */
+	/** A message of a later version than this build knows; the link stays open. */
 	| { kind: 'ignored' }
 	/** The link has to be closed. */
 	| { kind: 'fault'; reason: string };
@@ -29,7 +29,7 @@ interface Dialect {
 /** Turns frames into messages and messages into frames, for each link in the version that it speaks. */
 export class Frames {
 	readonly #dialects = new Map<NodeName, Dialect>();
-	/** What is told to all is written once. Nothing that was handed over to be sent is changed later. */
+	/** A message to all peers is serialised once. Messages are not modified after they are sent. */
 	#last: { message: PeerMessage; version: number; text: string | null } | null = null;
 
 	constructor(private readonly logger: Pick<Logger, 'info'>) {}

@@ -42,7 +42,7 @@ export interface PeerStatus {
 	clockOffsetMs: number | null;
 	/** The latest proven hello, of this link or one before. */
 	hello: Hello | null;
-	/** Why there is no link, as far as it is known. */
+	/** Why there is no link, if known. */
 	reason: string | null;
 	sent: number;
 	received: number;
@@ -74,7 +74,7 @@ export class Links extends EventEmitter<LinksEvents> {
 		for (const { name, url } of options.cluster?.peers ?? []) this.#peers.set(name, newPeer(name, url));
 	}
 
-	/** Takes the address; whoever dials is turned away until {@link start}. Throws `address_in_use`. */
+	/** Binds the address; refuses connections until {@link start}. Throws `address_in_use`. */
 	async bind(): Promise<void> {
 		if (this.#cluster && !this.#listener) this.#listener = await this.#listen(this.#cluster);
 	}
@@ -135,7 +135,7 @@ export class Links extends EventEmitter<LinksEvents> {
 		}
 	}
 
-	/** Takes over another configuration: added, removed and moved peers, new keys; every other link stays as it is. */
+	/** Applies another configuration: added, removed and moved peers, new keys; other links stay. */
 	async reconfigure(next: Cluster): Promise<void> {
 		const before = this.#cluster;
 		if (!before) throw new RollcallError('unavailable', 'This node was started without `cluster:`.');
@@ -240,7 +240,7 @@ export class Links extends EventEmitter<LinksEvents> {
 	#dialFailed(peer: Peer, link: Link | null, reason: string): void {
 		if (link === null || peer.dialing?.link === link) peer.dialing = null;
 		if (peer.live) return;
-		// Said once for each reason: the attempts go on for as long as the peer is away.
+		// Logged once for each reason: attempts repeat for as long as the peer is away.
 		if (peer.reason !== reason)
 			this.options.logger.warn({ event: 'link_not_made', peer: peer.node, url: peer.url, reason });
 		peer.reason = reason;

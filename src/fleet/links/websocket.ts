@@ -247,12 +247,12 @@ export async function listen(options: {
 	return {
 		port: (server.address() as AddressInfo).port,
 		renew: (tls) => secure?.setSecureContext({ ...tls, ...tlsTerms }),
-		// Upgraded sockets hold the server's own `close` event back, so nobody waits for that.
+		// Upgraded sockets delay the server's `close` event, so it is not awaited.
 		close: () => server.close(),
 	};
 }
 
-/** A member's connections are told by its certificate, wherever they come from. */
+/** A member's connections are recognised by certificate, from any address. */
 const placesOf = (member: string): Source => ({
 	name: `member ${member}`,
 	connectionsMax: connectionsOfMemberMax,
@@ -346,7 +346,7 @@ class WebSocketChannel implements Channel {
 		);
 		const force = setTimeout(() => this.socket.terminate(), closeLingerMs);
 		this.socket.once('close', () => clearTimeout(force));
-		// Whoever closed it is done with it now; the other end may take its time.
+		// The closing side is done now; the other end may take longer.
 		this.#end(reason);
 	}
 

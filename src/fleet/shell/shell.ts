@@ -56,7 +56,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 	#onRest: (() => void) | null = null;
 	#closed = false;
 	#cancelRestart: (() => void) | null = null;
-	/** What ended the last core, for whoever asks while there is none. */
+	/** Why the last core ended; the answer to requests while there is none. */
 	#endedBy = '';
 	readonly #timers: CoreTimers;
 	readonly #asking: PendingRequests;
@@ -98,7 +98,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 		return (await this.#ask((token) => ({ kind: 'request', token, id: this.ports.newId(), request }))).view;
 	}
 
-	/** Resolves when the files of all targets check, to what they would change; rejects with what is wrong. */
+	/** Checks the files of all targets; resolves to their changes, rejects with the fault. */
 	async look(request: CoreRequest): Promise<Answered['apps']> {
 		return (await this.#ask((token) => ({ kind: 'look', token, request }))).apps;
 	}
@@ -128,7 +128,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 		return this.#durable.boot;
 	}
 
-	/** Of the state folder, as it is on disk; it changes when the node learns that it lost its state. */
+	/** Identity of the state folder on disk; it changes when the node learns that it lost its state. */
 	get instance(): string {
 		return this.#durable.instance ?? this.ports.process;
 	}
@@ -293,7 +293,7 @@ export class Shell extends EventEmitter<ShellEvents> {
 		}
 	}
 
-	/** Whoever follows may fail; that is no fault of the core. */
+	/** A failing listener must not fail the core. */
 	#tellFollowers(view: RolloutView): void {
 		try {
 			this.emit('changed', view);

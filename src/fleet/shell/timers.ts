@@ -5,7 +5,7 @@ import type { Clock } from '../clock.js';
 export class CoreTimers {
 	readonly #set = new Map<TimerName, { id: symbol; cancel(): void }>();
 
-	/** `onDue` is told which setting of the name came due. */
+	/** `onDue` gets the name and which setting of it came due. */
 	constructor(
 		private readonly clock: Clock,
 		private readonly onDue: (name: TimerName, id: symbol) => void,

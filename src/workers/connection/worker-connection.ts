@@ -45,7 +45,7 @@ export interface WorkerConnection extends EventEmitter<ConnectionEvents> {
 	status(): Promise<ConnectionStatus>;
 	/** Lets it take public connections; programs without a gate do so by themselves. */
 	join(): Promise<JoinResult>;
-	/** Asks it to finish what is open and leave; returns false when it cannot be asked, so that a signal has to do. */
+	/** Asks it to drain; returns false if it cannot be asked, and a signal is needed instead. */
 	drain(timeoutMs: number): Promise<boolean>;
 	close(): void;
 }

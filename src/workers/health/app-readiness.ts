@@ -1,7 +1,7 @@
 import type { AppReadiness, WorkerApp } from '../types.js';
 import type { Worker } from '../pool/worker.js';
 
-/** How many of an app's workers serve, and why it is not as wanted. `complaint`: what is wrong with their host. */
+/** How many of an app's workers serve, and why fewer than wanted do. `complaint`: the problem of their host. */
 export function readinessOf(
 	{ name, instances }: WorkerApp,
 	workers: readonly Worker[],

@@ -12,7 +12,7 @@ const approvalBytesMax = 65_536;
 
 export interface Approval {
 	release: string;
-	/** From its start; a worker that is not well by then says so, and goes on asking itself more rarely. */
+	/** Counted from its start; an unhealthy worker reports it then, and checks itself less often afterwards. */
 	deadlineMs: number;
 	check: HealthCheck;
 }

@@ -45,7 +45,7 @@ export async function checkHealth(
 	const bad = answers.find((one) => !one.healthy);
 	if (bad) return unhealthy(bad.detail + elsewhere(listens, asked, check));
 	const open = listens.filter((listen) => isOpen(listen, joined)).map(publicListener);
-	// What the next worker is held to is learnt from what is open here, so it is proven here.
+	// The listeners that are open here become the requirement for the next worker, so they are proven here.
 	const shown = [...open.filter((one) => one.repeatable), ...check.required];
 	const proven = [...asked, ...shown].map((one) => one.port);
 	const ports = [...new Set(proven.filter((port) => port !== null))].sort((one, other) => one - other);

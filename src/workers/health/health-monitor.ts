@@ -4,9 +4,9 @@ import type { Worker } from '../pool/worker.js';
 import type { RecyclingReason } from './recycling.js';
 
 export interface HealthMonitorHooks {
-	/** A worker became part of the serving set by itself: first start, or after a crash. */
+	/** A worker joined the serving set outside of a replacement: first start, or after a crash. */
 	serving(worker: Worker): void;
-	/** A worker serves badly and has to make room for a new one; it goes on until that is proven. */
+	/** An unhealthy worker has to be replaced; it serves until its successor is proven. */
 	wornOut(worker: Worker, reason: RecyclingReason, detail: string): void;
 }
 

@@ -57,7 +57,7 @@ export function publicListener(listen: ListenStatus): SeenListener {
 	};
 }
 
-/** Held by the gate and ready, or public; once the worker has joined (`joined`) only what is public counts. */
+/** Gated and ready, or public; once the worker has joined (`joined`) only public listeners count. */
 export const isOpen = (listen: ListenStatus, joined: boolean): boolean =>
 	joined ? listen.live : listen.live || listen.probe !== null;
 

@@ -15,7 +15,7 @@ export interface RecyclingHooks {
 /** After a replacement for a worn-out worker was refused, the next try comes so much later. */
 const retryMs = 30_000;
 
-/** Workers that serve badly and go on until a successor is proven: one try at a time for each, and again later after a refusal. */
+/** Unhealthy workers, which serve until a successor is proven: one attempt at a time each, repeated later after a refusal. */
 export class Recycling {
 	/** Until when none is made for a worker; without end while one waits or runs. */
 	private readonly restsUntil = new Map<string, number>();

@@ -7,7 +7,7 @@ const plainNames = ['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'LC_ALL', 'TZ'] a
 
 type Environment = Record<string, string>;
 
-/** What is left of an environment when everything that may hold a secret is gone. */
+/** The environment without variables that may hold a secret. */
 export function plainEnvironment(from: NodeJS.ProcessEnv): Environment {
 	const clean: Environment = {};
 	for (const name of plainNames) {

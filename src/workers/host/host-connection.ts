@@ -17,7 +17,7 @@ export interface HostLinkEvents {
 	down: [string];
 	/** It is up, or no longer kept connected. */
 	changed: [];
-	/** What is wrong with it changed. */
+	/** Its problem changed. */
 	complaint: [string | null];
 	online: [{ name: string; pmId: number }];
 	exit: [{ name: string; pmId: number }];
@@ -59,7 +59,7 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 	private upSince = 0;
 	/** The host as its lock names it; null while it is down, or where that names no process of the home's owner. */
 	private identity: ProcessIdentity | null = null;
-	/** What is wrong with the host, in words for an operator: it is away, frozen, of another version of PM2; null when all is well. */
+	/** The host's problem, as a text for operators (absent, frozen, another version of PM2); null if there is none. */
 	complaint: string | null;
 
 	constructor(private readonly options: HostLinkOptions) {
@@ -93,12 +93,12 @@ export class HostLink extends EventEmitter<HostLinkEvents> {
 		return this.pm2 !== null;
 	}
 
-	/** Resolves at the first connection; goes on by itself from then on. */
+	/** Resolves at the first connection; reconnects automatically from then on. */
 	async start(): Promise<void> {
 		await this.connect();
 	}
 
-	/** Resolves true as soon as it is connected; false when `withinMs` have passed or it is closed. */
+	/** Resolves true once connected; false after `withinMs` or when it is closed. */
 	untilUp(withinMs: number): Promise<boolean> {
 		const { clock } = this.options;
 		return untilHolds(this, 'changed', () => this.isUp, { clock, withinMs, isOver: () => this.closed });

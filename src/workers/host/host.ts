@@ -66,7 +66,7 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	process.chdir(home.path);
 	process.title = `rollcall worker-host (${home.path})`;
 	const ending = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
-	// Two who stop it at once must not cut the drain short: a signal that nobody hears would end this process.
+	// A second stop must not cut the drain short: without a handler its signal would end this process.
 	for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => undefined);
 	await installPreload(home);
 	const { runPm2 } = await import('../pm2/daemon.js');

@@ -122,7 +122,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		throw new RollcallError('unavailable', `PM2 did not start ${start.name}; see the host's log in the home folder.`);
 	}
 
-	/** Ends a process, if it lives, and forgets it. Resolves when PM2 says so; true if it is gone from its list. `onSent`: it is told. */
+	/** Ends a live process and deletes it. Resolves with PM2's answer; true if it is off PM2's list. `onSent`: the call was sent. */
 	async remove(pmId: number, killTimeoutMs: number, onSent: () => void = () => undefined): Promise<boolean> {
 		const { ended } = await this.begin('deleteProcessId', pmId, killTimeoutMs + callTimeoutMs, onSent);
 		await ended.catch(() => undefined);
@@ -199,7 +199,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		return this.nextList;
 	}
 
-	/** Sends a call in its turn; it may go on when its turn is over, and those after it are sent all the same. */
+	/** Sends a call in its turn; later calls are sent even if it takes longer than its turn. */
 	private begin(
 		method: string,
 		argument: unknown,

@@ -19,7 +19,7 @@ export const eventsPace: Pace = { atOnce: 64 * 1024 * 1024, perSecond: 8 * 1024 
 
 type Reader = (message: Buffer) => void;
 
-/** As PM2's sockets are made: what it answers for a connection hears each of its messages. */
+/** The shape of PM2's sockets: the value returned for a connection receives each of its messages. */
 export interface MessageSocket {
 	onmessage(connection: Socket): Reader;
 }

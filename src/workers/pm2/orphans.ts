@@ -33,7 +33,7 @@ export function findOrphans(home: Pick<HostHome, 'pids'>, hostPid: number | null
 const runs = (command: readonly string[], script: string): boolean =>
 	command.some((word) => word === script || word.endsWith('/pm2/lib/ProcessContainerFork.js'));
 
-/** A cluster worker is told what it is in one variable, which it keeps from those that it starts. */
+/** The variable that marks a cluster worker; the worker does not pass it to its own children. */
 function clustered(description: string): Partial<Orphan> {
 	try {
 		const { name, pm_exec_path } = JSON.parse(description) as Record<string, string>;

@@ -25,7 +25,7 @@ export function adoptAll(
 	return adopted.filter(({ row }) => isEnding(row)).map(({ worker }) => worker);
 }
 
-/** Somebody was ending it when the connection to its host broke off: that goes on. */
+/** It was being ended when the host's connection closed: ends it. */
 export function isEnding({ status }: Pm2Process): boolean {
 	return status === 'stopping' || status === 'stopped' || status === 'errored';
 }

@@ -25,7 +25,7 @@ export type Phase =
 	| 'joining'
 	/** Takes public connections. */
 	| 'serving'
-	/** Finishes what is open and leaves. */
+	/** Finishes open requests, then exits. */
 	| 'draining'
 	/** Its process ended; PM2 starts it again. */
 	| 'backoff'

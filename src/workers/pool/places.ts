@@ -31,7 +31,7 @@ export function freePlace(taken: ReadonlySet<number>): number {
 	return place;
 }
 
-/** The place of a worker as it is on record; earlier versions wrote the port alone. */
+/** A worker's recorded place; earlier versions recorded the port only. */
 export function placeOnRecord(
 	{ slot, port }: Pick<WorkerRecord, 'slot' | 'port'>,
 	app: WorkerApp,

@@ -14,7 +14,7 @@ const reportIntervalMs = 1_000;
 /** PM2's own patience lies behind the drain's, so that it never cuts one short. */
 const killMarginMs = 2_000;
 
-/** What PM2 is told to run for a worker. */
+/** The process description that PM2 gets for a worker. */
 export function describeWorker(worker: Worker): Pm2Start {
 	const { app, id } = worker;
 	const node = isNode(app);

@@ -109,7 +109,7 @@ export class WorkerPool {
 		return untilHolds(this.events, 'changed', holds, { clock, withinMs, isOver: () => this.closed });
 	}
 
-	/** Resolves true when the worker answers for the first time, listens or joins; false when `withinMs` have passed before. */
+	/** Resolves true once the worker answers, listens or joins; false after `withinMs`. */
 	async nextWord(worker: Worker, withinMs: number): Promise<boolean> {
 		const words = () => this.entryOf(worker).words;
 		const before = words();
@@ -264,7 +264,7 @@ export class WorkerPool {
 		this.learnListeners();
 	}
 
-	/** The ports that every worker of the app must be proven on; what is no Node app is asked on its own port alone. */
+	/** The ports on which every worker of the app must be proven; a program that is not Node is proven on its own port only. */
 	requiredPorts(app: WorkerApp): number[] {
 		return isNode(app) ? this.listeners.requiredPorts(app) : [];
 	}
@@ -276,7 +276,7 @@ export class WorkerPool {
 		this.save();
 	}
 
-	/** Lets a worker finish what is open and leave; resolves when its process is gone and the worker forgotten. */
+	/** Drains a worker; resolves when its process has exited and the worker is removed. */
 	readonly drain = (worker: Worker): Promise<void> => this.workerShutdown.drain(worker);
 
 	/** Ends a worker at once; resolves when its process is gone and the worker forgotten. */
@@ -319,7 +319,7 @@ export class WorkerPool {
 		this.remember();
 	}
 
-	/** Brings the record of living processes in line with what is known. */
+	/** Updates the record of live processes. */
 	remember(): void {
 		const { records, host } = this.parts;
 		const { memory } = records;

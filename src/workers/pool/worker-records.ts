@@ -35,13 +35,13 @@ export interface WorkerRecord extends WorkerIdentity {
 	slot?: number;
 	/** Whether it is ended by signals, having no preload to be asked. Not on records of earlier versions. */
 	fork?: boolean;
-	/** How long it may finish what is open, should its app not be wanted any more. Not on records of earlier versions. */
+	/** Its drain timeout if its app leaves the configuration. Missing in records of earlier versions. */
 	drainTimeoutMs?: number;
 	/** What the configuration said of its listeners when it was started. Not on records of earlier versions. */
 	settings?: ListenSettings;
 }
 
-/** Far above what thousands of workers take; what is longer is no file of ours. */
+/** Far above what thousands of workers need; a longer file was not written by Rollcall. */
 const bytesMax = 16 * 1024 * 1024;
 
 /** One JSON file, replaced as a whole; writes in quick succession become one. */
@@ -54,7 +54,7 @@ export class SupervisorRecords {
 
 	constructor(
 		readonly file: string,
-		/** Which run of the kernel this is: identities of another one are nobody's. */
+		/** The kernel's boot id: process identities of another boot are void. */
 		private readonly boot = readBootId(),
 	) {
 		mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
@@ -72,7 +72,7 @@ export class SupervisorRecords {
 		return [...recorded, ...others.map((one) => ({ ...one, app: appOf(one.id), user }))];
 	}
 
-	/** Resolves when the memory as it is now is on the disk. */
+	/** Resolves when the current state is on disk. */
 	save(): Promise<void> {
 		if (this.next) return this.next;
 		const before = (this.writing ?? Promise.resolve()).catch(() => undefined);

@@ -144,7 +144,7 @@ export class Worker {
 		return this.lifecycle.cutOff;
 	}
 
-	/** What is said of its process when it ends and nothing else is known. */
+	/** The reason given for an exit if no other is known. */
 	get endReason(): string {
 		return `its process ended${overriddenPort(this.app, this.port)}`;
 	}

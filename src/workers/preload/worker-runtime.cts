@@ -174,7 +174,7 @@ function removeLeftovers(directory: string, id: string): void {
 			if (pid !== undefined && !fs.existsSync(`/proc/${pid}`)) removeFile(path.join(directory, name));
 		}
 	} catch {
-		// A folder that cannot be read is told of when the control socket is opened in it.
+		// An unreadable folder is reported when the control socket is opened in it.
 	}
 }
 

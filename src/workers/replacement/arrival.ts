@@ -5,7 +5,7 @@ import type { Worker } from '../pool/worker.js';
 
 /**
  * Whether an app is new on its node while workers serve there that are to leave. Such an app may be what takes their place,
- * so it is proven as a release is; as long as it is not, the node is as ready as before.
+ * so it is proven as a release is; until then it does not change the node's readiness.
  */
 export class Arrival {
 	/** It proves itself at the moment. */

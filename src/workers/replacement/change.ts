@@ -6,7 +6,7 @@ import type { ReplacementResult, WorkerApp } from '../types.js';
 export interface Change {
 	/** Apps whose workers are to be replaced, or are new. */
 	wanted: readonly WorkerApp[];
-	/** What is to be there no longer. */
+	/** Workers to remove. */
 	leaving: readonly LeavingSet[];
 	isRunning(app: string): boolean;
 	replace(app: WorkerApp, onProgress: (text: string) => void): Promise<ReplacementResult>;

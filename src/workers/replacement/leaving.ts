@@ -9,7 +9,7 @@ export interface LeavingSet {
 	readonly workers: readonly Worker[];
 	identities(): ProvenWorker[];
 	readiness(): AppReadiness;
-	/** Lets every worker finish what is open and end; resolves when they are gone, or could not be ended. */
+	/** Drains every worker; resolves when all have exited, or could not be ended. */
 	leave(onProgress: (text: string) => void): Promise<ReplacementResult>;
 }
 

@@ -32,12 +32,12 @@ export interface JudgedOutcome extends ReplacementOutcome {
 interface ExchangeHooks {
 	/** A new worker is proven to the end, and looked after like any other from now on. */
 	approved(worker: Worker): void;
-	/** A worker was started outside of a replacement and has to be proven by itself; resolves when that is decided. */
+	/** Proves a single worker that was started outside of a replacement; resolves with the decision. */
 	started(worker: Worker): Promise<void>;
 	say(event: string, reason: string): void;
 }
 
-/** Exchanges workers of one app for new ones: makes the plan, has it walked through, and mends what it left. */
+/** Replaces workers of one app: makes the plan, runs it, and repairs an incomplete result. */
 export class ReplacementPlan {
 	private runner: ReplacementRunner | null = null;
 	private ended = false;
@@ -103,7 +103,7 @@ export class ReplacementPlan {
 		}
 	}
 
-	/** Ends what runs, with the old workers kept unless they drain already; what is on record stays there. */
+	/** Cancels the running replacement and keeps old workers that do not drain yet; records stay. */
 	end(reason: string): void {
 		this.ended = true;
 		this.runner?.callOff(reason);
@@ -114,7 +114,7 @@ export class ReplacementPlan {
 		this.runner?.loseHost(detail);
 	}
 
-	/** Leaves everything as it is, at once. */
+	/** Stops at once without changing any worker. */
 	abandon(): void {
 		this.ended = true;
 		this.runner?.abandon();

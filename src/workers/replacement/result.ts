@@ -35,7 +35,7 @@ export function resultOf(
 		before: before.map(({ id, pid, started }) => ({ id, pid, started })),
 		after,
 		wanted,
-		// Whoever lost must be gone: the new set when it was refused, the old one otherwise.
+		// The losing set must be gone: the new one if it was refused, else the old one.
 		oldGone: judged === 'refused' ? !workers.some((one) => one.isAlive && one.state !== 'serving') : oldGone,
 		cutOff: outcome?.cutOff ?? 0,
 		required: [{ app: app.name, ports: [...required] }],

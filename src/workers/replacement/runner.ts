@@ -84,7 +84,7 @@ export class ReplacementRunner {
 		this.dispatch({ event: 'called_off', detail });
 	}
 
-	/** The workers that it was starting cannot become a host's any more. Old ones that drain already go on doing so. */
+	/** Workers that were starting can no longer be adopted by a host. Old ones that already drain continue to. */
 	loseHost(detail: string): void {
 		const { stage } = this.state.stage;
 		// Where the old ones drain first, the new ones are still to be started.
@@ -93,7 +93,7 @@ export class ReplacementRunner {
 		this.callOff(detail);
 	}
 
-	/** Touches nothing any more; whoever comes next goes on from what there is. */
+	/** Stops acting; the next runner starts from the current state. */
 	abandon(): void {
 		if (this.isOver) return;
 		this.abandoned = true;

@@ -84,7 +84,7 @@ export type ReplacementEvent =
 export type ReplacementEffect =
 	| { effect: 'start'; id: string }
 	| { effect: 'join'; id: string }
-	/** From now on the worker may join by itself when PM2 restarts it. */
+	/** The worker may now join without approval when PM2 restarts it. */
 	| { effect: 'approve'; id: string }
 	| { effect: 'drain'; id: string }
 	/** End at once. */
@@ -236,7 +236,7 @@ class Draft {
 		if (stage === 'proving' || stage === 'canary' || stage === 'joining') this.endBatch(detail, null);
 	}
 
-	/** Whatever follows from the present state by itself, the passing of time included. */
+	/** The transitions that need no further event, passed deadlines included. */
 	advance(): void {
 		switch (this.stage.stage) {
 			case 'proving':

@@ -48,7 +48,7 @@ export class Remarks {
 	}
 }
 
-/** The app cannot run under Rollcall as it is; the message says why and what to do. */
+/** The app cannot run under Rollcall without a change; the message says why and what to do. */
 export class NotTaken extends Error {
 	override readonly name = 'NotTaken';
 	constructor(

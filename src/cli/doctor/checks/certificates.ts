@@ -12,7 +12,7 @@ import { type Check, type Finding, type Host, ok, unseen, withConfig, wrong, war
 
 const dayMs = 24 * 60 * 60 * 1000;
 
-/** What is wrong with the dates of a file's first certificate. */
+/** Checks the dates of a file's first certificate. */
 function datesOf(host: Host, file: string, now: number, renew: string): Finding {
 	const certificate = firstIn(host, file);
 	if (typeof certificate === 'string') return unseen(certificate);

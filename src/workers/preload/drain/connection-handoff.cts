@@ -137,7 +137,7 @@ class ConnectionHandoff {
 /** The channel speaks JSON, which has no Infinity. */
 const lingerToMessage = (lingerMs: number): number => (Number.isFinite(lingerMs) ? lingerMs : 0);
 
-/** Takes the connection out of its HTTP server, which is told that it is closed; null if it is not at rest after all. */
+/** Detaches the connection from its HTTP server, which sees it close; null if it is not idle. */
 function detach(socket: net.Socket): TcpHandle | null {
 	const inside = socket as unknown as SocketInternals;
 	const { _handle: handle, parser } = inside;

@@ -18,7 +18,7 @@ interface RequestStart {
 
 /** Where a server knows no keep-alive time, clients are trusted to use a connection this long. */
 const lingerDefaultMs = 5_000;
-/** How much sooner than the server a client is told to let go of a connection at rest. */
+/** How much earlier than the server a client is asked to close an idle connection. */
 const promiseMarginMs = 1_000;
 
 /**
@@ -53,7 +53,7 @@ class Connections {
 		return open;
 	}
 
-	/** Takes a public connection into account; the server is told of it afterwards. */
+	/** Registers a public connection, before its server sees it. */
 	admit(socket: net.Socket, server: net.Server, listenKey: string): PublicConnection {
 		const protocol = protocolOf(server);
 		const connection: PublicConnection = {
@@ -81,7 +81,7 @@ class Connections {
 		return connection;
 	}
 
-	/** Takes a connection for a probe's before a server that accepts public ones is told of it. */
+	/** Marks a connection as a probe's, before a server that accepts public ones sees it. */
 	admitProbe(socket: net.Socket): void {
 		this.#probes.add(socket);
 	}

@@ -168,7 +168,7 @@ class SessionEnd {
 		if (typeof handle?.fd !== 'number' || handle.fd < 0 || handle.writeQueueSize !== 0) return false;
 		try {
 			const written = writeSync(handle.fd, notice);
-			// Half a frame makes the rest of the connection senseless; there is no way to know where it would go on.
+			// After a partial frame the rest of the connection cannot be parsed.
 			if (written < notice.length) this.session.destroy();
 			return true;
 		} catch {

@@ -27,7 +27,7 @@ class Gate {
 	#count = 0;
 	#closed = false;
 
-	/** `open`: nothing is held, each listen goes public before the app is told that it listens. */
+	/** `open`: nothing is held; each listener is public before the app's 'listening' event. */
 	constructor(
 		private readonly settings: PreloadSettings,
 		private readonly connections: Connections,

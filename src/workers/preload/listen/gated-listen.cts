@@ -130,7 +130,7 @@ class GatedListen {
 		this.closePublicListener();
 	}
 
-	/** What the app is told: the public address, also while that is held. */
+	/** The address that the app sees: the public one, also while the gate holds it. */
 	address(): net.AddressInfo | string | null {
 		const { path, port } = this.request;
 		if (!(this.server as unknown as ServerInternals)._handle) return null;

@@ -11,7 +11,7 @@ const code = 'ERR_ROLLCALL_THREAD_LISTEN';
  * and unix sockets are left alone: they are how an app talks with itself.
  */
 const threadListen = {
-	/** For the main thread: the threads of this process are told, and tell. */
+	/** Main thread: exchanges listen messages with the threads of this process. */
 	watch(onRefused: (port: number, message: string) => void): void {
 		threads.setEnvironmentData(name, true);
 		const channel = new threads.BroadcastChannel(name);
