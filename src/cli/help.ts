@@ -16,7 +16,7 @@ See
   status                    what is going on, the wrong things first
   workers                   the workers of this node
   logs [-f] [APP]           what the workers write
-  doctor                    what is wrong on this host, and what mends it
+  doctor                    check this host, and show how to fix each fault
   rollout plan [KEY=VALUE]  what a rolling restart would do
   rollout status [ID]       one rollout; the newest without ID
   rollout history           the last rollouts

@@ -184,7 +184,7 @@ function addSetup(build: Builder): void {
 		(await import('./commands/validate.js')).validate(context),
 	);
 	const doctor = ['rollcall doctor', 'rollcall doctor --config ./rollcall.yaml --json'];
-	build.add('doctor', 'look for what is wrong here, and say what mends it', doctor, async (context) =>
+	build.add('doctor', 'check this host, and show how to fix each fault', doctor, async (context) =>
 		(await import('./doctor/doctor.js')).doctor(context),
 	);
 	const completion = ['source <(rollcall completion bash)', 'rollcall completion fish | source'];

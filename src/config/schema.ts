@@ -56,7 +56,7 @@ const socket = section({
 		.transform((value) => Number.parseInt(value, 8))
 		.prefault('0660')
 		.describe(
-			'File mode of the admin socket, in octal digits in quotes: whoever may write to it is super_user; default "0660".',
+			'File mode of the admin socket, in octal digits in quotes: every user with write access to it is super_user; default "0660".',
 		),
 	group: userName.optional().describe('Group of the admin socket; default: left as the daemon makes it.'),
 });

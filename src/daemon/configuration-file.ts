@@ -85,7 +85,7 @@ export class ConfigurationFile extends EventEmitter<{ changed: [] }> {
 		const { fault, acceptedAt } = this.#standIn;
 		const short = fault.replaceAll('\n', '; ').slice(0, noteCharactersMax);
 		const since = new Date(acceptedAt).toISOString();
-		return `The configuration file does not check: ${short}. This node runs by the last good one, of ${since}, and takes part in no rollout until the file is mended: correct it, then roll http_workers or restart the daemon`;
+		return `The configuration file does not check: ${short}. This node runs by the last good one, of ${since}, and takes part in no rollout until the file is corrected: edit it, then roll http_workers or restart the daemon`;
 	}
 
 	async #keep(): Promise<void> {

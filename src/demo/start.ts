@@ -97,7 +97,7 @@ function tailOf(file: string): string {
 async function untilOver(running: readonly Running[], signal: AbortSignal): Promise<void> {
 	for (const { node, child } of running) {
 		child.once('exit', (_code, killedBy) => {
-			// A daemon that exited with 0 was asked to restart: its successor is another process.
+			// A daemon that exits without a signal was asked to restart: its successor is another process.
 			if (signal.aborted || killedBy === null) return;
 			const again = `node ${here(mainScript)} daemon --config ${node.configFile}`;
 			const text = `The daemon of ${node.name} was ended by ${killedBy}; its workers go on. Start it again: ${again}`;

@@ -43,7 +43,7 @@ export async function init({ options, terminal, session }: Context<AuthorityOpti
 	);
 	writeMessage(
 		terminal,
-		`Keep ${key} to yourself: whoever has it can make nodes of this fleet. Next: rollcall ca issue NODE --dir ${options.dir}`,
+		`Keep ${key} secret: with it anyone can add nodes to this fleet. Next: rollcall ca issue NODE --dir ${options.dir}`,
 	);
 	return 0;
 }

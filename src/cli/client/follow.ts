@@ -95,7 +95,7 @@ export function adviceFor(view: RolloutView, words: string): string | null {
 	const inTheWay = view.nodes.find(({ node }) => isNamed(node, view.reason ?? ''))?.node;
 	const leftOut = `  leave a node out  rollcall rollout resume ${view.id} --skip ${inTheWay ?? left[0] ?? 'NODE'}${words}`;
 	return [
-		`Not restarted: ${left.join(', ') || 'none'}. When the cause is mended:`,
+		`Not restarted: ${left.join(', ') || 'none'}. When the cause is fixed:`,
 		`  go on             rollcall rollout resume ${view.id}${words}`,
 		// Without its only node a rollout has nothing to do.
 		...(view.nodes.length > 1 ? [leftOut] : []),

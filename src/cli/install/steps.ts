@@ -51,7 +51,7 @@ async function attempt(step: Step): Promise<void> {
 	} catch (cause) {
 		throw new RollcallError(
 			'unavailable',
-			`This step failed: ${step.text}: ${messageOf(cause)} What came before stays; mend it and run the same command again.`,
+			`This step failed: ${step.text}: ${messageOf(cause)} The steps before it stay done; fix the cause and run the same command again.`,
 			{},
 			{ cause },
 		);

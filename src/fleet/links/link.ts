@@ -168,7 +168,7 @@ export class Link {
 				return;
 			case 'proof':
 				if (phase.name !== 'proof') {
-					this.close('a proof that nobody asked for');
+					this.close('an unexpected proof');
 					return;
 				}
 				this.#proof(phase.peer, message.proof);
@@ -221,7 +221,7 @@ export class Link {
 			return `${hello.node} is no member in the configuration of ${self}: cluster.peers lacks it`;
 		const certified = this.channel.certifiedName;
 		if ((secret === null || certified !== null) && certified !== hello.node)
-			return `the certificate names ${certified ?? 'nobody'}, the hello ${hello.node}`;
+			return `the certificate names ${certified ?? 'no node'}, the hello ${hello.node}`;
 		return null;
 	}
 

@@ -58,7 +58,7 @@ type Judged = Pick<TargetStatus, 'state' | 'attempt' | 'reason'>;
 
 /** Whoever lost its state says so itself; of one whose disk was put back from a copy, only others know. */
 const lostText =
-	'it lost its state while this rollout ran, so nobody knows whether it had its turn, or how far it came';
+	'it lost its state while this rollout ran, so it is unknown whether it had its turn, or how far it came';
 
 function judgedOf(
 	state: CoreState,
