@@ -1,10 +1,7 @@
 import { closeSync } from 'node:fs';
 import http from 'node:http';
-import http2 from 'node:http2';
-import https from 'node:https';
 import net from 'node:net';
 import { networkInterfaces } from 'node:os';
-import tls from 'node:tls';
 import { RollcallError } from '../../errors.js';
 import { type UntrustedPlace, openUntrustedSocket, pathOfDescriptor } from '../../system/files/untrusted-file.js';
 import { pidHeader } from './control.js';
@@ -109,7 +106,7 @@ function askHttp(where: Address, path: string, protocol: 'http' | 'https', signa
 			agent: false as const,
 			headers: { host: 'localhost', connection: 'close', 'user-agent': 'rollcall-probe' },
 		};
-		const request = protocol === 'http' ? http.get(options) : https.get({ ...options, rejectUnauthorized: false });
+		const request = protocol === 'http' ? http.get(options) : builtin('node:https').get({ ...options, rejectUnauthorized: false });
 		request.once('error', reject);
 		// An answer that changes the protocol (101) is neither a response nor an error.
 		let answered = false;
@@ -138,7 +135,7 @@ function askHttp(where: Address, path: string, protocol: 'http' | 'https', signa
 function askHttp2(where: Address, path: string, protocol: 'h2' | 'h2c', signal: AbortSignal): Promise<ProbeAnswer> {
 	return new Promise((resolve, reject) => {
 		const authority = protocol === 'h2' ? 'https://localhost' : 'http://localhost';
-		const session = http2.connect(authority, { createConnection: () => openConnection(where, protocol) });
+		const session = builtin('node:http2').connect(authority, { createConnection: () => openConnection(where, protocol) });
 		const fail = (error: Error): void => {
 			session.destroy();
 			reject(error);
@@ -165,7 +162,7 @@ function askConnection(where: Address, protocol: ListenProtocol, signal: AbortSi
 		};
 		signal.addEventListener('abort', close, { once: true });
 		socket.once('error', reject);
-		socket.once(socket instanceof tls.TLSSocket ? 'secureConnect' : 'connect', () => {
+		socket.once(isPlain(protocol) ? 'connect' : 'secureConnect', () => {
 			resolve({ status: 0, pid: null });
 		});
 		socket.once('close', close);
@@ -174,9 +171,19 @@ function askConnection(where: Address, protocol: ListenProtocol, signal: AbortSi
 
 function openConnection(where: Address, protocol: ListenProtocol): net.Socket {
 	const address = 'socketPath' in where ? { path: where.socketPath } : where;
-	if (protocol === 'http' || protocol === 'h2c' || protocol === 'tcp') return net.connect(address);
+	if (isPlain(protocol)) return net.connect(address);
 	const alpn = protocol === 'h2' ? { ALPNProtocols: ['h2', 'http/1.1'] } : {};
-	return tls.connect({ ...address, ...alpn, rejectUnauthorized: false });
+	return builtin('node:tls').connect({ ...address, ...alpn, rejectUnauthorized: false });
+}
+
+const isPlain = (protocol: ListenProtocol): boolean => protocol === 'http' || protocol === 'h2c' || protocol === 'tcp';
+
+/** Loaded on first use: a worker that checks itself after a crash rarely needs them, and they take longer than the check. */
+function builtin(name: 'node:http2'): typeof import('node:http2');
+function builtin(name: 'node:https'): typeof import('node:https');
+function builtin(name: 'node:tls'): typeof import('node:tls');
+function builtin(name: string): unknown {
+	return process.getBuiltinModule(name);
 }
 
 function readPid(value: string | string[] | undefined): number | null {

@@ -79,7 +79,10 @@ class Residence {
 		forgetArgument(preload);
 		nodeOptions.forgetOurs(process.env, preload);
 		removeLeftovers(directory, id);
-		this.#gate.onListening = () => this.#control.push({ event: 'listening', status: this.#status() });
+		this.#gate.onListening = () => {
+			this.#control.push({ event: 'listening', status: this.#status() });
+			this.#selfCheck?.onListening();
+		};
 		this.#control.onAudience = (present) => (present ? this.#reporter.start() : this.#reporter.stop());
 		keepSharedPaths();
 		threadListen.watch((port, message) => {

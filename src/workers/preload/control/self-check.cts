@@ -23,6 +23,8 @@ interface Worker {
 class SelfCheck {
 	readonly #startedAt = performance.now();
 	#said = false;
+	/** Ends the pause before the next check. */
+	#wake: () => void = () => undefined;
 
 	constructor(
 		private readonly approval: Approval,
@@ -48,16 +50,32 @@ class SelfCheck {
 
 	async run(): Promise<void> {
 		try {
+			await this.#pause();
 			const { checkHealth } = await import('../../health/health-check.js');
 			while (this.worker.status().state === 'held') {
 				const { healthy, detail } = await checkHealth(this.worker.status(), this.approval.check, null);
 				if (healthy && this.worker.status().state === 'held') await this.worker.goLive();
 				else this.#sayOnce(detail);
-				await new Promise((resolve) => setTimeout(resolve, this.#gapMs()).unref());
+				await this.#pause();
 			}
 		} catch (error) {
 			process.stderr.write(`rollcall: the worker could not check itself: ${String(error)}\n`);
 		}
+	}
+
+	/** The app opened a listener: checks without waiting for the next turn. */
+	onListening(): void {
+		this.#wake();
+	}
+
+	#pause(): Promise<void> {
+		return new Promise((resolve) => {
+			const timer = setTimeout(resolve, this.#gapMs()).unref();
+			this.#wake = () => {
+				clearTimeout(timer);
+				resolve();
+			};
+		});
 	}
 
 	#gapMs(): number {
