@@ -67,6 +67,7 @@ export class Reload {
 				app: null,
 				replicated: false,
 				user: 'SIGHUP',
+				from: 'signal',
 			});
 			this.parts.ended({ rollout: id });
 		} catch (error) {

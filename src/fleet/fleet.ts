@@ -18,6 +18,7 @@ import {
 	type FleetConfig,
 	type Membership,
 	readMembership,
+	withZones,
 } from './links/membership.js';
 import type { Core } from './ports.js';
 import { openRecordLog, type RecordLog, type Sync } from './shell/record-log.js';
@@ -328,8 +329,9 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		};
 	}
 
-	async #apply(next: Membership): Promise<void> {
+	async #apply(read: Membership): Promise<void> {
 		const before = this.membership;
+		const next = withZones(read, before.members);
 		assertCanFollow(before, next);
 		if (!next.cluster) {
 			this.options.onApplied?.(next);
@@ -351,8 +353,8 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 }
 
 function coreRequest(request: RolloutRequest): CoreRequest {
-	const { type, service, app, replicated, user, maxUnavailable, onFailure } = request;
-	return { type, service, app, replicated, user, maxUnavailable: maxUnavailable ?? null, onFailure: onFailure ?? null };
+	const { maxUnavailable = null, onFailure = null, ...asked } = request;
+	return { ...asked, maxUnavailable, onFailure };
 }
 
 function coreHello({ node, boot, instance, process, protocol, memberHash }: Hello) {

@@ -6,6 +6,8 @@ import { counter, hash, membersMax, nodeName, since, token } from './links/hands
 
 /** Longest text of a step's own: the last lines of a worker's stderr included. */
 export const reasonCharactersMax = 4_000;
+/** Longest note of who starts a rollout. */
+export const noteCharactersMax = 256;
 const appsMax = 256;
 const workersMax = 4_096;
 const portsMax = 1_024;
@@ -81,6 +83,13 @@ const service = z.enum(['http_workers', 'clustering', 'clustering_config']).null
 const app = z.string().max(128).nullable();
 const user = z.string().max(256);
 
+const note = z.string().max(noteCharactersMax);
+const origin = z.string().max(256);
+const selection = z.object({
+	nodes: z.array(nodeName).max(membersMax).nullable(),
+	zone: z.string().max(63).nullable(),
+});
+
 const spec = z.object({
 	id: token,
 	type: rolloutType,
@@ -98,6 +107,11 @@ const spec = z.object({
 	memberHashNext: hash.nullable(),
 	configHashes: z.record(nodeName, hash).nullable(),
 	without: since(2, z.array(nodeName).max(membersMax).optional()),
+	note: since(2, note.optional()),
+	holdAfter: since(2, count.optional()),
+	selected: since(2, selection.optional()),
+	unselected: since(2, z.array(nodeName).max(membersMax).optional()),
+	from: since(2, origin.optional()),
 	createdAt: milliseconds,
 });
 
@@ -111,6 +125,7 @@ const flags = z.object({
 	paused: z.boolean(),
 	aborting: z.object({ by: user }).nullable(),
 	halted: text.nullable(),
+	held: since(2, z.enum(['on', 'over']).optional()),
 });
 
 const viewWorkers = z.object({ boot: counter, workers: z.array(identity).max(workersMax) }).nullable();
@@ -145,6 +160,11 @@ const view = z.object({
 	nodes: z.array(viewNode).max(membersMax),
 	created_at: milliseconds,
 	ended_at: milliseconds.nullable(),
+	note: since(2, note.nullable().optional()),
+	hold_after: since(2, count.optional()),
+	held: since(2, z.boolean().optional()),
+	selected: since(2, selection.optional()),
+	asked_by: since(2, z.object({ user, from: origin.nullable() }).optional()),
 });
 
 const viewChange = z.object({
@@ -153,6 +173,7 @@ const viewChange = z.object({
 	waiting_for: text.nullable().optional(),
 	coordinator: nodeName.optional(),
 	epoch: z.string().max(100).nullable().optional(),
+	held: z.boolean().optional(),
 	order: z
 		.array(z.union([nodeName, z.tuple([counter, counter])]))
 		.max(membersMax)

@@ -24,6 +24,14 @@ export interface RolloutRequest {
 	/** A number of nodes, or a text with per cent; undefined: the configuration's. */
 	maxUnavailable?: number | string;
 	onFailure?: OnFailure;
+	/** These select; without them the request covers every node. */
+	nodes?: readonly NodeName[];
+	zone?: string;
+	/** It pauses once so many nodes are back, 0: it does not; undefined: the configuration's. */
+	holdAfter?: number;
+	note?: string;
+	/** Where the request came from: `socket`, a network address, or `signal`. */
+	from?: string;
 }
 
 /** One row of `cluster_status`, with its names. */

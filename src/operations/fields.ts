@@ -163,8 +163,10 @@ function countFaults(name: string, value: number, min: number, max: number): str
 export function list<Value extends string = string>(options: {
 	summary: string;
 	values?: readonly Value[];
+	/** Fewest items. */
+	lengthMin?: number;
 }): Field<readonly Value[], false> {
-	const { values } = options;
+	const { values, lengthMin = 0 } = options;
 	const itemFault = (name: string, item: unknown): string | null => {
 		if (values) return values.some((allowed) => allowed === item) ? null : oneOf(name, values);
 		if (typeof item !== 'string') return `'${name}' must be a string`;
@@ -174,9 +176,14 @@ export function list<Value extends string = string>(options: {
 		required: false,
 		summary: options.summary,
 		missing: isRequired,
-		schema: { type: 'array', items: values ? { type: 'string', enum: values } : { type: 'string', minLength: 1 } },
+		schema: {
+			type: 'array',
+			...(lengthMin > 0 ? { minItems: lengthMin } : {}),
+			items: values ? { type: 'string', enum: values } : { type: 'string', minLength: 1 },
+		},
 		faults(name, value) {
 			if (!Array.isArray(value)) return [`'${name}' must be an array`];
+			if (value.length < lengthMin) return [`'${name}' must contain at least ${lengthMin} items`];
 			const faults: string[] = [];
 			for (const [index, item] of value.entries()) {
 				const fault = itemFault(`${name}[${index}]`, item);

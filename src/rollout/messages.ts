@@ -50,6 +50,8 @@ export interface CoreSettings {
 	/** Nodes, or a text with per cent. */
 	maxUnavailable: number | string;
 	onFailure: OnFailure;
+	/** For rollouts of http_workers over the fleet; 0 or left out: they do not hold. */
+	holdAfter?: number | undefined;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -67,6 +69,8 @@ export interface RolloutFlags {
 	aborting: { by: string } | null;
 	/** Why it halted. */
 	halted: string | null;
+	/** `on`: it is paused because of `holdAfter`; `over`: an operator has resumed it. Left out: so many nodes are not back yet. */
+	held?: 'on' | 'over' | undefined;
 }
 
 /** What coordination carries for rollouts. */
@@ -219,6 +223,12 @@ export interface CoreRequest {
 	user: string;
 	maxUnavailable: number | string | null;
 	onFailure: OnFailure | null;
+	note?: string | undefined;
+	/** 0: it does not hold. */
+	holdAfter?: number | undefined;
+	nodes?: readonly NodeName[] | undefined;
+	zone?: string | undefined;
+	from?: string | undefined;
 }
 
 export type CoreEvent = { now: number; wall: number } & (
@@ -286,6 +296,7 @@ export type NoteEvent =
 	| 'step_begun'
 	| 'step_done'
 	| 'rollout_halted'
+	| 'rollout_held'
 	| 'rollout_ended'
 	| 'rollout_ended_here'
 	| 'command_refused'

@@ -13,6 +13,12 @@ export type RolloutType = 'restart' | 'restart_service';
 export type Service = 'http_workers' | 'clustering' | 'clustering_config';
 export type OnFailure = 'halt' | 'continue';
 
+/** Which nodes were asked for; null: not by this. */
+export interface Selection {
+	nodes: NodeName[] | null;
+	zone: string | null;
+}
+
 /** What was asked for. Immutable from the moment it is stored. */
 export interface RolloutSpec {
 	id: RolloutId;
@@ -36,6 +42,16 @@ export interface RolloutSpec {
 	configHashes: Record<NodeName, string> | null;
 	/** Nodes that have no such app, as their files said: they are passed over. */
 	without?: NodeName[] | undefined;
+	/** Why it was asked for, in the words of who asked. */
+	note?: string | undefined;
+	/** It pauses once so many nodes are back; left out: it does not. */
+	holdAfter?: number | undefined;
+	/** As it was asked for; left out: every member is a target. */
+	selected?: Selection | undefined;
+	/** The members that the selection leaves out: their workers are not touched, and they count against the budget all the same. */
+	unselected?: NodeName[] | undefined;
+	/** Where the request came from: `socket`, a network address, or `signal`. */
+	from?: string | undefined;
 	createdAt: number;
 }
 
@@ -122,6 +138,14 @@ export interface RolloutView {
 	}[];
 	created_at: number;
 	ended_at: number | null;
+	/** These are not in what an older version wrote. */
+	note?: string | null | undefined;
+	/** 0: it does not hold. */
+	hold_after?: number | undefined;
+	/** It is paused because of `hold_after`. */
+	held?: boolean | undefined;
+	selected?: Selection | undefined;
+	asked_by?: { user: string; from: string | null } | undefined;
 }
 
 /** The shape that `dry_run` answers. */
@@ -138,6 +162,10 @@ export interface RolloutPlan {
 	refused_as?: 'conflict' | 'invalid' | 'unavailable' | null;
 	/** Nodes that have no such app and are passed over. */
 	without?: NodeName[];
+	/** Nodes that the selection leaves out. */
+	unselected?: NodeName[];
+	/** It pauses once so many nodes are back; left out: it does not. */
+	hold_after?: number;
 	/** What an operator may not expect, though it stops nothing. */
 	remarks?: string[];
 	/** What would come to each node and go from it, as far as its file was looked at. */

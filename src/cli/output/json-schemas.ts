@@ -65,6 +65,16 @@ export const rolloutShape = z
 		),
 		created_at: moment,
 		ended_at: orNull(moment),
+		/** Why, in the words of who asked. Like all that follows, not of rollouts that an earlier version wrote. */
+		note: orNull(text).optional(),
+		/** It pauses once so many nodes are back; 0: it does not. */
+		hold_after: whole.optional(),
+		/** It is paused because of hold_after. */
+		held: z.boolean().optional(),
+		/** What the request selected; both null: every node. */
+		selected: z.object({ nodes: orNull(z.array(text)), zone: orNull(text) }).optional(),
+		/** from: socket, signal, or a network address. */
+		asked_by: z.object({ user: text, from: orNull(text) }).optional(),
 	})
 	.meta({ id: 'rollout' });
 
@@ -84,6 +94,10 @@ export const planShape = z
 		refused_as: orNull(z.enum(['conflict', 'invalid', 'unavailable'])).optional(),
 		/** Nodes that have no such app and are passed over. */
 		without: z.array(text).optional(),
+		/** Nodes that the selection leaves out. */
+		unselected: z.array(text).optional(),
+		/** It would pause once so many nodes are back; left out: it would not. */
+		hold_after: whole.optional(),
 		/** What may be unexpected, though it stops nothing. */
 		remarks: z.array(text).optional(),
 		/** By node: apps that would come and go. Only of http_workers, and without nodes that do not say. */

@@ -52,6 +52,16 @@ export function readMembership(config: FleetConfig): Membership {
 	};
 }
 
+/** The file names the zone of its own node alone; those of peers stay as they said them when their links were made. */
+export function withZones(read: Membership, known: readonly Member[]): Membership {
+	const zoneOf = new Map(known.map(({ name, zone }) => [name, zone]));
+	const members = read.members.map(({ name, zone }) => ({
+		name,
+		zone: name === read.self ? zone : (zone ?? zoneOf.get(name) ?? null),
+	}));
+	return { ...read, members };
+}
+
 /** Throws `configuration` with file and remedy when the certificate is not valid at `now`: no peer would accept it. */
 export function assertCertificateInDate({ self, cluster, tlsFiles }: Membership, now: number): void {
 	if (!cluster?.tls || !tlsFiles) return;

@@ -1,12 +1,19 @@
 import type { RolloutRequest } from '../../fleet/types.js';
 import type { OnFailure, Service } from '../../rollout/types.js';
-import { countOrPercent, flag, optionalText, text, withOneFault } from '../fields.js';
+import { count, countOrPercent, flag, list, optionalText, text, withOneFault } from '../fields.js';
 import { operation, userOf } from '../operation.js';
 import type { OperationContext } from '../types.js';
 
 const restartMessage = 'Restarting HarperDB. This may take up to 60 seconds.';
 const services: readonly Service[] = ['http_workers', 'clustering_config', 'clustering'];
 const appLengthMax = 128;
+const zoneLengthMax = 63;
+/** As peers take it; see fleet/messages.ts. */
+const noteLengthMax = 256;
+/** Control characters, half characters, and what turns or breaks a line: a note stands in tables and logs. */
+const unprintable = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+const noteFault = (value: unknown): string | null =>
+	typeof value === 'string' && unprintable.test(value) ? "'note' must be one line without control characters" : null;
 const startedSchema = {
 	type: 'object',
 	properties: { message: { type: 'string' }, job_id: { type: 'string', format: 'uuid' } },
@@ -26,13 +33,33 @@ export const restartOperations = [
 	operation({
 		name: 'start_rollout',
 		access: 'operator',
-		fields: { app: optionalText(oneApp), dry_run: dryRun, max_unavailable: maxUnavailable, on_failure: onFailure },
+		fields: {
+			app: optionalText(oneApp),
+			nodes: list({ summary: 'These nodes alone; the others are not touched.', lengthMin: 1 }),
+			zone: optionalText({ summary: 'The nodes of this zone alone.', lengthMax: zoneLengthMax }),
+			hold_after: count({
+				summary: 'Pauses once so many nodes are back; 0 does not. The configuration says it if not given.',
+				min: 0,
+				max: Number.MAX_SAFE_INTEGER,
+			}),
+			note: optionalText({ summary: 'Why, for those who see the rollout.', lengthMax: noteLengthMax, rule: noteFault }),
+			max_unavailable: maxUnavailable,
+			on_failure: onFailure,
+			dry_run: dryRun,
+		},
 		summary: 'Rolls the http workers of the fleet, node after node, each proven back before the next begins.',
 		changes: true,
 		answer: startedSchema,
 		async handler(context, request) {
 			const { fleet } = context.node;
-			const rollout = serviceRollout(context, { ...request, service: 'http_workers', replicated: true });
+			const { nodes, zone, hold_after: holdAfter, note } = request;
+			const rollout: RolloutRequest = {
+				...serviceRollout(context, { ...request, service: 'http_workers', replicated: true }),
+				...(nodes === undefined ? {} : { nodes }),
+				...(zone === undefined ? {} : { zone }),
+				...(holdAfter === undefined ? {} : { holdAfter }),
+				...(note === undefined ? {} : { note }),
+			};
 			if (request.dry_run) return fleet.plan(rollout);
 			const view = await fleet.startRollout(rollout);
 			return { message: 'Rolling http_workers', job_id: view.id };
@@ -52,6 +79,7 @@ export const restartOperations = [
 				app: null,
 				replicated: request.replicated ?? false,
 				user: userOf(context),
+				from: context.caller.address,
 			});
 			return request.replicated ? { message: restartMessage, job_id: view.id } : { message: restartMessage };
 		},
@@ -103,6 +131,7 @@ function serviceRollout(
 		app: request.app ?? null,
 		replicated: request.replicated ?? false,
 		user: userOf(context),
+		from: context.caller.address,
 		...(request.max_unavailable === undefined ? {} : { maxUnavailable: request.max_unavailable }),
 		...(request.on_failure === undefined ? {} : { onFailure: request.on_failure }),
 	};

@@ -57,5 +57,17 @@ export const rolloutSchema = {
 		},
 		created_at: { type: 'integer', description: 'ms since 1970' },
 		ended_at: timeOrNull,
+		note: textOrNull,
+		hold_after: { type: 'integer', description: 'It pauses once so many nodes are back; 0: it does not.' },
+		held: { type: 'boolean', description: 'It is paused because of hold_after.' },
+		selected: {
+			type: 'object',
+			description: 'What the request selected; both null: every node.',
+			properties: { nodes: { type: ['array', 'null'], items: text }, zone: textOrNull },
+		},
+		asked_by: {
+			type: 'object',
+			properties: { user: text, from: { ...textOrNull, description: 'socket, signal, or a network address' } },
+		},
 	},
 };

@@ -7,6 +7,7 @@ import { nextBegun } from '../durable.js';
 import { compareEpochs, compareVersions } from '../../coordination/epoch.js';
 import type { Version, OpenRollout, PeerMessage } from '../messages.js';
 import { judge } from '../targets/proof.js';
+import { isSelected } from '../targets/selection.js';
 import { reportToCoordinator } from '../../coordination/quorum/report.js';
 import { endedHereOf, note, recordOf, store, type Turn } from '../outbox.js';
 import { hasEnded, isShared, openOf } from '../../coordination/quorum/turn.js';
@@ -56,6 +57,7 @@ function isAllowed(turn: Turn, open: OpenRollout, grant: GrantReceived): boolean
 	if (compareVersions(grant.version, open.flags.version) !== 0) return false;
 	if (open.flags.halted !== null || open.flags.paused || open.flags.aborting) return false;
 	if (open.flags.skipped.includes(state.settings.self)) return false;
+	if (!isSelected(open.spec, state.settings.self)) return false;
 	if (endedHereOf(state, grant.rollout)) return false;
 	const record = recordOf(state, grant.rollout);
 	if (!record) return true;
@@ -174,7 +176,7 @@ export function noteLostTurns(turn: Turn, rollouts: readonly OpenRollout[]): voi
 	for (const { spec } of rollouts) {
 		const attempt = openOf(turn.state, spec.id)?.flags.attempt;
 		const record = recordOf(turn.state, spec.id);
-		const isTarget = spec.members.some((member) => member.name === settings.self);
+		const isTarget = spec.members.some((member) => member.name === settings.self) && isSelected(spec, settings.self);
 		if (!isTarget || attempt === undefined || (record && (record.state !== 'lost' || record.attempt >= attempt)))
 			continue;
 		const when = { startedAt: turn.wall, endedAt: turn.wall, begun: nextBegun(durable.records) };

@@ -6,6 +6,7 @@ import { nextStep } from './execution.js';
 import { judge } from '../targets/proof.js';
 import type { CheckResult, CoreEvent, ForwardedWord, OpenRollout, Refusal } from '../messages.js';
 import { conflictWith, requestText, specOf } from '../requests/request.js';
+import { selectionFault } from '../requests/selection.js';
 import type { Execution } from '../state.js';
 import { clause, mayStillRestart } from '../views/text.js';
 import { arm, inTheWayHere, recordOf, store, type Turn } from '../outbox.js';
@@ -41,7 +42,9 @@ function whyRefused(turn: Turn): Refusal | null {
 /** The file is looked at first: a fault is answered, and nothing is started. */
 export function onLocalRequest(turn: Turn, event: Extract<CoreEvent, { kind: 'request' }>): void {
 	const { token, id, request } = event;
-	const refusal = whyRefused(turn);
+	const fault = selectionFault(turn.state, request);
+	const refusal: Refusal | null =
+		fault === null ? whyRefused(turn) : { code: 'invalid', message: fault, extra: {} };
 	if (refusal) {
 		turn.effects.push({ kind: 'refuse', token, refusal });
 		return;

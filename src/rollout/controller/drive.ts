@@ -2,6 +2,7 @@
 import { unreadyBack, blockedBy } from '../targets/blocked-by.js';
 import { type Budget, budgetUsed, countOut, standingOf, unhealthyIn } from '../targets/budget.js';
 import { heldLease, isConfirmed, isLive, knows } from '../../coordination/quorum/heard.js';
+import { isHoldDue, roomBeforeHold } from './hold.js';
 import { changeFlags, endRollout } from './outcome.js';
 import { type Drive, driveOf } from './state.js';
 import { compareVersions } from '../../coordination/epoch.js';
@@ -10,6 +11,7 @@ import { mayBegin, orderOf } from '../targets/order.js';
 import { clause, mayStillRestart } from '../views/text.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
+import { isSelected } from '../targets/selection.js';
 import { endedThere, shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { arm, note, send, type Turn } from '../outbox.js';
 import { openOf } from '../../coordination/quorum/turn.js';
@@ -46,12 +48,16 @@ function driveRollout(turn: Turn, drive: Drive, known: OpenRollout, majority: bo
 		else endRollout(turn, drive, open, 'aborted', apart);
 		return;
 	}
-	if (open.flags.paused) return;
 	const failing = targets.filter(isFailing);
-	if (mustHalt(open, targets, failing)) {
+	if (!open.flags.paused && mustHalt(open, targets, failing)) {
 		halt(turn, drive, open, haltReason(failing));
 		return;
 	}
+	if (isHoldDue(open, targets)) {
+		hold(turn, open);
+		return;
+	}
+	if (open.flags.paused) return;
 	const begun = majority && stepWhatMay(turn, drive, open, targets);
 	const lease = heldLease(state);
 	if (!lease || driveOf(state) !== drive || drive.rollout === null) return;
@@ -168,7 +174,8 @@ function isFinished(turn: Turn, open: OpenRollout, targets: readonly TargetStatu
 
 /** Why nobody has completed it: operators have ended it on every node, each alone. null: at least one node still wants it. */
 function endedOnEach(turn: Turn, { spec }: OpenRollout): string | null {
-	const reasons = spec.members.map(({ name }) => endedThere(standingOf(turn.state, name)?.endedHere, spec.id));
+	const names = spec.members.map((member) => member.name).filter((name) => isSelected(spec, name));
+	const reasons = names.map((name) => endedThere(standingOf(turn.state, name)?.endedHere, spec.id));
 	return reasons.includes(null) ? null : reasons.join('; ');
 }
 
@@ -195,6 +202,12 @@ export function halt(turn: Turn, drive: Drive, open: OpenRollout, reason: string
 	changeFlags(turn, open, { halted: reason });
 }
 
+/** Durable like an operator's pause, so a successor holds, too. */
+function hold(turn: Turn, open: OpenRollout): void {
+	note(turn, 'rollout_held', { rollout: open.spec.id, hold_after: open.spec.holdAfter ?? 0 });
+	changeFlags(turn, open, { paused: true, held: 'on' });
+}
+
 function abortReason(open: OpenRollout, targets: readonly TargetStatus[]): string {
 	const by = `aborted by ${open.flags.aborting?.by ?? 'an operator'}`;
 	const left = mayStillLive(open, targets);
@@ -207,7 +220,7 @@ function mayStillLive({ spec }: OpenRollout, targets: readonly TargetStatus[]): 
 	const running = targets.filter((one) => one.state === 'restarting').map((one) => one.node);
 	// Of one that is back it is known, wherever it went since.
 	const isUnseen = (one: TargetStatus): boolean => !one.heard && one.state !== 'restarting' && one.state !== 'back';
-	const unseen = targets.filter(isUnseen).map((one) => one.node);
+	const unseen = targets.filter((one) => isUnseen(one) && isSelected(spec, one.node)).map((one) => one.node);
 	const parts = [];
 	if (running.length > 0) parts.push(mayStillRestart(running, workers ? 'workers' : 'links'));
 	if (unseen.length > 0)
@@ -224,16 +237,18 @@ function stepWhatMay(turn: Turn, drive: Drive, open: OpenRollout, targets: reado
 	if (heldLease(state)?.transfer) return handOver(turn, drive, open);
 	if (unreadyBack(turn, open, targets) !== null) return false;
 	const budget = budgetUsed(state, drive, open, now);
-	let begun = false;
+	const room = roomBeforeHold(drive, open, targets);
+	let begun = 0;
 	// A step that begins leaves less for the others, and changes nothing else for them: one look at each is enough.
 	for (const next of ableInOrder(turn, drive, open, targets, budget)) {
+		if (begun >= room) break;
 		if (open.spec.service !== 'clustering_config' && !mayBegin(next, budget, open.spec.maxUnavailable).ok) continue;
-		if (mustHandOver(turn, open, next)) return handOver(turn, drive, open) || begun;
+		if (mustHandOver(turn, open, next)) return handOver(turn, drive, open) || begun > 0;
 		grant(turn, drive, open, next);
 		countOut(budget, next);
-		begun = true;
+		begun += 1;
 	}
-	return begun;
+	return begun > 0;
 }
 
 /** The targets whose steps may begin now, as far as the budget allows; of a change of members it is one. */

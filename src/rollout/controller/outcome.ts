@@ -27,6 +27,7 @@ export function onLeading(turn: Turn, epoch: Epoch, open: readonly OpenRollout[]
 export function takeUp(turn: Turn, drive: Drive, rollout: OpenRollout): void {
 	const { state, now } = turn;
 	drive.rollout = rollout.spec.id;
+	drive.openedHere = false;
 	drive.idleSince = null;
 	const seen = state.views[rollout.spec.id]?.view;
 	for (const node of seen?.nodes ?? []) drive.times[node.node] = { started: node.started_at, back: node.back_at };
@@ -39,6 +40,7 @@ export function takeUp(turn: Turn, drive: Drive, rollout: OpenRollout): void {
 export function openAnew(turn: Turn, drive: Drive, rollout: OpenRollout): void {
 	Object.assign(drive, { times: {}, begun: [], backAt: null });
 	takeUp(turn, drive, rollout);
+	drive.openedHere = true;
 }
 
 /** A new version of what changes; steps wait until a majority has it. */

@@ -17,6 +17,8 @@ export interface Drive {
 	readonly epoch: Epoch;
 	/** null: only endings are told. */
 	rollout: RolloutId | null;
+	/** It began under this lease, so no other coordinator has granted a step of it. */
+	openedHere: boolean;
 	grants: Record<NodeName, Grant>;
 	/** Until when a running step may take, by node and attempt. */
 	deadlines: Record<NodeName, { attempt: number; at: number }>;
@@ -39,6 +41,7 @@ export function newDrive(epoch: Epoch): Drive {
 	return {
 		epoch,
 		rollout: null,
+		openedHere: false,
 		grants: {},
 		deadlines: {},
 		overdue: {},

@@ -1,6 +1,7 @@
 /** What every target's file says, for a dry run: nothing is promised, stored or started for it. */
 import type { CheckResult, CoreEvent, NodeApps, PeerMessage } from '../messages.js';
 import { requestText } from './request.js';
+import { unselectedBy } from './selection.js';
 import { faultOf } from './start.js';
 import type { CoreState, PendingDryRun } from '../state.js';
 import { arm, send, type Turn } from '../outbox.js';
@@ -19,9 +20,13 @@ export function onDryRun(turn: Turn, { token, request }: Extract<CoreEvent, { ki
 		return;
 	}
 	const { service, app, replicated } = request;
-	const checks: PendingDryRun['checks'] = { [state.settings.self]: null };
-	turn.effects.push({ kind: 'check', rollout: token, service, app });
-	const members = state.members.map((member) => member.name);
+	const checks: PendingDryRun['checks'] = {};
+	const unselected = unselectedBy(state, request);
+	const members = state.members.map((member) => member.name).filter((name) => !unselected.includes(name));
+	if (!unselected.includes(state.settings.self)) {
+		checks[state.settings.self] = null;
+		turn.effects.push({ kind: 'check', rollout: token, service, app });
+	}
 	for (const peer of replicated ? peersOf(state).filter((name) => members.includes(name)) : []) {
 		checks[peer] = null;
 		send(turn, peer, { kind: 'look', id: token, service, app });

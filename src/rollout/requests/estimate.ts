@@ -3,6 +3,7 @@ import { budgetOf, isDown } from '../targets/budget.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import type { CoreRequest } from '../messages.js';
 import { requestText } from './request.js';
+import { holdAfterOf, selectionFault, selectionInTheWay, unselectedBy } from './selection.js';
 import type { CoreState } from '../state.js';
 import { inTheWayHere } from '../outbox.js';
 import type { NodeName, RolloutPlan } from '../types.js';
@@ -21,14 +22,18 @@ export function estimateOf(
 	const fleet = request.replicated && state.members.length > 1;
 	const members = fleet ? state.members : state.members.filter((member) => member.name === self);
 	const budget = budgetOf(request.maxUnavailable ?? state.settings.maxUnavailable, members.length);
-	const targets = members.filter(({ name }) => !without.includes(name));
-	const down = targets.filter((member) => isDownNow(state, member.name)).map((member) => member.name);
+	const counted = members.filter(({ name }) => !without.includes(name));
+	const unselected = unselectedBy(state, request);
+	const targets = counted.filter(({ name }) => !unselected.includes(name));
+	const down = counted.filter((member) => isDownNow(state, member.name)).map((member) => member.name);
 	const unhealthy = new Set(down.filter((name) => name === self || state.links[name]));
 	const order = awayLast(state, orderOf(targets, unhealthy, self));
-	const size = Math.max(1, (budget ?? 1) - down.filter((name) => !unhealthy.has(name)).length);
+	const mended = (name: NodeName): boolean => unhealthy.has(name) && !unselected.includes(name);
+	const size = Math.max(1, (budget ?? 1) - down.filter((name) => !mended(name)).length);
+	const holdAfter = holdAfterOf(state, request);
 	const known = Object.values(medians).sort((a, b) => a - b);
 	const usual = known[Math.floor(known.length / 2)] ?? estimateDefaultMs;
-	const steps = stepsOf(order, fleet ? size : 1).map((nodes) => ({
+	const steps = stepsOf(order, fleet ? size : 1, holdAfter, self).map((nodes) => ({
 		nodes,
 		estimate_ms: Math.round(Math.max(...nodes.map((name) => medians[name] ?? usual))),
 	}));
@@ -41,7 +46,9 @@ export function estimateOf(
 		estimate_ms: steps.reduce((sum, one) => sum + one.estimate_ms, pauses),
 		guess: known.length === 0,
 		...whyRefused(state, request, budget, order, down, unhealthy),
+		...(holdAfter > 0 ? { hold_after: holdAfter } : {}),
 		...(without.length > 0 ? { without: [...without] } : {}),
+		...(unselected.length > 0 ? { unselected } : {}),
 	};
 }
 
@@ -59,13 +66,17 @@ function isDownNow(state: CoreState, node: NodeName): boolean {
 	return !greeting || isDown(greeting.readiness);
 }
 
-/** The coordinator goes alone and last. */
-function stepsOf(order: readonly NodeName[], size: number): NodeName[][] {
+/** The coordinator goes alone and last; no step reaches beyond the hold. */
+function stepsOf(order: readonly NodeName[], size: number, holdAfter: number, self: NodeName): NodeName[][] {
 	const steps: NodeName[][] = [];
-	const last = order.at(-1);
-	const rest = order.slice(0, -1);
-	for (let at = 0; at < rest.length; at += size) steps.push(rest.slice(at, at + size));
-	if (last !== undefined) steps.push([last]);
+	const isLast = order.at(-1) === self;
+	const rest = isLast ? order.slice(0, -1) : order;
+	for (let at = 0; at < rest.length; ) {
+		const end = at < holdAfter ? Math.min(at + size, holdAfter) : at + size;
+		steps.push(rest.slice(at, end));
+		at = end;
+	}
+	if (isLast) steps.push([self]);
 	return steps;
 }
 
@@ -81,8 +92,12 @@ function whyRefused(
 	const nothing = { refused: null, refused_as: null };
 	if (budget === null)
 		return as('invalid', "'max_unavailable' must be a number of nodes, at least 1, or per cent of them, 1% to 100%");
+	const fault = selectionFault(state, request);
+	if (fault !== null) return as('invalid', fault);
 	const running = inTheWayHere(state);
 	if (running) return as('conflict', `Rollout ${running.spec.id} (${requestText(running.spec)}) is running or paused`);
+	const refusal = selectionInTheWay(state, request);
+	if (refusal) return as('unavailable', refusal.message);
 	if (!request.replicated || state.members.length === 1) return nothing;
 	const used = new Map(down.map((name) => [name, 'is down']));
 	const heard = new Set(order.filter((name) => !down.includes(name) || unhealthy.has(name)));

@@ -244,6 +244,7 @@ function whyTooLate({ flags, spec }: OpenRollout, word: RolloutWord): OperatorAn
 }
 
 function foreignSkip(spec: RolloutSpec, skip: readonly NodeName[]): OperatorAnswer | null {
+	// One that was not selected may be skipped, too: then it no longer counts as down.
 	const foreign = skip.find((name) => !spec.members.some((member) => member.name === name));
 	if (foreign === undefined) return null;
 	const names = spec.members.map((member) => member.name).join(', ');
@@ -258,7 +259,8 @@ function resume(turn: Turn, drive: Drive, open: OpenRollout, skip: readonly Node
 	if (!stopped && skipped.length === flags.skipped.length) return;
 	renewDeadlines(drive, turn.now + spec.deadlineMs);
 	const attempt = flags.halted === null ? flags.attempt : flags.attempt + 1;
-	changeFlags(turn, open, { paused: false, halted: null, attempt, skipped });
+	const held = flags.held === 'on' ? { held: 'over' as const } : {};
+	changeFlags(turn, open, { paused: false, halted: null, attempt, skipped, ...held });
 }
 
 /** To the coordinator that this node follows; again when another one is there. */

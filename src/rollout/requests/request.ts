@@ -2,6 +2,7 @@
 import { heldLease } from '../../coordination/quorum/heard.js';
 import type { CoreRequest, OpenRollout, Refusal } from '../messages.js';
 import type { CoreState, PendingStart } from '../state.js';
+import { holdAfterOf, selectionFault, selectionInTheWay, unselectedBy } from './selection.js';
 import { changingItself } from '../../coordination/quorum/members/voters.js';
 import { wayOut } from '../views/way-out.js';
 import { inTheWayHere, isAtRestHere, type Turn } from '../outbox.js';
@@ -32,7 +33,7 @@ export function conflictWith(open: OpenRollout, turn: Pick<Turn, 'state' | 'now'
 }
 
 /** Why a replicated request is refused before anybody is asked. */
-export function refuseStart(turn: Turn, maxUnavailable: number | null): Refusal | null {
+export function refuseStart(turn: Turn, request: CoreRequest, maxUnavailable: number | null): Refusal | null {
 	const { state } = turn;
 	if (maxUnavailable === null)
 		return {
@@ -40,6 +41,8 @@ export function refuseStart(turn: Turn, maxUnavailable: number | null): Refusal 
 			message: "'max_unavailable' must be a number of nodes, at least 1, or per cent of them, 1% to 100%",
 			extra: {},
 		};
+	const fault = selectionFault(state, request);
+	if (fault !== null) return { code: 'invalid', message: fault, extra: {} };
 	const inTheWay = conflictingRollout(turn, null);
 	if (inTheWay) return inTheWay;
 	if (state.start)
@@ -48,7 +51,7 @@ export function refuseStart(turn: Turn, maxUnavailable: number | null): Refusal 
 			message: `${requestText(state.start.request)} is being started here; wait for its answer`,
 			extra: { job_id: state.start.id },
 		};
-	return null;
+	return selectionInTheWay(state, request);
 }
 
 /** A rollout that forbids this node to ask for a lease, so as to start the one of this id; null: none does. */
@@ -93,6 +96,9 @@ export function specOf(
 	const own = start.checks[state.settings.self];
 	const changing = request.service === 'clustering_config';
 	const without = lackingApp(start);
+	const holdAfter = holdAfterOf(state, request);
+	const unselected = unselectedBy(state, request);
+	const { note, from, nodes, zone } = request;
 	const configHashes: Record<string, string> = {};
 	for (const [node, check] of Object.entries(start.checks))
 		if (check?.configHash) configHashes[node] = check.configHash;
@@ -113,6 +119,11 @@ export function specOf(
 		memberHashNext: changing ? (own?.memberHash ?? null) : null,
 		configHashes: changing ? configHashes : null,
 		...(without.length > 0 ? { without } : {}),
+		...(note === undefined ? {} : { note }),
+		...(from === undefined ? {} : { from }),
+		...(holdAfter === 0 ? {} : { holdAfter }),
+		...(nodes ?? zone ? { selected: { nodes: nodes ? [...new Set(nodes)] : null, zone: zone ?? null } } : {}),
+		...(unselected.length > 0 ? { unselected } : {}),
 		createdAt: start.wall,
 	};
 }

@@ -10,6 +10,8 @@ import { firstFlags } from '../durable.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { smallerFleet } from '../views/way-out.js';
 import { mayBegin, orderOf } from '../targets/order.js';
+import { isSelected } from '../targets/selection.js';
+import { unselectedBy } from './selection.js';
 import { findDistrust } from './trust.js';
 import type { CheckResult, CoreEvent, Member, NackReason, OpenRollout, Refusal } from '../messages.js';
 import {
@@ -25,7 +27,7 @@ import {
 import type { CoreState, PendingStart } from '../state.js';
 import { arm, broadcast, send, type Turn } from '../outbox.js';
 import { hasEnded, openOf } from '../../coordination/quorum/turn.js';
-import type { NodeName, RolloutId } from '../types.js';
+import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 import { viewOf } from '../views/view.js';
 
 /** The answer is given within two seconds; some of them are left for the way to whoever asked. */
@@ -36,7 +38,7 @@ export function onReplicatedRequest(turn: Turn, event: Extract<CoreEvent, { kind
 	const { state, now } = turn;
 	const { request, token, id } = event;
 	const maxUnavailable = budgetOf(request.maxUnavailable ?? state.settings.maxUnavailable, state.members.length);
-	const refusal = refuseStart(turn, maxUnavailable);
+	const refusal = refuseStart(turn, request, maxUnavailable);
 	if (refusal || maxUnavailable === null) {
 		if (refusal) turn.effects.push({ kind: 'refuse', token, refusal });
 		return;
@@ -139,7 +141,8 @@ function driveCheck(turn: Turn, drive: Drive, start: PendingStart): void {
 		answerRefused(turn, conflictWith(active, turn));
 		return;
 	}
-	const heard = heardMembers(state, now);
+	const unselected = unselectedBy(state, start.request);
+	const heard = heardMembers(state, now).filter((node) => !unselected.includes(node));
 	for (const node of heard) {
 		if (start.checks[node] !== undefined) continue;
 		start.checks[node] = null;
@@ -216,6 +219,9 @@ function endWithFault(turn: Turn, drive: Drive, start: PendingStart, fault: stri
 	turn.state.start = null;
 }
 
+const isTarget = (spec: RolloutSpec, node: NodeName): boolean =>
+	!spec.without?.includes(node) && isSelected(spec, node);
+
 /** Null when the first step may begin; otherwise who is in its way. */
 function firstStepInTheWay(turn: Turn, drive: Drive, start: PendingStart): string | null {
 	const { state, now } = turn;
@@ -223,12 +229,13 @@ function firstStepInTheWay(turn: Turn, drive: Drive, start: PendingStart): strin
 	const flags = firstFlags(drive.epoch, spec.without);
 	const budget = budgetUsed(state, drive, { spec, flags }, now);
 	const order = orderOf(
-		spec.members.filter(({ name }) => budget.heard.has(name) && !spec.without?.includes(name)),
+		spec.members.filter(({ name }) => budget.heard.has(name) && isTarget(spec, name)),
 		unhealthyIn(budget),
 		state.settings.self,
 	);
 	if (order.some((name) => mayBegin(name, budget, spec.maxUnavailable).ok)) return null;
 	const used = [...budget.used].map(([name, why]) => `${name} ${why}`).join(', ');
+	if (order.length === 0) return `${used}; no other node is selected`;
 	return `${used}; max_unavailable is ${spec.maxUnavailable}, so no node may be taken out`;
 }
 

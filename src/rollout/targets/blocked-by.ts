@@ -1,5 +1,6 @@
 /** What keeps the next step of a rollout from beginning. */
 import { heldLease, isConfirmed } from '../../coordination/quorum/heard.js';
+import { awaitedForHold } from '../controller/hold.js';
 import type { Drive } from '../controller/state.js';
 import type { Turn } from '../outbox.js';
 import type { TargetStatus } from './targets.js';
@@ -28,6 +29,9 @@ export function blockedBy(turn: Turn, drive: Drive, open: OpenRollout, targets: 
 		return `${successor} to take over the lease before ${state.settings.self} restarts itself`;
 	const back = unreadyBack(turn, open, targets);
 	if (back) return back;
+	const awaited = awaitedForHold(drive, open, targets);
+	if (awaited.length > 0)
+		return `${awaited.join(', ')} to be heard, which may be back already, since hold_after is ${open.spec.holdAfter}`;
 	const budget = budgetUsed(state, drive, open, now);
 	const used = [...budget.used].map(([name, why]) => `${name} ${why}`);
 	const pending = targets.filter((one) => one.state === 'pending');

@@ -3,6 +3,7 @@ import { standingOf } from './budget.js';
 import { isHeard } from '../../coordination/quorum/heard.js';
 import type { Drive } from '../controller/state.js';
 import { judge, type Verdict } from './proof.js';
+import { isSelected, notSelected } from './selection.js';
 import type { OpenRollout, Report } from '../messages.js';
 import type { CoreState } from '../state.js';
 import type { NodeName, NodeRecord, NodeState, RolloutId, RolloutSpec } from '../types.js';
@@ -29,6 +30,7 @@ export function targetsOf(state: CoreState, drive: Drive, open: OpenRollout, now
 
 function statusOf(state: CoreState, drive: Drive, open: OpenRollout, node: NodeName, now: number): TargetStatus {
 	const heard = isHeard(state, node, now);
+	if (!isSelected(open.spec, node)) return untouched(node, heard);
 	const standing = standingOf(state, node);
 	const record = standing?.records.find((one) => one.rollout === open.spec.id) ?? null;
 	const judged = standing ? judgedOf(state, drive, open, node, record) : hearsayOf(state, open, node);
@@ -45,6 +47,17 @@ function statusOf(state: CoreState, drive: Drive, open: OpenRollout, node: NodeN
 		record,
 	};
 }
+
+const untouched = (node: NodeName, heard: boolean): TargetStatus => ({
+	node,
+	state: 'skipped',
+	attempt: 1,
+	reason: notSelected,
+	overdue: false,
+	heard,
+	hearsay: false,
+	record: null,
+});
 
 const whySkipped = ({ without, app }: RolloutSpec, node: NodeName): string =>
 	without?.includes(node) ? `has no app ${app}` : 'skipped by an operator';

@@ -13,11 +13,12 @@ export interface ViewChange {
 	waiting_for?: string | null | undefined;
 	coordinator?: NodeName | undefined;
 	epoch?: string | null | undefined;
+	held?: boolean | undefined;
 	order?: Run[] | undefined;
 	nodes: ({ node: NodeName } & { [Key in keyof ViewNode]?: ViewNode[Key] | undefined })[];
 }
 
-const headKeys = ['state', 'reason', 'waiting_for', 'coordinator', 'epoch'] as const;
+const headKeys = ['state', 'reason', 'waiting_for', 'coordinator', 'epoch', 'held'] as const;
 const nodeKeys = ['state', 'attempt', 'before', 'after', 'started_at', 'back_at', 'ended_at', 'reason'] as const;
 
 /** What of `before` has changed in `after`, of the same rollout. */
@@ -54,15 +55,18 @@ function changed<Key extends string, Part extends { [Name in Key]?: unknown }>(
 export function withChange(view: RolloutView, change: ViewChange): RolloutView | null {
 	const { nodes: changes, order: runs, ...head } = change;
 	const order = runs ? fromRuns(view.order, runs) : view.order;
-	if (order === null || new Set(order).size !== view.nodes.length || order.length !== view.nodes.length) return null;
+	const ordered = new Set(order);
+	if (order === null || ordered.size !== order.length || order.length !== view.order.length) return null;
 	const nodes = new Map(nodesOf(view));
 	for (const { node, ...fields } of changes) {
 		const known = nodes.get(node);
 		if (!known) return null;
 		nodes.set(node, { ...known, ...present(fields) });
 	}
-	const sorted = order.flatMap((name) => nodes.get(name) ?? []);
-	return sorted.length === order.length ? { ...view, ...present(head), order, nodes: sorted } : null;
+	// Those that were not selected stand in no order, and last.
+	const rest = view.nodes.map(({ node }) => node).filter((name) => !ordered.has(name));
+	const sorted = [...order, ...rest].flatMap((name) => nodes.get(name) ?? []);
+	return sorted.length === view.nodes.length ? { ...view, ...present(head), order, nodes: sorted } : null;
 }
 
 type Present<Part> = { [Key in keyof Part]?: Exclude<Part[Key], undefined> };

@@ -1,8 +1,9 @@
 /** The parts that every view of a rollout is made of. */
 import { orderOf } from '../targets/order.js';
 import { inScope } from '../targets/proof.js';
-import type { OpenRollout } from '../messages.js';
-import type { NodeRecord, RolloutSpec, RolloutState, RolloutView, Snapshot } from '../types.js';
+import { isSelected, notSelected } from '../targets/selection.js';
+import type { OpenRollout, RolloutFlags } from '../messages.js';
+import type { NodeName, NodeRecord, RolloutSpec, RolloutState, RolloutView, Snapshot } from '../types.js';
 
 export type ViewNode = RolloutView['nodes'][number];
 
@@ -12,22 +13,38 @@ export function stateOf(open: OpenRollout): RolloutState {
 }
 
 export function emptyView(spec: RolloutSpec, coordinator: string): RolloutView {
-	const order = orderOf(spec.members, new Set(), coordinator);
-	const nodes = order.map(
-		(node): ViewNode => ({
-			node,
-			state: 'pending',
-			attempt: 1,
-			before: null,
-			after: null,
-			started_at: null,
-			back_at: null,
-			ended_at: null,
-			reason: null,
-		}),
-	);
+	const all = orderOf(spec.members, new Set(), coordinator);
+	const order = all.filter((node) => isSelected(spec, node));
+	const untouched = all.filter((node) => !isSelected(spec, node));
+	const nodes = [
+		...order.map((node) => emptyNode(node, { state: 'pending', reason: null })),
+		...untouched.map((node) => emptyNode(node, { state: 'skipped', reason: notSelected })),
+	];
 	return { ...headOf(spec, coordinator), order, nodes };
 }
+
+const emptyNode = (node: NodeName, stands: Pick<ViewNode, 'state' | 'reason'>): ViewNode => ({
+	node,
+	attempt: 1,
+	before: null,
+	after: null,
+	started_at: null,
+	back_at: null,
+	ended_at: null,
+	...stands,
+});
+
+/** Why it stands still, by what is stored of it; null: it does not. */
+export function reasonOf({ spec, flags }: OpenRollout): string | null {
+	if (flags.halted !== null) return flags.halted;
+	if (flags.aborting) return `being aborted by ${flags.aborting.by}`;
+	if (!isHeld(flags)) return null;
+	const targets = spec.members.length - (spec.unselected?.length ?? 0);
+	return `held after ${spec.holdAfter ?? 0} of ${targets} nodes, as hold_after asked; resume_rollout continues with the others, abort_rollout ends the rollout`;
+}
+
+export const isHeld = ({ paused, held, halted, aborting }: RolloutFlags): boolean =>
+	paused && held === 'on' && halted === null && aborting === null;
 
 /** As a rollout is kept once it has ended: nothing is waited for any more, and what had not begun never will. */
 export function endedView(
@@ -37,7 +54,7 @@ export function endedView(
 	wall: number,
 ): RolloutView {
 	const nodes = last.nodes.map((node) => (node.state === 'pending' ? { ...node, state: 'skipped' as const } : node));
-	return { ...last, nodes, state, reason, waiting_for: null, ended_at: wall };
+	return { ...last, nodes, state, reason, waiting_for: null, held: false, ended_at: wall };
 }
 
 /** What does not change, and what a rollout is shown with before anything is known of it. */
@@ -59,6 +76,11 @@ export function headOf(spec: RolloutSpec, coordinator: string): RolloutView {
 		nodes: [],
 		created_at: spec.createdAt,
 		ended_at: null,
+		note: spec.note ?? null,
+		hold_after: spec.holdAfter ?? 0,
+		held: false,
+		selected: spec.selected ?? { nodes: null, zone: null },
+		asked_by: { user: spec.user, from: spec.from ?? null },
 	};
 }
 

@@ -1,7 +1,8 @@
 /** A rollout as everyone is shown it. */
 import { blockedBy } from '../targets/blocked-by.js';
-import { afterOf, emptyView, type ViewNode, headOf, stateOf, processesOf } from './view-parts.js';
+import { afterOf, emptyView, type ViewNode, headOf, isHeld, reasonOf, stateOf, processesOf } from './view-parts.js';
 import { orderOf } from '../targets/order.js';
+import { isSelected } from '../targets/selection.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
 import { type Drive, driveOf } from '../controller/state.js';
@@ -43,7 +44,8 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 		...base,
 		coordinator: drives,
 		state: stateOf(open),
-		reason: open.flags.halted ?? base.reason,
+		reason: reasonOf(open),
+		held: isHeld(open.flags),
 		waiting_for:
 			silent === null ? (shown ?? unseen(open)) : `${silent}${takeoverText(turn)}${wayOut(turn, open.spec.id)}`,
 		epoch: open.flags.version.epoch ? textOfEpoch(open.flags.version.epoch) : base.epoch,
@@ -63,11 +65,13 @@ function drivenView(turn: Turn, drive: Drive, open: OpenRollout): RolloutView {
 	const order = [...begun, ...plannedNext(turn, open, isPending, new Set(begun), budget)];
 	const view = headOf(open.spec, state.settings.self);
 	view.state = stateOf(open);
-	view.reason = open.flags.halted ?? (open.flags.aborting ? `being aborted by ${open.flags.aborting.by}` : null);
+	view.reason = reasonOf(open);
+	view.held = isHeld(open.flags);
 	view.waiting_for = waitingFor(turn, drive, open, targets);
 	view.epoch = textOfEpoch(drive.epoch);
 	view.order = order;
-	for (const name of order) {
+	const untouched = targets.map((one) => one.node).filter((name) => !isSelected(open.spec, name));
+	for (const name of [...order, ...untouched]) {
 		const target = byName.get(name);
 		if (target) view.nodes.push(viewNode(drive, open, target, shownNode(state, open, name)));
 	}
@@ -81,7 +85,7 @@ function plannedNext(
 	begun: ReadonlySet<string>,
 	budget: Budget,
 ): string[] {
-	const left = open.spec.members.filter((member) => !begun.has(member.name));
+	const left = open.spec.members.filter(({ name }) => !begun.has(name) && isSelected(open.spec, name));
 	const order = orderOf(left, unhealthyIn(budget), state.settings.self);
 	return [...order.filter(isPending), ...order.filter((name) => !isPending(name))];
 }

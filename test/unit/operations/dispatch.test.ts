@@ -173,11 +173,46 @@ test('restart_service hands over what was asked for, and a dry run starts nothin
 			app: 'web',
 			replicated: true,
 			user: 'admin',
+			from: '127.0.0.1',
 			maxUnavailable: '50%',
 			onFailure: 'continue',
 		},
-		{ type: 'restart_service', service: 'clustering', app: null, replicated: false, user: 'ada' },
+		{ type: 'restart_service', service: 'clustering', app: null, replicated: false, user: 'ada', from: 'socket' },
 	]);
+});
+
+test('start_rollout hands over what it selects, its hold, its note and where it came from', async () => {
+	services.fleet.requests.length = 0;
+	const looking = { nodes: ['beta', 'gamma'], zone: 'rack-1', hold_after: 0, note: 'canary of 4.2' };
+	await answer({ operation: 'start_rollout', ...looking });
+	const { nodes, zone, note } = looking;
+	const asked = { type: 'restart_service', service: 'http_workers', app: null, replicated: true, user: 'admin' };
+	assert.deepEqual(services.fleet.requests, [{ ...asked, from: '127.0.0.1', nodes, zone, holdAfter: 0, note }]);
+});
+
+test('a note is one line of at most 256 characters, and a selection holds a node', async () => {
+	const faults: [Record<string, unknown>, string][] = [
+		[{ note: 'a\nb' }, "'note' must be one line without control characters"],
+		[{ note: '\u001b[31m' }, "'note' must be one line without control characters"],
+		[{ note: '\u202eabc' }, "'note' must be one line without control characters"],
+		[{ note: '\ud800' }, "'note' must be one line without control characters"],
+		[{ note: 'x'.repeat(257) }, "'note' length must be less than or equal to 256 characters long"],
+		[{ note: '' }, "'note' is not allowed to be empty"],
+		[{ nodes: [] }, "'nodes' must contain at least 1 items"],
+		[{ nodes: 'beta' }, "'nodes' must be an array"],
+		[{ nodes: [7] }, "'nodes[0]' must be a string"],
+		[{ hold_after: -1 }, "'hold_after' must be greater than or equal to 0"],
+		[{ hold_after: 1.5 }, "'hold_after' must be an integer"],
+		[{ hold_after: '1' }, "'hold_after' must be a number"],
+		[{ zone: '' }, "'zone' is not allowed to be empty"],
+	];
+	for (const [fields, text] of faults) {
+		const refused = await refusal(callers.super_user, { operation: 'start_rollout', ...fields });
+		assert.equal(refused?.error, text, JSON.stringify(fields));
+	}
+	services.fleet.requests.length = 0;
+	await answer({ operation: 'start_rollout', note: 'ä'.repeat(256) });
+	assert.equal(services.fleet.requests.length, 1);
 });
 
 test('an app with a service that has none is refused', async () => {
