@@ -138,3 +138,33 @@ export type Note =
 	| 'peer_refused'
 	| 'peer_lost_state'
 	| 'node_admitted';
+
+// What entries say of themselves
+
+export function openOf<E extends Entry>(state: { durable: { open: E[] } }, id: EntryId | null): E | undefined {
+	return state.durable.open.find((one) => one.spec.id === id);
+}
+
+export function hasEnded(state: { durable: { ended: readonly Ending[] } }, id: EntryId): boolean {
+	return state.durable.ended.some((one) => one.rollout === id);
+}
+
+/** Whether it needs a lease. What covers a single node is that node's own. */
+export function isShared({ replicated, members }: Entry['spec']): boolean {
+	return replicated && members.length > 1;
+}
+
+/** What is open of the whole fleet's. */
+export function openShared<E extends Entry>(state: { durable: { open: E[] } }): E[] {
+	return state.durable.open.filter((one) => isShared(one.spec));
+}
+
+/** How these ended, as far as it may be told: what a node ended for itself alone is its own. */
+export function toldEndings<E extends Ending>(state: { durable: { ended: E[] } }, ids: readonly EntryId[]): E[] {
+	return state.durable.ended.filter((one) => one.epoch !== null && ids.includes(one.rollout));
+}
+
+/** Whether a change of members leaves the node out. */
+export function isLeaving({ spec }: Pick<Entry, 'spec'>, node: NodeName): boolean {
+	return spec.membersNext?.every((one) => one.name !== node) ?? false;
+}

@@ -43,7 +43,7 @@ import { sameEpoch } from '../coordination/epoch.js';
 import { armTimers, mayLead, onInput, settle, settleEndings } from '../coordination/quorum/engine.js';
 import { heldLease } from '../coordination/quorum/heard.js';
 import { admits } from '../coordination/quorum/promise.js';
-import { isShared } from '../coordination/quorum/turn.js';
+import { isShared } from '../coordination/port.js';
 
 export function createCore(settings: CoreSettings): CoreState {
 	return createState(settings);

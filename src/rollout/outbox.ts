@@ -16,7 +16,8 @@ import type { NodeName, NodeRecord, Readiness, RolloutId, RolloutView } from './
 import type * as port from '../coordination/port.js';
 import type { KeptEntry, Message } from '../coordination/quorum/messages.js';
 import { onCommand } from '../coordination/quorum/engine.js';
-import { openShared, peersOf } from '../coordination/quorum/turn.js';
+import { peersOf } from '../coordination/quorum/turn.js';
+import { openShared } from '../coordination/port.js';
 
 /** Facts come up, nothing below calls up. */
 export type Fact =
@@ -125,10 +126,6 @@ export function note(turn: Turn, event: NoteEvent, fields: Fields = {}): void {
 /** Sets the timer, or clears it with null. */
 export function arm(turn: Turn, name: TimerName, at: number | null): void {
 	turn.arm(name, at);
-}
-
-export function hasEnded(state: CoreState, id: RolloutId): boolean {
-	return state.durable.ended.some((one) => one.rollout === id);
 }
 
 /** What this node shows of a rollout that has ended on it alone; undefined: it has not. See ended-here.ts. */

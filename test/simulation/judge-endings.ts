@@ -1,8 +1,8 @@
 /** Judges that a rollout is ended on one node alone only when a majority is gone for good. */
-import { isShared } from '../../src/coordination/quorum/turn.js';
 import type { SimNode } from '../support/rollout/sim-node.js';
 import type { Evidence } from './evidence.js';
 import { tooFew } from './majority.js';
+import { isShared } from '../../src/coordination/port.js';
 
 /** Leases without a majority; a little less, since the links are looked at from outside. */
 const leasesMin = 5;

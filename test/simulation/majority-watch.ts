@@ -1,10 +1,10 @@
 /** Bounded time: while a majority has been able to talk for long enough, a running rollout has a coordinator that hears one. */
-import { isShared } from '../../src/coordination/quorum/turn.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { FakeNetwork } from '../support/rollout/fake-network.js';
 import type { SimNode } from '../support/rollout/sim-node.js';
 import { lackingMajority } from './majority.js';
 import type { VirtualTime } from '../support/rollout/virtual-time.js';
+import { isShared } from '../../src/coordination/port.js';
 
 /** Leases in which somebody has to take over, ranks and failed tries included. */
 const leasesMax = 7;

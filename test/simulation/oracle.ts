@@ -5,7 +5,6 @@
 import { incoherence } from '../../src/fleet/links/message-invariants.js';
 import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js';
 import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage, RolloutFlags } from '../../src/rollout/messages.js';
-import { isShared } from '../../src/coordination/quorum/turn.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/rollout/fake-executor.js';
 import type { SimNode, Watcher } from '../support/rollout/sim-node.js';
@@ -14,6 +13,7 @@ import { judgeGrant, judgeStepBegun } from './judge-grants.js';
 import { judgeAnswer, judgeLease, judgeReport } from './judge-leases.js';
 import { judgeEndedHere, noteMajority } from './judge-endings.js';
 import { judgePromise, judgeQuorum, judgeVersion, judgeVoter } from './judge-quorums.js';
+import { isShared } from '../../src/coordination/port.js';
 
 export class Oracle implements Watcher {
 	readonly evidence: Evidence;

@@ -1,8 +1,8 @@
 /** Whether a mended fleet has come to rest: everything has ended, or halted with a reason. */
 import { getRollout } from '../../src/rollout/core.js';
-import { isShared } from '../../src/coordination/quorum/turn.js';
 import type { SimNode } from '../support/rollout/sim-node.js';
 import { lackingMajority } from './majority.js';
+import { isShared } from '../../src/coordination/port.js';
 
 /** What is not as it should be in the end; null: all is well. */
 export function unsettled(nodes: Iterable<SimNode>): string | null {

@@ -10,10 +10,10 @@ import { gather, hearReport, heartbeat } from './lead.js';
 import type { MessageOf, PreparePurpose } from './messages.js';
 import { buildReport } from './report.js';
 import { type Candidacy, type CoordinationState, newLeadership } from './state.js';
-import { broadcast, hasEndedHere, openShared, peersOf, type Turn } from './turn.js';
+import { broadcast, hasEndedHere, peersOf, type Turn } from './turn.js';
 import { changingItself, isMajority, type Left, leftBy, memberHashes } from './members/voters.js';
 import { compareEpochs, type Epoch, type NodeName, sameEpoch, textOfEpoch, zeroEpoch } from '../epoch.js';
-import type { EntryId, NackReason } from '../port.js';
+import { type EntryId, type NackReason, openShared } from '../port.js';
 
 /** Asks everyone at once. The own promise is on disk before the asking, so that no epoch is ever used twice. */
 export function startPrepare(turn: Turn, purpose: PreparePurpose, rollout: EntryId | null): void {

@@ -4,8 +4,9 @@ import { startPrepare } from './campaign.js';
 import { heldLease } from './heard.js';
 import type { MessageOf } from './messages.js';
 import { reportToCoordinator } from './report.js';
-import { openOf, type Turn } from './turn.js';
+import type { Turn } from './turn.js';
 import { type NodeName, sameEpoch } from '../epoch.js';
+import { openOf } from '../port.js';
 
 export function onHeartbeat(turn: Turn, message: MessageOf<'heartbeat'>): void {
 	const { state } = turn;

@@ -3,10 +3,10 @@ import { openAgain, storeEndings } from './replicate.js';
 import { heardMembers, hearsMajority, heldLease, isHeard, isLive, knows } from './heard.js';
 import type { MessageOf } from './messages.js';
 import type { Candidacy, CoordinationState, Leadership } from './state.js';
-import { broadcast, hasEnded, openShared, peersOf, toldEndings, type Turn } from './turn.js';
+import { broadcast, peersOf, type Turn } from './turn.js';
 import { isMajority, type Left } from './members/voters.js';
 import { compareVersions, type Epoch, type NodeName, sameEpoch } from '../epoch.js';
-import type { Ending, Entry, EntryId, Report } from '../port.js';
+import { type Ending, type Entry, type EntryId, type Report, hasEnded, openShared, toldEndings } from '../port.js';
 
 /** Gathers what the promises told; answers what is open, the newest first. */
 export function gather(turn: Turn, lease: Leadership, candidacy: Candidacy, left: readonly Left[]): Entry[] {

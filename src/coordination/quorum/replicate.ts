@@ -1,10 +1,19 @@
 /** What a node stores of rollouts that others tell of, and how they ended: an ending wins over open. */
 import type { KeptEntry } from './messages.js';
 import type { CoordinationState } from './state.js';
-import { hasEnded, openOf, openShared, toldEndings, type Turn } from './turn.js';
-import { isLeaving, isOfThisFleet } from './members/voters.js';
+import type { Turn } from './turn.js';
+import { isOfThisFleet } from './members/voters.js';
 import { compareEpochs, compareVersions, type NodeName } from '../epoch.js';
-import type { Ending, Entry, EntryId } from '../port.js';
+import {
+	type Ending,
+	type Entry,
+	type EntryId,
+	hasEnded,
+	openOf,
+	openShared,
+	toldEndings,
+	isLeaving,
+} from '../port.js';
 
 const endingsInPromiseMax = 4;
 

@@ -1,7 +1,7 @@
 /** What this node says of itself to whoever holds the lease. */
 import { zeroEpoch } from '../epoch.js';
-import type { Report } from '../port.js';
-import { openShared, type Turn } from './turn.js';
+import { type Report, openShared } from '../port.js';
+import type { Turn } from './turn.js';
 
 const endedInReportMax = 16;
 

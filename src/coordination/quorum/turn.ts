@@ -1,6 +1,6 @@
 /** One event as coordination sees it: its state, the time, and the ways out. */
 import type { NodeName } from '../epoch.js';
-import type { Ending, Entry, EntryId, Fact, Note, Report } from '../port.js';
+import type { EntryId, Fact, Note, Report } from '../port.js';
 import type { KeptEntry, Message } from './messages.js';
 import type { CoordinationState } from './state.js';
 
@@ -40,30 +40,7 @@ export function peersOf({ links }: Pick<CoordinationState, 'links'>): NodeName[]
 		.sort();
 }
 
-export function openOf<E extends Entry>(state: { durable: { open: E[] } }, id: EntryId | null): E | undefined {
-	return state.durable.open.find((one) => one.spec.id === id);
-}
-
-export function hasEnded(state: Kept, id: EntryId): boolean {
-	return state.durable.ended.some((one) => one.rollout === id);
-}
-
 /** Whether it ended on this node alone. */
 export function hasEndedHere(state: Kept, id: EntryId): boolean {
 	return state.durable.endedHere.some((one) => one.rollout === id);
-}
-
-/** Whether it needs a lease. What covers a single node is that node's own. */
-export function isShared({ replicated, members }: Entry['spec']): boolean {
-	return replicated && members.length > 1;
-}
-
-/** What is open of the whole fleet's. */
-export function openShared<E extends Entry>(state: { durable: { open: E[] } }): E[] {
-	return state.durable.open.filter((one) => isShared(one.spec));
-}
-
-/** How these ended, as far as it may be told: what a node ended for itself alone is its own. */
-export function toldEndings<E extends Ending>(state: { durable: { ended: E[] } }, ids: readonly EntryId[]): E[] {
-	return state.durable.ended.filter((one) => one.epoch !== null && ids.includes(one.rollout));
 }

@@ -22,9 +22,9 @@ import { endsHereAt, isGoneForGood, whoIsNotHeard } from '../../coordination/quo
 import type { OpenRollout, Refusal } from '../messages.js';
 import { mayStillRestart, timeOfDay } from '../views/text.js';
 import { endedHereOf, isAtRestHere, note, recordOf, store, type Turn } from '../outbox.js';
-import { openOf } from '../../coordination/quorum/turn.js';
 import type { RolloutSpec } from '../types.js';
 import { viewOf } from '../views/view.js';
+import { openOf } from '../../coordination/port.js';
 
 /** Ends the rollout on this node alone; answers why it does not, or null. Doing it twice changes nothing. */
 export function endHere(turn: Turn, open: OpenRollout, user: string): Refusal | null {

@@ -10,8 +10,8 @@ import { judge } from '../targets/proof.js';
 import { isSelected } from '../targets/selection.js';
 import { reportToCoordinator } from '../../coordination/quorum/report.js';
 import { endedHereOf, note, recordOf, store, type Turn } from '../outbox.js';
-import { hasEnded, isShared, openOf } from '../../coordination/quorum/turn.js';
 import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutSpec, Snapshot, StepResult } from '../types.js';
+import { hasEnded, isShared, openOf } from '../../coordination/port.js';
 
 interface GrantReceived {
 	rollout: RolloutId;

@@ -10,9 +10,9 @@ import { selectionFault } from '../requests/selection.js';
 import type { Execution } from '../state.js';
 import { clause, mayStillRestart } from '../views/text.js';
 import { arm, inTheWayHere, recordOf, store, type Turn } from '../outbox.js';
-import { isShared, openOf } from '../../coordination/quorum/turn.js';
 import type { RolloutId } from '../types.js';
 import { viewOf } from '../views/view.js';
+import { isShared, openOf } from '../../coordination/port.js';
 
 /** Rollouts of this node alone that may wait. */
 export const localQueueMax = 64;

@@ -4,7 +4,7 @@ import { isEqual } from '../equal.js';
 import type { Report, Status } from '../messages.js';
 import type { CoreState } from '../state.js';
 import type { NodeRecord } from '../types.js';
-import { openShared } from '../../coordination/quorum/turn.js';
+import { openShared } from '../../coordination/port.js';
 
 export function statusOf(state: CoreState): Status {
 	const open = openShared(state);

@@ -6,7 +6,6 @@ import { isHoldDue, roomBeforeHold } from './hold.js';
 import { changeFlags, endRollout } from './outcome.js';
 import { type Drive, driveOf } from './state.js';
 import { compareVersions } from '../../coordination/epoch.js';
-import { isLeaving } from '../../coordination/quorum/members/voters.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import { clause, mayStillRestart } from '../views/text.js';
 import type { OpenRollout } from '../messages.js';
@@ -14,8 +13,8 @@ import type { CoreState } from '../state.js';
 import { isSelected } from '../targets/selection.js';
 import { endedThere, shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { arm, note, send, type Turn } from '../outbox.js';
-import { openOf } from '../../coordination/quorum/turn.js';
 import type { NodeName, NodeRecord } from '../types.js';
+import { isLeaving, openOf } from '../../coordination/port.js';
 
 /** Everything that the holder of the lease decides, after each event. */
 export function advanceDrive(turn: Turn, drive: Drive, majority: boolean): void {

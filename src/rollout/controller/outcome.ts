@@ -1,14 +1,13 @@
 /** Which rollout is driven, and how rollouts end. */
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { tellEndings } from '../../coordination/quorum/replicate.js';
-import { toldEndings } from '../../coordination/quorum/turn.js';
 import { type Drive, driveOf, newDrive } from './state.js';
 import type { Ending, OpenRollout, Report, RolloutFlags } from '../messages.js';
 import { note, store, type Turn } from '../outbox.js';
-import { openOf } from '../../coordination/quorum/turn.js';
 import type { Epoch, NodeName, RolloutId, RolloutView } from '../types.js';
 import { endedView } from '../views/view-parts.js';
 import { viewOf } from '../views/view.js';
+import { openOf, toldEndings } from '../../coordination/port.js';
 
 /** This node leads: it drives the newest of the rollouts that are open, and ends the others. */
 export function onLeading(turn: Turn, epoch: Epoch, open: readonly OpenRollout[]): Drive {

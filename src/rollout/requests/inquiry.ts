@@ -4,12 +4,11 @@
  */
 import { heldLease } from '../../coordination/quorum/heard.js';
 import { tellEnded } from '../../coordination/quorum/replicate.js';
-import { toldEndings } from '../../coordination/quorum/turn.js';
 import type { CoreEvent } from '../messages.js';
 import type { CoreState } from '../state.js';
 import { arm, runningReplicated, send, type Turn } from '../outbox.js';
-import { openOf } from '../../coordination/quorum/turn.js';
 import type { NodeName, RolloutId } from '../types.js';
+import { openOf, toldEndings } from '../../coordination/port.js';
 
 export type Request = Extract<CoreEvent, { kind: 'request' }>;
 

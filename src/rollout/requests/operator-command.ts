@@ -19,9 +19,9 @@ import type {
 } from '../messages.js';
 import type { CoreState, PendingCommand } from '../state.js';
 import { endedHereOf, endOf, send, type Turn } from '../outbox.js';
-import { isShared, openOf } from '../../coordination/quorum/turn.js';
 import type { NodeName, RolloutSpec, RolloutView } from '../types.js';
 import { viewOf } from '../views/view.js';
+import { isShared, openOf } from '../../coordination/port.js';
 
 /** Longest that a word waits for a coordinator, beyond a lease. */
 const wordLimitMs = 2000;

@@ -1,7 +1,6 @@
 /** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
 import { emptyView, endedView } from '../views/view-parts.js';
 import { tellEnded, storeEndings } from '../../coordination/quorum/replicate.js';
-import { toldEndings } from '../../coordination/quorum/turn.js';
 import { budgetOf, budgetUsed, unhealthyIn } from '../targets/budget.js';
 import { endAs, endRollout, openAnew } from '../controller/outcome.js';
 import { type Drive, driveOf } from '../controller/state.js';
@@ -26,9 +25,9 @@ import {
 } from './request.js';
 import type { CoreState, PendingStart } from '../state.js';
 import { arm, broadcast, send, type Turn } from '../outbox.js';
-import { hasEnded, openOf } from '../../coordination/quorum/turn.js';
 import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 import { viewOf } from '../views/view.js';
+import { hasEnded, openOf, toldEndings } from '../../coordination/port.js';
 
 /** The answer is given within two seconds; some of them are left for the way to whoever asked. */
 export const startLimitMs = 1900;

@@ -2,10 +2,10 @@
 import { compareEpochs, sameEpoch } from '../../coordination/epoch.js';
 import type { Ending, PeerMessage } from '../messages.js';
 import { isAtRestHere, send, type Turn } from '../outbox.js';
-import { hasEnded, openOf } from '../../coordination/quorum/turn.js';
 import type { Epoch, NodeName, RolloutView } from '../types.js';
 import { withChange } from './change.js';
 import { emptyView } from './view-parts.js';
+import { hasEnded, openOf } from '../../coordination/port.js';
 
 type Message<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { kind: Kind }>;
 

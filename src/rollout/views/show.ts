@@ -5,7 +5,7 @@ import { isEqual } from '../equal.js';
 import { type Drive, driveOf, nextViewNumber } from '../controller/state.js';
 import type { PeerMessage } from '../messages.js';
 import { isAtRestHere, send, type Turn } from '../outbox.js';
-import { isShared, openShared, peersOf } from '../../coordination/quorum/turn.js';
+import { peersOf } from '../../coordination/quorum/turn.js';
 import { wayOut } from './way-out.js';
 import type { CoreState } from '../state.js';
 import type { NodeName, RolloutId, RolloutSpec, RolloutView } from '../types.js';
@@ -14,6 +14,7 @@ import { keepView } from './follow-view.js';
 import { leaderlessText } from './leaderless.js';
 import { emptyView } from './view-parts.js';
 import { followedView, viewOf } from './view.js';
+import { isShared, openShared } from '../../coordination/port.js';
 
 /** Followers hear of changes so much later, of several at once; what begins next does not wait for them. */
 const showAfterMsMin = 15;

@@ -15,9 +15,9 @@ import { wayOut } from './way-out.js';
 import { leaderlessText, takeoverText } from './leaderless.js';
 import { localViewOf } from '../agent/local-view.js';
 import { endOf, type Turn } from '../outbox.js';
-import { isShared, openOf } from '../../coordination/quorum/turn.js';
 import type { NodeRecord, RolloutId, RolloutView } from '../types.js';
 import { costOf, frozen, timeOfDay } from './text.js';
+import { isShared, openOf } from '../../coordination/port.js';
 
 /** The rollout's view; undefined if this node does not know it. */
 export function viewOf(state: CoreState, id: RolloutId, turn: Turn): RolloutView | undefined {

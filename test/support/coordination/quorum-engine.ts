@@ -13,8 +13,8 @@ import { putUnder } from '../../../src/coordination/quorum/lead.js';
 import { isMajority } from '../../../src/coordination/quorum/members/voters.js';
 import type { Hello, Kept, KeptEntry, Message } from '../../../src/coordination/quorum/messages.js';
 import { type CoordinationState, createCoordination } from '../../../src/coordination/quorum/state.js';
-import { type CoordinationTimer, openOf, type Turn } from '../../../src/coordination/quorum/turn.js';
-import type { Fact } from '../../../src/coordination/port.js';
+import type { CoordinationTimer, Turn } from '../../../src/coordination/quorum/turn.js';
+import { type Fact, openOf } from '../../../src/coordination/port.js';
 import { type Effect, type Engine, type Input, leaseMs, type TestBodies, type TestFact } from './engine.js';
 
 export type QuorumMessage = Message<TestBodies>;

@@ -8,8 +8,9 @@ import { storeEndings, storeOpen } from '../replicate.js';
 import { heldLease } from '../heard.js';
 import type { Hello, KnownPeer, MessageOf } from '../messages.js';
 import type { CoordinationState } from '../state.js';
-import { toldEndings, type Turn } from '../turn.js';
+import type { Turn } from '../turn.js';
 import { compareEpochs, type NodeName } from '../../epoch.js';
+import { toldEndings } from '../../port.js';
 
 export function onLinkUp(turn: Turn, hello: Hello): void {
 	const { state } = turn;

@@ -1,8 +1,9 @@
 /** What a node tells each peer of itself, whenever it has changed. */
 import { newestEndings } from '../replicate.js';
 import type { MessageOf } from '../messages.js';
-import { openShared, peersOf, type Turn } from '../turn.js';
+import { peersOf, type Turn } from '../turn.js';
 import type { NodeName } from '../../epoch.js';
+import { openShared } from '../../port.js';
 
 /** Says what a peer has to know, unless it was just said. */
 export function greet(turn: Turn, peer: NodeName): void {

@@ -4,9 +4,8 @@
  */
 import type { Kept } from '../messages.js';
 import type { CoordinationState } from '../state.js';
-import { openShared } from '../turn.js';
 import type { NodeName } from '../../epoch.js';
-import type { Entry, EntryId } from '../../port.js';
+import { type Entry, type EntryId, isLeaving, openShared } from '../../port.js';
 
 /** Of which fleet this node is, and what it has open. */
 interface FleetState<E extends Entry> {
@@ -68,11 +67,6 @@ export function memberHashes(state: CoordinationState): string[] {
 		spec.memberHashNext === null ? [] : [spec.memberHash, spec.memberHashNext],
 	);
 	return [...new Set([state.memberHash, ...changing])];
-}
-
-/** Whether a change of members leaves the node out. */
-export function isLeaving({ spec }: Pick<Entry, 'spec'>, node: NodeName): boolean {
-	return spec.membersNext?.every((one) => one.name !== node) ?? false;
 }
 
 /**
