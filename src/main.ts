@@ -6,7 +6,7 @@
 const words = process.argv.slice(2);
 const plain = words.filter((word) => word !== '--no-color');
 const only = plain.length === 1 ? plain[0] : undefined;
-const asksForHelp = only !== undefined && ['--help', '-h', 'help'].includes(only);
+const asksForHelp = only !== undefined && ['--help', '-h'].includes(only);
 
 // A reader that leaves early (`| head`) is no fault of the command.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -50,6 +50,10 @@ Options of every command
   --no-color                plain text on a terminal too; NO_COLOR=1 does the same
   --help                    of rollcall, or of one command; rollcall help COMMAND does the same
 
+Manual
+  help                      the topics of the manual, which is on this host
+  help TOPIC                one page, such as rolling, troubleshooting or configuration
+
 Operations
 ${wrapped(operationNames)}
 

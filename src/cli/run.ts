@@ -5,7 +5,6 @@ import { operationNames } from './operation/names.js';
 import { buildProgram } from './program.js';
 import { cleanLines, processTerminal, toJson } from './output/terminal.js';
 import { forPeople, shellWord } from './output/format.js';
-import { refuseMistyped, unknownWord } from './operation/mistyped.js';
 
 /** The person pressed Ctrl-C. */
 class Interrupted extends Error {
@@ -27,11 +26,12 @@ export async function run(typed: readonly string[], programs: Programs): Promise
 			return 0;
 		}
 		const program = buildProgram(session);
-		const [, topic] = typed;
+		const [first, topic] = typed.filter((word) => word !== '--no-color');
 		const commands = program.commands.map((command) => command.name());
-		if (words !== typed && topic !== undefined && !commands.includes(topic)) {
-			refuseMistyped(topic, commands);
-			throw unknownWord(topic, []);
+		if (first === 'help' && (topic === undefined || !commands.includes(topic))) {
+			const { page } = processTerminal(false, !typed.includes('--no-color'));
+			process.stdout.write((await import('./commands/help.js')).manualText(topic, page, commands));
+			return 0;
 		}
 		await program.parseAsync([...words], { from: 'user' });
 		return session.exitCode;
@@ -44,9 +44,9 @@ export async function run(typed: readonly string[], programs: Programs): Promise
 }
 
 /** `rollcall help rollout` asks what `rollcall rollout --help` does. */
-function asHelp(words: readonly string[]): readonly string[] {
-	const [first, topic] = words;
-	return first === 'help' && topic !== undefined && !topic.startsWith('-') ? [...words.slice(1), '--help'] : words;
+function asHelp(typed: readonly string[]): readonly string[] {
+	const words = typed.filter((word) => word !== '--no-color');
+	return words[0] === 'help' ? [...words.slice(1), '--help'] : typed;
 }
 
 /** The operation whose help is wanted: `rollcall restart_service --help`. */

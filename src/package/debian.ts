@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { manualPage } from './manual.js';
+import { manualPages } from './manual.js';
 import { list, type PackageContext } from './payload.js';
 
 /** Where dpkg keeps its own copy; the maintainer scripts make a release folder of it, from which it runs. */
@@ -33,7 +33,7 @@ export function buildDebian(context: PackageContext): string {
 		write(join('usr/lib', kind, 'rollcall.conf'), readFileSync(join(payload, 'systemd', kind, 'rollcall.conf')));
 	}
 	mkdirSync(join(root, 'usr/bin'), { recursive: true });
-	write('usr/share/man/man1/rollcall.1.gz', compressed(manualPage(version, epochSeconds)));
+	for (const [file, page] of manualPages(version, epochSeconds)) write(`usr/share/man/${file}.gz`, compressed(page));
 	write(join(documents, 'changelog.gz'), compressed(changelog(source, version, epochSeconds)));
 	write(join(documents, 'copyright'), copyright(source, payload));
 	const files = list(root).filter((path) => statSync(join(root, path)).isFile());

@@ -1,13 +1,45 @@
 import type { Command } from 'commander';
+import { readPage, topics } from '../cli/commands/help.js';
 import { mainHelp } from '../cli/help.js';
 import { buildProgram } from '../cli/program.js';
+import { escaped, roffLines, verbatim } from './roff.js';
 
-/** rollcall(1) in roff: what `rollcall --help` and the help of each command print. */
-export function manualPage(version: string, epochSeconds: number): string {
-	const [summary = '', ...sections] = mainHelp.trim().split('\n\n');
-	const date = new Date(epochSeconds * 1000).toISOString().slice(0, 10);
+/** Every page for man in roff, by its file: rollcall(1), and rollcall-TOPIC(7) for each topic of the manual. */
+export function manualPages(version: string, epochSeconds: number): ReadonlyMap<string, string> {
+	const pages = topics().map((topic): [string, string] => [
+		`man7/rollcall-${topic}.7`,
+		manualPage(topic, version, epochSeconds),
+	]);
+	return new Map([['man1/rollcall.1', commandPage(version, epochSeconds)], ...pages]);
+}
+
+/** rollcall-TOPIC(7): what `rollcall help TOPIC` prints. */
+export function manualPage(topic: string, version: string, epochSeconds: number): string {
+	const page = readPage(topic);
+	const [, title = topic] = /^# (.*)$/m.exec(page) ?? [];
+	const name = escaped(`rollcall-${topic}`);
 	return [
-		`.TH ROLLCALL 1 "${date}" "Rollcall ${version}" "User Commands"`,
+		head(`ROLLCALL-${topic.toUpperCase()}`, 7, version, epochSeconds, 'Rollcall Manual'),
+		'.SH NAME',
+		`${name} \\- ${escaped(title)}`,
+		'.SH DESCRIPTION',
+		...roffLines(page),
+		'.SH SEE ALSO',
+		'\\fBrollcall\\fR(1)',
+		'',
+	].join('\n');
+}
+
+function head(name: string, section: number, version: string, epochSeconds: number, kind: string): string {
+	const date = new Date(epochSeconds * 1000).toISOString().slice(0, 10);
+	return `.TH ${name} ${section} "${date}" "Rollcall ${version}" "${kind}"`;
+}
+
+/** rollcall(1): what `rollcall --help` and the help of each command print, and the contents of the manual. */
+function commandPage(version: string, epochSeconds: number): string {
+	const [summary = '', ...sections] = mainHelp.trim().split('\n\n');
+	return [
+		head('ROLLCALL', 1, version, epochSeconds, 'User Commands'),
 		'.SH NAME',
 		'rollcall \\- process supervisor with fleet coordination',
 		'.SH SYNOPSIS',
@@ -24,8 +56,12 @@ export function manualPage(version: string, epochSeconds: number): string {
 		'.SH FILES',
 		...verbatim([
 			'/etc/rollcall/rollcall.yaml                  the configuration',
-			'/usr/lib/rollcall/README.md                  the manual',
+			'/usr/lib/rollcall/src/manual                 the manual',
 		]),
+		'.SH SEE ALSO',
+		...topics().map(
+			(topic, index, all) => `\\fB${escaped(`rollcall-${topic}`)}\\fR(7)${index < all.length - 1 ? ',' : ''}`,
+		),
 		'',
 	].join('\n');
 }
@@ -53,12 +89,3 @@ function helpOf(command: Command): string[] {
 	command.outputHelp();
 	return text.trim().split('\n');
 }
-
-const verbatim = (lines: readonly string[]): string[] => ['.nf', ...lines.map(escaped), '.fi'];
-
-/** A backslash, a hyphen, and a dot or an apostrophe at the start of a line mean something else in roff. */
-const escaped = (line: string): string =>
-	line
-		.replaceAll('\\', '\\e')
-		.replaceAll('-', '\\-')
-		.replace(/^(?=[.'])/, '\\&');

@@ -1,5 +1,6 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
+import { documentParts } from '../cli/install/release.js';
 import type { Bundled, Inventory, Sbom } from './inventory.js';
 
 /** What both packages carry: the program as `rollcall install` puts it into a release folder. */
@@ -14,14 +15,13 @@ export interface PackageContext {
 	scratch: string;
 }
 
-const parts = ['systemd', 'config', 'README.md', 'LICENSE'];
 const executables = ['dist/src/main.js', 'systemd/notify-exec'];
 
 /** Fills `payload` with the program, its bundled dependencies, their SBOM and their licences. */
 export function stagePayload(repository: string, payload: string, version: string, inventory: Inventory): void {
 	mkdirSync(payload, { recursive: true });
 	copyCompiled(join(repository, 'dist/src'), join(repository, 'src'), join(payload, 'dist/src'));
-	for (const part of parts) cpSync(join(repository, part), join(payload, part), { recursive: true });
+	for (const part of documentParts) cpSync(join(repository, part), join(payload, part), { recursive: true });
 	for (const { folder } of inventory.bundled) copyBundled(join(repository, folder), join(payload, folder));
 	writeFileSync(join(payload, 'package.json'), description(repository, version, inventory.bundled));
 	writeFileSync(join(payload, 'sbom.json'), `${JSON.stringify(withVersion(inventory.sbom, version), null, '\t')}\n`);

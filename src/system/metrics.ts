@@ -38,8 +38,17 @@ export interface Metrics {
 	/** Prometheus text, format 0.0.4. */
 	text(): Promise<string>;
 	readonly contentType: string;
+	/** What is counted and measured, for the manual. */
+	series(): SeriesDescription[];
 	/** The attribute `metrics` of system_information. */
 	snapshot(): Promise<MetricsSnapshot>;
+}
+
+export interface SeriesDescription {
+	name: string;
+	type: string;
+	labels: readonly string[];
+	help: string;
 }
 
 export interface MetricsSnapshot {
@@ -83,8 +92,15 @@ export function createMetrics(version: string): Metrics {
 		},
 		text: () => registry.metrics(),
 		contentType: registry.contentType,
+		series: () => registry.getMetricsAsArray().map(describe),
 		snapshot: () => takeSnapshot(counts, sources),
 	};
+}
+
+/** The types of prom-client leave the label names out. */
+function describe(metric: { name: string; type: unknown; help: string; labelNames?: unknown }): SeriesDescription {
+	const { name, type, help, labelNames } = metric;
+	return { name, type: String(type), help, labels: Array.isArray(labelNames) ? labelNames.map(String) : [] };
 }
 
 interface Counts {

@@ -15,9 +15,11 @@ import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exists, link, type Step } from './steps.js';
 
+/** What goes onto a host and into packages as it is in the repository. */
+export const documentParts = ['systemd', 'config', 'src/manual', 'README.md', 'SECURITY.md', 'LICENSE'];
 /** What of the program's folder goes onto a host, beside the libraries. */
 const parts = [
-	...['dist/src', 'systemd', 'config', 'package.json', 'README.md', 'LICENSE'],
+	...['dist/src', 'package.json', ...documentParts],
 	// Which libraries it runs with: the first in a clone, the others in a package.
 	...['package-lock.json', 'sbom.json', 'licences.txt'],
 ];

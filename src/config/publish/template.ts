@@ -54,7 +54,7 @@ export const defaultTlsFiles = { ca: 'tls/ca.pem', cert: 'tls/cert.pem', key: 't
  */
 export function configurationTemplate(options: TemplateOptions): string {
 	const text = [
-		'# Configuration of Rollcall. Every key is described in the README and in config/rollcall.schema.json.',
+		'# Configuration of Rollcall. Every key:  rollcall help configuration',
 		'# Check it after a change:  rollcall validate --config FILE',
 		'',
 		...nodeLines(options),

@@ -1,4 +1,6 @@
 import { writeFileSync } from 'node:fs';
-import { readmeFile, readReadme, withGeneratedParts } from './readme.js';
+import { withGeneratedParts } from './generated.js';
+import { pagePaths, readPage, repository } from './pages.js';
 
-writeFileSync(readmeFile, withGeneratedParts(readReadme()));
+// The README last: it has code blocks of the manual.
+for (const path of [...pagePaths].reverse()) writeFileSync(repository + path, withGeneratedParts(readPage(path)));

@@ -1,5 +1,6 @@
 import type { Command, Option } from 'commander';
 import { operationsByName } from '../../../operations/table.js';
+import { topics } from '../help.js';
 import { operationNames } from '../../operation/names.js';
 
 /** A word that may stand at the cursor, and what it means. */
@@ -80,8 +81,14 @@ const optionsOf = (command: Command, program: Command): Candidate[] =>
 function commandsOf(command: Command): Candidate[] {
 	const below = command.commands.map((one) => ({ word: one.name(), meaning: one.summary() }));
 	if (command.parent !== null) return below;
-	return [...below, ...operationCandidates(), { word: 'help', meaning: 'of rollcall, or of one command' }];
+	return [...below, ...operationCandidates(), { word: 'help', meaning: 'the manual, or the help of one command' }];
 }
+
+/** What `rollcall help` takes: topics of the manual first. */
+const helpCandidates = ({ parent }: Command): Candidate[] => [
+	...plain(topics(), 'page of the manual'),
+	...(parent === null ? [] : commandsOf(parent)),
+];
 
 const operationCandidates = (): Candidate[] =>
 	operationNames.map((name) => ({ word: name, meaning: operationsByName.get(name)?.summary ?? '' }));
@@ -100,6 +107,7 @@ async function operandsOf(command: Command, operands: string[], current: string,
 	const words = [command.name()];
 	for (let at = command.parent; at !== null && at.parent !== null; at = at.parent) words.unshift(at.name());
 	const path = words.join(' ');
+	if (path === 'operation' && operands[0] === 'help') return operands.length === 1 ? helpCandidates(command) : [];
 	if (path === 'operation') return await fieldsOf(operands, current, known);
 	if (path === 'rollout plan') return await fieldsOf(['restart_service', ...operands], current, known);
 	if (operands.length > 0) return [];
