@@ -94,12 +94,12 @@ export type NackReason =
 	/** Has done its part in a change of members that leaves it out. */
 	| { kind: 'left'; rollout: EntryId };
 
-/** All but the first are a leader's; of another node they change nothing. */
+/** Those up to `resign` are a leader's, the first two aside; of another node they change nothing. */
 export type Command<B extends Bodies = Opaque> =
 	/** Answered by `leading`, `denied`, or `refused` by each who refuses. `start`: of this entry, which has to be the only one that runs. */
 	| { kind: 'campaign'; purpose: 'start'; rollout: EntryId }
 	| { kind: 'campaign'; purpose: 'takeover'; rollout: null }
-	/** Takes back the asking. */
+	/** Takes back the asking; not told. */
 	| { kind: 'withdraw' }
 	/** Stores the next version of an entry. A leader has one entry open at a time, and puts again what `leading` told. */
 	| { kind: 'put'; entry: Entry<B> }
@@ -110,7 +110,17 @@ export type Command<B extends Bodies = Opaque> =
 	/** Takes the transfer back, unless it is done. */
 	| { kind: 'call_off' }
 	/** Lets go, as soon as a majority was told what ended. */
-	| { kind: 'resign' };
+	| { kind: 'resign' }
+	/** Lets go at once of what is led or asked for; answered by `lost`. */
+	| { kind: 'step_down' }
+	/** Keeps an ending that this node may give without a lease: its own, or of a version that it has put. */
+	| { kind: 'keep'; ending: Ending<B> }
+	/** Says to a peer how these ended. */
+	| { kind: 'tell'; to: NodeName; endings: readonly Ending<B>[] }
+	/** What this node says of itself has changed: its leader is told. */
+	| { kind: 'report' }
+	/** An operator vouches for this node, which lost its state; undone while it has not met a majority. */
+	| { kind: 'admit' };
 
 export type Fact<B extends Bodies = Opaque> =
 	/** This node leads from here on; with what is open, the newest first. */
@@ -126,7 +136,71 @@ export type Fact<B extends Bodies = Opaque> =
 	/** What was open here, or was not known, has ended. */
 	| { kind: 'closed'; ending: Ending<B> }
 	/** This node lost its state, and these were open meanwhile: how far it had come in each, it has forgotten. */
-	| { kind: 'caught_up'; entries: Entry<B>[] };
+	| { kind: 'caught_up'; entries: Entry<B>[] }
+	/** This change of members has left this node out, and no node that stays is linked any more to tell it the end. */
+	| { kind: 'left'; entry: Entry<B> };
+
+/** A peer whose link is up. */
+export interface Peer<B extends Bodies = Opaque> {
+	/** Why it takes no part in anything; null: it does. */
+	refused: string | null;
+	/** Highest version of the protocol that it speaks. */
+	protocolMax: number;
+	/** null: it has not said yet. */
+	readiness: B['readiness'] | null;
+}
+
+/** What an engine answers from memory; asking changes nothing. `now` is ms on the own monotonic clock. */
+export interface Coordination<B extends Bodies = Opaque> {
+	/** The epoch under which this node leads; null: it does not. */
+	leads: () => Epoch | null;
+	/** It has asked for a lease so as to start something, and is not answered yet. */
+	asksToStart: () => boolean;
+	/** The leader that was heard last, and when; null: none was. */
+	follows: () => { leader: NodeName; heardAt: number } | null;
+	/** Another node has come to lead a moment ago, so it is about to be heard. */
+	expectsLeader: (now: number) => boolean;
+	/** When this node asks to lead if no other does before; null: it does not. */
+	takeoverAt: () => number | null;
+	/** Nothing below this epoch is obeyed. Its node is the last that was promised to lead. */
+	fence: () => Epoch;
+
+	/** Whether the own vote counts. */
+	votes: () => boolean;
+	/** The members that a node without a vote has still to meet. */
+	unmet: () => NodeName[];
+	isMajority: (names: Iterable<NodeName>) => boolean;
+	/** Since when no majority is linked; null: one is. */
+	minoritySince: () => number | null;
+	/** `beta is not linked, gamma lost its state …`: every member whose vote does not count here. */
+	whoIsNotHeard: () => string;
+	/** Whether it is of the members that this node has, before or after its change. */
+	isOfThisFleet: (spec: B['spec']) => boolean;
+	/** An open change of members that takes this node in or out, so that others have to lead it. */
+	changingItself: () => Entry<B> | undefined;
+
+	peer: (node: NodeName) => Peer<B> | undefined;
+	/** Who is linked and takes part, sorted. */
+	peers: () => NodeName[];
+
+	// A leader's; for another node nobody is heard but itself.
+
+	/** A majority was heard within a lease. */
+	isLive: (now: number) => boolean;
+	hearsMajority: (now: number) => boolean;
+	heard: (now: number) => NodeName[];
+	isHeard: (node: NodeName, now: number) => boolean;
+	/** What the peer reported last under the own epoch. */
+	report: (node: NodeName) => Report<B> | undefined;
+	/** Whether the node has stored this version. */
+	knows: (entry: Entry<B>, node: NodeName) => boolean;
+	/** Whether a majority has stored this version. */
+	isConfirmed: (entry: Entry<B>) => boolean;
+	/** Whether a majority may not know yet that it has ended. */
+	isSpreading: (id: EntryId) => boolean;
+	/** Who was asked to take the lead over; null: nobody. */
+	successor: () => NodeName | null;
+}
 
 /** For the log and the metrics. */
 export type Note =

@@ -9,7 +9,7 @@ import { type Drive, driveOf, forgetShown } from './controller/state.js';
 import { onInquiry, onOngoing, type Request, settledInquiries, waitsForInquiry } from './requests/inquiry.js';
 import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep, noteLostTurns } from './agent/execution.js';
 import { settleEndedHere } from './agent/ended-here.js';
-import { endIfLeft, leavesAt } from './agent/leaving.js';
+import { endLeft } from './agent/leaving.js';
 import { advanceLocal, onLocalChecked, onLocalRequest, localStepEnded } from './agent/local-rollouts.js';
 import { advanceDryRuns, onCheck, onDryRun, onDryRunAnswer, onPeerDryRun, tookOwnCheck } from './requests/dry-run.js';
 import {
@@ -40,7 +40,7 @@ import { onClosed, onView, onViewChange } from './views/follow-view.js';
 import { isToShow, onViewWanted, showAfterMs, showChanges, tellLeaderless } from './views/show.js';
 import { viewOf } from './views/view.js';
 import { sameEpoch } from '../coordination/epoch.js';
-import { armTimers, mayLead, onInput, settle, settleEndings } from '../coordination/quorum/engine.js';
+import { armTimers, mayLead, onInput, settle, settleEndings, settleLeft } from '../coordination/quorum/engine.js';
 import { heldLease } from '../coordination/quorum/heard.js';
 import { admits } from '../coordination/quorum/promise.js';
 import { isShared } from '../coordination/port.js';
@@ -138,6 +138,9 @@ function onFact(turn: Turn, fact: Fact): void {
 			return;
 		case 'caught_up':
 			noteLostTurns(turn, fact.entries);
+			return;
+		case 'left':
+			endLeft(turn, fact.entry);
 			return;
 		case 'local_step_ended':
 			localStepEnded(turn, fact.rollout);
@@ -274,7 +277,7 @@ function afterwards(turn: Turn): void {
 	for (const request of settledInquiries(turn)) onRequest(turn, request);
 	settleFacts(turn);
 	advanceDryRuns(turn);
-	endIfLeft(turn);
+	settleLeft(turn);
 	settleFacts(turn);
 	const drive = driveOf(state);
 	if (drive) lead(turn, drive);
@@ -303,7 +306,7 @@ function lead(turn: Turn, drive: Drive): void {
 
 function setTimers(turn: Turn): void {
 	const { state } = turn;
-	armTimers(turn, leavesAt(state));
+	armTimers(turn);
 	if (!heldLease(state)) arm(turn, 'drive', null);
 	if (isToShow(turn)) arm(turn, 'show', turn.now + showAfterMs(state));
 	arm(turn, 'start', startTimerAt(state));

@@ -16,7 +16,6 @@ import type { NodeName, NodeRecord, Readiness, RolloutId, RolloutView } from './
 import type * as port from '../coordination/port.js';
 import type { KeptEntry, Message } from '../coordination/quorum/messages.js';
 import { onCommand } from '../coordination/quorum/engine.js';
-import { peersOf } from '../coordination/quorum/turn.js';
 import { openShared } from '../coordination/port.js';
 
 /** Facts come up, nothing below calls up. */
@@ -114,11 +113,6 @@ export function send(turn: Turn, to: NodeName, message: PeerMessage): void {
 	turn.post(to, message);
 }
 
-/** To every peer that takes part. */
-export function broadcast(turn: Turn, message: PeerMessage): void {
-	for (const peer of peersOf(turn.state)) turn.post(peer, message);
-}
-
 export function note(turn: Turn, event: NoteEvent, fields: Fields = {}): void {
 	turn.note(event, fields);
 }
@@ -135,7 +129,7 @@ export function endedHereOf(state: CoreState, id: RolloutId): RolloutView | unde
 
 /** Ended on this node alone, and no majority is heard that could go on with it. */
 export function isAtRestHere(state: CoreState, id: RolloutId): boolean {
-	return state.minoritySince !== null && endedHereOf(state, id) !== undefined;
+	return state.coordination.minoritySince() !== null && endedHereOf(state, id) !== undefined;
 }
 
 /** The end of a rollout as this node shows it, for all or for itself alone; undefined: it is open. */

@@ -1,5 +1,7 @@
 /** What the core holds in memory. Plain data: it can be copied, compared and printed. */
 import type { Drive } from './controller/state.js';
+import type { Coordination } from '../coordination/port.js';
+import { ask } from '../coordination/quorum/engine.js';
 import { type CoordinationState, createCoordination } from '../coordination/quorum/state.js';
 import { emptyDurable } from './durable.js';
 import type {
@@ -97,6 +99,7 @@ export interface RolloutState {
 }
 
 export interface CoreState extends CoordinationState<RolloutBodies>, RolloutState {
+	readonly coordination: Coordination<RolloutBodies>;
 	durable: DurableState;
 	settings: CoreSettings;
 	started: boolean;
@@ -107,7 +110,7 @@ export interface CoreState extends CoordinationState<RolloutBodies>, RolloutStat
 export const emptyReadiness: Readiness = { apps: [], availability: null, draining: false };
 
 export function createState(settings: CoreSettings): CoreState {
-	return {
+	const state: Omit<CoreState, 'coordination'> = {
 		...createCoordination(),
 		settings,
 		members: settings.members,
@@ -128,4 +131,5 @@ export function createState(settings: CoreSettings): CoreState {
 		leaderless: null,
 		timers: {},
 	};
+	return Object.assign(state, { coordination: ask<RolloutBodies>(state) });
 }

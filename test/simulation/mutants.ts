@@ -23,7 +23,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/agent/execution',
-				from: 'if (compareEpochs(grant.epoch, state.durable.promised) < 0) return false;',
+				from: 'if (compareEpochs(grant.epoch, state.coordination.fence()) < 0) return false;',
 				to: '',
 			},
 			{
@@ -246,7 +246,9 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	'majority-answer': {
 		rule: "an operator's word is answered after a majority stored it",
 		serves: ['answer'],
-		patches: [{ file: 'rollout/requests/operator-command', from: 'if (!isConfirmed(state, now)) return;', to: '' }],
+		patches: [
+			{ file: 'rollout/requests/operator-command', from: 'if (!state.coordination.isConfirmed(now)) return;', to: '' },
+		],
 	},
 	'ending-wins': {
 		rule: 'an ending wins over open',
@@ -280,7 +282,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 			},
 			{
 				file: 'rollout/requests/inquiry',
-				from: 'if (!running || heldLease(state)) return false;',
+				from: 'if (!running || state.coordination.leads()) return false;',
 				to: 'return false;',
 			},
 			{ file: 'rollout/requests/start', from: 'return active.flags.halted === null || halfWay;', to: 'return false;' },
@@ -321,7 +323,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/agent/execution',
-				from: 'if (!state.durable.voting) return; if (hasEnded',
+				from: 'if (!state.coordination.votes()) return; if (hasEnded',
 				to: 'if (hasEnded',
 			},
 			{ file: 'coordination/quorum/heard', from: 'if (link.stranger) return false;', to: '' },
@@ -339,7 +341,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 			},
 			{
 				file: 'rollout/requests/request',
-				from: 'if (state.durable.voting) return null; const missing',
+				from: 'if (state.coordination.votes()) return null; const missing',
 				to: 'return null; const missing',
 			},
 		],
@@ -493,7 +495,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/requests/start',
-				from: 'if (!hearsMajority(state, now)) return false; const active = openOf(state, drive.rollout);',
+				from: 'if (!state.coordination.hearsMajority(now)) return false; const active = openOf(state, drive.rollout);',
 				to: 'return true; const active = openOf(state, drive.rollout);',
 			},
 		],

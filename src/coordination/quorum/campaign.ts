@@ -161,14 +161,9 @@ function candidateRefused(turn: Turn, lease: Candidacy, from: NodeName, message:
 
 /** Tries again later than a higher-ranked node would. */
 function giveUpCandidacy(turn: Turn): void {
-	withdraw(turn);
-	turn.tell({ kind: 'denied' });
-}
-
-/** Takes back what was asked for; who asks for it knows. */
-export function withdraw(turn: Turn): void {
 	turn.state.lease = null;
 	hurry(turn);
+	turn.tell({ kind: 'denied' });
 }
 
 /** Whoever lost its lease, or did not get one, waits a third of a lease instead of a whole one. */

@@ -1,5 +1,5 @@
 /** What the own majority does with each event: the one door into this engine. */
-import { beginToVote, onGreeting, onLinkUp, voteOnceMet } from './members/admission.js';
+import { admitSelf, beginToVote, onGreeting, onLinkUp, unmet, voteOnceMet } from './members/admission.js';
 import {
 	onLeaseTimer,
 	onNack,
@@ -9,11 +9,10 @@ import {
 	prepareLimitMs,
 	startPrepare,
 	takeoverAt,
-	withdraw,
 } from './campaign.js';
-import { onEnded, onHandover, onHeartbeat, onStore } from './follow.js';
+import { expectsLeader, leaderHeard, onEnded, onHandover, onHeartbeat, onStore } from './follow.js';
 import { greetAll } from './members/greeting.js';
-import { heldLease } from './heard.js';
+import { heardMembers, hearsMajority, heldLease, isConfirmed, isHeard, isLive, knows } from './heard.js';
 import {
 	callOff,
 	close,
@@ -27,12 +26,16 @@ import {
 	transfer,
 } from './lead.js';
 import type { Hello, Message } from './messages.js';
-import { noteMajority } from './members/minority.js';
-import { admits, refuseBelow } from './promise.js';
+import { leavesAt, tellIfLeft } from './members/leaving.js';
+import { noteMajority, whoIsNotHeard } from './members/minority.js';
+import { changingItself, isMajority, isOfThisFleet } from './members/voters.js';
+import { admits, loseLease, refuseBelow } from './promise.js';
+import { storeEndings, tellEndings } from './replicate.js';
 import { reportToCoordinator } from './report.js';
-import type { CoordinationTimer, Turn } from './turn.js';
+import type { CoordinationState, Leadership } from './state.js';
+import { type CoordinationTimer, peerOf, peersOf, type Turn } from './turn.js';
 import type { NodeName } from '../epoch.js';
-import type { Command, Member } from '../port.js';
+import type { Bodies, Command, Coordination, Member } from '../port.js';
 
 export type Input =
 	| { kind: 'started'; process: string }
@@ -151,7 +154,7 @@ function onTimer(turn: Turn, name: CoordinationTimer): void {
 	}
 }
 
-/** true: it was done. Only a transfer may be left undone by a leader: no peer could be asked now. */
+/** true: it was done. A leader may leave a transfer undone, since no peer can be asked now. */
 export function onCommand(turn: Turn, command: Command): boolean {
 	const lease = heldLease(turn.state);
 	switch (command.kind) {
@@ -159,8 +162,22 @@ export function onCommand(turn: Turn, command: Command): boolean {
 			startPrepare(turn, command.purpose, command.rollout);
 			return true;
 		case 'withdraw':
-			withdraw(turn);
+			if (turn.state.lease?.kind === 'candidate') turn.state.lease = null;
 			return true;
+		case 'step_down':
+			loseLease(turn, turn.state.durable.promised);
+			return true;
+		case 'keep':
+			storeEndings(turn, [command.ending]);
+			return true;
+		case 'tell':
+			tellEndings(turn, command.to, command.endings);
+			return true;
+		case 'report':
+			reportToCoordinator(turn);
+			return true;
+		case 'admit':
+			return admitSelf(turn);
 		case 'put':
 			if (lease) put(turn, lease, command.entry);
 			break;
@@ -197,11 +214,45 @@ export function settle(turn: Turn): void {
 	noteMajority(turn);
 }
 
-export function armTimers(turn: Turn, leavesAt: number | null): void {
+/** After every event: whether a change of members has left this node out, and nobody can tell it the end. */
+export const settleLeft = tellIfLeft;
+
+export function armTimers(turn: Turn): void {
 	const { state, now } = turn;
 	if (!heldLease(state)) turn.arm('heartbeat', null);
 	else if (!turn.isArmed('heartbeat')) turn.arm('heartbeat', now + heartbeatEveryMs(state));
-	turn.arm('lease', leavesAt ?? takeoverAt(state));
+	turn.arm('lease', leavesAt(state) ?? takeoverAt(state));
 	const candidate = state.lease?.kind === 'candidate' ? state.lease : null;
 	turn.arm('prepare', candidate ? candidate.sentAt + prepareLimitMs(state) : null);
+}
+
+/** What the own majority answers from memory. */
+export function ask<B extends Bodies>(state: CoordinationState<B>): Coordination<B> {
+	const lease = (): Leadership<B> | null => heldLease(state);
+	return {
+		leads: () => lease()?.epoch ?? null,
+		asksToStart: () => state.lease?.kind === 'candidate' && state.lease.purpose === 'start',
+		follows: () => leaderHeard(state),
+		expectsLeader: (now) => expectsLeader(state, now),
+		takeoverAt: () => takeoverAt(state),
+		fence: () => state.durable.promised,
+		votes: () => state.durable.voting,
+		unmet: () => unmet(state),
+		isMajority: (names) => isMajority(state, new Set(names)),
+		minoritySince: () => state.minoritySince,
+		whoIsNotHeard: () => whoIsNotHeard(state),
+		isOfThisFleet: (spec) => isOfThisFleet(state, spec),
+		changingItself: () => changingItself(state),
+		peer: (node) => peerOf(state, node),
+		peers: () => peersOf(state),
+		isLive: (now) => isLive(state, lease(), now),
+		hearsMajority: (now) => hearsMajority(state, now),
+		heard: (now) => heardMembers(state, now),
+		isHeard: (node, now) => isHeard(state, node, now),
+		report: (node) => lease()?.reports[node]?.report,
+		knows: (entry, node) => knows(state, entry, node),
+		isConfirmed: (entry) => isConfirmed(state, entry),
+		isSpreading: (id) => lease()?.spreading.includes(id) ?? false,
+		successor: () => lease()?.transfer?.to ?? null,
+	};
 }

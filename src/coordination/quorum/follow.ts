@@ -3,10 +3,11 @@ import { storeEndings, storeOpen } from './replicate.js';
 import { startPrepare } from './campaign.js';
 import { heldLease } from './heard.js';
 import type { MessageOf } from './messages.js';
+import type { CoordinationState } from './state.js';
 import { reportToCoordinator } from './report.js';
 import type { Turn } from './turn.js';
 import { type NodeName, sameEpoch } from '../epoch.js';
-import { openOf } from '../port.js';
+import { type Coordination, openOf } from '../port.js';
 
 export function onHeartbeat(turn: Turn, message: MessageOf<'heartbeat'>): void {
 	const { state } = turn;
@@ -41,4 +42,14 @@ export function onEnded(turn: Turn, message: MessageOf<'ended'>): void {
 	if (!lease) return;
 	for (const { rollout } of message.endings) if (!lease.spreading.includes(rollout)) lease.spreading.push(rollout);
 	lease.spreadSince = turn.now;
+}
+
+/** The leader that was heard last, and when. */
+export function leaderHeard({ follows: { epoch, heardAt } }: CoordinationState): ReturnType<Coordination['follows']> {
+	return heardAt === null ? null : { leader: epoch.node, heardAt };
+}
+
+/** Promised a moment ago: its first heartbeat is on its way. */
+export function expectsLeader({ durable, links, leaseFrom, settings }: CoordinationState, now: number): boolean {
+	return links[durable.promised.node] !== undefined && now - leaseFrom < settings.leaseMs / 3;
 }

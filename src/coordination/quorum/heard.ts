@@ -9,7 +9,8 @@ export function heldLease<B extends Bodies>({ lease }: Pick<CoordinationState<B>
 }
 
 /** A coordinator that has not heard a majority for a lease lets its lease run out. */
-export function isLive(state: CoordinationState, lease: Leadership, now: number): boolean {
+export function isLive(state: CoordinationState, lease: Leadership | null, now: number): boolean {
+	if (!lease) return false;
 	return now - lease.majorityAt < state.settings.leaseMs;
 }
 

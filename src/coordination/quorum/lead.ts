@@ -160,11 +160,6 @@ export function callOff(lease: Leadership): void {
 	lease.transfer = null;
 }
 
-/** Whether a majority may not have its ending yet. */
-export function isSpreading(state: CoordinationState, id: EntryId): boolean {
-	return heldLease(state)?.spreading.includes(id) ?? false;
-}
-
 /** After every event: whether a majority is heard. */
 export function noteHeard({ state, now }: Turn, lease: Leadership): boolean {
 	const majority = hearsMajority(state, now);

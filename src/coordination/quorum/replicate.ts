@@ -43,8 +43,8 @@ export function tellEnded(turn: Turn, to: NodeName, rollouts: readonly EntryId[]
 	tellEndings(turn, to, toldEndings(turn.state, rollouts));
 }
 
-export function tellEndings(turn: Turn, to: NodeName, endings: Ending[]): void {
-	if (endings.length > 0) turn.send(to, { kind: 'ended', endings });
+export function tellEndings(turn: Turn, to: NodeName, endings: readonly Ending[]): void {
+	if (endings.length > 0) turn.send(to, { kind: 'ended', endings: [...endings] });
 }
 
 /** Keeps how rollouts ended; of two endings of one rollout the one under the higher epoch stays. */

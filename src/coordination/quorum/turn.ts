@@ -1,6 +1,6 @@
 /** One event as coordination sees it: its state, the time, and the ways out. */
 import type { NodeName } from '../epoch.js';
-import type { EntryId, Fact, Note, Report } from '../port.js';
+import type { Bodies, EntryId, Fact, Note, Peer, Report } from '../port.js';
 import type { KeptEntry, Message } from './messages.js';
 import type { CoordinationState } from './state.js';
 
@@ -38,6 +38,12 @@ export function peersOf({ links }: Pick<CoordinationState, 'links'>): NodeName[]
 	return Object.keys(links)
 		.filter((name) => links[name]?.refused === null)
 		.sort();
+}
+
+export function peerOf<B extends Bodies>({ links }: CoordinationState<B>, node: NodeName): Peer<B> | undefined {
+	const link = links[node];
+	if (!link) return undefined;
+	return { refused: link.refused, protocolMax: link.hello.protocol.max, readiness: link.greeting?.readiness ?? null };
 }
 
 /** Whether it ended on this node alone. */

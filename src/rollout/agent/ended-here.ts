@@ -15,10 +15,8 @@
  *   it any more: it ends on this node for good. A coordinator of the former members that tells it again opens it again, ended here.
  */
 import { driveOf } from '../controller/state.js';
-import { loseLease } from '../../coordination/quorum/promise.js';
-import { isOfThisFleet } from '../../coordination/quorum/members/voters.js';
 import { endedView } from '../views/view-parts.js';
-import { endsHereAt, isGoneForGood, whoIsNotHeard } from '../../coordination/quorum/members/minority.js';
+import { endsHereAt, isGoneForGood } from '../views/way-out.js';
 import type { OpenRollout, Refusal } from '../messages.js';
 import { mayStillRestart, timeOfDay } from '../views/text.js';
 import { endedHereOf, isAtRestHere, note, recordOf, store, type Turn } from '../outbox.js';
@@ -36,7 +34,7 @@ export function endHere(turn: Turn, open: OpenRollout, user: string): Refusal | 
 	const last = viewOf(state, id, turn);
 	if (!last) return null;
 	const { self } = state.settings;
-	const alone = Math.round((now - (state.minoritySince ?? now)) / 1000);
+	const alone = Math.round((now - (state.coordination.minoritySince() ?? now)) / 1000);
 	const by = `ended on ${self} alone by ${user} at ${timeOfDay(wall)}, after ${alone} s without a majority`;
 	const runs = recordOf(state, id)?.state === 'restarting';
 	const reason = runs ? `${by}; ${mayStillRestart([self], 'workers')}` : by;
@@ -54,7 +52,7 @@ function whyTooEarly({ state, now, wall }: Turn, { id }: RolloutSpec): string | 
 		return `${self} hears a majority of the fleet, so rollout ${id} is ended for all of it: abort_rollout without local`;
 	if (isGoneForGood(state, now)) return null;
 	const seconds = Math.ceil((at - now) / 1000);
-	return `Rollout ${id} can be ended on ${self} alone once no majority has been heard for five leases: in ${seconds} s, at ${timeOfDay(wall + at - now)}; ${whoIsNotHeard(state)}`;
+	return `Rollout ${id} can be ended on ${self} alone once no majority has been heard for five leases: in ${seconds} s, at ${timeOfDay(wall + at - now)}; ${state.coordination.whoIsNotHeard()}`;
 }
 
 /** Called after every event, once it is known whether a majority is heard. */
@@ -62,10 +60,10 @@ export function settleEndedHere(turn: Turn): void {
 	const { state } = turn;
 	for (const { rollout, view } of state.durable.endedHere) {
 		const open = openOf(state, rollout);
-		if (open && isOfThisFleet(state, open.spec)) continue;
+		if (open && state.coordination.isOfThisFleet(open.spec)) continue;
 		store(turn, { kind: 'ending', ending: { rollout, epoch: null, view } });
 		delete state.views[rollout];
 	}
 	const driven = driveOf(state)?.rollout ?? null;
-	if (driven !== null && isAtRestHere(state, driven)) loseLease(turn, state.durable.promised);
+	if (driven !== null && isAtRestHere(state, driven)) turn.command({ kind: 'step_down' });
 }

@@ -2,16 +2,14 @@
  * What a node does with a grant: store `restarting` and the set before, do the step, judge its evidence, store that,
  * tell the coordinator. One step at a time; after a crash in the middle it goes forward.
  */
-import { tellEnded } from '../../coordination/quorum/replicate.js';
 import { nextBegun } from '../durable.js';
 import { compareEpochs, compareVersions } from '../../coordination/epoch.js';
 import type { Version, OpenRollout, PeerMessage } from '../messages.js';
 import { judge } from '../targets/proof.js';
 import { isSelected } from '../targets/selection.js';
-import { reportToCoordinator } from '../../coordination/quorum/report.js';
 import { endedHereOf, note, recordOf, store, type Turn } from '../outbox.js';
 import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutSpec, Snapshot, StepResult } from '../types.js';
-import { hasEnded, isShared, openOf } from '../../coordination/port.js';
+import { hasEnded, isShared, openOf, toldEndings } from '../../coordination/port.js';
 
 interface GrantReceived {
 	rollout: RolloutId;
@@ -23,12 +21,12 @@ interface GrantReceived {
 /** A grant from a coordinator, this node itself included. */
 export function onRestart(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'restart' }>): void {
 	const { state } = turn;
-	if (!state.durable.voting) return;
+	if (!state.coordination.votes()) return;
 	if (hasEnded(state, message.rollout) && from !== state.settings.self) {
-		tellEnded(turn, from, [message.rollout]);
+		turn.command({ kind: 'tell', to: from, endings: toldEndings(state, [message.rollout]) });
 	}
 	// A step that begins is reported once that is on disk.
-	if (!takeGrant(turn, message)) reportToCoordinator(turn);
+	if (!takeGrant(turn, message)) turn.command({ kind: 'report' });
 }
 
 /** Begins if everything allows it; false: it did not. */
@@ -53,7 +51,7 @@ function takeGrant(turn: Turn, grant: GrantReceived): boolean {
 
 function isAllowed(turn: Turn, open: OpenRollout, grant: GrantReceived): boolean {
 	const { state } = turn;
-	if (compareEpochs(grant.epoch, state.durable.promised) < 0) return false;
+	if (compareEpochs(grant.epoch, state.coordination.fence()) < 0) return false;
 	if (compareVersions(grant.version, open.flags.version) !== 0) return false;
 	if (open.flags.halted !== null || open.flags.paused || open.flags.aborting) return false;
 	if (open.flags.skipped.includes(state.settings.self)) return false;
@@ -74,13 +72,13 @@ export function onSnapshot(turn: Turn, rollout: RolloutId, attempt: number, snap
 	const { epoch, version } = execution;
 	if (!open || (epoch && version && !isAllowed(turn, open, { rollout, attempt, epoch, version }))) {
 		state.execution = null;
-		reportToCoordinator(turn);
+		turn.command({ kind: 'report' });
 		return;
 	}
 	begin(turn, open.spec, { rollout, attempt, epoch, before: snapshot });
 	execution.phase = 'running';
 	turn.effects.push({ kind: 'run_step', spec: open.spec, attempt, before: snapshot, recovered: false });
-	reportToCoordinator(turn);
+	turn.command({ kind: 'report' });
 }
 
 function begin(
@@ -99,7 +97,7 @@ export function onProgress(turn: Turn, rollout: RolloutId, attempt: number, text
 	if (!execution || execution.rollout !== rollout || execution.attempt !== attempt) return;
 	if (execution.progress === text) return;
 	execution.progress = text;
-	reportToCoordinator(turn);
+	turn.command({ kind: 'report' });
 }
 
 /** The executor has ended: the facts are judged here first, then stored, then told. */
@@ -113,7 +111,7 @@ export function onStepEnded(turn: Turn, rollout: RolloutId, attempt: number, res
 	const verdict = judgeOwn(turn, known, { ...record, result });
 	store(turn, { kind: 'record', record: { ...record, result, state: verdict, endedAt: turn.wall } });
 	note(turn, 'step_done', { rollout, attempt, state: verdict, cut_off: result.cutOff });
-	reportToCoordinator(turn);
+	turn.command({ kind: 'report' });
 	// The end of a rollout comes before the next step begins.
 	if (known && !isShared(known)) turn.facts.push({ kind: 'local_step_ended', rollout: known.id });
 	else nextStep(turn);

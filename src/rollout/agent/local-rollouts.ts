@@ -1,5 +1,4 @@
 /** Rollouts of this node alone: one after the other, no lease, also in a minority; never beside a replicated one. */
-import { storeEndings } from '../../coordination/quorum/replicate.js';
 import { endedView } from '../views/view-parts.js';
 import { firstFlags } from '../durable.js';
 import { nextStep } from './execution.js';
@@ -43,8 +42,7 @@ function whyRefused(turn: Turn): Refusal | null {
 export function onLocalRequest(turn: Turn, event: Extract<CoreEvent, { kind: 'request' }>): void {
 	const { token, id, request } = event;
 	const fault = selectionFault(turn.state, request);
-	const refusal: Refusal | null =
-		fault === null ? whyRefused(turn) : { code: 'invalid', message: fault, extra: {} };
+	const refusal: Refusal | null = fault === null ? whyRefused(turn) : { code: 'invalid', message: fault, extra: {} };
 	if (refusal) {
 		turn.effects.push({ kind: 'refuse', token, refusal });
 		return;
@@ -174,7 +172,8 @@ function change(turn: Turn, open: OpenRollout, flags: Partial<OpenRollout['flags
 function end(turn: Turn, open: OpenRollout, result: 'completed' | 'aborted', reason: string | null): void {
 	const known = viewOf(turn.state, open.spec.id, turn);
 	if (!known) return;
-	storeEndings(turn, [{ rollout: open.spec.id, epoch: null, view: endedView(known, result, reason, turn.wall) }]);
+	const view = endedView(known, result, reason, turn.wall);
+	turn.command({ kind: 'keep', ending: { rollout: open.spec.id, epoch: null, view } });
 }
 
 /** An operator's word on a rollout of this node alone is done at once. */

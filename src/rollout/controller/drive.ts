@@ -1,7 +1,6 @@
 /** The course of a rollout: looked at anew after every event, so nothing depends on what came in which order. */
 import { unreadyBack, blockedBy } from '../targets/blocked-by.js';
 import { type Budget, budgetUsed, countOut, standingOf, unhealthyIn } from '../targets/budget.js';
-import { heldLease, isConfirmed, isLive, knows } from '../../coordination/quorum/heard.js';
 import { isHoldDue, roomBeforeHold } from './hold.js';
 import { changeFlags, endRollout } from './outcome.js';
 import { type Drive, driveOf } from './state.js';
@@ -58,10 +57,9 @@ function driveRollout(turn: Turn, drive: Drive, known: OpenRollout, majority: bo
 	}
 	if (open.flags.paused) return;
 	const begun = majority && stepWhatMay(turn, drive, open, targets);
-	const lease = heldLease(state);
-	if (!lease || driveOf(state) !== drive || drive.rollout === null) return;
+	if (driveOf(state) !== drive || drive.rollout === null) return;
 	// A report that comes late now and then does not start the waiting anew.
-	const heardLately = isLive(state, lease, now);
+	const heardLately = state.coordination.isLive(now);
 	idle(turn, drive, open, { busy: begun || running.length > 0, majority: heardLately });
 }
 
@@ -230,10 +228,10 @@ function mayStillLive({ spec }: OpenRollout, targets: readonly TargetStatus[]): 
 /** Grants every slot that may be granted now; true if there was one. */
 function stepWhatMay(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[]): boolean {
 	const { state, now } = turn;
-	if (!isConfirmed(state, open)) return false;
+	if (!state.coordination.isConfirmed(open)) return false;
 	const isTooEarly = drive.backAt !== null && now < drive.backAt + open.spec.waitBetweenMs;
 	if (isTooEarly) return true;
-	if (heldLease(state)?.transfer) return handOver(turn, drive, open);
+	if (state.coordination.successor() !== null) return handOver(turn, drive, open);
 	if (unreadyBack(turn, open, targets) !== null) return false;
 	const budget = budgetUsed(state, drive, open, now);
 	const room = roomBeforeHold(drive, open, targets);
@@ -260,7 +258,8 @@ function ableInOrder(
 ): NodeName[] {
 	const { state } = turn;
 	const able = targets.filter(
-		(one) => one.state === 'pending' && one.heard && !drive.grants[one.node] && knows(state, open, one.node),
+		(one) =>
+			one.state === 'pending' && one.heard && !drive.grants[one.node] && state.coordination.knows(open, one.node),
 	);
 	const early = (name: NodeName): boolean => isLastButEarly(turn, name, targets, budget);
 	const order = plannedOrder(turn, open, able, budget).filter((name) => !early(name));

@@ -1,6 +1,5 @@
 /** Which rollout is driven, and how rollouts end. */
 import { textOfEpoch } from '../../coordination/epoch.js';
-import { tellEndings } from '../../coordination/quorum/replicate.js';
 import { type Drive, driveOf, newDrive } from './state.js';
 import type { Ending, OpenRollout, Report, RolloutFlags } from '../messages.js';
 import { note, store, type Turn } from '../outbox.js';
@@ -94,7 +93,7 @@ function endOrphans(turn: Turn, drive: Drive, from: NodeName, report: Report): v
 		const known = toldEndings(state, [rollout]);
 		ended.push(...(known.length > 0 ? known : [orphan(turn, drive, rollout)]));
 	}
-	tellEndings(turn, from, ended);
+	turn.command({ kind: 'tell', to: from, endings: ended });
 }
 
 function orphan(turn: Turn, { epoch }: Drive, rollout: RolloutId): Ending {

@@ -1,6 +1,5 @@
 /** How far the rollout is that this node drives, as its lease has come to know. */
 import { sameEpoch } from '../../coordination/epoch.js';
-import { heldLease } from '../../coordination/quorum/heard.js';
 import type { Version } from '../messages.js';
 import type { CoreState } from '../state.js';
 import type { Epoch, NodeName, RolloutId } from '../types.js';
@@ -57,8 +56,8 @@ export function newDrive(epoch: Epoch): Drive {
 
 /** What this node drives under the lease that it holds; null: it holds none. */
 export function driveOf(state: CoreState): Drive | null {
-	const lease = heldLease(state);
-	return lease && state.drive && sameEpoch(lease.epoch, state.drive.epoch) ? state.drive : null;
+	const epoch = state.coordination.leads();
+	return epoch && state.drive && sameEpoch(epoch, state.drive.epoch) ? state.drive : null;
 }
 
 /** What a new link has carried is nothing. */

@@ -5,7 +5,6 @@ import { unselectedBy } from './selection.js';
 import { faultOf } from './start.js';
 import type { CoreState, PendingDryRun } from '../state.js';
 import { arm, send, type Turn } from '../outbox.js';
-import { peersOf } from '../../coordination/quorum/turn.js';
 import type { NodeName } from '../types.js';
 
 /** Longest that an answer is waited for. */
@@ -27,7 +26,7 @@ export function onDryRun(turn: Turn, { token, request }: Extract<CoreEvent, { ki
 		checks[state.settings.self] = null;
 		turn.effects.push({ kind: 'check', rollout: token, service, app });
 	}
-	for (const peer of replicated ? peersOf(state).filter((name) => members.includes(name)) : []) {
+	for (const peer of replicated ? state.coordination.peers().filter((name) => members.includes(name)) : []) {
 		checks[peer] = null;
 		send(turn, peer, { kind: 'look', id: token, service, app });
 	}

@@ -26,7 +26,7 @@ export function estimateOf(
 	const unselected = unselectedBy(state, request);
 	const targets = counted.filter(({ name }) => !unselected.includes(name));
 	const down = counted.filter((member) => isDownNow(state, member.name)).map((member) => member.name);
-	const unhealthy = new Set(down.filter((name) => name === self || state.links[name]));
+	const unhealthy = new Set(down.filter((name) => name === self || state.coordination.peer(name)));
 	const order = awayLast(state, orderOf(targets, unhealthy, self));
 	const mended = (name: NodeName): boolean => unhealthy.has(name) && !unselected.includes(name);
 	const size = Math.max(1, (budget ?? 1) - down.filter((name) => !mended(name)).length);
@@ -56,14 +56,14 @@ export function estimateOf(
 function awayLast(state: CoreState, order: readonly NodeName[]): NodeName[] {
 	const { self } = state.settings;
 	const isLast = order.at(-1) === self;
-	const rank = (name: NodeName): number => (name === self ? (isLast ? 2 : 0) : state.links[name] ? 0 : 1);
+	const rank = (name: NodeName): number => (name === self ? (isLast ? 2 : 0) : state.coordination.peer(name) ? 0 : 1);
 	return [...order].sort((a, b) => rank(a) - rank(b));
 }
 
 function isDownNow(state: CoreState, node: NodeName): boolean {
 	if (node === state.settings.self) return isDown(state.readiness);
-	const greeting = state.links[node]?.greeting;
-	return !greeting || isDown(greeting.readiness);
+	const readiness = state.coordination.peer(node)?.readiness;
+	return !readiness || isDown(readiness);
 }
 
 /** The coordinator goes alone and last; no step reaches beyond the hold. */
@@ -103,7 +103,7 @@ function whyRefused(
 	const heard = new Set(order.filter((name) => !down.includes(name) || unhealthy.has(name)));
 	const { self } = state.settings;
 	const all = state.members.map(({ name }) => name);
-	const away = all.filter((name) => name !== self && !state.links[name]);
+	const away = all.filter((name) => name !== self && !state.coordination.peer(name));
 	if ((all.length - away.length) * 2 <= all.length)
 		return as(
 			'unavailable',

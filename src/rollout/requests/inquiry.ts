@@ -2,8 +2,6 @@
  * A rollout that this node knows to run, but does not coordinate, may have ended a moment ago without this node having
  * been told yet. So its coordinator is asked before a request is refused because of it.
  */
-import { heldLease } from '../../coordination/quorum/heard.js';
-import { tellEnded } from '../../coordination/quorum/replicate.js';
 import type { CoreEvent } from '../messages.js';
 import type { CoreState } from '../state.js';
 import { arm, runningReplicated, send, type Turn } from '../outbox.js';
@@ -20,16 +18,17 @@ const doubtsMax = 64;
 export function waitsForInquiry(turn: Turn, event: Request): boolean {
 	const { state, now } = turn;
 	const running = runningReplicated(state);
-	const coordinator = state.durable.promised.node;
-	if (!running || heldLease(state)) return false;
-	if (!state.links[coordinator] || state.inquiries.length >= doubtsMax) return false;
+	const coordinator = state.coordination.fence().node;
+	if (!running || state.coordination.leads()) return false;
+	if (!state.coordination.peer(coordinator) || state.inquiries.length >= doubtsMax) return false;
 	state.inquiries.push({ event, rollout: running.spec.id, until: now + inquiryTimeoutMs });
 	send(turn, coordinator, { kind: 'inquiry', rollout: running.spec.id });
 	return true;
 }
 
 export function onInquiry(turn: Turn, from: NodeName, rollout: RolloutId): void {
-	if (toldEndings(turn.state, [rollout]).length > 0) tellEnded(turn, from, [rollout]);
+	const endings = toldEndings(turn.state, [rollout]);
+	if (endings.length > 0) turn.command({ kind: 'tell', to: from, endings });
 	else send(turn, from, { kind: 'ongoing', rollout });
 }
 

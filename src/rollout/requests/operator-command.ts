@@ -1,13 +1,10 @@
 /** An operator's word: pause, resume, abort, admit. Any node takes it; the holder of the lease does it. */
-import { isSpreading } from '../../coordination/quorum/lead.js';
-import { isConfirmed } from '../../coordination/quorum/heard.js';
 import { changeFlags } from '../controller/outcome.js';
 import { type Drive, driveOf, renewDeadlines } from '../controller/state.js';
 import { endHere } from '../agent/ended-here.js';
-import { compareVersions, sameEpoch } from '../../coordination/epoch.js';
+import { compareVersions } from '../../coordination/epoch.js';
 import { localWord } from '../agent/local-rollouts.js';
 import { wayOut } from '../views/way-out.js';
-import { admitSelf } from '../../coordination/quorum/members/admission.js';
 import type {
 	CoreEvent,
 	ForwardedWord,
@@ -135,8 +132,7 @@ function settledAnswer(turn: Turn, word: RolloutWord): OperatorAnswer | null {
 function takeAdmission(turn: Turn, pending: PendingCommand, word: Extract<ForwardedWord, { kind: 'admit' }>): void {
 	const { state } = turn;
 	if (word.node === state.settings.self) {
-		const why = admitSelf(turn);
-		answer(turn, pending, why === null ? { ok: true, view: null } : refused('unavailable', why));
+		answer(turn, pending, turn.command({ kind: 'admit' }) ? { ok: true, view: null } : whyNotAdmitted(state));
 		return;
 	}
 	if (!state.members.some((member) => member.name === word.node)) {
@@ -144,7 +140,7 @@ function takeAdmission(turn: Turn, pending: PendingCommand, word: Extract<Forwar
 		answer(turn, pending, refused('not_found', `Node '${word.node}' is no member; the members are ${names}`));
 		return;
 	}
-	if (!state.links[word.node]) {
+	if (!state.coordination.peer(word.node)) {
 		answer(turn, pending, refused('unavailable', `${word.node} is not linked; start it, then admit it`));
 		return;
 	}
@@ -152,6 +148,14 @@ function takeAdmission(turn: Turn, pending: PendingCommand, word: Extract<Forwar
 	pending.sentTo = word.node;
 	state.commands.push(pending);
 	send(turn, word.node, { kind: 'forward', id: pending.token, word });
+}
+
+function whyNotAdmitted({ settings, members, coordination }: CoreState): OperatorAnswer {
+	const peers = members.length - 1;
+	return refused(
+		'unavailable',
+		`${settings.self} hears ${peers - coordination.unmet().length} of ${peers} peers; it needs a majority of the members to take over their promises`,
+	);
 }
 
 function answer(turn: Turn, word: Asked, given: OperatorAnswer): void {
@@ -200,7 +204,7 @@ function advanceWord(turn: Turn, drive: Drive | null, pending: PendingCommand, w
 	const now = openOf(state, word.rollout);
 	const stored = now && pending.applied && compareVersions(now.flags.version, pending.applied.version) >= 0;
 	if (!now || !stored) return;
-	if (!isConfirmed(state, now)) return;
+	if (!state.coordination.isConfirmed(now)) return;
 	answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
 }
 
@@ -212,7 +216,7 @@ function endAnswer(
 	word: RolloutWord,
 	view: RolloutView,
 ): OperatorAnswer | null {
-	if (drive && pending.applied) return isSpreading(turn.state, word.rollout) ? null : { ok: true, view };
+	if (drive && pending.applied) return turn.state.coordination.isSpreading(word.rollout) ? null : { ok: true, view };
 	// Whoever was asked to do it knows whether it was done, and brought about this very end.
 	if (pending.sentTo !== null && turn.now < pending.until) return null;
 	return settledAnswer(turn, word) ?? { ok: true, view };
@@ -267,11 +271,12 @@ function resume(turn: Turn, drive: Drive, open: OpenRollout, skip: readonly Node
 function forward(turn: Turn, pending: PendingCommand): void {
 	const { state, now } = turn;
 	if (pending.from !== null) return;
-	const { epoch, heardAt } = state.follows;
-	if (heardAt === null || now - heardAt > state.settings.leaseMs || !sameEpoch(epoch, state.durable.promised)) return;
-	if (pending.sentTo === epoch.node || !state.links[epoch.node]) return;
-	pending.sentTo = epoch.node;
-	send(turn, epoch.node, { kind: 'forward', id: pending.token, word: pending.word });
+	const follows = state.coordination.follows();
+	if (!follows || now - follows.heardAt > state.settings.leaseMs) return;
+	const { leader } = follows;
+	if (pending.sentTo === leader || !state.coordination.peer(leader)) return;
+	pending.sentTo = leader;
+	send(turn, leader, { kind: 'forward', id: pending.token, word: pending.word });
 }
 
 /** The next coordinator is told again: what this one was told, or had applied, may be forgotten. */
@@ -290,7 +295,9 @@ export function commandsAfterLinkDown(state: CoreState, node: NodeName): void {
 function tooLate(turn: Turn, word: PendingCommand): OperatorAnswer {
 	const { state } = turn;
 	if (word.word.kind === 'admit') return refused('unavailable', `${word.word.node} did not answer; try again`);
-	const linked = state.members.filter((member) => state.links[member.name] || member.name === state.settings.self);
+	const linked = state.members.filter(
+		(member) => state.coordination.peer(member.name) || member.name === state.settings.self,
+	);
 	const missing = state.members.filter((member) => !linked.includes(member)).map((member) => member.name);
 	const what = `${word.word.kind} of rollout ${word.word.rollout}`;
 	if (word.applied)

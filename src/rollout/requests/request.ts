@@ -1,12 +1,9 @@
 /** What a request is called, why it is refused at once, and the spec that it becomes. */
-import { heldLease } from '../../coordination/quorum/heard.js';
 import type { CoreRequest, OpenRollout, Refusal } from '../messages.js';
 import type { CoreState, PendingStart } from '../state.js';
 import { holdAfterOf, selectionFault, selectionInTheWay, unselectedBy } from './selection.js';
-import { changingItself } from '../../coordination/quorum/members/voters.js';
 import { wayOut } from '../views/way-out.js';
 import { inTheWayHere, isAtRestHere, type Turn } from '../outbox.js';
-import { peersOf } from '../../coordination/quorum/turn.js';
 import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 
 /** `restart_service http_workers`, `restart` */
@@ -59,7 +56,7 @@ export function conflictingRollout(turn: Turn, id: RolloutId | null): Refusal | 
 	const { state } = turn;
 	const running = inTheWayHere(state);
 	if (running && running.spec.id !== id) return conflictWith(running, turn);
-	const change = changingItself(state);
+	const change = state.coordination.changingItself();
 	if (!change || isAtRestHere(state, change.spec.id)) return null;
 	const { self } = state.settings;
 	return {
@@ -72,10 +69,8 @@ export function conflictingRollout(turn: Turn, id: RolloutId | null): Refusal | 
 /** Why this node may not coordinate yet; null: it may. It may soon, if all it lacks is a greeting that is under way. */
 export function whyNoVote(state: CoreState): string | null {
 	const { self } = state.settings;
-	if (state.durable.voting) return null;
-	const missing = state.members
-		.map((member) => member.name)
-		.filter((name) => name !== self && !state.metSinceNew.includes(name));
+	if (state.coordination.votes()) return null;
+	const missing = state.coordination.unmet();
 	return `${self} is new or lost its state and may not vote before it has heard ${missing.join(', ')}; start them, or admit_node ${self}`;
 }
 
@@ -122,7 +117,7 @@ export function specOf(
 		...(note === undefined ? {} : { note }),
 		...(from === undefined ? {} : { from }),
 		...(holdAfter === 0 ? {} : { holdAfter }),
-		...(nodes ?? zone ? { selected: { nodes: nodes ? [...new Set(nodes)] : null, zone: zone ?? null } } : {}),
+		...((nodes ?? zone) ? { selected: { nodes: nodes ? [...new Set(nodes)] : null, zone: zone ?? null } } : {}),
 		...(unselected.length > 0 ? { unselected } : {}),
 		createdAt: start.wall,
 	};
@@ -131,15 +126,13 @@ export function specOf(
 /** Names who did not give its promise, or did not store the rollout, and why. */
 export function whoIsMissing(turn: Turn, start: PendingStart): string {
 	const { state } = turn;
-	const linked = new Set(peersOf(state));
-	const lease = heldLease(state);
 	const texts: string[] = [];
 	for (const { name } of state.members) {
-		if (name === state.settings.self || lease?.reports[name]) continue;
+		if (name === state.settings.self || state.coordination.report(name)) continue;
 		const reason = start.refusals[name];
-		const refused = state.links[name]?.refused;
-		if (refused) texts.push(`${name} takes no part (${refused})`);
-		else if (!linked.has(name)) texts.push(`${name} is not linked`);
+		const peer = state.coordination.peer(name);
+		if (!peer) texts.push(`${name} is not linked`);
+		else if (peer.refused !== null) texts.push(`${name} takes no part (${peer.refused})`);
 		else if (reason?.kind === 'members') texts.push(`${name} has other members in its configuration`);
 		else if (reason?.kind === 'stranger') texts.push(`${name} lost its state and may not vote yet`);
 		else if (reason?.kind === 'left') texts.push(`${name} has left the fleet`);

@@ -83,8 +83,8 @@ export function selectionInTheWay(state: CoreState, asked: Asked): Refusal | nul
 	const members = concerned(state, asked);
 	if (field === null || members.length === 1) return null;
 	const old = members.filter(({ name }) => {
-		const link = state.links[name];
-		return link !== undefined && link.refused === null && link.hello.protocol.max < selectionVersion;
+		const peer = state.coordination.peer(name);
+		return peer?.refused === null && peer.protocolMax < selectionVersion;
 	});
 	if (old.length > 0) {
 		const names = old.map(({ name }) => name).join(', ');
@@ -99,8 +99,8 @@ export function selectionInTheWay(state: CoreState, asked: Asked): Refusal | nul
 }
 
 /** Nodes say their zones themselves when a link is made. */
-const hasUnknownZone = ({ settings, links }: CoreState, { name, zone }: Member): boolean =>
-	zone === null && name !== settings.self && links[name] === undefined;
+const hasUnknownZone = ({ settings, coordination }: CoreState, { name, zone }: Member): boolean =>
+	zone === null && name !== settings.self && coordination.peer(name) === undefined;
 
 function fieldOf(state: CoreState, asked: Asked): string | null {
 	if (asked.nodes !== undefined) return 'nodes';

@@ -1,10 +1,8 @@
 /** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
 import { emptyView, endedView } from '../views/view-parts.js';
-import { tellEnded, storeEndings } from '../../coordination/quorum/replicate.js';
 import { budgetOf, budgetUsed, unhealthyIn } from '../targets/budget.js';
 import { endAs, endRollout, openAnew } from '../controller/outcome.js';
 import { type Drive, driveOf } from '../controller/state.js';
-import { heardMembers, hearsMajority, isConfirmed, knows } from '../../coordination/quorum/heard.js';
 import { firstFlags } from '../durable.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { smallerFleet } from '../views/way-out.js';
@@ -24,7 +22,7 @@ import {
 	whyNoVote,
 } from './request.js';
 import type { CoreState, PendingStart } from '../state.js';
-import { arm, broadcast, send, type Turn } from '../outbox.js';
+import { arm, send, type Turn } from '../outbox.js';
 import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 import { viewOf } from '../views/view.js';
 import { hasEnded, openOf, toldEndings } from '../../coordination/port.js';
@@ -70,7 +68,7 @@ export function tryStart(turn: Turn, start: PendingStart): void {
 		startHeld(turn, drive);
 		return;
 	}
-	if (state.lease?.kind === 'candidate' && state.lease.purpose === 'start') return;
+	if (state.coordination.asksToStart()) return;
 	const inTheWay = conflictingRollout(turn, start.id);
 	if (inTheWay) {
 		// It came while this one waited for its turn; asking for the lease would only cost its coordinator the own one.
@@ -141,7 +139,7 @@ function driveCheck(turn: Turn, drive: Drive, start: PendingStart): void {
 		return;
 	}
 	const unselected = unselectedBy(state, start.request);
-	const heard = heardMembers(state, now).filter((node) => !unselected.includes(node));
+	const heard = state.coordination.heard(now).filter((node) => !unselected.includes(node));
 	for (const node of heard) {
 		if (start.checks[node] !== undefined) continue;
 		start.checks[node] = null;
@@ -168,9 +166,9 @@ function driveCheck(turn: Turn, drive: Drive, start: PendingStart): void {
  * over long since and drive on what would be ended here.
  */
 function isLed({ state, now }: Turn, drive: Drive): boolean {
-	if (!hearsMajority(state, now)) return false;
+	if (!state.coordination.hearsMajority(now)) return false;
 	const active = openOf(state, drive.rollout);
-	return !active || isConfirmed(state, active);
+	return !active || state.coordination.isConfirmed(active);
 }
 
 /** What a file does not check for, or where the files disagree about the members. */
@@ -256,8 +254,8 @@ function driveOpen(turn: Turn, start: PendingStart): void {
 		answerRefused(turn, lost(start));
 		return;
 	}
-	if (!isConfirmed(state, open)) return;
-	const all = heardMembers(state, now).every((node) => knows(state, open, node));
+	if (!state.coordination.isConfirmed(open)) return;
+	const all = state.coordination.heard(now).every((node) => state.coordination.knows(open, node));
 	if (!all && now < start.askedAt + startLimitMs / 2) return;
 	turn.effects.push({ kind: 'answer', token: start.token, view: viewOf(state, start.id, turn) ?? null });
 	state.start = null;
@@ -275,11 +273,12 @@ export function leaseRefused(turn: Turn, from: NodeName, reason: NackReason): vo
 	if (!start) return;
 	start.refusals[from] = reason;
 	if (reason.kind !== 'conflict') return;
-	if (toldEndings(state, [reason.rollout]).length > 0) {
-		tellEnded(turn, from, [reason.rollout]);
+	const endings = toldEndings(state, [reason.rollout]);
+	if (endings.length > 0) {
+		turn.command({ kind: 'tell', to: from, endings });
 		return;
 	}
-	state.lease = null;
+	turn.command({ kind: 'withdraw' });
 	const known = openOf(state, reason.rollout);
 	answerRefused(
 		turn,
@@ -311,7 +310,7 @@ export function onStartTimer(turn: Turn): void {
 		return;
 	}
 	if (start.retryAt !== null && turn.now >= start.retryAt) {
-		if (turn.state.lease?.kind === 'candidate') turn.command({ kind: 'withdraw' });
+		turn.command({ kind: 'withdraw' });
 		tryStart(turn, start);
 	}
 }
@@ -337,7 +336,7 @@ function timeOut(turn: Turn, start: PendingStart): void {
 	const message = `${whyTimedOut(turn, start, drive)}${advice}`;
 	if (open && drive) endRollout(turn, drive, open, 'aborted', message);
 	else if (open) endWithoutLease(turn, open, message);
-	if (state.lease?.kind === 'candidate') state.lease = null;
+	turn.command({ kind: 'withdraw' });
 	answerRefused(turn, { code: 'unavailable', message, extra: {} });
 }
 
@@ -362,8 +361,8 @@ function endWithoutLease(turn: Turn, open: OpenRollout, reason: string): void {
 		epoch: open.flags.version.epoch,
 		view: endedView(view, 'aborted', reason, turn.wall),
 	};
-	storeEndings(turn, [ending]);
-	broadcast(turn, { kind: 'ended', endings: [ending] });
+	turn.command({ kind: 'keep', ending });
+	for (const to of state.coordination.peers()) turn.command({ kind: 'tell', to, endings: [ending] });
 }
 
 function answerRefused(turn: Turn, refusal: Refusal): void {

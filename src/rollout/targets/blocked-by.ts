@@ -1,5 +1,4 @@
 /** What keeps the next step of a rollout from beginning. */
-import { heldLease, isConfirmed } from '../../coordination/quorum/heard.js';
 import { awaitedForHold } from '../controller/hold.js';
 import type { Drive } from '../controller/state.js';
 import type { Turn } from '../outbox.js';
@@ -23,10 +22,9 @@ export function unreadyBack({ state }: Turn, open: OpenRollout, targets: readonl
 /** Why no step begins now, for people. */
 export function blockedBy(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[]): string {
 	const { state, now } = turn;
-	if (!isConfirmed(state, open)) return 'a majority to store the rollout';
-	const successor = heldLease(state)?.transfer?.to;
-	if (successor !== undefined)
-		return `${successor} to take over the lease before ${state.settings.self} restarts itself`;
+	if (!state.coordination.isConfirmed(open)) return 'a majority to store the rollout';
+	const successor = state.coordination.successor();
+	if (successor !== null) return `${successor} to take over the lease before ${state.settings.self} restarts itself`;
 	const back = unreadyBack(turn, open, targets);
 	if (back) return back;
 	const awaited = awaitedForHold(drive, open, targets);

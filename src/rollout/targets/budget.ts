@@ -3,7 +3,6 @@ import { outOf } from '../durable.js';
 import type { Member, OpenRollout, Report } from '../messages.js';
 import type { CoreState } from '../state.js';
 import type { Drive } from '../controller/state.js';
-import { isHeard, reportOf } from '../../coordination/quorum/heard.js';
 import type { NodeName, Readiness, RolloutId } from '../types.js';
 
 /** Any app below its wanted number of healthy workers, set Unavailable by an operator, or draining. */
@@ -37,7 +36,7 @@ export function budgetOf(wanted: number | string, members: number): number | nul
 /** What a node says of itself, as far as a decision needs it. */
 type Standing = Pick<
 	Report,
-	'readiness' | 'out' | 'records' | 'have' | 'ended' | 'endedHere' | 'progress' | 'memberHash' | 'boot'
+	'readiness' | 'out' | 'records' | 'have' | 'ended' | 'endedHere' | 'progress' | 'memberHash'
 >;
 
 /** The own node needs no report; it is asked often, so each part is looked up when it is asked for. */
@@ -46,9 +45,6 @@ class OwnStanding implements Standing {
 
 	get readiness(): Readiness {
 		return this.state.readiness;
-	}
-	get boot(): number {
-		return this.state.durable.boot;
 	}
 	get memberHash(): string {
 		return this.state.memberHash;
@@ -77,7 +73,7 @@ class OwnStanding implements Standing {
 /** A peer's last report in this epoch, or the own state. */
 export function standingOf(state: CoreState, node: NodeName): Standing | null {
 	if (node === state.settings.self) return new OwnStanding(state);
-	return reportOf(state, node) ?? null;
+	return state.coordination.report(node) ?? null;
 }
 
 export interface Budget {
@@ -102,7 +98,7 @@ export function budgetUsed(
 ): Budget {
 	const budget: Budget = { heard: new Set(), used: new Map(), maybeOut: new Set() };
 	for (const { name } of rollout.spec.members) {
-		if (isHeard(state, name, now)) budget.heard.add(name);
+		if (state.coordination.isHeard(name, now)) budget.heard.add(name);
 		if (rollout.flags.skipped.includes(name)) continue;
 		const why = whyCounted(state, drive, name, budget.heard.has(name));
 		if (why !== null) budget.used.set(name, why);
@@ -122,7 +118,7 @@ const outText = 'is out';
 function whyCounted(state: CoreState, drive: Drive, node: NodeName, heard: boolean): string | null {
 	const standing = standingOf(state, node);
 	if (isOut(state, drive, node)) return outText;
-	const refused = state.links[node]?.refused ?? null;
+	const refused = state.coordination.peer(node)?.refused ?? null;
 	if (!heard && refused !== null) return `takes no part (${refused})`;
 	if (!heard || !standing) return 'is not heard';
 	if (!isDown(standing.readiness)) return null;
@@ -138,5 +134,5 @@ function isOut(state: CoreState, drive: Drive, node: NodeName): boolean {
 /** A node that never answered in this epoch may have taken a grant of an earlier one. */
 function mayBeOut(state: CoreState, drive: Drive, node: NodeName): boolean {
 	if (isOut(state, drive, node)) return true;
-	return node !== state.settings.self && reportOf(state, node) === undefined;
+	return node !== state.settings.self && state.coordination.report(node) === undefined;
 }

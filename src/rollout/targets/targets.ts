@@ -1,6 +1,5 @@
 /** How each target of a rollout stands, as the holder of the lease knows. */
 import { standingOf } from './budget.js';
-import { isHeard } from '../../coordination/quorum/heard.js';
 import type { Drive } from '../controller/state.js';
 import { judge, type Verdict } from './proof.js';
 import { isSelected, notSelected } from './selection.js';
@@ -29,7 +28,7 @@ export function targetsOf(state: CoreState, drive: Drive, open: OpenRollout, now
 }
 
 function statusOf(state: CoreState, drive: Drive, open: OpenRollout, node: NodeName, now: number): TargetStatus {
-	const heard = isHeard(state, node, now);
+	const heard = state.coordination.isHeard(node, now);
 	if (!isSelected(open.spec, node)) return untouched(node, heard);
 	const standing = standingOf(state, node);
 	const record = standing?.records.find((one) => one.rollout === open.spec.id) ?? null;

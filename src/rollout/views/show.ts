@@ -1,11 +1,9 @@
 /** Who follows a rollout is told of its changes, and of a coordinator that is not heard. */
 import { zeroEpoch } from '../../coordination/epoch.js';
-import { heldLease } from '../../coordination/quorum/heard.js';
 import { isEqual } from '../equal.js';
 import { type Drive, driveOf, nextViewNumber } from '../controller/state.js';
 import type { PeerMessage } from '../messages.js';
 import { isAtRestHere, send, type Turn } from '../outbox.js';
-import { peersOf } from '../../coordination/quorum/turn.js';
 import { wayOut } from './way-out.js';
 import type { CoreState } from '../state.js';
 import type { NodeName, RolloutId, RolloutSpec, RolloutView } from '../types.js';
@@ -60,7 +58,7 @@ function tellFollowers(turn: Turn, drive: Drive, spec: RolloutSpec, view: Rollou
 	const whole: PeerMessage = { kind: 'view', epoch, number, view };
 	let next: PeerMessage | null = null;
 	let first: PeerMessage | null = null;
-	for (const peer of peersOf(state)) {
+	for (const peer of state.coordination.peers()) {
 		if (!takesChanges(state, peer)) send(turn, peer, whole);
 		else if (last && isShown(peer)) {
 			next ??= changeMessage(drive, spec, last, view);
@@ -84,8 +82,8 @@ function changeMessage(
 	return { kind: 'view_change', epoch, number, rollout: spec.id, base: last?.number ?? 0, change };
 }
 
-const takesChanges = ({ links, settings }: CoreState, peer: NodeName): boolean =>
-	Math.min(links[peer]?.hello.protocol.max ?? 0, settings.protocol.max) >= changesVersion;
+const takesChanges = ({ coordination, settings }: CoreState, peer: NodeName): boolean =>
+	Math.min(coordination.peer(peer)?.protocolMax ?? 0, settings.protocol.max) >= changesVersion;
 
 /** A peer that could make nothing of a change is sent all of the view, soon. */
 export function onViewWanted({ state }: Turn, from: NodeName, rollout: RolloutId): void {
@@ -95,7 +93,9 @@ export function onViewWanted({ state }: Turn, from: NodeName, rollout: RolloutId
 
 function tellAgain(turn: Turn, drive: Drive, spec: RolloutSpec, view: RolloutView): void {
 	const { shown, viewNumber: number } = drive;
-	const wanting = peersOf(turn.state).filter((peer) => shown[peer]?.rollout === spec.id && shown[peer].number === 0);
+	const wanting = turn.state.coordination
+		.peers()
+		.filter((peer) => shown[peer]?.rollout === spec.id && shown[peer].number === 0);
 	for (const peer of wanting) {
 		send(turn, peer, changeMessage(drive, spec, null, view));
 		shown[peer] = { rollout: spec.id, number };
@@ -105,7 +105,9 @@ function tellAgain(turn: Turn, drive: Drive, spec: RolloutSpec, view: RolloutVie
 /** Whoever follows a rollout here hears that nobody is heard to drive it, and that somebody is again. */
 export function tellLeaderless(turn: Turn): void {
 	const { state } = turn;
-	const followed = heldLease(state) ? [] : openShared(state).filter(({ spec }) => !isAtRestHere(state, spec.id));
+	const followed = state.coordination.leads()
+		? []
+		: openShared(state).filter(({ spec }) => !isAtRestHere(state, spec.id));
 	const silent = followed.length > 0 ? leaderlessText(turn) : null;
 	const text = silent === null ? null : `${silent}${wayOut(turn, '')}`;
 	if (text === state.leaderless) return;

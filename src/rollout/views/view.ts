@@ -9,8 +9,6 @@ import { type Drive, driveOf } from '../controller/state.js';
 import { shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { type Budget, budgetUsed, standingOf, unhealthyIn, whatIsDown } from '../targets/budget.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
-import { heardMembers } from '../../coordination/quorum/heard.js';
-import { isMajority } from '../../coordination/quorum/members/voters.js';
 import { wayOut } from './way-out.js';
 import { leaderlessText, takeoverText } from './leaderless.js';
 import { localViewOf } from '../agent/local-view.js';
@@ -121,11 +119,11 @@ function processes({ spec }: OpenRollout, record: NodeRecord): Processes {
 /** One line: what the rollout waits for, until when, and what may be done about it. */
 function waitingFor(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
 	const { state, now } = turn;
-	const heard = heardMembers(state, now);
+	const heard = state.coordination.heard(now);
 	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
 	const steps = running.map((one) => stepText(turn, drive, one)).join('; ');
 	if (open.flags.halted !== null) return forOperator;
-	if (!isMajority(state, new Set(heard))) {
+	if (!state.coordination.isMajority(heard)) {
 		const missing = state.members.map((one) => one.name).filter((name) => !heard.includes(name));
 		return `${frozen(missing, state.members.length)}${wayOut(turn, open.spec.id)}`;
 	}

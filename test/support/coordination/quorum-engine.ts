@@ -191,7 +191,7 @@ export const quorumEngine: Engine<QuorumState, QuorumMessage, QuorumStored> = {
 		mayLead(turn);
 		tellCommitted(turn);
 		settleEndings(turn);
-		armTimers(turn, null);
+		armTimers(turn);
 		return turn.effects;
 	},
 	wakeAt: ({ timers }) => (Object.keys(timers).length > 0 ? Math.min(...Object.values(timers)) : null),

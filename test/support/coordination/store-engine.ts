@@ -138,8 +138,7 @@ function onCommand(state: StoreState, command: Command<TestBodies>, now: number)
 		}
 		case 'resign':
 			return ask({ kind: 'resign', epoch });
-		case 'withdraw':
-		case 'call_off':
+		default:
 			return [];
 	}
 }

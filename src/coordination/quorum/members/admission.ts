@@ -103,10 +103,11 @@ function meet(turn: Turn, from: NodeName, message: MessageOf<'greeting'>): void 
 
 /** After every event, once what came of it is stored: with all others met, this node votes. */
 export function voteOnceMet(turn: Turn): void {
-	const { members, metSinceNew, settings, durable } = turn.state;
-	if (durable.voting) return;
-	const others = members.filter(({ name }) => name !== settings.self);
-	if (others.every(({ name }) => metSinceNew.includes(name))) beginToVote(turn);
+	if (!turn.state.durable.voting && unmet(turn.state).length === 0) beginToVote(turn);
+}
+
+export function unmet({ members, metSinceNew, settings }: CoordinationState): NodeName[] {
+	return members.map(({ name }) => name).filter((name) => name !== settings.self && !metSinceNew.includes(name));
 }
 
 export function beginToVote(turn: Turn): void {
@@ -118,13 +119,10 @@ export function beginToVote(turn: Turn): void {
 	greetAll(turn);
 }
 
-/** An operator vouches for what this node has forgotten; it still has to hear a majority, and takes over its promise. null: done. */
-export function admitSelf(turn: Turn): string | null {
-	const { members, metSinceNew, settings, durable } = turn.state;
-	if (durable.voting) return null;
-	const met = members.filter((member) => member.name === settings.self || metSinceNew.includes(member.name));
-	if (met.length * 2 <= members.length)
-		return `${settings.self} hears ${met.length - 1} of ${members.length - 1} peers; it needs a majority of the members to take over their promises`;
-	beginToVote(turn);
-	return null;
+/** An operator vouches for what this node has forgotten; it still has to hear a majority, and takes over its promise. */
+export function admitSelf(turn: Turn): boolean {
+	const { state } = turn;
+	const isVouchedFor = unmet(state).length * 2 < state.members.length;
+	if (isVouchedFor) beginToVote(turn);
+	return state.durable.voting;
 }

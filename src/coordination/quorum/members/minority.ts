@@ -1,11 +1,8 @@
-/** How long no majority has been heard, who is missing, and the way out that opens when it is gone for good. */
+/** Since when no majority has been heard, and who is missing. */
 import type { CoordinationState } from '../state.js';
 import type { Turn } from '../turn.js';
 import { isMajority, memberHashes } from './voters.js';
 import type { NodeName } from '../../epoch.js';
-
-/** Leases without a majority after which an operator may end a rollout on one node alone. */
-const goneAfterLeases = 5;
 
 /** Called after every event. What has ended here is taken up again a lease after a majority is heard, by others first. */
 export function noteMajority({ state, now }: Turn): void {
@@ -46,14 +43,4 @@ export function whoIsNotHeard(state: CoordinationState): string {
 			return why === null ? [] : [`${name} ${why}`];
 		})
 		.join(', ');
-}
-
-/** When a rollout may be ended on this node alone, on its own clock; null: a majority is heard. */
-export function endsHereAt({ minoritySince, settings }: CoordinationState): number | null {
-	return minoritySince === null ? null : minoritySince + goneAfterLeases * settings.leaseMs;
-}
-
-export function isGoneForGood(state: CoordinationState, now: number): boolean {
-	const at = endsHereAt(state);
-	return at !== null && now >= at;
 }
