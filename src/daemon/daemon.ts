@@ -35,6 +35,7 @@ import { inheritedListeners } from '../system/systemd/listeners.js';
 import { createMetrics, type Metrics } from '../system/metrics.js';
 import { createNotifier, type Notifier, serviceVariables } from '../system/systemd/notify.js';
 import { socketAnswers, startWatchdog, storageAnswers } from '../system/systemd/watchdog.js';
+import { releasesOf } from '../workers/pool/rows.js';
 import { createSupervisor } from '../workers/supervisor.js';
 import type { Supervisor, WorkerApp } from '../workers/types.js';
 
@@ -333,7 +334,8 @@ class ControlPlane {
 			this.#reload?.note() ?? null,
 			this.#audit.note(),
 		];
-		return this.#standing.facts(notes.filter((note) => note !== null));
+		const facts = this.#standing.facts(notes.filter((note) => note !== null));
+		return { ...facts, releases: () => releasesOf(this.#supervisor.rows()) };
 	}
 
 	#readiness(): ReadinessReport {

@@ -69,6 +69,10 @@ const readinessBody: Schema = {
 					wanted: { type: 'integer' },
 					healthy: { type: 'integer' },
 					degraded: { type: ['string', 'null'] },
+					release: {
+						type: ['object', 'null'],
+						properties: { path: { type: 'string' }, revision: { type: ['string', 'null'] } },
+					},
 				},
 			},
 		},

@@ -21,7 +21,7 @@ import {
 	sendAnswer,
 	sendText,
 } from './listeners/listener.js';
-import { judgeReadiness } from './readiness.js';
+import { detailsOf, judgeReadiness } from './readiness.js';
 import type { ServerOptions } from './types.js';
 
 type Answerer = Omit<ServerOptions, 'limits'> & { limits: Limits };
@@ -39,9 +39,10 @@ export function createOperationsListener(server: Answerer, kind: ListenerKind): 
 	const readiness: Handler = async ({ request, response, rest }) => {
 		const isDetailed = (await identify(request)).by !== 'nothing';
 		const name = rest === '' ? null : rest;
-		const report = judgeReadiness(server.readiness(), name);
+		const facts = server.readiness();
+		const report = judgeReadiness(facts, name);
 		if (!report) throw new RollcallError('not_found', `App '${name}' not found`);
-		const body = isDetailed ? report : { ready: report.ready };
+		const body = isDetailed ? detailsOf(report, facts) : { ready: report.ready };
 		sendText(response, report.ready ? 200 : 503, JSON.stringify(body));
 	};
 	const document = JSON.stringify(openApiDocument(server.version));

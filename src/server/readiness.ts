@@ -1,4 +1,4 @@
-import type { AppReadiness } from '../workers/types.js';
+import type { AppReadiness, Release, Releases } from '../workers/types.js';
 
 /** What readiness is judged by; the composition root knows it. */
 export interface ReadinessFacts {
@@ -11,6 +11,8 @@ export interface ReadinessFacts {
 	apps: readonly AppReadiness[];
 	/** What an operator should know though it makes nothing unready, in sentences. */
 	notes?: readonly string[];
+	/** What each app runs. */
+	releases?: () => Releases;
 }
 
 export interface ReadinessReport {
@@ -18,6 +20,15 @@ export interface ReadinessReport {
 	reasons: string[];
 	notes: string[];
 	apps: AppReadiness[];
+}
+
+/** What is told of a report to who may know more than yes or no. */
+export function detailsOf(
+	{ apps, ...report }: ReadinessReport,
+	{ releases = () => ({}) }: ReadinessFacts,
+): Omit<ReadinessReport, 'apps'> & { apps: (AppReadiness & { release: Release | null })[] } {
+	const running = new Map(Object.entries(releases()));
+	return { ...report, apps: apps.map((row) => ({ ...row, release: running.get(row.app) ?? null })) };
 }
 
 /** Judges the node, or one app of it; null if there is no such app. */

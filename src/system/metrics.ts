@@ -1,7 +1,7 @@
 /**
  * The only file that imports prom-client: what Rollcall counts and measures, under the naming rules that promtool checks
  * (base units, `_total` on counters alone). Every label takes its values from a closed set or from the configuration (app,
- * node), so that no caller can make the number of series grow.
+ * node), so that no caller can make the number of series grow; a release has a series for as long as a worker runs it.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
@@ -17,7 +17,7 @@ export interface LinkSample {
 /** Values that are read at each scrape, not written at each change. */
 export interface MetricSources {
 	/** Workers per app and state. */
-	workers(): readonly { app: string; state: string }[];
+	workers(): readonly { app: string; state: string; release: string; revision: string | null }[];
 	links(): readonly LinkSample[];
 	ready(): boolean;
 }
@@ -168,6 +168,17 @@ function createLookups(registry: Registry, sources: () => MetricSources): void {
 		collect() {
 			this.reset();
 			for (const worker of sources().workers()) this.inc({ app: worker.app, state: worker.state });
+		},
+	});
+	new Gauge({
+		name: 'rollcall_release_info',
+		help: 'Constant 1 for each release that a worker runs; the labels say the path of its script and its revision.',
+		labelNames: ['app', 'path', 'revision'],
+		registers,
+		collect() {
+			this.reset();
+			for (const { app, state, release, revision } of sources().workers())
+				if (state !== 'failed') this.set({ app, path: release, revision: revision ?? '' }, 1);
 		},
 	});
 	linkGauge('rollcall_link_up', 'Whether the link to the peer is up: 1 or 0.', (link) => (link.connected ? 1 : 0));

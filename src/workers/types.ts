@@ -29,7 +29,20 @@ export interface WorkerRow {
 	cpu: number | null;
 	/** The resolved script path. */
 	release: string;
+	/** The revision that this script had when the process was started; null while unknown. */
+	revision: string | null;
 }
+
+/** What workers are started from. */
+export interface Release {
+	/** The script, links resolved. */
+	path: string;
+	/** What its REVISION file or its repository calls it, else a hash of the script; null if that is unknown. */
+	revision: string | null;
+}
+
+/** By app. */
+export type Releases = Record<string, Release>;
 
 /** How one app stands, for readiness and for the rollout's budget. */
 export interface AppReadiness {

@@ -2,7 +2,7 @@ import { RollcallError } from '../../errors.js';
 import { clockOffsetNamedMs } from '../../fleet/links/clock-offset.js';
 import type { ClusterNode } from '../../fleet/types.js';
 import type { RolloutView } from '../../rollout/types.js';
-import type { WorkerRow } from '../../workers/types.js';
+import type { Release, WorkerRow } from '../../workers/types.js';
 import type { Client } from '../client/client.js';
 import type { Context } from '../context.js';
 import { fleetText, isOver, rolloutText, subject, workersText } from '../output/render.js';
@@ -16,6 +16,7 @@ export interface AppStatus {
 	wanted: number;
 	healthy: number;
 	degraded: string | null;
+	release?: Release | null;
 }
 
 /** What `status --json` prints. */

@@ -59,6 +59,18 @@ export function forPeople(text: string, now = Date.now()): string {
 const todayAt = (time: string, now: number): number =>
 	Date.parse(`${new Date(now).toISOString().slice(0, 10)}T${time}Z`);
 
+const revisionCharacters = 24;
+
+/** A revision at a glance: of a commit or a hash its beginning. null: it is not known. */
+export function shortRevision(revision: string | null | undefined): string | null {
+	// A daemon of an earlier version does not say.
+	if (!revision) return null;
+	if (/^[0-9a-f]{40}(?:[0-9a-f]{24})?$/.test(revision)) return revision.slice(0, 12);
+	if (/^sha256:[0-9a-f]{64}$/.test(revision)) return revision.slice(0, 19);
+	const characters = [...revision];
+	return characters.length > revisionCharacters ? `${characters.slice(0, revisionCharacters - 1).join('')}…` : revision;
+}
+
 /** `1 node`, `3 nodes`. */
 export function count(number: number, noun: string): string {
 	return `${number} ${noun}${number === 1 ? '' : 's'}`;

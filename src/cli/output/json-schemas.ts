@@ -23,8 +23,12 @@ export const workerShape = z
 		memory: orNull(z.number()),
 		cpu: orNull(z.number()),
 		release: text,
+		/** What the release was called when the worker was started; null if that is unknown. */
+		revision: orNull(text),
 	})
 	.meta({ id: 'worker' });
+
+const release = z.object({ path: text, revision: orNull(text) });
 
 const processes = z.object({
 	boot: whole,
@@ -122,7 +126,14 @@ const clusterNode = z.object({
 	clock_offset_ms: orNull(z.number()),
 });
 
-const app = z.object({ app: text, wanted: whole, healthy: whole, degraded: orNull(text) });
+const app = z.object({
+	app: text,
+	wanted: whole,
+	healthy: whole,
+	degraded: orNull(text),
+	/** What it runs; null if it runs nothing. */
+	release: orNull(release).optional(),
+});
 
 export const statusShape = z.object({
 	/** What an operator should look at, the worst first. */

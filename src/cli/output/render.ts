@@ -3,7 +3,7 @@ import type { RolloutPlan, RolloutState, RolloutView } from '../../rollout/types
 import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { clean, cleanLines, fit, indent, type Page, plainPage } from './terminal.js';
 import { type Column, paint, table, type Tone } from './table.js';
-import { bytes, count, forPeople, moment, span } from './format.js';
+import { bytes, count, forPeople, moment, shortRevision, span } from './format.js';
 
 export function workersText(rows: readonly WorkerRow[], now: number, page = plainPage): string {
 	if (rows.length === 0) return 'no workers\n';
@@ -17,6 +17,7 @@ export function workersText(rows: readonly WorkerRow[], now: number, page = plai
 		{ title: 'RESTARTS', value: (row) => row.restarts, align: 'right', leaveOff: 4 },
 		{ title: 'MEMORY', value: (row) => (row.memory === null ? null : bytes(row.memory)), align: 'right', leaveOff: 3 },
 		{ title: 'CPU', value: (row) => (row.cpu === null ? null : `${row.cpu.toFixed(1)}%`), align: 'right', leaveOff: 2 },
+		{ title: 'REVISION', value: (row) => shortRevision(row.revision), leaveOff: 5 },
 		{ title: 'RELEASE', value: (row) => row.release, cut: 'start' },
 	];
 	return table(rows, columns, page);

@@ -25,6 +25,7 @@ export const workerOperations = [
 					memory: orNull('integer'),
 					cpu: orNull('number'),
 					release: text,
+					revision: orNull('string'),
 				},
 			},
 		},

@@ -7,6 +7,7 @@ import { heldSockets } from '../../system/proc/sockets.js';
 import { createNotifier } from '../../system/systemd/notify.js';
 import { hostEnvironment } from './environment.js';
 import { type HostHome, hostHome, isShared, makeHome, ownerOf } from '../pm2/home.js';
+import { releaseOf } from './revision.js';
 import { StderrTail } from './stderr-tail.js';
 import { findOrphans } from '../pm2/orphans.js';
 import { type HostSettings, readHostSettings } from './host-settings.js';
@@ -73,6 +74,7 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	const pm2 = await runPm2(home.path, {
 		heldSockets: ({ holder, inodes }) => heldSockets(holder, inodes),
 		orphans: () => findOrphans(home, process.pid),
+		releaseOf,
 		signalOrphan: ({ orphan, signal }) => signalTree(orphan, ownerOf(home), signal),
 	});
 	keepLastWords(home, pm2);

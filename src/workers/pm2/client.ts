@@ -18,7 +18,10 @@ import type { ProcessIdentity } from '../../system/proc/process.js';
 import { answersPace, eventsPace, guardReading, type Pace } from './guarded-reader.js';
 import { isOrphan, type Orphan, type OrphanSignal, type SocketQuestion } from './orphans.js';
 import { type Callback, loadClient, type RawBusMessage, type RawClient, type RawSocket } from './raw.js';
+import { revisionText } from '../host/revision-text.js';
 import { isWorkerId } from '../pool/worker-id.js';
+import { readReleases, type ReleaseQuestion } from './releases.js';
+import type { Release } from '../types.js';
 import { describe, type Pm2Process, type Pm2Start, type RawProcess, readProcess } from './process.js';
 
 export interface Pm2Events {
@@ -92,7 +95,8 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	async orphans(): Promise<Orphan[]> {
 		const answer = await this.call('getReport', { orphans: true });
 		const { orphans } = (answer ?? {}) as { orphans?: unknown };
-		return Array.isArray(orphans) ? orphans.slice(0, rowsMax).filter(isOrphan) : [];
+		const told = Array.isArray(orphans) ? orphans.slice(0, rowsMax).filter(isOrphan) : [];
+		return told.map((one) => ({ ...one, revision: revisionText(one.revision) }));
 	}
 
 	/** Lets the host look which of these sockets a process of its user holds. */
@@ -101,6 +105,12 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		const answer = await this.call('getReport', question);
 		const { held } = (answer ?? {}) as { held?: unknown };
 		return Array.isArray(held) ? held.filter((one) => inodes.includes(one)) : [];
+	}
+
+	/** What workers of these scripts would be started from now, one answer for each. */
+	async releases(scripts: readonly string[], timeoutMs: number): Promise<Release[]> {
+		const question: ReleaseQuestion = { scripts };
+		return readReleases(await this.call('getReport', question, timeoutMs), scripts);
 	}
 
 	/** Lets the host, which runs as the workers' user, send the signal to an orphan and to all below it. */

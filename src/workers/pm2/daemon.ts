@@ -1,8 +1,10 @@
 /** PM2's daemon inside the worker host's own process, with what it cannot do taught to it. */
 import { RollcallError } from '../../errors.js';
 import { isOrphanSignal, isSocketQuestion, type Orphan, type OrphanSignal, type SocketQuestion } from './orphans.js';
-import { loadDaemon, type RawBusMessage, type RawDaemon, type RawGod } from './raw.js';
+import { loadDaemon, type RawBusMessage, type RawDaemon, type RawFork, type RawGod } from './raw.js';
 import { type Pm2Process, readProcess } from './process.js';
+import { isReleaseQuestion, revisionVariable } from './releases.js';
+import type { Release } from '../types.js';
 
 /** Longest that PM2's daemon may take to listen on its own sockets. */
 const startMs = 10_000;
@@ -20,12 +22,14 @@ export interface Pm2Host {
 	onExit(listener: (name: string) => void): void;
 }
 
-/** What a host does besides what PM2 does. Both run in the host, as the workers' user. */
+/** What a host does besides what PM2 does. All of it runs in the host, as the workers' user. */
 export interface HostErrands {
 	orphans(): Orphan[];
 	heldSockets(question: SocketQuestion): number[];
 	/** Throws where the process may not be signalled. */
 	signalOrphan(request: OrphanSignal): void;
+	/** What a worker of this script would be started from now; never throws. */
+	releaseOf(script: string): Release;
 }
 
 /**
@@ -37,6 +41,7 @@ export async function runPm2(home: string, errands: HostErrands): Promise<Pm2Hos
 	const { daemon, god } = loadDaemon(home);
 	teach(god, errands);
 	neverReuseNumbers(god);
+	markRevisions(god, errands);
 	// What a client's end() comes to: the same orderly end as by a signal, which another user could not send.
 	daemon.close = (_options, callback) => {
 		callback();
@@ -82,6 +87,7 @@ function teach(god: RawGod, errands: HostErrands): void {
 		if (isSocketQuestion(argument)) callback(null, { held: errands.heldSockets(argument) });
 		else if ((argument as { orphans?: unknown } | null)?.orphans === true)
 			callback(null, { orphans: errands.orphans() });
+		else if (isReleaseQuestion(argument)) callback(null, { releases: argument.scripts.map(errands.releaseOf) });
 		else getReport(argument, callback);
 	};
 	god.sendSignalToProcessId = (argument, callback) => {
@@ -93,6 +99,23 @@ function teach(god: RawGod, errands: HostErrands): void {
 			callback(error as Error);
 		}
 	};
+}
+
+/**
+ * Each process carries the revision of its script from the moment that it is forked, as it carries the script's path: in
+ * PM2's list, and in its own environment, where a later host finds it.
+ */
+function markRevisions(god: RawGod, { releaseOf }: HostErrands): void {
+	const marking =
+		(fork: RawFork): RawFork =>
+		(description, callback) => {
+			const { revision } = releaseOf(String(description['pm_exec_path']));
+			if (revision === null) delete description[revisionVariable];
+			else description[revisionVariable] = revision;
+			fork.call(god, description, callback);
+		};
+	god.nodeApp = marking(god.nodeApp);
+	god.forkMode = marking(god.forkMode);
 }
 
 /**

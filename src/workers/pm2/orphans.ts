@@ -3,11 +3,14 @@ import type { ProcessIdentity } from '../../system/proc/process.js';
 import type { HostHome } from './home.js';
 import type { WorkerIdentity } from '../types.js';
 import { isWorkerId } from '../pool/worker-id.js';
+import { pathCharactersMax, revisionVariable } from './releases.js';
 
 /** A worker whose host died. */
 export interface Orphan extends WorkerIdentity {
 	/** The resolved script that it was started with. */
 	release: string;
+	/** Not told by a host of an earlier version, nor of a worker that such a host started. */
+	revision?: string | null | undefined;
 	/** It has no preload. */
 	fork: boolean;
 	/** Where it listens, as it was told; null for one with a preload. */
@@ -36,20 +39,25 @@ const runs = (command: readonly string[], script: string): boolean =>
 /** The variable that marks a cluster worker; the worker does not pass it to its own children. */
 function clustered(description: string): Partial<Orphan> {
 	try {
-		const { name, pm_exec_path } = JSON.parse(description) as Record<string, string>;
-		return { ...(name && pm_exec_path ? { id: name, release: pm_exec_path } : {}), fork: false, port: null };
+		return { ...started(JSON.parse(description) as Record<string, string>), fork: false, port: null };
 	} catch {
 		return {};
 	}
 }
 
-function forked({ name, pm_exec_path, PORT }: Record<string, string>): Partial<Orphan> {
-	const port = Number(PORT);
+function forked(environment: Record<string, string>): Partial<Orphan> {
+	const port = Number(environment['PORT']);
 	return {
-		...(name && pm_exec_path ? { id: name, release: pm_exec_path } : {}),
+		...started(environment),
 		fork: true,
 		port: Number.isInteger(port) && port > 0 ? port : null,
 	};
+}
+
+/** What PM2 has told the process of itself. */
+function started({ name, pm_exec_path, [revisionVariable]: revision }: Record<string, string>): Partial<Orphan> {
+	if (!name || !pm_exec_path) return {};
+	return { id: name, release: pm_exec_path, ...(revision === undefined ? {} : { revision }) };
 }
 
 const isWhole = (orphan: Partial<Orphan>): orphan is Orphan =>
@@ -71,6 +79,7 @@ export function isOrphan(value: unknown): value is Orphan {
 	const { id, release, port, fork } = fieldsOf(value);
 	if (typeof id !== 'string' || !isWorkerId(id) || typeof release !== 'string' || typeof fork !== 'boolean')
 		return false;
+	if (release.length > pathCharactersMax) return false;
 	return (port === null || isPort(port)) && isIdentity(value);
 }
 

@@ -1,5 +1,7 @@
 /** How a process is described to PM2 and read back from its list, in PM2's own words. */
 import { RollcallError } from '../../errors.js';
+import { revisionText } from '../host/revision-text.js';
+import { pathCharactersMax, revisionVariable } from './releases.js';
 
 /** What PM2 was told to run; one process with a name of its own. */
 export interface Pm2Start {
@@ -33,6 +35,8 @@ export interface Pm2Process {
 	status: Pm2Status;
 	restarts: number;
 	script: string;
+	/** What the script's release was called when the process was forked; null if it is not known. */
+	revision: string | null;
 	/** How long PM2 waits before it kills, as it was started with. */
 	killTimeoutMs: number;
 }
@@ -110,6 +114,7 @@ const pm2Names = new Set([
 	'restart_time',
 	'unique_id',
 	'unstable_restarts',
+	revisionVariable,
 ]);
 
 export function readProcess(row: RawProcess): Pm2Process {
@@ -122,7 +127,8 @@ export function readProcess(row: RawProcess): Pm2Process {
 		pid: wholeOr(row.pid, 0) || null,
 		status: isStatus(status) ? status : 'unknown',
 		restarts: wholeOr(env['restart_time'], 0),
-		script: String(env['pm_exec_path'] ?? ''),
+		script: String(env['pm_exec_path'] ?? '').slice(0, pathCharactersMax),
+		revision: revisionText(env[revisionVariable]),
 		killTimeoutMs: Math.min(wholeOr(env['kill_timeout'], 0), killTimeoutMaxMs),
 	};
 }

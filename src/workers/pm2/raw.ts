@@ -34,12 +34,17 @@ export interface RawClient {
 	launchBus(callback: (error: Error | null, bus: EventEmitter) => void): void;
 }
 
+export type RawFork = (description: Record<string, unknown>, callback: Callback) => void;
+
 export interface RawGod {
 	getReport(argument: unknown, callback: Callback): void;
 	sendSignalToProcessId(argument: unknown, callback: Callback): void;
 	getFormatedProcesses(): RawProcess[];
 	deleteProcessId(pmId: number, callback: Callback): void;
 	reloadLogs(options: object, callback: Callback): void;
+	/** Fork a process as its description says, the first time and after each crash. */
+	nodeApp: RawFork;
+	forkMode: RawFork;
 	/** The number that the next process gets. */
 	next_id: number;
 	bus: EventEmitter;

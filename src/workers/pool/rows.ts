@@ -1,7 +1,9 @@
 import { memoryOf } from '../health/health-monitor.js';
-import type { ProvenWorker, ThreadRow, WorkerRow } from '../types.js';
+import { pathCharactersMax } from '../pm2/releases.js';
+import type { ProvenWorker, Releases, ThreadRow, WorkerRow } from '../types.js';
 import type { Worker } from './worker.js';
 import { isNode } from './worker-description.js';
+import { numberOf } from './worker-id.js';
 import type { WorkerRecord } from './worker-records.js';
 
 /** A worker as the operation `list_workers` shows it. */
@@ -17,7 +19,27 @@ export function rowOf(app: string, worker: Worker): WorkerRow {
 		memory: memoryOf(worker),
 		cpu: worker.news.cpu,
 		release: worker.release,
+		revision: worker.revision,
 	};
+}
+
+/**
+ * What each app runs. While two releases do, it is that of the workers which serve, and of those that of the newest; an app
+ * whose workers were all given up runs nothing.
+ */
+export function releasesOf(rows: readonly WorkerRow[]): Releases {
+	const ranks: Partial<Record<WorkerRow['state'], number>> = { serving: 2, draining: 1, failed: -1 };
+	const rank = ({ state }: WorkerRow): number => ranks[state] ?? 0;
+	const newest = new Map<string, WorkerRow>();
+	for (const row of rows) {
+		const known = newest.get(row.app);
+		if (known && (rank(known) - rank(row) || numberOf(known.id) - numberOf(row.id)) > 0) continue;
+		newest.set(row.app, row);
+	}
+	const running = [...newest.values()].filter(({ state }) => state !== 'failed');
+	return Object.fromEntries(
+		running.map(({ app, release, revision }) => [app, { path: release.slice(0, pathCharactersMax), revision }]),
+	);
 }
 
 /** A worker as `system_information` shows it; nothing for one that has not reported. */
@@ -45,11 +67,12 @@ export function threadOf(worker: Worker, now: number): ThreadRow[] {
 
 /** A worker's process as the supervisor remembers it over its own death; nothing for one without a process. */
 export function recordOf(app: string, worker: Worker): WorkerRecord[] {
-	const { identity, release, port, slot, settings } = worker;
+	const { identity, release, revision, port, slot, settings } = worker;
 	if (identity === null) return [];
 	const { drainTimeoutMs } = worker.app;
 	const { user } = worker.host;
-	return [{ ...identity, app, user, release, port, slot, fork: !isNode(worker.app), drainTimeoutMs, settings }];
+	const fork = !isNode(worker.app);
+	return [{ ...identity, app, user, release, revision, port, slot, fork, drainTimeoutMs, settings }];
 }
 
 /** The processes of these workers, as evidence for a proof. */

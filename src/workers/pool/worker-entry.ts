@@ -42,13 +42,15 @@ export class WorkerEntry {
 	starting: Promise<void> = Promise.resolve();
 	private lifecycle = newLifecycle;
 	private news = nothingSaid;
+	/** Of the process that was started last. */
+	private revision: string | null = null;
 
 	constructor(
 		facts: WorkerFacts,
 		check: (worker: Worker) => HealthCheck,
 		private readonly parts: EntryParts,
 	) {
-		const now = () => ({ lifecycle: this.lifecycle, news: this.news });
+		const now = () => ({ lifecycle: this.lifecycle, news: this.news, revision: this.revision });
 		this.worker = new Worker(facts, now, () => check(this.worker));
 	}
 
@@ -61,8 +63,8 @@ export class WorkerEntry {
 		if (exit !== null) this.parts.exited(this, exit);
 	}
 
-	/** Takes up the connection to a process of this worker. Does nothing if it is known already, gone, or not of its user. */
-	attach(pid: number): void {
+	/** Takes up the connection to a process of this worker, started from a release of this revision. Does nothing if it is known already, gone, or not of its user. */
+	attach(pid: number, revision: string | null): void {
 		const { id, host, identity } = this.worker;
 		const started = processOf(host.home, pid)?.started;
 		if (started === undefined) {
@@ -74,6 +76,7 @@ export class WorkerEntry {
 		// The news of a successor can arrive before the end of its predecessor was seen.
 		if (identity !== null) this.exited(identity);
 		const next = { id, pid, started };
+		this.revision = revision;
 		this.apply({ event: 'spawned', identity: next });
 		if (this.worker.identity !== next) return;
 		this.parts.spawned(this);

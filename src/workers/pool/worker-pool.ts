@@ -147,7 +147,7 @@ export class WorkerPool {
 			entry.starting = started.then(nothing, nothing);
 			const row = await started;
 			entry.apply({ event: 'adopted', pmId: row.pmId, restarts: 0, approved: false });
-			if (row.pid !== null) entry.attach(row.pid);
+			if (row.pid !== null) entry.attach(row.pid, row.revision);
 			return entry.worker;
 		} catch (error) {
 			entry.apply({ event: 'given_up', detail: messageOf(error) });
@@ -163,16 +163,16 @@ export class WorkerPool {
 			: this.add({ id: row.name, app, release: row.script, place: this.placeOf(row.name, app) });
 		const approved = isApproved(this.parts.host.home, row.name);
 		entry.apply({ event: 'adopted', pmId: row.pmId, restarts: row.restarts, approved });
-		if (row.pid !== null) entry.attach(row.pid);
+		if (row.pid !== null) entry.attach(row.pid, row.revision);
 		else if (row.status === 'waiting restart') entry.apply({ event: 'awaits_restart', detail: 'its process ended' });
 		return entry.worker;
 	}
 
 	/** Takes in a process that lives without a host. */
 	adoptOrphan(record: WorkerRecord, app: WorkerApp): Worker {
-		const { id, pid, release } = record;
+		const { id, pid, release, revision } = record;
 		const entry = this.add({ id, app, release, place: placeOnRecord(record, app, this.taken) });
-		entry.attach(pid);
+		entry.attach(pid, revision ?? null);
 		return entry.worker;
 	}
 
@@ -182,8 +182,8 @@ export class WorkerPool {
 	}
 
 	/** The host has this process of a worker. */
-	spawned({ name, pmId, pid }: Pm2Process): void {
-		if (pid !== null && this.byId.get(name)?.pmId === pmId) this.knownBy(name, pmId)?.attach(pid);
+	spawned({ name, pmId, pid, revision }: Pm2Process): void {
+		if (pid !== null && this.byId.get(name)?.pmId === pmId) this.knownBy(name, pmId)?.attach(pid, revision);
 	}
 
 	/** The host says that a process of this worker ended. It may have been gone before it was seen. */

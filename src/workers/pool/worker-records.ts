@@ -29,6 +29,8 @@ export interface WorkerRecord extends WorkerIdentity {
 	user: string | null;
 	/** The resolved script. */
 	release: string;
+	/** Not on records of earlier versions, nor where it is unknown. */
+	revision?: string | null | undefined;
 	/** Where a program without preload listens; null otherwise. */
 	port: number | null;
 	/** Its number among the instances. Not on records of earlier versions. */

@@ -37,7 +37,7 @@ export interface WorkerNews {
 export class Worker {
 	constructor(
 		private readonly facts: WorkerFacts,
-		private readonly now: () => { readonly lifecycle: Lifecycle; readonly news: WorkerNews },
+		private readonly now: () => { readonly lifecycle: Lifecycle; readonly news: WorkerNews; readonly revision: string | null },
 		/** Decides whether it is well. */
 		readonly check: () => HealthCheck,
 	) {}
@@ -52,6 +52,11 @@ export class Worker {
 
 	get release(): string {
 		return this.facts.release;
+	}
+
+	/** What its release was called when its process was started; null if that is not known. */
+	get revision(): string | null {
+		return this.now().revision;
 	}
 
 	get host(): HostLink {

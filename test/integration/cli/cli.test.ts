@@ -22,6 +22,7 @@ const worker = {
 	memory: 50_000_000,
 	cpu: 1.5,
 	release: '/srv/web/\u001b[31mserver.js',
+	revision: '3f786850e387550fdab836ed7e6dc881de23001b\u001b[31m',
 };
 const clusterStatus = {
 	node: 'alpha',
@@ -94,6 +95,7 @@ describe('the command line', () => {
 		daemon.operations['list_workers'] = () => ({ body: [worker] });
 		const { stdout } = await on('workers');
 		assert.match(stdout, /web-1 +811 +serving/);
+		assert.match(stdout, /REVISION.*\n.* 3f786850e387550/);
 		assert.ok(!stdout.includes('\u001b'));
 	});
 

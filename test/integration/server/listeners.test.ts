@@ -50,7 +50,7 @@ describe('the pages', () => {
 			ready: true,
 			reasons: [],
 			notes: [],
-			apps: [{ app: 'web', wanted: 2, healthy: 2, degraded: null }],
+			apps: [{ app: 'web', wanted: 2, healthy: 2, degraded: null, release: { path: '/srv/web.js', revision: 'v1' } }],
 		};
 		assert.deepEqual(JSON.parse((await get('http', '/readyz', bob)).body), detailed);
 		assert.deepEqual(JSON.parse((await get('socket', '/readyz')).body), detailed);

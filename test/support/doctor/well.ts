@@ -177,6 +177,7 @@ const workerRow = (app: string, index: number): WorkerRow => ({
 	memory: 50 * 1024 ** 2,
 	cpu: 1,
 	release: `/srv/${app}`,
+	revision: null,
 });
 
 function examinationOf({ host, configuration, daemon }: Omit<Well, 'examination'>, configFile: string): Examination {

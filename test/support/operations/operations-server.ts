@@ -92,7 +92,8 @@ async function startIn(folder: string, options: TestServerOptions): Promise<Test
 	const audit = openAudit(folder, logger);
 	const services = fakeServices(access, audit);
 	const observations: OperationObservation[] = [];
-	const facts: ReadinessFacts = { started: true, draining: false, availability: null, apps: services.apps };
+	const releases = () => ({ web: { path: '/srv/web.js', revision: 'v1' } });
+	const facts: ReadinessFacts = { started: true, draining: false, availability: null, apps: services.apps, releases };
 	const server = await createServer({
 		settings: {
 			socket: { path: join(folder, 'admin.sock'), mode: 0o660 },

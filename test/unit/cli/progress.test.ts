@@ -128,6 +128,7 @@ test('tables fit any width: columns are shortened or left off, and no row is lon
 		memory: 50_000_000,
 		cpu: 1.5,
 		release: '/srv/storefront/releases/2026-11-30T00-30-00/server.js',
+		revision: '3f786850e387550fdab836ed7e6dc881de23001b',
 	};
 	const node = {
 		name: 'storefront-host-1',

@@ -14,9 +14,10 @@ function filled(): ReturnType<typeof createMetrics> {
 	metrics.recordError('rollouts');
 	metrics.observe({
 		workers: () => [
-			{ app: 'web', state: 'serving' },
-			{ app: 'web', state: 'serving' },
-			{ app: 'web', state: 'backoff' },
+			{ app: 'web', state: 'serving', release: '/srv/2/server.js', revision: 'v2' },
+			{ app: 'web', state: 'serving', release: '/srv/2/server.js', revision: 'v2' },
+			{ app: 'web', state: 'backoff', release: '/srv/1/server.js', revision: null },
+			{ app: 'api', state: 'failed', release: '/srv/api.js', revision: 'v9' },
 		],
 		links: () => [
 			{ node: 'beta', connected: true, rtt_ms: 2, sent: 5, received: 6, reconnects: 1 },
@@ -34,7 +35,8 @@ test('every metric keeps the naming rules of promtool', async () => {
 test('what was recorded stands in the text, and asking twice counts nothing twice', async () => {
 	const metrics = filled();
 	await metrics.text();
-	const lines = (await metrics.text()).split('\n');
+	const text = await metrics.text();
+	const lines = text.split('\n');
 	for (const line of [
 		'rollcall_build_info{version="1.2.3"} 1',
 		'rollcall_operation_duration_seconds_count{operation="get_status",status="200"} 2',
@@ -46,6 +48,8 @@ test('what was recorded stands in the text, and asking twice counts nothing twic
 		'rollcall_ready 1',
 		'rollcall_workers{app="web",state="serving"} 2',
 		'rollcall_workers{app="web",state="backoff"} 1',
+		'rollcall_release_info{app="web",path="/srv/2/server.js",revision="v2"} 1',
+		'rollcall_release_info{app="web",path="/srv/1/server.js",revision=""} 1',
 		'rollcall_link_up{node="beta"} 1',
 		'rollcall_link_up{node="gamma"} 0',
 		'rollcall_link_round_trip_seconds{node="beta"} 0.002',
@@ -54,6 +58,7 @@ test('what was recorded stands in the text, and asking twice counts nothing twic
 	]) {
 		assert.ok(lines.includes(line), `${line} is missing`);
 	}
+	assert.ok(!text.includes('v9'), 'what was given up does not run');
 	assert.ok(!lines.some((line) => line.startsWith('rollcall_link_round_trip_seconds{node="gamma"')));
 });
 
@@ -67,6 +72,7 @@ test('the snapshot holds the same figures as rows', async () => {
 	assert.deepEqual(snapshot.workers, [
 		{ app: 'web', state: 'serving', count: 2 },
 		{ app: 'web', state: 'backoff', count: 1 },
+		{ app: 'api', state: 'failed', count: 1 },
 	]);
 	assert.deepEqual(snapshot.worker_restarts, [{ app: 'web', reason: 'crash', count: 1 }]);
 	assert.deepEqual(snapshot.rollouts, [{ type: 'restart_service', state: 'completed', count: 1 }]);

@@ -1,0 +1,33 @@
+/** What the control plane asks a worker host about releases, and what it believes of the answer. */
+import { revisionText } from '../host/revision-text.js';
+import type { Release } from '../types.js';
+
+/** The variable of a process that has the revision that its script had when the process was forked. */
+export const revisionVariable = 'rollcall_revision';
+
+/** As long as a path can be. */
+export const pathCharactersMax = 4_096;
+/** As many apps as one user can have, by far. */
+const scriptsMax = 256;
+
+/** What workers of these scripts would be started from now. */
+export interface ReleaseQuestion {
+	scripts: readonly string[];
+}
+
+export function isReleaseQuestion(request: unknown): request is ReleaseQuestion {
+	const { scripts } = (typeof request === 'object' && request !== null ? request : {}) as { scripts?: unknown };
+	return Array.isArray(scripts) && scripts.length <= scriptsMax && scripts.every(isPath);
+}
+
+const isPath = (value: unknown): value is string => typeof value === 'string' && value.length <= pathCharactersMax;
+
+/** One for each script, in their order. A host of an earlier version knows none. */
+export function readReleases(answer: unknown, scripts: readonly string[]): Release[] {
+	const { releases } = (answer ?? {}) as { releases?: unknown };
+	const told: readonly unknown[] = Array.isArray(releases) ? releases : [];
+	return scripts.map((script, index) => {
+		const { path, revision } = (told[index] ?? {}) as { path?: unknown; revision?: unknown };
+		return { path: isPath(path) ? path : script, revision: revisionText(revision) };
+	});
+}
