@@ -7,6 +7,7 @@ import type { Version, Report, RolloutFlags } from '../../src/rollout/messages.j
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/rollout/fake-executor.js';
 import { lackingMajority } from './majority.js';
+import type { Ask } from './plan.js';
 import type { SimNode } from '../support/rollout/sim-node.js';
 
 export class Violation extends Error {
@@ -53,6 +54,9 @@ export class Evidence {
 	readonly out = new Map<string, Out>();
 	readonly rollouts = new Map<string, Known>();
 	readonly violations: Violation[] = [];
+	/** What operators asked for, by the rollout's id, and the rollouts that they told to resume. */
+	readonly asked = new Map<string, Ask>();
+	readonly resumed = new Set<string>();
 	/** Requests and words that were answered, by token. */
 	readonly answers = new Map<string, { ok: boolean; view: RolloutView | null; message: string }>();
 	readonly witnessed = new Map<string, Witnessed>();

@@ -4,6 +4,7 @@ import type { Version, RolloutFlags } from '../../src/rollout/messages.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/rollout/sim-node.js';
 import { type Evidence, isOutOnDisk, type Known, textOf, type Witnessed } from './evidence.js';
+import { judgeHoldBegun, judgeHoldGrant, judgeSelected } from './judge-looking.js';
 import { hasLeft, lackingMajority } from './majority.js';
 
 export function judgeGrant(evidence: Evidence, node: SimNode, rollout: string, target: string, attempt: number): void {
@@ -18,6 +19,7 @@ export function judgeGrant(evidence: Evidence, node: SimNode, rollout: string, t
 	if (known.spec.service !== 'clustering_config') checkBackReady(evidence, node, seen, known, flags);
 	checkFailures(evidence, node, seen, known, flags);
 	checkWords(evidence, node, seen, known, flags, target);
+	judgeHoldGrant(evidence, node, seen, known, flags, target);
 	if (known.spec.type === 'restart' && target === node.name)
 		evidence.fail('hand-over', `${node.name} restarts itself while it holds the lease`);
 	checkOrder(evidence, node, seen, known, flags, target);
@@ -129,6 +131,7 @@ function checkOrder(
 	for (const { name } of known.spec.members) {
 		// What a lost record said, nobody knows.
 		if (name === target || skipped.includes(name) || evidence.lost.has(`${name} ${known.spec.id}`)) continue;
+		if (known.spec.unselected?.includes(name)) continue;
 		if (evidence.endedHere.has(`${name} ${known.spec.id}`)) continue;
 		if (hasLeft(evidence.nodes, name, known.spec.id)) continue;
 		const records = seen.reports.get(name)?.report.records ?? evidence.nodes.get(name)?.disk.durable.records;
@@ -151,6 +154,7 @@ function checkUnhealthyFirst(
 	if (evidence.isDown(node, seen, target) || isOutOf(evidence, node, seen, target)) return;
 	for (const { name } of known.spec.members) {
 		if (name === target || name === node.name || skipped.includes(name) || seen.grants.has(name)) continue;
+		if (known.spec.unselected?.includes(name)) continue;
 		// Its record is gone, its turn is not.
 		if (evidence.lost.has(`${name} ${known.spec.id}`)) continue;
 		if (evidence.endedHere.has(`${name} ${known.spec.id}`)) continue;
@@ -197,6 +201,8 @@ export function judgeStepBegun(evidence: Evidence, node: SimNode, spec: RolloutS
 	const known = evidence.rollouts.get(spec.id);
 	if (!known || spec.service === 'clustering_config') return;
 	known.begun = true;
+	judgeSelected(evidence, node, spec.id);
+	judgeHoldBegun(evidence, node, known);
 	const running = [...evidence.rollouts.values()].filter(
 		(one) => one.spec.id !== spec.id && one.accepted && !one.ended && !evidence.isHalted(one.spec.id),
 	);

@@ -539,4 +539,44 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 			},
 		],
 	},
+	hold: {
+		rule: 'a rollout pauses once hold_after nodes are back',
+		serves: ['hold'],
+		patches: [
+			{ file: 'rollout/controller/drive', from: 'if (isHoldDue(open, targets)) {', to: 'if (false) {' },
+			{ file: 'rollout/controller/drive', from: 'if (begun >= room) break;', to: '' },
+		],
+	},
+	'hold-room': {
+		rule: 'no more nodes than hold_after begin before the hold, however many may be out',
+		serves: ['hold'],
+		patches: [{ file: 'rollout/controller/drive', from: 'if (begun >= room) break;', to: '' }],
+	},
+	'hold-unheard': {
+		rule: 'a successor counts a node that it does not hear as one that may have had its turn before the hold',
+		serves: ['hold'],
+		patches: [
+			{
+				file: 'rollout/controller/hold',
+				from: "!drive.openedHere && hearsay && state === 'pending';",
+				to: 'false;',
+			},
+		],
+	},
+	selected: {
+		rule: 'a node that is not selected is no target, and takes no step',
+		serves: ['selected'],
+		patches: [
+			{
+				file: 'rollout/targets/targets',
+				from: 'if (!isSelected(open.spec, node)) return untouched(node, heard);',
+				to: '',
+			},
+			{
+				file: 'rollout/agent/execution',
+				from: 'if (!isSelected(open.spec, state.settings.self)) return false;',
+				to: '',
+			},
+		],
+	},
 };

@@ -11,6 +11,7 @@ import type { SimNode, Watcher } from '../support/rollout/sim-node.js';
 import { Evidence, type Known, textOf, type Violation, type Witnessed } from './evidence.js';
 import { judgeGrant, judgeStepBegun } from './judge-grants.js';
 import { judgeAnswer, judgeLease, judgeReport } from './judge-leases.js';
+import { judgeHoldOver } from './judge-looking.js';
 import { judgeEndedHere, noteMajority } from './judge-endings.js';
 import { judgePromise, judgeQuorum, judgeVersion, judgeVoter } from './judge-quorums.js';
 import { isShared } from '../../src/coordination/port.js';
@@ -167,6 +168,7 @@ export class Oracle implements Watcher {
 		const before = this.evidence.stored.get(key);
 		if (!before || compareVersions(flags.version, before) > 0) this.evidence.stored.set(key, flags.version);
 		for (const name of flags.skipped) known.skipped.add(name);
+		judgeHoldOver(this.evidence, rollout, flags);
 		this.#resumed(node, known, flags);
 		this.#ownGrantVoid(node, rollout, flags);
 		if (!known.history.some((one) => compareVersions(one.version, flags.version) === 0))

@@ -2,6 +2,7 @@
 import type { NetworkSettings } from '../support/rollout/fake-network.js';
 import type { StepFate } from '../support/rollout/fake-executor.js';
 import { Random } from '../support/random.js';
+import { lookingFirst } from './looking-first.js';
 import { scenariosOf } from './scenarios.js';
 
 export type Ask = {
@@ -10,6 +11,9 @@ export type Ask = {
 	replicated: boolean;
 	maxUnavailable: number;
 	onFailure: 'halt' | 'continue';
+	holdAfter?: number;
+	nodes?: string[];
+	zone?: string;
 };
 
 export type Action = { at: number } & (
@@ -90,6 +94,7 @@ export function planOf(seed: number): Plan {
 	plan.actions.push(...operatorsOf(random, plan, changing));
 	if (!calm) plan.actions.push(...faultsOf(random, plan));
 	if (!calm) plan.actions.push(...scenariosOf(random, plan, changing));
+	plan.actions.push(...lookingFirst(plan));
 	plan.actions.sort((a, b) => a.at - b.at);
 	return plan;
 }

@@ -14,7 +14,7 @@ import { textOf } from './evidence.js';
 const versionText = ({ epoch, n }: Version): string => `${epoch ? textOf(epoch) : 'own'}/${n}`;
 
 /** The flags that differ from those of a rollout that has just begun. */
-function flagsText({ version, attempt, skipped, left, paused, aborting, halted }: RolloutFlags): string {
+function flagsText({ version, attempt, skipped, left, paused, aborting, halted, held }: RolloutFlags): string {
 	const said = [`version ${versionText(version)}`];
 	if (attempt > 1) said.push(`attempt ${attempt}`);
 	if (skipped.length > 0) said.push(`skipped: ${skipped.join(' ')}`);
@@ -22,6 +22,7 @@ function flagsText({ version, attempt, skipped, left, paused, aborting, halted }
 	if (paused) said.push('paused');
 	if (aborting) said.push('aborting');
 	if (halted !== null) said.push('halted');
+	if (held !== undefined) said.push(`hold ${held}`);
 	return said.join(', ');
 }
 

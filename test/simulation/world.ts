@@ -6,6 +6,7 @@ import { type FakeConfig, SimNode } from '../support/rollout/sim-node.js';
 import { VirtualTime } from '../support/rollout/virtual-time.js';
 import { Violation } from './evidence.js';
 import { Oracle } from './oracle.js';
+import { zoneOf } from './looking-first.js';
 import { MajorityWatch } from './majority-watch.js';
 import type { Action, Plan } from './plan.js';
 import { unsettled } from './settled.js';
@@ -231,7 +232,9 @@ class World {
 		this.#tokens += 1;
 		const token = `ask-${this.#tokens}`;
 		this.#expect(token, node, answerMs + 3000);
-		node.tell({ kind: 'request', token, id: `r${this.#tokens}`, request });
+		const id = `r${this.#tokens}`;
+		this.oracle.evidence.asked.set(id, ask);
+		node.tell({ kind: 'request', token, id, request });
 	}
 
 	#word(
@@ -254,6 +257,7 @@ class World {
 		this.#tokens += 1;
 		const token = `word-${this.#tokens}`;
 		if (action.kind === 'admit') this.oracle.admitted(action.who);
+		if (action.kind === 'resume-rollout') this.oracle.evidence.resumed.add(rollout);
 		this.#expect(token, node, this.plan.leaseMs + 6000);
 		node.tell({ kind: 'operator', token, word: words[action.kind]() });
 	}
@@ -308,7 +312,7 @@ class World {
 function configOf(members: readonly string[], configHash: string): FakeConfig {
 	const sorted = [...members].sort();
 	return {
-		members: sorted.map((name) => ({ name, zone: name < 'c' ? 'a' : 'b' })),
+		members: sorted.map((name) => ({ name, zone: zoneOf(name) })),
 		memberHash: sorted.join('+'),
 		configHash,
 	};
