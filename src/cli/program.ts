@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import type { AuthorityOptions } from './certificates/authority.js';
 import type { Context, Session } from './context.js';
 import { mainHelp } from './help.js';
-import type { StartFlags } from './commands/rollout.js';
+import type { RequestFlags } from './commands/rollout-request.js';
 import type { InitFlags } from './commands/init.js';
 import { configFileDefault } from './client/places.js';
 import type { CommonOptions } from './client/connect.js';
@@ -91,18 +91,28 @@ function addViews(build: Builder): void {
 function addRollout(build: Builder): void {
 	const rollout = build.group('rollout', 'see and steer rolling restarts');
 	const module = () => import('./commands/rollout.js');
-	const plan = ['rollcall rollout plan', 'rollcall rollout plan app=web max_unavailable=2'];
-	rollout.add('plan [fields...]', 'what a rolling restart would do', plan, async (context, ...fields) =>
-		(await module()).plan(context, fields),
+	const plan = ['rollcall rollout plan', 'rollcall rollout plan web --node beta', 'rollcall rollout plan app=web'];
+	requestFlags(
+		rollout.add<RequestFlags>(
+			'plan [apps...]',
+			'what a rolling restart would do, of all apps or these',
+			plan,
+			async (context, ...words) => (await module()).plan(context, words),
+		),
 	);
-	const start = ['rollcall rollout start', 'rollcall rollout start web --max-unavailable 2'];
-	rollout
-		.add<StartFlags>('start [app]', 'roll the workers of the fleet, node after node', start, async (context, app) =>
-			(await module()).start(context, app),
-		)
-		.option('--max-unavailable <nodes>', 'how many nodes may be out at once: a number, or per cent')
-		.option('--on-failure <what>', 'what a failed step does to the rest: halt or continue')
-		.option('--detach', 'do not follow it');
+	const start = [
+		'rollcall rollout start',
+		'rollcall rollout start web --max-unavailable 2',
+		"rollcall rollout start --hold-after 1 --note 'release 4.2'",
+	];
+	requestFlags(
+		rollout.add<RequestFlags & { detach?: boolean }>(
+			'start [apps...]',
+			'roll the workers of the fleet, node after node',
+			start,
+			async (context, ...apps) => (await module()).start(context, apps),
+		),
+	).option('--detach', 'do not follow it');
 	rollout.add('status [id]', 'one rollout; the newest without ID', ['rollcall rollout status'], async (context, id) =>
 		(await module()).show(context, id),
 	);
@@ -122,16 +132,14 @@ function addRollout(build: Builder): void {
 		async (context, id) => (await module()).steer(context, 'pause', id),
 	);
 	rollout
-		.add<{ skip?: string[] }>(
+		.add<{ skip?: string[]; detach?: boolean }>(
 			'resume [id]',
-			'go on with a paused or halted one',
+			'go on with a paused or halted one, and follow it',
 			['rollcall rollout resume', 'rollcall rollout resume ID --skip beta,gamma'],
 			async (context, id) => (await module()).steer(context, 'resume', id),
 		)
-		.option('--skip <nodes>', 'nodes to leave as they are, separated by commas', (text, before: string[] = []) => [
-			...before,
-			...text.split(',').filter(Boolean),
-		]);
+		.option('--skip <nodes>', 'nodes to leave as they are, separated by commas', listed)
+		.option('--detach', 'do not follow it');
 	rollout
 		.add<{ local?: boolean }>(
 			'abort [id]',
@@ -141,6 +149,17 @@ function addRollout(build: Builder): void {
 		)
 		.option('--local', 'on this node alone, when a majority of the fleet is gone for good');
 }
+
+const listed = (text: string, before: string[] = []): string[] => [...before, ...text.split(',').filter(Boolean)];
+
+const requestFlags = (command: Command): Command =>
+	command
+		.option('--node <nodes>', 'these nodes alone, separated by commas', listed)
+		.option('--zone <zone>', 'the nodes of this zone alone')
+		.option('--hold-after <number>', 'pause once so many nodes are back')
+		.option('--note <text>', 'why, for those who see it')
+		.option('--max-unavailable <nodes>', 'how many nodes may be out at once: a number, or per cent')
+		.option('--on-failure <what>', 'what a failed step does to the rest: halt or continue');
 
 function addProcesses(build: Builder): void {
 	const daemon = ['rollcall daemon --config /etc/rollcall/rollcall.yaml'];

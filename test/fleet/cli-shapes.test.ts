@@ -48,7 +48,7 @@ test('what each command prints about a real daemon has its published shape, and 
 	await prints([...roll, '--detach'], 'restart_service --detach');
 	await prints(['rollout', 'pause'], 'rollout pause');
 	await prints(['status'], 'status');
-	await prints(['rollout', 'resume'], 'rollout resume');
+	await prints(['rollout', 'resume', '--detach'], 'rollout resume');
 	rmSync(holdFile);
 	await prints(['rollout', 'follow'], 'rollout follow');
 });
@@ -59,7 +59,7 @@ test('so does a rollout that halts, goes on, halts again and is aborted', async 
 	writeFileSync(join(bad, 'app.cjs'), "throw new Error('no');\n");
 	configure({ script: join(bad, 'app.cjs') });
 	await prints(roll, 'restart_service', 6);
-	await prints(['rollout', 'resume'], 'rollout resume');
+	await prints(['rollout', 'resume'], 'rollout resume', 6);
 	await prints(['rollout', 'follow'], 'rollout follow', 6);
 	await prints(['rollout', 'status'], 'rollout status');
 	await prints(['status'], 'status');

@@ -1,14 +1,16 @@
 /** Operators who look first: some rollouts hold, some cover a part of the fleet. Drawn apart, so that a seed keeps the rest of its day. */
 import { Random } from '../support/random.js';
-import type { Action, Ask, Plan } from './plan.js';
+import { type Action, type Ask, type Plan, settledMs } from './plan.js';
 
 /** Zones as the simulated configurations have them. */
 export const zoneOf = (name: string): string => (name < 'c' ? 'a' : 'b');
 
 /** Gives the rollouts of workers a hold or a selection, and answers what operators say to those that hold. */
-export function lookingFirst(plan: Plan): Action[] {
+export function lookingFirst(plan: Plan, calm: boolean): Action[] {
 	const random = new Random(plan.seed ^ 0x10f1);
 	const actions: Action[] = [];
+	if (!calm && plan.nodes.length === 5 && plan.newcomers.length === 0 && random.chance(0.3))
+		actions.push(...firstTurnUnseen(random, plan));
 	for (const action of plan.actions) {
 		if (action.kind !== 'ask' || !action.ask.replicated || action.ask.service !== 'http_workers') continue;
 		if (random.chance(0.25)) select(random, action.ask, plan.nodes);
@@ -24,6 +26,26 @@ export function lookingFirst(plan: Plan): Action[] {
 			});
 	}
 	return actions;
+}
+
+/** The first node begins, and with its coordinator it is gone before any other node was shown that. */
+function firstTurnUnseen(random: Random, { nodes }: Plan): Action[] {
+	const [first = '', ...others] = nodes;
+	const node = random.pick(others);
+	const goneAt = settledMs + random.between(30, 250);
+	const ask: Ask = {
+		type: 'restart_service',
+		service: 'http_workers',
+		replicated: true,
+		maxUnavailable: random.between(3, 4),
+		onFailure: 'halt',
+		holdAfter: 1,
+	};
+	return [
+		{ at: settledMs - 1, kind: 'ask', node, ask },
+		{ at: goneAt, kind: 'kill', node, backAfter: random.between(4000, 9000), cold: false },
+		{ at: goneAt, kind: 'kill', node: first, backAfter: random.between(4000, 9000), cold: false },
+	];
 }
 
 function select(random: Random, ask: Ask, nodes: readonly string[]): void {

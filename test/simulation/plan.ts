@@ -94,7 +94,7 @@ export function planOf(seed: number): Plan {
 	plan.actions.push(...operatorsOf(random, plan, changing));
 	if (!calm) plan.actions.push(...faultsOf(random, plan));
 	if (!calm) plan.actions.push(...scenariosOf(random, plan, changing));
-	plan.actions.push(...lookingFirst(plan));
+	plan.actions.push(...lookingFirst(plan, calm));
 	plan.actions.sort((a, b) => a.at - b.at);
 	return plan;
 }

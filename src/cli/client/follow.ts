@@ -12,19 +12,24 @@ const awayMaxMs = 120_000;
 const retryFirstMs = 50;
 const retryMaxMs = 2000;
 
-/** Follows a rollout to its end and shows it; resolves to the exit code. */
+/**
+ * Follows a rollout and shows it; resolves to the exit code. `hold`: until it ends or holds, since then an operator has to look;
+ * who only watches sees it through to its end.
+ */
 export async function followRollout(
 	connection: Connection,
 	id: string,
 	terminal: Terminal,
 	signal: AbortSignal,
+	until: 'end' | 'hold',
 ): Promise<number> {
 	const again = `rollcall rollout follow ${id}${connection.words}`;
 	const progress = createProgress(terminal);
 	const late = connection.timeoutMs === null ? null : AbortSignal.timeout(connection.timeoutMs);
 	let view: RolloutView;
 	try {
-		view = await lastView(connection, id, progress, late ? AbortSignal.any([signal, late]) : signal);
+		const isLast = (one: RolloutView) => isOver(one.state) || (until === 'hold' && one.held === true);
+		view = await lastView(connection, id, progress, late ? AbortSignal.any([signal, late]) : signal, isLast);
 	} catch (error) {
 		progress.end(false);
 		if (late?.aborted && !signal.aborted) {
@@ -43,7 +48,7 @@ export async function followRollout(
 	writeResult(terminal, view, (page) => rolloutText(view, Date.now(), page));
 	const advice = adviceFor(view, connection.words);
 	if (advice !== null) writeMessage(terminal, advice);
-	return view.state === 'completed' ? 0 : 6;
+	return view.state === 'completed' || view.held === true ? 0 : 6;
 }
 
 async function lastView(
@@ -51,6 +56,7 @@ async function lastView(
 	id: string,
 	progress: Progress,
 	signal: AbortSignal,
+	isLast: (view: RolloutView) => boolean,
 ): Promise<RolloutView> {
 	let heardAt: number | null = null;
 	let retryMs = retryFirstMs;
@@ -62,7 +68,7 @@ async function lastView(
 				retryMs = retryFirstMs;
 				isAway = false;
 				progress.show(view);
-				if (isOver(view.state)) return view;
+				if (isLast(view)) return view;
 			}
 		} catch (error) {
 			if (signal.aborted || heardAt === null || !mayPass(error)) throw error;
@@ -89,6 +95,7 @@ const isNamed = (node: string, text: string): boolean => new RegExp(`(?<![a-z0-9
 
 /** What an operator can do about a rollout that did not complete. */
 export function adviceFor(view: RolloutView, words: string): string | null {
+	if (view.held === true) return heldAdvice(view, words);
 	if (view.state !== 'halted') return null;
 	const left = view.nodes.filter(({ state }) => state !== 'back' && state !== 'skipped').map(({ node }) => node);
 	// It may be one that was back and is not ready any more.
@@ -99,6 +106,15 @@ export function adviceFor(view: RolloutView, words: string): string | null {
 		`  go on             rollcall rollout resume ${view.id}${words}`,
 		// Without its only node a rollout has nothing to do.
 		...(view.nodes.length > 1 ? [leftOut] : []),
+		`  end it            rollcall rollout abort ${view.id}${words}`,
+	].join('\n');
+}
+
+function heldAdvice(view: RolloutView, words: string): string {
+	const back = view.nodes.filter(({ state }) => state === 'back').map(({ node }) => node);
+	return [
+		`Held. Look at ${back.join(', ')}, then:`,
+		`  go on             rollcall rollout resume ${view.id}${words}`,
 		`  end it            rollcall rollout abort ${view.id}${words}`,
 	].join('\n');
 }

@@ -5,14 +5,26 @@ import { parseFields } from '../operation/fields.js';
 import { fullId, searchedMax } from '../client/rollout-id.js';
 import { adviceFor, followRollout } from '../client/follow.js';
 import { startRollout } from '../client/start-rollout.js';
+import { type RequestFlags, requestedFields } from './rollout-request.js';
 import type { Context } from '../context.js';
 import { historyText, planText, rolloutText } from '../output/render.js';
 import { type Connection, connect } from '../client/connect.js';
 import { writeMessage, writeResult } from '../output/terminal.js';
 
-/** What a rolling restart would do, over the fleet unless a field of `restart_service` says otherwise. */
-export async function plan({ options, terminal, session }: Context, words: string[]): Promise<number> {
-	const typed = { ...parseFields(words), dry_run: true };
+/**
+ * What a rolling restart would do, over the fleet unless a field of `restart_service` says otherwise. A word without `=` is an
+ * app, as for a start.
+ */
+export async function plan(
+	{ options, terminal, session }: Context<RequestFlags>,
+	words: readonly string[],
+): Promise<number> {
+	const apps = words.filter((word) => !word.includes('='));
+	const flagged = requestedFields(options, apps);
+	const fields = parseFields(words.filter((word) => word.includes('=')));
+	const twice = Object.keys(fields).find((key) => key in flagged);
+	if (twice !== undefined) throw new RollcallError('usage', `'${twice}' is given twice, as a field and otherwise.`);
+	const typed = { ...flagged, ...fields, dry_run: true };
 	return using(await connect(options, session.signal), async ({ client }) => {
 		const isOther = 'service' in typed || 'replicated' in typed;
 		const answer = (await (isOther
@@ -24,21 +36,13 @@ export async function plan({ options, terminal, session }: Context, words: strin
 	});
 }
 
-/** The flags of `rollcall rollout start`. */
-export interface StartFlags {
-	maxUnavailable?: string;
-	onFailure?: string;
-	detach?: boolean;
-}
-
-/** A rolling restart of http_workers over the fleet, or of one app of it, followed to its end. */
-export async function start(context: Context<StartFlags>, app: string | undefined): Promise<number> {
-	const { maxUnavailable, onFailure } = context.options;
-	const fields = [
-		...(app === undefined ? [] : [`app=${JSON.stringify(app)}`]),
-		...(maxUnavailable === undefined ? [] : [`max_unavailable=${maxUnavailable}`]),
-		...(onFailure === undefined ? [] : [`on_failure=${onFailure}`]),
-	];
+/** A rolling restart of http_workers over the fleet, or of some apps or nodes of it, followed to its end or its hold. */
+export async function start(
+	context: Context<RequestFlags & { detach?: boolean }>,
+	apps: readonly string[],
+): Promise<number> {
+	const asked = requestedFields(context.options, apps);
+	const fields = Object.entries(asked).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
 	const { operation } = await import('../operation/operation.js');
 	return operation(context, { name: 'start_rollout', fields, commands: [] });
 }
@@ -67,7 +71,7 @@ export async function history({ options, terminal, session }: Context<{ limit?: 
 
 export async function follow({ options, terminal, session }: Context, id: string | undefined): Promise<number> {
 	return using(await connect(options, session.signal), async (connection) =>
-		followRollout(connection, await named(connection.client, id, newest), terminal, session.signal),
+		followRollout(connection, await named(connection.client, id, newest), terminal, session.signal, 'end'),
 	);
 }
 
@@ -81,15 +85,18 @@ const steerable: Readonly<Record<Verb, readonly RolloutState[]>> = {
 };
 
 export async function steer(
-	{ options, terminal, session }: Context<{ skip?: string[]; local?: boolean }>,
+	{ options, terminal, session }: Context<{ skip?: string[]; local?: boolean; detach?: boolean }>,
 	verb: Verb,
 	id: string | undefined,
 ): Promise<number> {
-	return using(await connect(options, session.signal), async ({ client, words }) => {
+	return using(await connect(options, session.signal), async (connection) => {
+		const { client, words } = connection;
 		const fields: Record<string, unknown> = { id: await named(client, id, () => onlyOne(client, verb)) };
 		if (options.skip !== undefined && options.skip.length > 0) fields['skip'] = options.skip;
 		if (options.local === true) fields['local'] = true;
 		const view = (await client.operation(`${verb}_rollout`, fields)) as RolloutView;
+		if (verb === 'resume' && options.detach !== true)
+			return followRollout(connection, view.id, terminal, session.signal, 'hold');
 		writeResult(terminal, view, (page) => rolloutText(view, Date.now(), page));
 		if (verb === 'resume') writeMessage(terminal, `Follow it: rollcall rollout follow ${view.id}${words}`);
 		return 0;

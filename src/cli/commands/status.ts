@@ -145,7 +145,8 @@ const linkReasonColumns = 600;
 const reasonColumns = 160;
 
 function wrongWithRollout({ id, state, reason, ...view }: RolloutView, words: string): string[] {
-	if (state === 'paused') return [`rollout ${id} is paused. Go on: rollcall rollout resume ${id}${words}`];
+	const stands = view.held ? `held after ${view.hold_after}` : 'paused';
+	if (state === 'paused') return [`rollout ${id} is ${stands}. Go on: rollcall rollout resume ${id}${words}`];
 	if (state !== 'halted') return [];
 	const why = fit(clean(reason ?? 'no reason given'), reasonColumns);
 	return [`rollout ${id} (${subject(view)}) is halted: ${why}. See: rollcall rollout status ${id}${words}`];

@@ -53,7 +53,7 @@ export async function operation(
 			writeMessage(terminal, `Follow it: rollcall rollout follow ${job}${connection.words}`);
 			return 0;
 		}
-		return await followRollout(connection, job, terminal, session.signal);
+		return await followRollout(connection, job, terminal, session.signal, 'hold');
 	} finally {
 		connection.client.close();
 	}

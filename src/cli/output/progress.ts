@@ -1,5 +1,5 @@
 import type { RolloutView } from '../../rollout/types.js';
-import { elapsedMs, isOver, nodesInOrder, phase, subject, toneOf } from './render.js';
+import { elapsedMs, isOver, isTarget, nodesInOrder, phase, subject, targetsOf, toneOf } from './render.js';
 import { paint, table } from './table.js';
 import { clean, fit, type Page, plainPage, type Terminal, toJson, writeMessage } from './terminal.js';
 import { clock, count, forPeople, span } from './format.js';
@@ -41,7 +41,9 @@ class LineProgress implements Progress {
 			return;
 		}
 		const isOwn = last?.state !== view.state || last.reason !== view.reason;
+		const outside = new Set(view.nodes.filter((node) => !isTarget(view, node)).map(({ node }) => node));
 		for (const change of changes) {
+			if (change.node !== null && outside.has(change.node)) continue;
 			const isNews = change.node !== null || isOwn || (view.waiting_for !== null && !isOfNode(view));
 			if (isNews) this.#write(lineOf(isOfNode(view) ? { ...change, waiting_for: null } : change));
 		}
@@ -173,7 +175,7 @@ export function screenLines(view: RolloutView, rows: number, now: number, page =
 	const head = rest.startsWith(view.state)
 		? `${paint(view.state, toneOf(view.state), page)}${rest.slice(view.state.length)}`
 		: rest;
-	const nodes = nodesInOrder(view);
+	const nodes = targetsOf(view);
 	const room = Math.max(3, rows - 4);
 	const shown = nodes.length <= room ? nodes : nodes.filter(({ state }) => state !== 'back' && state !== 'pending');
 	const waitsFor = (name: string) => view.waiting_for?.startsWith(`${name}: `) === true;

@@ -79,14 +79,20 @@ export function rolloutText(view: RolloutView, now: number, page = plainPage): s
 		lines.push(`reason: ${indent(cleanLines(forPeople(view.reason, now)), '        ').trimStart()}`);
 	if (view.waiting_for !== null && !isOver(view.state))
 		lines.push(`waiting for: ${clean(forPeople(view.waiting_for, now))}`);
+	if (view.note) lines.push(`note: ${clean(view.note)}`);
 	lines.push('', nodesText(view, now, page));
-	for (const { node, reason } of view.nodes) {
+	const untouched = view.nodes.filter((node) => !isTarget(view, node)).map(({ node }) => clean(node));
+	if (untouched.length > 0) lines.push('', `not selected: ${untouched.join(', ')}`);
+	for (const { node, reason } of targetsOf(view)) {
 		// The rollout's own reason mostly is that of the node that it stopped at.
 		if (reason !== null && view.reason?.includes(reason) !== true)
 			lines.push('', `${clean(node)}:`, indent(cleanLines(forPeople(reason, now))));
 	}
-	const starter = `${clean(view.user)} at ${moment(view.created_at)}, coordinator ${clean(view.coordinator)}`;
-	lines.push('', `rollout ${clean(view.id)}, started by ${starter}, at most ${view.max_unavailable} out`);
+	const from = view.asked_by?.from ?? null;
+	const who = from === null ? clean(view.user) : `${clean(view.user)} from ${clean(from)}`;
+	const starter = `${who} at ${moment(view.created_at)}, coordinator ${clean(view.coordinator)}`;
+	const hold = view.hold_after ? `, holds after ${view.hold_after}` : '';
+	lines.push('', `rollout ${clean(view.id)}, started by ${starter}, at most ${view.max_unavailable} out${hold}`);
 	return lines.join('\n');
 }
 
@@ -100,6 +106,13 @@ export function nodesInOrder(view: RolloutView): NodeView[] {
 	};
 	return [...view.nodes].sort((one, other) => place(one.node) - place(other.node));
 }
+
+/** Those that were not selected stand in no order. */
+export const isTarget = ({ order }: RolloutView, { node, state }: NodeView): boolean =>
+	state !== 'skipped' || order.includes(node);
+
+/** The nodes that the rollout selects, in its order. */
+export const targetsOf = (view: RolloutView): NodeView[] => nodesInOrder(view).filter((node) => isTarget(view, node));
 
 /** How long a node took, or has been at it, in ms; null before it began. */
 export function elapsedMs(node: NodeView, now: number): number | null {
@@ -120,7 +133,7 @@ function nodesText(view: RolloutView, now: number, page: Page): string {
 		{ title: 'TOOK', value: took, align: 'right' },
 		{ title: 'WORKERS', value: workersOf, cut: 'end' },
 	];
-	return table(nodesInOrder(view), columns, page);
+	return table(targetsOf(view), columns, page);
 }
 
 /** Its state, and which attempt it is where it is not the first. */
@@ -134,6 +147,14 @@ function workersOf({ before, after }: NodeView): string | null {
 
 /** `rollout status ID` has the whole reason. */
 const reasonColumns = 80;
+const noteColumns = 40;
+
+const noteColumn: Column<RolloutView> = {
+	title: 'NOTE',
+	value: ({ note }) => (note ? fit(clean(note), noteColumns) : null),
+	cut: 'end',
+	leaveOff: 4,
+};
 
 export function historyText(views: readonly RolloutView[], now: number, page = plainPage): string {
 	if (views.length === 0) return 'no rollouts\n';
@@ -148,6 +169,7 @@ export function historyText(views: readonly RolloutView[], now: number, page = p
 		{ title: 'BACK', value: (view) => `${back(view)}/${view.order.length}`, align: 'right' },
 		{ title: 'TOOK', value: (view) => span((view.ended_at ?? now) - view.created_at), align: 'right', leaveOff: 2 },
 		{ title: 'BY', value: (view) => view.user, leaveOff: 1 },
+		...(views.some(({ note }) => note) ? [noteColumn] : []),
 		{ title: 'REASON', value: reason, cut: 'end', leaveOff: 3 },
 	];
 	return table(views, columns, page);
@@ -159,17 +181,23 @@ export function planText(plan: RolloutPlan): string {
 	if (plan.down.length > 0) lines.push(`down now: ${plan.down.map(clean).join(', ')}`);
 	lines.push(`at most ${count(plan.max_unavailable, 'node')} out at a time, about ${span(plan.estimate_ms)} in all`);
 	if (plan.without?.length) lines.push(`passed over, without the app: ${plan.without.map(clean).join(', ')}`);
+	if (plan.unselected?.length) lines.push(`not selected: ${plan.unselected.map(clean).join(', ')}`);
 	for (const remark of plan.remarks ?? []) lines.push(`note: ${clean(remark)}`);
 	for (const [node, changes] of Object.entries(plan.apps ?? {})) {
 		const text = changesText(changes);
 		if (text !== null) lines.push(`${clean(node)} ${text}`);
 	}
 	if (plan.guess === true) lines.push('the times are a guess: nothing was rolled yet here');
+	let planned = 0;
 	plan.steps.forEach(({ nodes, estimate_ms }, index) => {
 		lines.push(`${String(index + 1).padStart(3)}. ${nodes.map(clean).join(', ')}  about ${span(estimate_ms)}`);
+		planned += nodes.length;
+		if (planned === plan.hold_after && planned < plan.order.length) lines.push(holdLine);
 	});
 	return lines.join('\n');
 }
+
+const holdLine = '     then it holds, until rollcall rollout resume';
 
 /** `adds site, removes web once all else is back`; null where nothing comes or goes. */
 export function changesText({ added, removed }: AppChanges): string | null {

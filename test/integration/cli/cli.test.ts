@@ -308,6 +308,63 @@ describe('the command line', () => {
 		assert.match(none.stderr, /no rollout to resume/);
 	});
 
+	const looking = ['web', '--node', 'beta,gamma', '--zone', 'rack-1', '--hold-after', '1', '--note', '4.2 <first>'];
+	const lookingFields = { app: 'web', nodes: ['beta', 'gamma'], zone: 'rack-1', hold_after: 1, note: '4.2 <first>' };
+
+	test('rollout start and plan send what their flags say, and a flag that is no number is a mistake of usage', async () => {
+		daemon.operations['start_rollout'] = ({ dry_run: dryRun }) =>
+			dryRun === true
+				? { body: { ...emptyPlan, order: ['beta', 'gamma'], hold_after: 1, unselected: ['alpha'], steps } }
+				: { body: { message: 'Rolling http_workers', job_id: rolloutId } };
+		const steps = ['beta', 'gamma'].map((node) => ({ nodes: [node], estimate_ms: 1000 }));
+		const emptyPlan = { order: [], max_unavailable: 1, down: [], steps: [], estimate_ms: 2000, refused: null };
+		const planned = await on('rollout', 'plan', ...looking);
+		assert.match(planned.stdout, /not selected: alpha\n/);
+		assert.match(planned.stdout, / 1\. beta .*\n +then it holds, until rollcall rollout resume\n +2\. gamma/);
+		const begun = await on('rollout', 'start', ...looking, '--on-failure', 'continue', '--max-unavailable', '50%', '--detach');
+		assert.equal(begun.code, 0, begun.stderr);
+		assert.deepEqual(
+			daemon.asked.map(({ fields }) => fields),
+			[
+				{ ...lookingFields, dry_run: true },
+				{ ...lookingFields, on_failure: 'continue', max_unavailable: '50%' },
+			],
+		);
+		const wrong = await on('rollout', 'start', '--hold-after', 'one');
+		assert.equal(wrong.code, 2);
+		assert.match(wrong.stderr, /--hold-after takes a number of nodes, not 'one'/);
+		const twice = await on('rollout', 'plan', 'web', 'app=api');
+		assert.equal(twice.code, 2);
+		assert.match(twice.stderr, /'app' is given twice/);
+	});
+
+	test('a start and a resume are followed to the hold, and exit 0 with what to do; who only follows sees it to its end', async () => {
+		const reason = 'held after 1 of 2 nodes, as hold_after asked; resume_rollout continues with the others';
+		const nodes = [nodeView('beta', 'back'), nodeView('gamma', 'pending'), nodeView('alpha', 'skipped', { reason: 'not selected' })];
+		const asked = { note: 'canary of 4.2', asked_by: { user: 'admin', from: '10.0.0.9' } };
+		const held = rolloutView({ state: 'paused', held: true, hold_after: 1, reason, nodes, order: ['beta', 'gamma'], ...asked });
+		daemon.operations['start_rollout'] = started;
+		daemon.operations['resume_rollout'] = () => ({ body: rolloutView() });
+		for (const words of [['start', '--hold-after', '1'], ['resume', rolloutId]]) {
+			daemon.follow = [rolloutView(), held];
+			const { code, stdout, stderr } = await on('rollout', ...words);
+			assert.equal(code, 0, stderr);
+			assert.match(stdout, /^paused: http_workers, 1 of 2 nodes back/);
+			assert.match(stdout, /reason: held after 1 of 2 nodes, as hold_after asked; rollcall rollout resume continues/);
+			assert.match(stdout, /\nnote: canary of 4\.2\n/);
+			assert.match(stdout, /\nnot selected: alpha\n/);
+			assert.match(stdout, /started by admin from 10\.0\.0\.9 at .*, holds after 1\n/);
+			assert.doesNotMatch(stdout + stderr, /alpha skipped/);
+			assert.match(stderr, new RegExp(`Held\\. Look at beta, then:\n  go on             rollcall rollout resume ${rolloutId}`));
+		}
+		daemon.follow = [held, completedView()];
+		const { code, stdout } = await on('rollout', 'follow', rolloutId);
+		assert.equal(code, 0);
+		assert.match(stdout, /^completed/);
+		daemon.operations['list_rollouts'] = () => ({ body: [held, completedView()] });
+		assert.match((await on('rollout', 'history')).stdout, /NOTE .*\n.*canary of 4\.2/);
+	});
+
 	test('rollout plan asks for a dry run over the fleet, and history lists', async () => {
 		const plan = { order: ['beta'], max_unavailable: 1, down: [], steps: [], estimate_ms: 10, refused: null };
 		daemon.operations['start_rollout'] = () => ({ body: plan });

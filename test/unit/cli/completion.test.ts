@@ -20,6 +20,7 @@ const session = {
 const known: Known = {
 	apps: async () => ['web', 'api'],
 	nodes: async () => ['alpha', 'beta'],
+	zones: async () => ['rack-1', 'rack-2'],
 	rollouts: async () => [{ word: '7c9e6679', meaning: 'running: web, by socket' }],
 };
 
@@ -30,7 +31,13 @@ const cases: readonly (readonly [string, readonly string[] | 'files' | 'folders'
 	['rollout ', ['plan', 'start', 'status', 'history', 'follow', 'pause', 'resume', 'abort']],
 	['--config /etc/x rollout pa', ['pause']],
 	['rollout start ', ['web', 'api']],
-	['rollout start web ', []],
+	['rollout start web ', ['api']],
+	['rollout plan ', ['web', 'api']],
+	['rollout plan app=w', ['app=web']],
+	['rollout start --node ', ['alpha', 'beta']],
+	['rollout plan web --zone ', ['rack-1', 'rack-2']],
+	['start_rollout zone=', ['zone=rack-1', 'zone=rack-2']],
+	['rollout start --ho', ['--hold-after']],
 	['rollout start --max-unavailable 2 a', ['api']],
 	['rollout resume ', ['7c9e6679']],
 	['rollout resume 7c9e6679 --skip ', ['alpha', 'beta']],

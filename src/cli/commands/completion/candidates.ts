@@ -13,6 +13,7 @@ export interface Candidate {
 export interface Known {
 	apps(): Promise<readonly string[]>;
 	nodes(): Promise<readonly string[]>;
+	zones(): Promise<readonly string[]>;
 	rollouts(): Promise<readonly Candidate[]>;
 }
 
@@ -96,7 +97,8 @@ const operationCandidates = (): Candidate[] =>
 /** By what the option's value is called in its help. */
 async function valuesOf({ long, flags }: Option, known: Known): Promise<Completion> {
 	if (long === '--on-failure') return plain(onFailure);
-	if (long === '--skip') return plain(await known.nodes(), 'node');
+	if (long === '--skip' || long === '--node') return plain(await known.nodes(), 'node');
+	if (long === '--zone' && flags.endsWith('<zone>')) return plain(await known.zones(), 'zone');
 	if (long === '--interpreter' || long === '--app') return 'files';
 	const [, value = ''] = /<([\w:=-]+)>/.exec(flags) ?? [];
 	if (value === 'folder') return 'folders';
@@ -109,7 +111,13 @@ async function operandsOf(command: Command, operands: string[], current: string,
 	const path = words.join(' ');
 	if (path === 'operation' && operands[0] === 'help') return operands.length === 1 ? helpCandidates(command) : [];
 	if (path === 'operation') return await fieldsOf(operands, current, known);
-	if (path === 'rollout plan') return await fieldsOf(['restart_service', ...operands], current, known);
+	if (path === 'rollout plan' && /^(?:service|replicated)=/.test(current))
+		return await fieldsOf(['restart_service'], current, known);
+	if (path === 'rollout plan' && /^[a-z_]+=/.test(current)) return await fieldsOf(['start_rollout'], current, known);
+	if (path === 'rollout plan' || path === 'rollout start') {
+		const apps = (await known.apps()).filter((app) => !operands.includes(app));
+		return plain(apps, 'app');
+	}
 	if (operands.length > 0) return [];
 	const [first] = command.registeredArguments.map((argument) => argument.name());
 	if (first === 'app') return plain(await known.apps(), 'app');
@@ -142,6 +150,7 @@ async function fieldValues(
 ): Promise<readonly Candidate[]> {
 	if (key === 'app') return plain(await known.apps(), 'app');
 	if (key === 'node') return plain(await known.nodes(), 'node');
+	if (key === 'zone') return plain(await known.zones(), 'zone');
 	if (key === 'id' && /_(?:rollout|job)$/.test(operation)) return await known.rollouts();
 	const { enum: values, type } = schema as { enum?: unknown[]; type?: unknown };
 	if (values !== undefined) return plain(values.filter((value) => typeof value === 'string'));

@@ -58,9 +58,11 @@ function askedOnce(words: readonly string[], signal: AbortSignal): Known {
 			return null;
 		}
 	};
+	const fleet = async () => (await ask<{ nodes: ClusterNode[] }>('cluster_status'))?.nodes ?? [];
 	return {
 		apps: async () => [...new Set(((await ask<WorkerRow[]>('list_workers')) ?? []).map(({ app }) => app))],
-		nodes: async () => ((await ask<{ nodes: ClusterNode[] }>('cluster_status'))?.nodes ?? []).map(({ name }) => name),
+		nodes: async () => (await fleet()).map(({ name }) => name),
+		zones: async () => [...new Set((await fleet()).flatMap(({ zone }) => zone ?? []))],
 		rollouts: async () =>
 			((await ask<RolloutView[]>('list_rollouts', { limit: rolloutsOffered })) ?? []).map(rolloutCandidate),
 	};

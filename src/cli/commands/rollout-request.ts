@@ -1,0 +1,35 @@
+/** The flags of `rollcall rollout start` and `rollout plan` as fields of `start_rollout`. */
+import { RollcallError } from '../../errors.js';
+
+export interface RequestFlags {
+	node?: string[];
+	zone?: string;
+	holdAfter?: string;
+	note?: string;
+	maxUnavailable?: string;
+	onFailure?: string;
+}
+
+export function requestedFields(flags: RequestFlags, apps: readonly string[]): Record<string, unknown> {
+	const { node, zone, holdAfter, note, maxUnavailable, onFailure } = flags;
+	const names = [...new Set(apps)];
+	const fields: Record<string, unknown> = {
+		app: names.length > 1 ? names : names[0],
+		nodes: node,
+		zone,
+		hold_after: holdAfter === undefined ? undefined : wholeNumber('--hold-after', holdAfter),
+		note,
+		max_unavailable: maxUnavailable === undefined ? undefined : numberOrText(maxUnavailable),
+		on_failure: onFailure,
+	};
+	return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+const isWhole = (text: string): boolean => /^\d{1,9}$/.test(text);
+
+function wholeNumber(flag: string, text: string): number {
+	if (isWhole(text)) return Number(text);
+	throw new RollcallError('usage', `${flag} takes a number of nodes, not '${text}'.`);
+}
+
+const numberOrText = (text: string): number | string => (isWhole(text) ? Number(text) : text);
