@@ -5,7 +5,7 @@ import { parseFields } from '../operation/fields.js';
 import { fullId, searchedMax } from '../client/rollout-id.js';
 import { adviceFor, followRollout } from '../client/follow.js';
 import { startRollout } from '../client/start-rollout.js';
-import { type RequestFlags, requestedFields } from './rollout-request.js';
+import { type RequestFlags, requestedFields } from '../client/rollout-request.js';
 import type { Context } from '../context.js';
 import { historyText, planText, rolloutText } from '../output/render.js';
 import { type Connection, connect } from '../client/connect.js';
