@@ -16,12 +16,11 @@ export function manualPages(version: string, epochSeconds: number): ReadonlyMap<
 /** rollcall-TOPIC(7): what `rollcall help TOPIC` prints. */
 export function manualPage(topic: string, version: string, epochSeconds: number): string {
 	const page = readPage(topic);
-	const [, title = topic] = /^# (.*)$/m.exec(page) ?? [];
 	const name = escaped(`rollcall-${topic}`);
 	return [
 		head(`ROLLCALL-${topic.toUpperCase()}`, 7, version, epochSeconds, 'Rollcall Manual'),
 		'.SH NAME',
-		`${name} \\- ${escaped(title)}`,
+		`${name} \\- ${escaped(summaries().get(topic) ?? topic)}`,
 		'.SH DESCRIPTION',
 		...roffLines(page),
 		'.SH SEE ALSO',
@@ -29,6 +28,12 @@ export function manualPage(topic: string, version: string, epochSeconds: number)
 		'',
 	].join('\n');
 }
+
+/** The topics in the order of the contents, each with what the contents say of it. */
+const summaries = (): ReadonlyMap<string, string> =>
+	new Map(
+		[...readPage().matchAll(/^- \[([\w-]+)\]\(\S+\): (.*)$/gm)].map(([, topic, text]) => [topic ?? '', text ?? '']),
+	);
 
 function head(name: string, section: number, version: string, epochSeconds: number, kind: string): string {
 	const date = new Date(epochSeconds * 1000).toISOString().slice(0, 10);
@@ -58,10 +63,12 @@ function commandPage(version: string, epochSeconds: number): string {
 			'/etc/rollcall/rollcall.yaml                  the configuration',
 			'/usr/lib/rollcall/src/manual                 the manual',
 		]),
-		'.SH SEE ALSO',
-		...topics().map(
-			(topic, index, all) => `\\fB${escaped(`rollcall-${topic}`)}\\fR(7)${index < all.length - 1 ? ',' : ''}`,
-		),
+		'.SH THE MANUAL',
+		...[...summaries()].flatMap(([topic, text]) => [
+			'.TP',
+			`\\fB${escaped(`rollcall-${topic}`)}\\fR(7)`,
+			escaped(text),
+		]),
 		'',
 	].join('\n');
 }

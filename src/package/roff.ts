@@ -22,7 +22,7 @@ function linesOf(block: Block): string[] {
 		case 'paragraph':
 			return ['.PP', textOf(block.text)];
 		case 'item':
-			return ['.IP \\(bu 2', textOf(block.text)];
+			return [block.mark === '-' ? '.IP \\(bu 2' : `.IP ${block.mark} 4`, textOf(block.text)];
 		case 'code':
 			return ['.PP', '.RS 4', ...verbatim(block.lines), '.RE'];
 		case 'table':

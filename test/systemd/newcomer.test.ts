@@ -28,13 +28,16 @@ after(async () => {
 	await rm(folder, { recursive: true, force: true });
 });
 
+/** The code blocks of the README below a heading. */
+const blocksBelow = (heading: string): string[] =>
+	codeBlocks(readPage('README.md').split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '');
+
 /** The README's addresses are the author's; whoever follows it has others. */
 const here = (text: string): string => text.replaceAll('10.0.0.', `${network}.`);
 
 test('whoever follows the README word by word has three fresh hosts rolling within five minutes, without a lost request', async (t) => {
 	const [app = ''] = codeBlocks(readPage('src/manual/quickstart-fleet.md'));
-	const [, section = ''] = /\n## A fleet\n([\s\S]*?)\n## /.exec(readPage('README.md')) ?? [];
-	const [onOwnMachine = '', onEachHost = '', onAny = ''] = codeBlocks(section);
+	const [onOwnMachine = '', onEachHost = '', onAny = ''] = blocksBelow('A fleet');
 	assert.match(onEachHost, /^name=alpha\n/);
 	const [clone, bin] = [join(folder, 'rollcall'), join(folder, 'bin')];
 	await Promise.all([clone, bin].map((path) => mkdir(path)));
@@ -73,4 +76,17 @@ test('whoever follows the README word by word has three fresh hosts rolling with
 		assert.ok(pids.every((pid) => !before[index]?.includes(pid)));
 	}
 	assert.ok(tookMs < minutesMax * 60_000, `it took ${tookMs} ms`);
+});
+
+test('the lines of the README for one host, typed as they are where it is built, have its workers rolled', async () => {
+	const [app = ''] = codeBlocks(readPage('src/manual/quickstart-host.md'));
+	const [lines = ''] = blocksBelow('One host');
+	assert.match(lines, /^npm ci +#/);
+	const solo = await bed.up('solo', names.length + 1);
+	await solo.write('/srv/web/server.js', app);
+	const text = lines.replace(/^npm ci.*\n/, '');
+	const { code, stdout, stderr } = await solo.try(['bash', '-euc', `cd ${repository}\n${text}`]);
+	assert.equal(code, 0, `${stdout}${stderr}`);
+	assert.match(stdout, /^completed: http_workers, 1 of 1 node/m);
+	await servingOn(solo, 2);
 });

@@ -158,6 +158,7 @@ test('lintian finds no error in the .deb', async (t) => {
 	const { stdout } = await run('lintian', ['--allow-root', '--fail-on', 'none', older], { maxBuffer: outputBytesMax });
 	const lines = stdout.split('\n');
 	t.diagnostic(`${lines.filter((line) => line.startsWith('W:')).length} warnings`);
+	assert.doesNotMatch(stdout, /groff-message|bad-whatis-entry|man page/i);
 	assert.deepEqual(
 		lines.filter((line) => line.startsWith('E:')),
 		[],
@@ -173,6 +174,7 @@ test('npm install --global takes the tarball without a registry and without a wa
 	assert.doesNotMatch(`${stdout}${stderr}`, /warn|error/i);
 	assert.equal((await run(join(home, 'bin/rollcall'), ['--version'])).stdout, '1.0.0\n');
 	assert.match((await run(join(home, 'bin/rollcall'), ['install', '--help'])).stdout, /--dry-run/);
+	assert.match((await run(join(home, 'bin/rollcall'), ['help', 'limits'])).stdout, /^# Known limits\n/);
 });
 
 test('a Node that is too old is refused before anything starts: by apt as a package, by postinst where it stands first in the path', async () => {
@@ -203,6 +205,7 @@ test('the .deb installs program, users and units; rollcall install then starts t
 		steps.filter((step) => step.outcome !== 'as it was'),
 		[],
 	);
+	assert.match(await host.run('rollcall', 'help', 'limits'), /^# Known limits\n/);
 	assert.equal(await host.run('dpkg', '--verify', 'rollcall'), '');
 	assert.match(await host.run('dpkg', '--listfiles', 'rollcall'), /\/usr\/lib\/systemd\/system\/rollcall\.service$/m);
 });

@@ -26,16 +26,25 @@ function blockText(block: Block, width: number, page: Page): string {
 		case 'paragraph':
 			return wrapped(plainText(block.text), width, '');
 		case 'item':
-			return `- ${wrapped(plainText(block.text), width, '  ').trimStart()}`;
+			return itemText(block.mark, plainText(block.text, true), width);
 		case 'code':
 			return block.lines.map((line) => (line === '' ? '' : `    ${line}`)).join('\n');
 		case 'table':
-			return tableText(block.header.map(plainText), block.rows, width);
+			return tableText(
+				block.header.map((cell) => plainText(cell)),
+				block.rows,
+				width,
+			);
 	}
 }
 
-/** A link to another page says the command that shows it, unless its text is the topic, at the start of a line of the contents. */
-function plainText(text: string): string {
+function itemText(mark: string, text: string, width: number): string {
+	const indent = ' '.repeat(mark.length + 1);
+	return `${mark} ${wrapped(text, width, indent).trimStart()}`;
+}
+
+/** A link to another page says the command that shows it, unless it is the topic that an item of a list is about. */
+function plainText(text: string, isItem = false): string {
 	return parseInline(text)
 		.map((part, index) => {
 			if (part.kind === 'code') return `\`${part.text}\``;
@@ -44,15 +53,17 @@ function plainText(text: string): string {
 			const topic = topicOf(part.target);
 			if (topic === null) return /^[#.]/.test(part.target) ? shown : `${shown} (${part.target})`;
 			if (topic !== part.text) return `${shown} (\`rollcall help ${topic}\`)`;
-			return index === 0 ? topic : `\`rollcall help ${topic}\``;
+			return isItem && index === 0 ? topic : `\`rollcall help ${topic}\``;
 		})
 		.join('');
 }
 
+/** Breaks at spaces, within code only where it is longer than a line. */
 function wrapped(text: string, width: number, indent: string): string {
 	const lines: string[] = [];
 	let line = '';
-	for (const word of text.split(' ')) {
+	const whole = [...text.matchAll(/(?:`[^`]*`|[^\s`])+/g)].map(([word]) => word);
+	for (const word of whole.flatMap((one) => (indent.length + one.length > width ? one.split(' ') : [one]))) {
 		if (line !== '' && indent.length + line.length + 1 + word.length > width) {
 			lines.push(indent + line);
 			line = '';
@@ -63,7 +74,7 @@ function wrapped(text: string, width: number, indent: string): string {
 }
 
 function tableText(header: readonly string[], rows: readonly (readonly string[])[], width: number): string {
-	const cells = rows.map((row) => row.map(plainText));
+	const cells = rows.map((row) => row.map((cell) => plainText(cell)));
 	const lines = header.some((title) => title !== '') ? [header, ...cells] : cells;
 	const widths = header.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
 	const isNarrow = widths.reduce((sum, columns) => sum + columns + 2, -2) <= width;

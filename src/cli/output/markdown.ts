@@ -1,9 +1,9 @@
-/** The Markdown that the manual is written in: headings, paragraphs, lists of one level, code blocks, tables. */
+/** The Markdown that the manual is written in: headings, paragraphs, lists of one level, numbered or not, code blocks, tables. */
 
 export type Block =
 	| { readonly kind: 'heading'; readonly level: number; readonly text: string }
 	| { readonly kind: 'paragraph'; readonly text: string }
-	| { readonly kind: 'item'; readonly text: string }
+	| { readonly kind: 'item'; readonly mark: string; readonly text: string }
 	| { readonly kind: 'code'; readonly lines: readonly string[] }
 	| { readonly kind: 'table'; readonly header: readonly string[]; readonly rows: readonly (readonly string[])[] };
 
@@ -25,9 +25,10 @@ export function parseMarkdown(page: string): Block[] {
 			lines.shift();
 		} else if (line.startsWith('|')) blocks.push(tableOf([line, ...takeWhile(lines, (next) => next.startsWith('|'))]));
 		else {
-			const text = [line, ...takeWhile(lines, (next) => !/^(\s*$|#+ |```|\||- )/.test(next))].join(' ');
-			const item = /^- (.*)$/.exec(text)?.[1];
-			blocks.push({ kind: item === undefined ? 'paragraph' : 'item', text: (item ?? text).replaceAll(/\s+/g, ' ') });
+			const text = [line, ...takeWhile(lines, (next) => !/^(\s*$|#+ |```|\||- |\d\. )/.test(next))].join(' ');
+			const [, mark, item] = /^(-|\d\.) (.*)$/.exec(text) ?? [];
+			const whole = (item ?? text).replaceAll(/\s+/g, ' ');
+			blocks.push(mark === undefined ? { kind: 'paragraph', text: whole } : { kind: 'item', mark, text: whole });
 		}
 	}
 	return blocks;

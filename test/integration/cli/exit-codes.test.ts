@@ -88,7 +88,7 @@ test('the commands that need no daemon end as they should without one', async ()
 	}
 });
 
-/** Exit codes of the README's table, each by what leads to it. */
+/** Exit codes of the manual's table, each by what leads to it. */
 const rows: [exit: number, what: string, words: string[], config?: string][] = [
 	[1, 'an operation that is refused', ['rollout', 'pause', rolloutId]],
 	[1, 'nothing of that name', ['logs', 'nobody']],

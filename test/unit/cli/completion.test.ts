@@ -58,6 +58,9 @@ const cases: readonly (readonly [string, readonly string[] | 'files' | 'folders'
 	['ca issue ', ['alpha', 'beta']],
 	['completion ', ['bash', 'zsh', 'fish']],
 	['no_such_operation ', []],
+	['help certif', ['certificates']],
+	['help restart', ['restarting', 'restart', 'restart_service']],
+	['help rolling ', []],
 ];
 
 describe('completion', () => {
