@@ -66,6 +66,23 @@ export interface Ending<B extends Bodies = Opaque> {
 	view: B['view'];
 }
 
+/** What a node has on disk of what is carried. */
+export interface StoredEntries<B extends Bodies = Opaque> {
+	/** What has not ended, the fleet's and this node's own, in the order stored. */
+	open: Entry<B>[];
+	/** The last ones that ended, oldest first. */
+	ended: Ending<B>[];
+	/** Of those that are open, the ones that have ended on this node alone. */
+	endedHere: { rollout: EntryId; view: B['view'] }[];
+}
+
+/** One change of it. */
+export type StoredEntry<B extends Bodies = Opaque> =
+	| ({ kind: 'open' } & Entry<B>)
+	| { kind: 'flags'; rollout: EntryId; flags: B['flags'] }
+	| { kind: 'ending'; ending: Ending<B> }
+	| { kind: 'ended_here'; rollout: EntryId; view: B['view'] };
+
 /** What a node knows, as it answers a coordinator; how it stands rides along. */
 export interface ReportHead {
 	boot: number;

@@ -1,5 +1,5 @@
 import { z } from '../zod.js';
-import type { PeerMessage } from '../rollout/messages.js';
+import type { PeerMessage } from './core/events.js';
 import { counter, hash, membersMax, nodeName, since, token } from './links/handshake.js';
 
 /** The schema of what one core may say to another. A peer can ask for nothing else. How it may change: links/handshake.ts. */

@@ -1,13 +1,7 @@
 /** What the shell reaches the world by, and the core that it runs. */
 import type { Logger } from '../log.js';
-import type {
-	CheckResult,
-	CoreEffect,
-	CoreEvent,
-	CoreRequest,
-	DurableEntry,
-	PeerMessage,
-} from '../rollout/messages.js';
+import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage } from './core/events.js';
+import type { CheckResult, CoreRequest } from '../rollout/messages.js';
 import type {
 	NodeName,
 	Readiness,

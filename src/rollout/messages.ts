@@ -1,19 +1,7 @@
-/**
- * What goes into the decision core, what comes out of it, what peers say to one another, and what is kept on disk.
- *
- * The shell's duties, on which every invariant rests:
- * - the effects of one event are carried out strictly in order; a `store` is a barrier: its entries are written and
- *   synced before anything that follows it happens. Effects of a later event come after those of an earlier one.
- * - a failed store ends this core: nothing that follows is carried out, and a new core is started from what is on disk,
- *   as after a crash.
- * - a timer fires as the event `timer` at or after `at`; setting a name again replaces it.
- * - messages between two nodes keep their order while one link lives; a link that dies may lose its tail.
- * - every event carries `now` (the node's own monotonic clock, ms) and `wall` (ms since 1970). Ids come in with events.
- */
+/** What a rollout is told and asked, what it answers, what its nodes say to one another, and what they keep of it on disk. */
 import type { Version } from '../coordination/epoch.js';
 import type * as port from '../coordination/port.js';
 import type { Bodies, Entry, Member, NackReason, Note } from '../coordination/port.js';
-import type { Hello, Kept, KeptEntry, KnownPeer, Message, PreparePurpose } from '../coordination/quorum/messages.js';
 import type { AppChanges } from '../workers/types.js';
 import type { ViewChange } from './views/change.js';
 import type {
@@ -31,7 +19,7 @@ import type {
 	StepResult,
 } from './types.js';
 
-export type { Hello, KnownPeer, Member, NackReason, PreparePurpose, Version };
+export type { Member, NackReason, Version };
 
 /** What the core is told about its node and its fleet. */
 export interface CoreSettings {
@@ -92,8 +80,8 @@ export interface EndedHere {
 	view: RolloutView;
 }
 
-/** The fold of all entries, in the order written. See `foldEntry` in durable.ts. */
-export interface DurableState extends Kept<RolloutBodies> {
+/** What is kept of rollouts. */
+export interface DurableRollouts extends port.StoredEntries<RolloutBodies> {
 	/** This node's own records, of open and of kept ended rollouts, in the order first stored. */
 	records: NodeRecord[];
 	/** Specs of ended rollouts in which this node is still restarting: it goes forward after a crash all the same. */
@@ -102,14 +90,7 @@ export interface DurableState extends Kept<RolloutBodies> {
 
 export const endedMax = 100;
 
-export type DurableEntry =
-	/** `ended_here`: a build that does not know it reads past it, and has the rollout as open. */
-	| KeptEntry<RolloutBodies>
-	| { kind: 'record'; record: NodeRecord }
-	/** Written only when a log is rewritten. */
-	| { kind: 'unfinished'; spec: RolloutSpec }
-	/** Written before entries that a build of an earlier version must not pass over; see `recordsVersion` in durable.ts. */
-	| { kind: 'needs'; version: number };
+export type RolloutEntry = port.StoredEntry<RolloutBodies> | { kind: 'record'; record: NodeRecord };
 
 // ---------------------------------------------------------------------------------------------------------------
 // Between peers
@@ -190,8 +171,7 @@ export interface TlsFacts {
 	presents: string[];
 }
 
-export type PeerMessage =
-	| Message<RolloutBodies>
+export type RolloutMessage =
 	/** Look at your file; start nothing. */
 	| { kind: 'check'; epoch: Epoch; rollout: RolloutId; service: Service | null; app: string | null }
 	| { kind: 'checked'; epoch: Epoch; rollout: RolloutId; result: CheckResult }
@@ -231,64 +211,41 @@ export interface CoreRequest {
 	from?: string | undefined;
 }
 
-export type CoreEvent = { now: number; wall: number } & (
-	| { kind: 'started'; durable: DurableState; process: string; readiness: Readiness }
-	/** `id` is fresh and becomes the rollout's. Answered by `answer` or `refuse` with the same token. */
+export type RolloutEvent = {
+	now: number;
+	wall: number;
+} /** `id` is fresh and becomes the rollout's. Answered by `answer` or `refuse` with the same token. */ & (
 	| { kind: 'request'; token: string; id: RolloutId; request: CoreRequest }
 	/** A dry run asks for the files of all targets. Answered by `answer` without a view, or `refuse` with what is wrong. */
 	| { kind: 'look'; token: string; request: CoreRequest }
 	/** `token` is unique over the fleet: it also names the word while it is forwarded. */
 	| { kind: 'operator'; token: string; word: OperatorCommand }
-	| { kind: 'link_up'; hello: Hello }
-	| { kind: 'link_down'; node: NodeName }
-	| { kind: 'message'; from: NodeName; message: PeerMessage }
-	| { kind: 'timer'; name: TimerName }
 	| { kind: 'readiness'; readiness: Readiness }
 	| { kind: 'snapshot'; rollout: RolloutId; attempt: number; snapshot: Snapshot }
 	| { kind: 'checked'; rollout: RolloutId; result: CheckResult }
 	| { kind: 'progress'; rollout: RolloutId; attempt: number; text: string }
 	| { kind: 'step_ended'; rollout: RolloutId; attempt: number; result: StepResult }
-	/** The applied `cluster:` configuration has other members now. */
-	| { kind: 'members'; members: readonly Member[]; memberHash: string }
 );
 
-export type TimerName =
-	| 'heartbeat'
-	| 'lease'
-	| 'prepare'
-	| 'start'
-	| 'drive'
-	| 'show'
-	| 'operator'
-	| 'local'
-	| 'doubt'
-	| 'look';
+export type RolloutTimer = 'start' | 'drive' | 'show' | 'operator' | 'local' | 'doubt' | 'look';
 
 // ---------------------------------------------------------------------------------------------------------------
 // Out of the core
 
-export type CoreEffect =
-	/** A barrier: synced before anything that follows. */
-	| { kind: 'store'; entries: DurableEntry[] }
-	/** To a peer whose link is up; dropped if it is not. */
-	| { kind: 'send'; to: NodeName; message: PeerMessage }
+export type RolloutEffect =
 	/** Look at the own processes now; answered by the event `snapshot`. */
 	| { kind: 'take_snapshot'; rollout: RolloutId; attempt: number }
 	/** Look at the own file; answered by the event `checked`. */
 	| { kind: 'check'; rollout: RolloutId; service: Service | null; app: string | null }
 	/** Do one step here and prove it; answered by `progress` and once by `step_ended`. */
 	| { kind: 'run_step'; spec: RolloutSpec; attempt: number; before: Snapshot; recovered: boolean }
-	| { kind: 'set_timer'; name: TimerName; at: number }
-	| { kind: 'clear_timer'; name: TimerName }
 	/** `apps`: of a dry run, what it would bring to each node and take from it. */
 	| { kind: 'answer'; token: string; view: RolloutView | null; apps?: Record<NodeName, NodeApps> }
 	| { kind: 'refuse'; token: string; refusal: Refusal }
 	/** A rollout changed, for whoever follows it. */
 	| { kind: 'changed'; view: RolloutView }
 	/** For the log and the metrics. */
-	| { kind: 'note'; event: NoteEvent; fields: Record<string, string | number | boolean | null> }
-	/** The boot counter and the instance id are on disk; the shell says them in its hello from now on. */
-	| { kind: 'booted'; boot: number; instance: string };
+	| { kind: 'note'; event: NoteEvent; fields: Record<string, string | number | boolean | null> };
 
 export type NoteEvent =
 	| Note

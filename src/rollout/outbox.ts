@@ -1,21 +1,16 @@
-/** One event being worked on: the state, the time, and the effects so far. */
-import { saysTheSame, statusOf } from './agent/report.js';
-import { foldEntry } from './durable.js';
+/** One event as a rollout sees it: the state, the time, and the ways out. */
 import type {
-	CoreEffect,
-	DurableEntry,
 	NoteEvent,
 	OpenRollout,
-	PeerMessage,
-	Report,
 	RolloutBodies,
-	TimerName,
+	RolloutEffect,
+	RolloutEntry,
+	RolloutMessage,
+	RolloutTimer,
 } from './messages.js';
 import type { CoreState } from './state.js';
-import type { NodeName, NodeRecord, Readiness, RolloutId, RolloutView } from './types.js';
+import type { NodeName, NodeRecord, RolloutId, RolloutView } from './types.js';
 import type * as port from '../coordination/port.js';
-import type { KeptEntry, Message } from '../coordination/quorum/messages.js';
-import { onCommand } from '../coordination/quorum/engine.js';
 import { openShared } from '../coordination/port.js';
 
 /** Facts come up, nothing below calls up. */
@@ -24,92 +19,33 @@ export type Fact =
 	/** A step of a rollout of this node alone has ended. */
 	| { kind: 'local_step_ended'; rollout: RolloutId }
 	/** The coordinator's own step: an order to oneself is a message, too. */
-	| { kind: 'order'; message: Extract<PeerMessage, { kind: 'restart' }> };
+	| { kind: 'order'; message: Extract<RolloutMessage, { kind: 'restart' }> };
 
-type Fields = Record<string, string | number | boolean | null>;
+export type Fields = Record<string, string | number | boolean | null>;
 
-export class Turn {
-	readonly effects: CoreEffect[] = [];
-	/** What the lower rooms have found out, for those above them; core.ts hands it on, in order. */
-	readonly facts: Fact[] = [];
-	/** What came in says nothing new, so nothing is to be decided. */
-	quiet = false;
+export interface Turn {
+	readonly state: CoreState;
+	readonly now: number;
+	readonly wall: number;
+	readonly effects: { push(effect: RolloutEffect): unknown };
+	readonly facts: { push(fact: Fact): unknown };
 	/** Whoever follows is to be told what has changed. */
-	showing = false;
-
-	constructor(
-		readonly state: CoreState,
-		readonly now: number,
-		readonly wall: number,
-	) {}
-
-	store(...entries: KeptEntry<RolloutBodies>[]): void {
-		this.keep(entries);
-	}
-
-	keep(entries: readonly DurableEntry[]): void {
-		for (const entry of entries) foldEntry(this.state.durable, entry);
-		const last = this.effects.at(-1);
-		if (last?.kind === 'store') last.entries.push(...entries);
-		else this.effects.push({ kind: 'store', entries: [...entries] });
-	}
-
-	send(to: NodeName, message: Message<RolloutBodies>): void {
-		this.post(to, message);
-	}
-
-	post(to: NodeName, message: PeerMessage): void {
-		if (this.state.links[to]?.refused === null) this.effects.push({ kind: 'send', to, message });
-	}
-
-	note(event: NoteEvent, fields: Fields): void {
-		this.effects.push({ kind: 'note', event, fields });
-	}
-
-	/** Says nothing if it stands so already. */
-	arm(name: TimerName, at: number | null): void {
-		const { timers } = this.state;
-		if (timers[name] === (at ?? undefined)) return;
-		if (at === null) {
-			delete timers[name];
-			this.effects.push({ kind: 'clear_timer', name });
-			return;
-		}
-		timers[name] = at;
-		this.effects.push({ kind: 'set_timer', name, at });
-	}
-
-	isArmed(name: TimerName): boolean {
-		return this.state.timers[name] !== undefined;
-	}
-
+	showing: boolean;
+	/** Remembers the entries, and puts them on disk before anything that this turn does afterwards. */
+	keep(entries: readonly RolloutEntry[]): void;
+	post(to: NodeName, message: RolloutMessage): void;
+	note(event: NoteEvent, fields: Fields): void;
+	/** Sets the timer, or clears it with null. */
+	arm(name: RolloutTimer, at: number | null): void;
 	/** To whoever coordinates; false: nothing could be done. */
-	command(command: port.Command<RolloutBodies>): boolean {
-		return onCommand(this, command);
-	}
-
-	tell(fact: port.Fact<RolloutBodies>): void {
-		this.facts.push(fact);
-	}
-
-	readiness(): Readiness {
-		return this.state.readiness;
-	}
-
-	status(): RolloutBodies['status'] {
-		return statusOf(this.state);
-	}
-
-	saysTheSame(a: Report, b: Report): boolean {
-		return saysTheSame(a, b);
-	}
+	command(command: port.Command<RolloutBodies>): boolean;
 }
 
-export function store(turn: Turn, ...entries: DurableEntry[]): void {
+export function store(turn: Turn, ...entries: RolloutEntry[]): void {
 	turn.keep(entries);
 }
 
-export function send(turn: Turn, to: NodeName, message: PeerMessage): void {
+export function send(turn: Turn, to: NodeName, message: RolloutMessage): void {
 	turn.post(to, message);
 }
 
@@ -118,7 +54,7 @@ export function note(turn: Turn, event: NoteEvent, fields: Fields = {}): void {
 }
 
 /** Sets the timer, or clears it with null. */
-export function arm(turn: Turn, name: TimerName, at: number | null): void {
+export function arm(turn: Turn, name: RolloutTimer, at: number | null): void {
 	turn.arm(name, at);
 }
 

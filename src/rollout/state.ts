@@ -1,19 +1,17 @@
 /** What the core holds in memory. Plain data: it can be copied, compared and printed. */
 import type { Drive } from './controller/state.js';
 import type { Coordination } from '../coordination/port.js';
-import { ask } from '../coordination/quorum/engine.js';
-import { type CoordinationState, createCoordination } from '../coordination/quorum/state.js';
-import { emptyDurable } from './durable.js';
 import type {
 	CheckResult,
-	CoreEvent,
+	RolloutEvent,
 	CoreRequest,
 	CoreSettings,
-	DurableState,
+	DurableRollouts,
+	Member,
 	ForwardedWord,
 	NackReason,
 	RolloutBodies,
-	TimerName,
+	RolloutTimer,
 	Version,
 } from './messages.js';
 import type { Epoch, NodeName, Readiness, RolloutId, RolloutView } from './types.js';
@@ -78,7 +76,7 @@ export interface Execution {
 }
 
 /** What the decisions about rollouts keep in memory. */
-export interface RolloutState {
+interface Memory {
 	/** The rollout that this node drives; of its lease alone, see `driveOf`. */
 	drive: Drive | null;
 	execution: Execution | null;
@@ -87,7 +85,7 @@ export interface RolloutState {
 	start: PendingStart | null;
 	locals: PendingLocal[];
 	/** Requests that wait for the word of a coordinator, whether the rollout in their way still runs. */
-	inquiries: { event: Extract<CoreEvent, { kind: 'request' }>; rollout: RolloutId; until: number }[];
+	inquiries: { event: Extract<RolloutEvent, { kind: 'request' }>; rollout: RolloutId; until: number }[];
 	dryRuns: PendingDryRun[];
 	/** Who asked for the look at the own file that is under way, by its id. */
 	checkers: Record<string, NodeName>;
@@ -98,26 +96,19 @@ export interface RolloutState {
 	leaderless: string | null;
 }
 
-export interface CoreState extends CoordinationState<RolloutBodies>, RolloutState {
+/** All that a decision about a rollout looks at. */
+export interface CoreState extends Memory {
 	readonly coordination: Coordination<RolloutBodies>;
-	durable: DurableState;
 	settings: CoreSettings;
-	started: boolean;
+	members: readonly Member[];
+	memberHash: string;
+	durable: DurableRollouts;
 	readiness: Readiness;
-	timers: Partial<Record<TimerName, number>>;
+	timers: Partial<Record<RolloutTimer, number>>;
 }
 
-export const emptyReadiness: Readiness = { apps: [], availability: null, draining: false };
-
-export function createState(settings: CoreSettings): CoreState {
-	const state: Omit<CoreState, 'coordination'> = {
-		...createCoordination(),
-		settings,
-		members: settings.members,
-		memberHash: settings.memberHash,
-		durable: emptyDurable(),
-		started: false,
-		readiness: emptyReadiness,
+export function emptyMemory(): Memory {
+	return {
 		drive: null,
 		execution: null,
 		deferred: null,
@@ -129,7 +120,5 @@ export function createState(settings: CoreSettings): CoreState {
 		commands: [],
 		views: {},
 		leaderless: null,
-		timers: {},
 	};
-	return Object.assign(state, { coordination: ask<RolloutBodies>(state) });
 }

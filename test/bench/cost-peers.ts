@@ -8,7 +8,8 @@ import { memberHash } from '../../src/config/checks/cluster.js';
 import { systemClock } from '../../src/fleet/clock.js';
 import { Links } from '../../src/fleet/links/links.js';
 import { createLogger } from '../../src/log.js';
-import type { PeerMessage, Report } from '../../src/rollout/messages.js';
+import type { PeerMessage } from '../../src/fleet/core/events.js';
+import type { Report } from '../../src/rollout/messages.js';
 import type { Epoch, NodeRecord, Snapshot } from '../../src/rollout/types.js';
 
 export interface PeersOptions {

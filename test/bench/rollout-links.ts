@@ -9,7 +9,7 @@ import { memberHash } from '../../src/config/checks/cluster.js';
 import { systemClock } from '../../src/fleet/clock.js';
 import { Links } from '../../src/fleet/links/links.js';
 import { createLogger } from '../../src/log.js';
-import type { PeerMessage } from '../../src/rollout/messages.js';
+import type { PeerMessage } from '../../src/fleet/core/events.js';
 import { makeFleet, type RealNode } from '../support/fleet/nodes.js';
 import { freePorts } from '../support/system/ports.js';
 import { type Figure, median } from './figures.js';

@@ -1,6 +1,7 @@
 /** Judges answers and leases: I9, I10, and that an operator's word is answered once a majority has stored it. */
 import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js';
-import type { PeerMessage, RolloutFlags } from '../../src/rollout/messages.js';
+import type { PeerMessage } from '../../src/fleet/core/events.js';
+import type { RolloutFlags } from '../../src/rollout/messages.js';
 import type { RolloutView } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/rollout/sim-node.js';
 import { type Evidence, textOf } from './evidence.js';

@@ -48,7 +48,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I4'],
 		patches: [
 			{
-				file: 'rollout/outbox',
+				file: 'fleet/core/turn',
 				from: "if (last?.kind === 'store') last.entries.push(...entries);",
 				to: "entries = entries.filter((one) => one.kind !== 'promised'); if (entries.length === 0) return; if (last?.kind === 'store') last.entries.push(...entries);",
 			},
@@ -166,7 +166,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['I3'],
 		patches: [
 			{
-				file: 'rollout/outbox',
+				file: 'fleet/core/turn',
 				from: "if (last?.kind === 'store') last.entries.push(...entries);",
 				to: "entries = entries.filter((one) => one.kind !== 'record' || one.record.state !== 'restarting'); if (entries.length === 0) return; if (last?.kind === 'store') last.entries.push(...entries);",
 			},

@@ -4,7 +4,8 @@
  */
 import { incoherence } from '../../src/fleet/links/message-invariants.js';
 import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js';
-import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage, RolloutFlags } from '../../src/rollout/messages.js';
+import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage } from '../../src/fleet/core/events.js';
+import type { RolloutFlags } from '../../src/rollout/messages.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/rollout/fake-executor.js';
 import type { SimNode, Watcher } from '../support/rollout/sim-node.js';

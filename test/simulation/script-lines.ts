@@ -1,13 +1,6 @@
 /** What a node does, as lines that a reader of the protocol understands; null: not worth a line. */
-import type {
-	CoreEffect,
-	DurableEntry,
-	Version,
-	NackReason,
-	OpenRollout,
-	PeerMessage,
-	RolloutFlags,
-} from '../../src/rollout/messages.js';
+import type { CoreEffect, DurableEntry, PeerMessage } from '../../src/fleet/core/events.js';
+import type { Version, NackReason, OpenRollout, RolloutFlags } from '../../src/rollout/messages.js';
 import type { NodeRecord, RolloutView } from '../../src/rollout/types.js';
 import { textOf } from './evidence.js';
 

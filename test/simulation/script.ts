@@ -2,7 +2,8 @@
  * Plays a script of the protocol: commands to a fleet in virtual time, each followed by what the nodes then do. The core
  * on every node is the real one, in the real shell; disks, links and workers are made up. See `scripts/*.txt`.
  */
-import type { CoreEffect, CoreRequest, DurableState } from '../../src/rollout/messages.js';
+import type { CoreEffect, DurableState } from '../../src/fleet/core/events.js';
+import type { CoreRequest } from '../../src/rollout/messages.js';
 import { fakeConfig, fleetLeaseMs, SimFleet } from '../support/rollout/sim-fleet.js';
 import { effectLine, entryLine, messageText } from './script-lines.js';
 

@@ -1,5 +1,5 @@
 /** Whether a mended fleet has come to rest: everything has ended, or halted with a reason. */
-import { getRollout } from '../../src/rollout/core.js';
+import { getRollout } from '../../src/fleet/core/core.js';
 import type { SimNode } from '../support/rollout/sim-node.js';
 import { lackingMajority } from './majority.js';
 import { isShared } from '../../src/coordination/port.js';

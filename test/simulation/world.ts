@@ -1,5 +1,6 @@
 /** One run: a plan's fleet in virtual time, its faults, its operators, and at the end a mended world that has to settle. */
-import type { CoreEffect, CoreEvent, CoreRequest, OperatorCommand } from '../../src/rollout/messages.js';
+import type { CoreEffect, CoreEvent } from '../../src/fleet/core/events.js';
+import type { CoreRequest, OperatorCommand } from '../../src/rollout/messages.js';
 import { FakeNetwork } from '../support/rollout/fake-network.js';
 import { Random } from '../support/random.js';
 import { type FakeConfig, SimNode } from '../support/rollout/sim-node.js';

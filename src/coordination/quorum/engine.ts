@@ -214,9 +214,6 @@ export function settle(turn: Turn): void {
 	noteMajority(turn);
 }
 
-/** After every event: whether a change of members has left this node out, and nobody can tell it the end. */
-export const settleLeft = tellIfLeft;
-
 export function armTimers(turn: Turn): void {
 	const { state, now } = turn;
 	if (!heldLease(state)) turn.arm('heartbeat', null);
@@ -256,3 +253,16 @@ export function ask<B extends Bodies>(state: CoordinationState<B>): Coordination
 		successor: () => lease()?.transfer?.to ?? null,
 	};
 }
+
+/** The engine as the core is given it. */
+export const quorum = {
+	ask,
+	admits,
+	input: onInput,
+	command: onCommand,
+	mayLead,
+	settle,
+	settleEndings,
+	settleLeft: tellIfLeft,
+	armTimers,
+};

@@ -1,6 +1,16 @@
 /** What the nodes say to each other to find a coordinator and to store what it decides, and what each keeps of it on disk. */
 import type { Epoch, NodeName } from '../epoch.js';
-import type { Bodies, Ending, Entry, EntryId, NackReason, Opaque, Report } from '../port.js';
+import type {
+	Bodies,
+	Ending,
+	Entry,
+	EntryId,
+	NackReason,
+	Opaque,
+	Report,
+	StoredEntries,
+	StoredEntry,
+} from '../port.js';
 
 /** Exchanged by the shells when a link is made; handed to the core with `link_up`. */
 export interface Hello {
@@ -68,19 +78,13 @@ export type Message<B extends Bodies = Opaque> =
 export type MessageOf<Kind extends Message['kind']> = Extract<Message, { kind: Kind }>;
 
 /** What coordination has on disk; the fold of its entries, with those of others. */
-export interface Kept<B extends Bodies = Opaque> {
+export interface Kept<B extends Bodies = Opaque> extends StoredEntries<B> {
 	boot: number;
 	/** Id of the state folder; null before the first start. */
 	instance: string | null;
 	/** false until this node's vote counts: it is new, or lost its state, and has not heard all others yet. */
 	voting: boolean;
 	promised: Epoch;
-	/** What has not ended, the fleet's and this node's own, in the order stored. */
-	open: Entry<B>[];
-	/** The last ones that ended, oldest first. */
-	ended: Ending<B>[];
-	/** Of those that are open, the ones that have ended on this node alone. */
-	endedHere: { rollout: EntryId; view: B['view'] }[];
 	/** This node's own part in each: `back` once it is done. */
 	records: { rollout: EntryId; state: string }[];
 	peers: Record<NodeName, KnownPeer>;
@@ -90,8 +94,5 @@ export type KeptEntry<B extends Bodies = Opaque> =
 	| { kind: 'boot'; boot: number }
 	| { kind: 'instance'; instance: string; voting: boolean }
 	| { kind: 'promised'; epoch: Epoch }
-	| ({ kind: 'open' } & Entry<B>)
-	| { kind: 'flags'; rollout: EntryId; flags: B['flags'] }
-	| { kind: 'ending'; ending: Ending<B> }
-	| { kind: 'ended_here'; rollout: EntryId; view: B['view'] }
+	| StoredEntry<B>
 	| { kind: 'peer'; node: NodeName; peer: KnownPeer };

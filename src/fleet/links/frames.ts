@@ -1,5 +1,5 @@
 import type { Logger } from '../../log.js';
-import type { PeerMessage } from '../../rollout/messages.js';
+import type { PeerMessage } from '../core/events.js';
 import type { NodeName } from '../../rollout/types.js';
 import { LastReport } from './last-report.js';
 import { incoherence } from './message-invariants.js';

@@ -1,4 +1,4 @@
-import type { PeerMessage } from '../../rollout/messages.js';
+import type { PeerMessage } from '../core/events.js';
 
 /** A longer one is parsed each time, so that no peer has more than this kept for it. */
 const keptCharactersMax = 256 * 1024;

@@ -1,5 +1,6 @@
 import { compareEpochs, zeroEpoch } from '../../coordination/epoch.js';
-import type { Ending, OpenRollout, PeerMessage } from '../../rollout/messages.js';
+import type { PeerMessage } from '../core/events.js';
+import type { Ending, OpenRollout } from '../../rollout/messages.js';
 import type { Epoch, NodeName } from '../../rollout/types.js';
 
 /**

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { messageOf, RollcallError } from '../../errors.js';
 import { removeLeftovers, replaceFile, syncFolder } from '../../system/files/replace-file.js';
-import { neededVersion, recordsVersion } from '../../rollout/durable.js';
+import { neededVersion, recordsVersion } from '../core/durable.js';
 
 /**
  * An append-only file of JSON entries that are on disk before `append` resolves. One line holds what was appended while

@@ -1,15 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { messageOf, RollcallError } from '../../errors.js';
-import { emptyDurable, entriesOf, foldEntry, isKnownEntry } from '../../rollout/durable.js';
-import type {
-	CheckResult,
-	CoreEffect,
-	CoreEvent,
-	CoreRequest,
-	DurableEntry,
-	DurableState,
-	OperatorCommand,
-} from '../../rollout/messages.js';
+import { emptyDurable, entriesOf, foldEntry, isKnownEntry } from '../core/durable.js';
+import type { CoreEffect, CoreEvent, DurableEntry, DurableState } from '../core/events.js';
+import type { CheckResult, CoreRequest, OperatorCommand } from '../../rollout/messages.js';
 import type { RolloutView, StepResult } from '../../rollout/types.js';
 import { type Answered, PendingRequests } from './pending-requests.js';
 import type { CheckRequest, Core, Happening, ShellPorts, StepRequest } from '../ports.js';

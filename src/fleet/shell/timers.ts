@@ -1,4 +1,4 @@
-import type { TimerName } from '../../rollout/messages.js';
+import type { TimerName } from '../core/events.js';
 import type { Clock } from '../clock.js';
 
 /** The core's timers: setting a name again replaces it, also when it was due already and its event waits. */

@@ -2,9 +2,9 @@
  * What a node does with a grant: store `restarting` and the set before, do the step, judge its evidence, store that,
  * tell the coordinator. One step at a time; after a crash in the middle it goes forward.
  */
-import { nextBegun } from '../durable.js';
+import { nextBegun } from '../records.js';
 import { compareEpochs, compareVersions } from '../../coordination/epoch.js';
-import type { Version, OpenRollout, PeerMessage } from '../messages.js';
+import type { Version, OpenRollout, RolloutMessage } from '../messages.js';
 import { judge } from '../targets/proof.js';
 import { isSelected } from '../targets/selection.js';
 import { endedHereOf, note, recordOf, store, type Turn } from '../outbox.js';
@@ -19,7 +19,7 @@ interface GrantReceived {
 }
 
 /** A grant from a coordinator, this node itself included. */
-export function onRestart(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'restart' }>): void {
+export function onRestart(turn: Turn, from: NodeName, message: Extract<RolloutMessage, { kind: 'restart' }>): void {
 	const { state } = turn;
 	if (!state.coordination.votes()) return;
 	if (hasEnded(state, message.rollout) && from !== state.settings.self) {

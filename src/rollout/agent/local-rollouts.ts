@@ -1,9 +1,9 @@
 /** Rollouts of this node alone: one after the other, no lease, also in a minority; never beside a replicated one. */
 import { endedView } from '../views/view-parts.js';
-import { firstFlags } from '../durable.js';
+import { firstFlags } from '../records.js';
 import { nextStep } from './execution.js';
 import { judge } from '../targets/proof.js';
-import type { CheckResult, CoreEvent, ForwardedWord, OpenRollout, Refusal } from '../messages.js';
+import type { CheckResult, RolloutEvent, ForwardedWord, OpenRollout, Refusal } from '../messages.js';
 import { conflictWith, requestText, specOf } from '../requests/request.js';
 import { selectionFault } from '../requests/selection.js';
 import type { Execution } from '../state.js';
@@ -39,7 +39,7 @@ function whyRefused(turn: Turn): Refusal | null {
 }
 
 /** The file is looked at first: a fault is answered, and nothing is started. */
-export function onLocalRequest(turn: Turn, event: Extract<CoreEvent, { kind: 'request' }>): void {
+export function onLocalRequest(turn: Turn, event: Extract<RolloutEvent, { kind: 'request' }>): void {
 	const { token, id, request } = event;
 	const fault = selectionFault(turn.state, request);
 	const refusal: Refusal | null = fault === null ? whyRefused(turn) : { code: 'invalid', message: fault, extra: {} };

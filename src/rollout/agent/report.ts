@@ -1,5 +1,5 @@
 /** How this node stands, as its answers to a coordinator say. */
-import { outOf } from '../durable.js';
+import { outOf } from '../records.js';
 import { isEqual } from '../equal.js';
 import type { Report, Status } from '../messages.js';
 import type { CoreState } from '../state.js';

@@ -1,5 +1,5 @@
 /** What every target's file says, for a dry run: nothing is promised, stored or started for it. */
-import type { CheckResult, CoreEvent, NodeApps, PeerMessage } from '../messages.js';
+import type { CheckResult, RolloutEvent, NodeApps, RolloutMessage } from '../messages.js';
 import { requestText } from './request.js';
 import { unselectedBy } from './selection.js';
 import { faultOf } from './start.js';
@@ -12,7 +12,7 @@ const lookLimitMs = 1500;
 const looksMax = 64;
 
 /** Answered without a view when all files check; refused with what is wrong. */
-export function onDryRun(turn: Turn, { token, request }: Extract<CoreEvent, { kind: 'look' }>): void {
+export function onDryRun(turn: Turn, { token, request }: Extract<RolloutEvent, { kind: 'look' }>): void {
 	const { state, now } = turn;
 	if (state.dryRuns.length >= looksMax) {
 		refuse(turn, token, 'too many dry runs wait for an answer; try again');
@@ -36,7 +36,7 @@ export function onDryRun(turn: Turn, { token, request }: Extract<CoreEvent, { ki
 export function onPeerDryRun(
 	turn: Turn,
 	from: NodeName,
-	{ id, service, app }: Extract<PeerMessage, { kind: 'look' }>,
+	{ id, service, app }: Extract<RolloutMessage, { kind: 'look' }>,
 ): void {
 	const { checkers: lookers } = turn.state;
 	if (Object.keys(lookers).length >= looksMax) return;
@@ -47,7 +47,7 @@ export function onPeerDryRun(
 export function onDryRunAnswer(
 	state: CoreState,
 	from: NodeName,
-	{ id, result }: Extract<PeerMessage, { kind: 'looked' }>,
+	{ id, result }: Extract<RolloutMessage, { kind: 'looked' }>,
 ): void {
 	const look = state.dryRuns.find((one) => one.token === id);
 	if (look && look.checks[from] === null) look.checks[from] = result;
@@ -107,7 +107,7 @@ function refuse(turn: Turn, token: string, message: string): void {
 }
 
 /** A coordinator asks for a look at the own file before it starts anything. */
-export function onCheck(turn: Turn, message: Extract<PeerMessage, { kind: 'check' }>): void {
+export function onCheck(turn: Turn, message: Extract<RolloutMessage, { kind: 'check' }>): void {
 	const { rollout, service, app } = message;
 	turn.effects.push({ kind: 'check', rollout, service, app });
 }

@@ -2,13 +2,13 @@
  * A rollout that this node knows to run, but does not coordinate, may have ended a moment ago without this node having
  * been told yet. So its coordinator is asked before a request is refused because of it.
  */
-import type { CoreEvent } from '../messages.js';
+import type { RolloutEvent } from '../messages.js';
 import type { CoreState } from '../state.js';
 import { arm, runningReplicated, send, type Turn } from '../outbox.js';
 import type { NodeName, RolloutId } from '../types.js';
 import { openOf, toldEndings } from '../../coordination/port.js';
 
-export type Request = Extract<CoreEvent, { kind: 'request' }>;
+export type Request = Extract<RolloutEvent, { kind: 'request' }>;
 
 /** Longest that a request waits for the coordinator's word; without it the rollout counts as running. */
 export const inquiryTimeoutMs = 100;

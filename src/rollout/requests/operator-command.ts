@@ -6,12 +6,12 @@ import { compareVersions } from '../../coordination/epoch.js';
 import { localWord } from '../agent/local-rollouts.js';
 import { wayOut } from '../views/way-out.js';
 import type {
-	CoreEvent,
+	RolloutEvent,
 	ForwardedWord,
 	OpenRollout,
 	OperatorAnswer,
 	OperatorCommand,
-	PeerMessage,
+	RolloutMessage,
 	Refusal,
 } from '../messages.js';
 import type { CoreState, PendingCommand } from '../state.js';
@@ -24,18 +24,18 @@ import { isShared, openOf } from '../../coordination/port.js';
 const wordLimitMs = 2000;
 const wordsMax = 64;
 
-export function onOperator(turn: Turn, event: Extract<CoreEvent, { kind: 'operator' }>): void {
+export function onOperator(turn: Turn, event: Extract<RolloutEvent, { kind: 'operator' }>): void {
 	const { token, word } = event;
 	if (word.kind === 'end_here') takeEndHere(turn, token, word);
 	else takeWord(turn, { token, word, from: null });
 }
 
-export function onForward(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'forward' }>): void {
+export function onForward(turn: Turn, from: NodeName, message: Extract<RolloutMessage, { kind: 'forward' }>): void {
 	if (turn.state.commands.some((one) => one.token === message.id)) return;
 	takeWord(turn, { token: message.id, word: message.word, from });
 }
 
-export function onAnswer(turn: Turn, message: Extract<PeerMessage, { kind: 'answer' }>): void {
+export function onAnswer(turn: Turn, message: Extract<RolloutMessage, { kind: 'answer' }>): void {
 	const word = turn.state.commands.find((one) => one.token === message.id && one.from === null);
 	if (word) answer(turn, word, message.answer);
 }

@@ -3,14 +3,14 @@ import { emptyView, endedView } from '../views/view-parts.js';
 import { budgetOf, budgetUsed, unhealthyIn } from '../targets/budget.js';
 import { endAs, endRollout, openAnew } from '../controller/outcome.js';
 import { type Drive, driveOf } from '../controller/state.js';
-import { firstFlags } from '../durable.js';
+import { firstFlags } from '../records.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { smallerFleet } from '../views/way-out.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import { isSelected } from '../targets/selection.js';
 import { unselectedBy } from './selection.js';
 import { findDistrust } from './trust.js';
-import type { CheckResult, CoreEvent, Member, NackReason, OpenRollout, Refusal } from '../messages.js';
+import type { CheckResult, RolloutEvent, Member, NackReason, OpenRollout, Refusal } from '../messages.js';
 import {
 	conflictWith,
 	refuseStart,
@@ -31,7 +31,7 @@ import { hasEnded, openOf, toldEndings } from '../../coordination/port.js';
 export const startLimitMs = 1900;
 const retryEveryMs = 60;
 
-export function onReplicatedRequest(turn: Turn, event: Extract<CoreEvent, { kind: 'request' }>): void {
+export function onReplicatedRequest(turn: Turn, event: Extract<RolloutEvent, { kind: 'request' }>): void {
 	const { state, now } = turn;
 	const { request, token, id } = event;
 	const maxUnavailable = budgetOf(request.maxUnavailable ?? state.settings.maxUnavailable, state.members.length);

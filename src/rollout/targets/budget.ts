@@ -1,5 +1,5 @@
 /** Who counts against max_unavailable, as the holder of a lease sees it. */
-import { outOf } from '../durable.js';
+import { outOf } from '../records.js';
 import type { Member, OpenRollout, Report } from '../messages.js';
 import type { CoreState } from '../state.js';
 import type { Drive } from '../controller/state.js';

@@ -1,13 +1,13 @@
 /** The views that this node is shown by a coordinator, or shows itself. */
 import { compareEpochs, sameEpoch } from '../../coordination/epoch.js';
-import type { Ending, PeerMessage } from '../messages.js';
+import type { Ending, RolloutMessage } from '../messages.js';
 import { isAtRestHere, send, type Turn } from '../outbox.js';
 import type { Epoch, NodeName, RolloutView } from '../types.js';
 import { withChange } from './change.js';
 import { emptyView } from './view-parts.js';
 import { hasEnded, openOf } from '../../coordination/port.js';
 
-type Message<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { kind: Kind }>;
+type Message<Kind extends RolloutMessage['kind']> = Extract<RolloutMessage, { kind: Kind }>;
 
 /** Views of rollouts that this node does not know are dropped: they would pile up, unread. */
 export function onView(turn: Turn, message: Message<'view'>): void {

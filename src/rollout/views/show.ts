@@ -2,7 +2,7 @@
 import { zeroEpoch } from '../../coordination/epoch.js';
 import { isEqual } from '../equal.js';
 import { type Drive, driveOf, nextViewNumber } from '../controller/state.js';
-import type { PeerMessage } from '../messages.js';
+import type { RolloutMessage } from '../messages.js';
 import { isAtRestHere, send, type Turn } from '../outbox.js';
 import { wayOut } from './way-out.js';
 import type { CoreState } from '../state.js';
@@ -55,9 +55,9 @@ function tellFollowers(turn: Turn, drive: Drive, spec: RolloutSpec, view: Rollou
 	const number = nextViewNumber(drive);
 	keepView(turn, epoch, number, view);
 	const isShown = (peer: NodeName): boolean => shown[peer]?.rollout === spec.id && shown[peer].number === last?.number;
-	const whole: PeerMessage = { kind: 'view', epoch, number, view };
-	let next: PeerMessage | null = null;
-	let first: PeerMessage | null = null;
+	const whole: RolloutMessage = { kind: 'view', epoch, number, view };
+	let next: RolloutMessage | null = null;
+	let first: RolloutMessage | null = null;
 	for (const peer of state.coordination.peers()) {
 		if (!takesChanges(state, peer)) send(turn, peer, whole);
 		else if (last && isShown(peer)) {
@@ -77,7 +77,7 @@ function changeMessage(
 	spec: RolloutSpec,
 	last: { number: number; view: RolloutView } | null,
 	view: RolloutView,
-): PeerMessage {
+): RolloutMessage {
 	const change = changeOf(last?.view ?? emptyView(spec, epoch.node), view);
 	return { kind: 'view_change', epoch, number, rollout: spec.id, base: last?.number ?? 0, change };
 }

@@ -1,4 +1,5 @@
-import type { Ending, PeerMessage, Report } from '../../../src/rollout/messages.js';
+import type { PeerMessage } from '../../../src/fleet/core/events.js';
+import type { Ending, Report } from '../../../src/rollout/messages.js';
 import type { NodeRecord, RolloutSpec, RolloutView, Snapshot } from '../../../src/rollout/types.js';
 
 export const epoch = { counter: 4, node: 'alpha' };

@@ -1,8 +1,8 @@
 /** A node's record file in virtual time: what was synced is kept, what was not may be torn or lost. */
 import { RollcallError } from '../../../src/errors.js';
 import type { ShellLog } from '../../../src/fleet/ports.js';
-import { emptyDurable, entriesOf, foldEntry } from '../../../src/rollout/durable.js';
-import type { DurableEntry, DurableState } from '../../../src/rollout/messages.js';
+import { emptyDurable, entriesOf, foldEntry } from '../../../src/fleet/core/durable.js';
+import type { DurableEntry, DurableState } from '../../../src/fleet/core/events.js';
 import { Later } from '../later.js';
 
 /** As large as one entry is taken to be, so that a run of some dozens rewrites its file, too. */

@@ -1,6 +1,7 @@
 /** A small fleet in virtual time for scenario tests: the real core on every node, nothing random but latencies. */
-import { getRollout } from '../../../src/rollout/core.js';
-import type { CoreEffect, CoreRequest, OperatorCommand, PeerMessage, Refusal } from '../../../src/rollout/messages.js';
+import { getRollout } from '../../../src/fleet/core/core.js';
+import type { CoreEffect, PeerMessage } from '../../../src/fleet/core/events.js';
+import type { CoreRequest, OperatorCommand, Refusal } from '../../../src/rollout/messages.js';
 import type { RolloutView } from '../../../src/rollout/types.js';
 import { FakeNetwork } from './fake-network.js';
 import { Random } from '../random.js';

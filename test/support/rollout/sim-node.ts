@@ -7,18 +7,14 @@ import type { Clock } from '../../../src/fleet/clock.js';
 import type { Core, Happening } from '../../../src/fleet/ports.js';
 import { Shell } from '../../../src/fleet/shell/shell.js';
 import { createLogger } from '../../../src/log.js';
-import { coordinatorOf, createCore, getRollout, listRollouts, step } from '../../../src/rollout/core.js';
+import { coordinatorOf, getRollout, listRollouts, step } from '../../../src/fleet/core/core.js';
+import { createCore } from '../../../src/fleet/core/state.js';
+import { quorum } from '../../../src/coordination/quorum/engine.js';
 import { estimateOf } from '../../../src/rollout/requests/estimate.js';
-import type {
-	CheckResult,
-	CoreEffect,
-	CoreEvent,
-	CoreSettings,
-	Hello,
-	Member,
-	PeerMessage,
-} from '../../../src/rollout/messages.js';
-import type { CoreState } from '../../../src/rollout/state.js';
+import type { Hello } from '../../../src/coordination/quorum/messages.js';
+import type { CoreEffect, CoreEvent, PeerMessage } from '../../../src/fleet/core/events.js';
+import type { CheckResult, CoreSettings, Member } from '../../../src/rollout/messages.js';
+import type { CoreState } from '../../../src/fleet/core/state.js';
 import type { Readiness, Snapshot, StepResult } from '../../../src/rollout/types.js';
 import { FakeDisk } from './fake-disk.js';
 import { FakeExecutor } from './fake-executor.js';
@@ -162,7 +158,7 @@ export class SimNode {
 
 	#newCore(): Core {
 		const { members, memberHash } = this.applied;
-		const state = createCore({ ...this.settings.core, self: this.name, members, memberHash });
+		const state = createCore({ ...this.settings.core, self: this.name, members, memberHash }, quorum);
 		this.core = state;
 		const instant = () => ({ now: this.now(), wall: this.#clock.wall() });
 		return {

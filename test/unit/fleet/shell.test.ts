@@ -7,7 +7,7 @@ import type { RecordLog } from '../../../src/fleet/shell/record-log.js';
 import type { Core, StepRequest } from '../../../src/fleet/ports.js';
 import { restartAfterMs, Shell } from '../../../src/fleet/shell/shell.js';
 import { createLogger } from '../../../src/log.js';
-import type { CoreEffect, CoreEvent, DurableEntry } from '../../../src/rollout/messages.js';
+import type { CoreEffect, CoreEvent, DurableEntry } from '../../../src/fleet/core/events.js';
 import type { Snapshot, StepResult } from '../../../src/rollout/types.js';
 
 const snapshot: Snapshot = { boot: 1, workers: [], links: [], configHash: null };

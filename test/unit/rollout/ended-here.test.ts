@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { emptyDurable, entriesOf, firstFlags, foldEntry } from '../../../src/rollout/durable.js';
-import type { DurableEntry } from '../../../src/rollout/messages.js';
+import { emptyDurable, entriesOf, foldEntry } from '../../../src/fleet/core/durable.js';
+import { firstFlags } from '../../../src/rollout/records.js';
+import type { DurableEntry } from '../../../src/fleet/core/events.js';
 import { fakeConfig, fleetLeaseMs, SimFleet } from '../../support/rollout/sim-fleet.js';
 
 const goneMs = 5 * fleetLeaseMs;

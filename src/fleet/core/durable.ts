@@ -1,14 +1,8 @@
 /** The fold of what a node keeps on disk: entries in the order written make a {@link DurableState}. */
-import { compareEpochs } from '../coordination/epoch.js';
-import {
-	type DurableEntry,
-	type DurableState,
-	type EndedHere,
-	type Ending,
-	endedMax,
-	type RolloutFlags,
-} from './messages.js';
-import type { Epoch, NodeName, NodeRecord, RolloutId } from './types.js';
+import { compareEpochs } from '../../coordination/epoch.js';
+import { type EndedHere, type Ending, endedMax } from '../../rollout/messages.js';
+import type { NodeRecord, RolloutId } from '../../rollout/types.js';
+import type { DurableEntry, DurableState } from './events.js';
 
 /**
  * The version of what lies in records.log that this build understands. Its entries are the {@link DurableEntry}.
@@ -63,19 +57,6 @@ export function emptyDurable(): DurableState {
 		ended: [],
 		endedHere: [],
 		peers: {},
-	};
-}
-
-/** What can change of a rollout, as it begins. `epoch`: of the coordinator; null for a rollout of one node. */
-export function firstFlags(epoch: Epoch | null, skipped: readonly NodeName[] = []): RolloutFlags {
-	return {
-		version: { epoch, n: 0 },
-		attempt: 1,
-		skipped: [...skipped],
-		left: [],
-		paused: false,
-		aborting: null,
-		halted: null,
 	};
 }
 
@@ -202,23 +183,4 @@ export function entriesOf(state: DurableState): DurableEntry[] {
 	for (const spec of state.unfinished) entries.push({ kind: 'unfinished', spec });
 	for (const record of state.records) entries.push({ kind: 'record', record });
 	return entries;
-}
-
-/** The number that the next record gets. */
-export function nextBegun(records: readonly NodeRecord[]): number {
-	return 1 + Math.max(0, ...records.map((one) => one.begun));
-}
-
-/**
- * The rollouts in whose records this node is out: restarting, or failed with no later step that brought it back. Of a lost
- * one nothing runs any more, so its workers' health says it all.
- */
-export function outOf(records: readonly NodeRecord[]): RolloutId[] {
-	const settled = Math.max(
-		0,
-		...records.filter((one) => one.state === 'back' || one.state === 'refused').map((one) => one.begun),
-	);
-	return records
-		.filter((one) => one.state === 'restarting' || (one.state === 'failed' && one.begun > settled))
-		.map((one) => one.rollout);
 }

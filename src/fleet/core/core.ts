@@ -1,17 +1,37 @@
 /**
- * The decision core of a rollout: what came in and when goes into {@link step}, what is to be done comes out.
+ * The decision core, where coordination and rollouts meet: what came in and when goes into {@link step}, what is to be done comes out.
  * It knows no clock, no randomness, no timer, no file and no socket. The state is changed in place; whoever needs the
  * old one copies it first.
  */
-import { advanceDrive, grantAgain, needsLease } from './controller/drive.js';
-import { onLeading, onReported } from './controller/outcome.js';
-import { type Drive, driveOf, forgetShown } from './controller/state.js';
-import { onInquiry, onOngoing, type Request, settledInquiries, waitsForInquiry } from './requests/inquiry.js';
-import { onProgress, onRestart, onSnapshot, onStepEnded, nextStep, noteLostTurns } from './agent/execution.js';
-import { settleEndedHere } from './agent/ended-here.js';
-import { endLeft } from './agent/leaving.js';
-import { advanceLocal, onLocalChecked, onLocalRequest, localStepEnded } from './agent/local-rollouts.js';
-import { advanceDryRuns, onCheck, onDryRun, onDryRunAnswer, onPeerDryRun, tookOwnCheck } from './requests/dry-run.js';
+import { advanceDrive, grantAgain, needsLease } from '../../rollout/controller/drive.js';
+import { onLeading, onReported } from '../../rollout/controller/outcome.js';
+import { type Drive, driveOf, forgetShown } from '../../rollout/controller/state.js';
+import {
+	onInquiry,
+	onOngoing,
+	type Request,
+	settledInquiries,
+	waitsForInquiry,
+} from '../../rollout/requests/inquiry.js';
+import {
+	onProgress,
+	onRestart,
+	onSnapshot,
+	onStepEnded,
+	nextStep,
+	noteLostTurns,
+} from '../../rollout/agent/execution.js';
+import { settleEndedHere } from '../../rollout/agent/ended-here.js';
+import { endLeft } from '../../rollout/agent/leaving.js';
+import { advanceLocal, onLocalChecked, onLocalRequest, localStepEnded } from '../../rollout/agent/local-rollouts.js';
+import {
+	advanceDryRuns,
+	onCheck,
+	onDryRun,
+	onDryRunAnswer,
+	onPeerDryRun,
+	tookOwnCheck,
+} from '../../rollout/requests/dry-run.js';
 import {
 	advanceCommands,
 	onAnswer,
@@ -19,8 +39,9 @@ import {
 	onOperator,
 	commandsAfterLinkDown,
 	commandsAfterLostLease,
-} from './requests/operator-command.js';
-import type { CheckResult, CoreEffect, CoreEvent, CoreSettings, PeerMessage, TimerName } from './messages.js';
+} from '../../rollout/requests/operator-command.js';
+import type { CheckResult, RolloutMessage } from '../../rollout/messages.js';
+import type { CoreEffect, CoreEvent, PeerMessage, TimerName } from './events.js';
 import {
 	localRuns,
 	onChecked,
@@ -32,24 +53,18 @@ import {
 	driveStart,
 	startHeld,
 	leaseRefused,
-} from './requests/start.js';
-import { type CoreState, createState } from './state.js';
-import { arm, type Fact, send, Turn } from './outbox.js';
-import type { NodeName, RolloutId, RolloutView } from './types.js';
-import { onClosed, onView, onViewChange } from './views/follow-view.js';
-import { isToShow, onViewWanted, showAfterMs, showChanges, tellLeaderless } from './views/show.js';
-import { viewOf } from './views/view.js';
-import { sameEpoch } from '../coordination/epoch.js';
-import { armTimers, mayLead, onInput, settle, settleEndings, settleLeft } from '../coordination/quorum/engine.js';
-import { heldLease } from '../coordination/quorum/heard.js';
-import { admits } from '../coordination/quorum/promise.js';
-import { isShared } from '../coordination/port.js';
+} from '../../rollout/requests/start.js';
+import type { CoreState } from './state.js';
+import { CoreTurn as Turn } from './turn.js';
+import { arm, type Fact, send } from '../../rollout/outbox.js';
+import type { NodeName, RolloutId, RolloutView } from '../../rollout/types.js';
+import { onClosed, onView, onViewChange } from '../../rollout/views/follow-view.js';
+import { isToShow, onViewWanted, showAfterMs, showChanges, tellLeaderless } from '../../rollout/views/show.js';
+import { viewOf } from '../../rollout/views/view.js';
+import { sameEpoch } from '../../coordination/epoch.js';
+import { isShared } from '../../coordination/port.js';
 
-export function createCore(settings: CoreSettings): CoreState {
-	return createState(settings);
-}
-
-/** Does what one event asks for. The effects are to be carried out in order; see messages.ts. */
+/** Does what one event asks for. The effects are to be carried out in order; see events.ts. */
 export function step(state: CoreState, event: CoreEvent): { state: CoreState; effects: CoreEffect[] } {
 	const turn = new Turn(state, event.now, event.wall);
 	onEvent(turn, event);
@@ -74,14 +89,14 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			return;
 		case 'link_up':
 			forgetShown(turn.state, event.hello.node);
-			onInput(turn, event);
+			turn.state.engine.input(turn, event);
 			return;
 		case 'link_down':
-			onInput(turn, event);
+			turn.state.engine.input(turn, event);
 			commandsAfterLinkDown(turn.state, event.node);
 			return;
 		case 'message':
-			if (turn.state.links[event.from]?.refused === null) onMessage(turn, event.from, event.message);
+			if (turn.state.coordination.peer(event.from)?.refused === null) onMessage(turn, event.from, event.message);
 			return;
 		case 'timer':
 			onTimer(turn, event.name);
@@ -102,7 +117,7 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			onStepEnded(turn, event.rollout, event.attempt, event.result);
 			return;
 		case 'members':
-			onInput(turn, event);
+			turn.state.engine.input(turn, event);
 			return;
 	}
 }
@@ -116,8 +131,7 @@ function onFact(turn: Turn, fact: Fact): void {
 	const { state } = turn;
 	switch (fact.kind) {
 		case 'leading': {
-			const lease = heldLease(state);
-			if (lease && sameEpoch(lease.epoch, fact.epoch)) startHeld(turn, onLeading(turn, fact.epoch, fact.entries));
+			if (sameEpoch(state.coordination.leads(), fact.epoch)) startHeld(turn, onLeading(turn, fact.epoch, fact.entries));
 			return;
 		}
 		case 'lost':
@@ -164,14 +178,14 @@ function onStarted(turn: Turn, event: Extract<CoreEvent, { kind: 'started' }>): 
 	state.durable = event.durable;
 	state.readiness = event.readiness;
 	state.started = true;
-	onInput(turn, event);
+	turn.state.engine.input(turn, event);
 	turn.effects.push({ kind: 'booted', boot: state.durable.boot, instance: state.durable.instance ?? event.process });
 	nextStep(turn);
 }
 
 function onReadiness(turn: Turn, event: Extract<CoreEvent, { kind: 'readiness' }>): void {
 	turn.state.readiness = event.readiness;
-	onInput(turn, { kind: 'readiness' });
+	turn.state.engine.input(turn, { kind: 'readiness' });
 }
 
 /** The own file was looked at: for a local request, for this node's own start, or for another coordinator. */
@@ -186,14 +200,14 @@ function onOwnCheck(turn: Turn, rollout: RolloutId, result: CheckResult): void {
 		onChecked(turn, state.settings.self, rollout, result);
 		return;
 	}
-	const { promised } = state.durable;
-	send(turn, promised.node, { kind: 'checked', epoch: promised, rollout, result });
+	const epoch = state.coordination.fence();
+	send(turn, epoch.node, { kind: 'checked', epoch, rollout, result });
 }
 
 function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
 	switch (message.kind) {
 		case 'check':
-			if (admits(turn, from, message.epoch)) onCheck(turn, message);
+			if (turn.state.engine.admits(turn, from, message.epoch)) onCheck(turn, message);
 			return;
 		case 'checked':
 			onChecked(turn, from, message.rollout, message.result);
@@ -229,13 +243,13 @@ function onMessage(turn: Turn, from: NodeName, message: PeerMessage): void {
 			onOngoing(turn.state, message.rollout);
 			return;
 		default:
-			onInput(turn, { kind: 'message', from, message });
+			turn.state.engine.input(turn, { kind: 'message', from, message });
 	}
 }
 
 /** A grant, from a peer or from this node itself, passes the fence like any command. */
-function onGrant(turn: Turn, from: NodeName, message: Extract<PeerMessage, { kind: 'restart' }>): void {
-	if (admits(turn, from, message.epoch)) onRestart(turn, from, message);
+function onGrant(turn: Turn, from: NodeName, message: Extract<RolloutMessage, { kind: 'restart' }>): void {
+	if (turn.state.engine.admits(turn, from, message.epoch)) onRestart(turn, from, message);
 	else turn.note('command_refused', { from, rollout: message.rollout });
 }
 
@@ -243,14 +257,14 @@ function onTimer(turn: Turn, name: TimerName): void {
 	delete turn.state.timers[name];
 	switch (name) {
 		case 'heartbeat': {
-			onInput(turn, { kind: 'timer', name });
+			turn.state.engine.input(turn, { kind: 'timer', name });
 			const drive = driveOf(turn.state);
 			if (drive) grantAgain(turn, drive);
 			return;
 		}
 		case 'lease':
 		case 'prepare':
-			onInput(turn, { kind: 'timer', name });
+			turn.state.engine.input(turn, { kind: 'timer', name });
 			return;
 		case 'start':
 			onStartTimer(turn);
@@ -270,19 +284,19 @@ function onTimer(turn: Turn, name: TimerName): void {
 /** After every event: whoever holds the lease decides, what waits goes on, whoever follows is told a little later, timers are set. */
 function afterwards(turn: Turn): void {
 	const { state } = turn;
-	settle(turn);
+	state.engine.settle(turn);
 	settleEndedHere(turn);
 	settleFacts(turn);
 	if (state.commands.length > 0) advanceCommands(turn);
 	for (const request of settledInquiries(turn)) onRequest(turn, request);
 	settleFacts(turn);
 	advanceDryRuns(turn);
-	settleLeft(turn);
+	state.engine.settleLeft(turn);
 	settleFacts(turn);
 	const drive = driveOf(state);
 	if (drive) lead(turn, drive);
 	// It may have been given back just now, everything being told: a word that ended the rollout was its last.
-	if (drive && state.lease === null && state.commands.length > 0) advanceCommands(turn, drive);
+	if (drive && !state.coordination.leads() && state.commands.length > 0) advanceCommands(turn, drive);
 	if (state.start?.phase === 'waiting' && !localRuns(state)) tryStart(turn, state.start);
 	settleFacts(turn);
 	advanceLocal(turn);
@@ -296,9 +310,9 @@ function afterwards(turn: Turn): void {
 function lead(turn: Turn, drive: Drive): void {
 	const { state } = turn;
 	driveStart(turn, drive);
-	advanceDrive(turn, drive, mayLead(turn));
+	advanceDrive(turn, drive, state.engine.mayLead(turn));
 	if (driveOf(state) === drive) {
-		settleEndings(turn);
+		state.engine.settleEndings(turn);
 		if (!needsLease(state)) turn.command({ kind: 'resign' });
 	}
 	settleFacts(turn);
@@ -306,8 +320,8 @@ function lead(turn: Turn, drive: Drive): void {
 
 function setTimers(turn: Turn): void {
 	const { state } = turn;
-	armTimers(turn);
-	if (!heldLease(state)) arm(turn, 'drive', null);
+	state.engine.armTimers(turn);
+	if (!state.coordination.leads()) arm(turn, 'drive', null);
 	if (isToShow(turn)) arm(turn, 'show', turn.now + showAfterMs(state));
 	arm(turn, 'start', startTimerAt(state));
 	const words = state.commands.map((one) => one.until);
@@ -316,10 +330,9 @@ function setTimers(turn: Turn): void {
 
 /** The coordinator that this node knows: itself, or the one it follows; null: none. */
 export function coordinatorOf(state: CoreState): NodeName | null {
-	if (heldLease(state)) return state.settings.self;
-	const { epoch, heardAt } = state.follows;
+	if (state.coordination.leads()) return state.settings.self;
 	const known = state.durable.open.some((one) => isShared(one.spec));
-	return known && heardAt !== null ? epoch.node : null;
+	return known ? (state.coordination.follows()?.leader ?? null) : null;
 }
 
 /** What a question needs to know of the time: own monotonic ms, and ms since 1970. */

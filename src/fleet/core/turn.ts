@@ -1,0 +1,89 @@
+/** One event in the core: the state, the time, and the effects so far. */
+import type { Command, Fact as CoordinationFact } from '../../coordination/port.js';
+import type { KeptEntry, Message } from '../../coordination/quorum/messages.js';
+import type { Turn as EngineTurn } from '../../coordination/quorum/turn.js';
+import { saysTheSame, statusOf } from '../../rollout/agent/report.js';
+import type { NoteEvent, Report, RolloutBodies } from '../../rollout/messages.js';
+import type { Fact, Fields, Turn } from '../../rollout/outbox.js';
+import type { NodeName, Readiness } from '../../rollout/types.js';
+import { foldEntry } from './durable.js';
+import type { CoreEffect, DurableEntry, PeerMessage, TimerName } from './events.js';
+import type { CoreState } from './state.js';
+
+/** One event being worked on; to either side it is what that side knows as its turn. */
+export class CoreTurn implements Turn, EngineTurn {
+	readonly effects: CoreEffect[] = [];
+	/** What the lower rooms have found out, for those above them; core.ts hands it on, in order. */
+	readonly facts: Fact[] = [];
+	/** What came in says nothing new, so nothing is to be decided. */
+	quiet = false;
+	/** Whoever follows is to be told what has changed. */
+	showing = false;
+
+	constructor(
+		readonly state: CoreState,
+		readonly now: number,
+		readonly wall: number,
+	) {}
+
+	store(...entries: KeptEntry<RolloutBodies>[]): void {
+		this.keep(entries);
+	}
+
+	keep(entries: readonly DurableEntry[]): void {
+		for (const entry of entries) foldEntry(this.state.durable, entry);
+		const last = this.effects.at(-1);
+		if (last?.kind === 'store') last.entries.push(...entries);
+		else this.effects.push({ kind: 'store', entries: [...entries] });
+	}
+
+	send(to: NodeName, message: Message<RolloutBodies>): void {
+		this.post(to, message);
+	}
+
+	post(to: NodeName, message: PeerMessage): void {
+		if (this.state.links[to]?.refused === null) this.effects.push({ kind: 'send', to, message });
+	}
+
+	note(event: NoteEvent, fields: Fields): void {
+		this.effects.push({ kind: 'note', event, fields });
+	}
+
+	/** Says nothing if it stands so already. */
+	arm(name: TimerName, at: number | null): void {
+		const { timers } = this.state;
+		if (timers[name] === (at ?? undefined)) return;
+		if (at === null) {
+			delete timers[name];
+			this.effects.push({ kind: 'clear_timer', name });
+			return;
+		}
+		timers[name] = at;
+		this.effects.push({ kind: 'set_timer', name, at });
+	}
+
+	isArmed(name: TimerName): boolean {
+		return this.state.timers[name] !== undefined;
+	}
+
+	/** To whoever coordinates; false: nothing could be done. */
+	command(command: Command<RolloutBodies>): boolean {
+		return this.state.engine.command(this, command);
+	}
+
+	tell(fact: CoordinationFact<RolloutBodies>): void {
+		this.facts.push(fact);
+	}
+
+	readiness(): Readiness {
+		return this.state.readiness;
+	}
+
+	status(): RolloutBodies['status'] {
+		return statusOf(this.state);
+	}
+
+	saysTheSame(a: Report, b: Report): boolean {
+		return saysTheSame(a, b);
+	}
+}
