@@ -52,7 +52,7 @@ export function parseConfig(text: string, options: LoadOptions): LoadedConfig {
 	const file = resolve(options.file);
 	const document = parseConfigurationDocument(file, text);
 	const { data, overrides, faults } = applyOverrides(file, document.data, options.env);
-	if (document.data === null && overrides.length === 0) throw emptyFile(file);
+	if (document.data === null && !overrides.some(({ path }) => path[0] === 'http_workers')) throw emptyFile(file);
 	const source = { file, document, overrides, data };
 	const parsed = configurationSchema.safeParse(data);
 	if (!parsed.success) throw new ConfigurationError([...faults, ...issueFaults(source, parsed.error.issues)]);
@@ -90,9 +90,9 @@ function readConfigurationFile(file: string): string {
 	}
 }
 
-/** A file that was cut to nothing would take every app away; one that the environment completes is meant. */
+/** A file that was cut to nothing would remove every app. It is valid only if the environment configures the apps. */
 function emptyFile(file: string): ConfigurationError {
-	const hint = 'rollcall init writes one; a node without apps says at least its node.name';
+	const hint = 'rollcall init writes one; a node without apps has at least node: {name: …} in its file';
 	const place = { file, line: null, column: null, variable: null, key: '' };
 	return new ConfigurationError([{ ...place, expected: 'a configuration', got: 'an empty file', hint }]);
 }

@@ -16,7 +16,7 @@ type Address = { socketPath: string } | { host: string; port: number };
 export interface ProbeOptions {
 	/** Path of the GET; null asks for nothing but a connection. */
 	path: string | null;
-	/** From connecting to the answer's head. */
+	/** From connecting to the end of the answer, or {@link bodyBytesMax} of its body. */
 	timeoutMs: number;
 	/** As the worker's status names it; default `http`. */
 	protocol?: ListenProtocol;
@@ -29,9 +29,19 @@ export interface ProbeAnswer {
 	pid: number | null;
 }
 
-/** Of an answer's body so much is read, and for so long; health pages are short, but `GET /` may be anything. */
+/** What is asked, and who hears that the head of an answer has come. */
+interface Question extends ProbeOptions {
+	onHead: () => void;
+}
+
+interface Get<Protocol extends ListenProtocol> extends Question {
+	path: string;
+	protocol: Protocol;
+}
+
+/** Most that is read of an answer's body; health pages are short, but `GET /` may be anything. */
 const bodyBytesMax = 65_536;
-const bodyMs = 250;
+const eventStream = 'text/event-stream';
 
 /**
  * Asks a worker whether it is well, with any certificate taken: the socket itself says whose it is. Rejects with
@@ -46,11 +56,16 @@ export async function probe(target: string | ProbeTarget, options: ProbeOptions)
 	const late = new Promise<never>((_resolve, reject) => {
 		abort.signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
 	});
+	let began = false;
+	const onHead = (): void => {
+		began = true;
+	};
 	try {
-		return await Promise.race([askAt(target, options, abort.signal), late]);
+		return await Promise.race([askAt(target, { ...options, onHead }, abort.signal), late]);
 	} catch (cause) {
 		if (abort.signal.aborted) {
-			throw new RollcallError('timeout', `${name} gave no answer within ${options.timeoutMs} ms.`, {}, { cause });
+			const what = began ? 'did not finish its answer' : 'gave no answer';
+			throw new RollcallError('timeout', `${name} ${what} within ${options.timeoutMs} ms.`, {}, { cause });
 		}
 		throw new RollcallError('unreachable', `${name} gave no answer: ${(cause as Error).message}.`, {}, { cause });
 	} finally {
@@ -60,7 +75,7 @@ export async function probe(target: string | ProbeTarget, options: ProbeOptions)
 }
 
 /** The worker names the address, so it must be a socket of its own user or an address of this host. */
-async function askAt(target: string | ProbeTarget, options: ProbeOptions, signal: AbortSignal): Promise<ProbeAnswer> {
+async function askAt(target: string | ProbeTarget, options: Question, signal: AbortSignal): Promise<ProbeAnswer> {
 	if (typeof target === 'string') return ask({ socketPath: target }, options, signal);
 	if ('host' in target) {
 		if (!isOwnAddress(target.host)) throw new Error('it is no address of this host');
@@ -82,22 +97,27 @@ function isOwnAddress(host: string): boolean {
 	return addresses.some(({ address }) => address === host.replace(/%.*$/, ''));
 }
 
-function ask(where: Address, { path, protocol = 'http' }: ProbeOptions, signal: AbortSignal): Promise<ProbeAnswer> {
+function ask(where: Address, question: Question, signal: AbortSignal): Promise<ProbeAnswer> {
+	const { path, protocol = 'http' } = question;
 	if (path === null) return askConnection(where, protocol, signal);
 	switch (protocol) {
 		case 'http':
 		case 'https':
-			return askHttp(where, path, protocol, signal);
+			return askHttp(where, { ...question, path, protocol }, signal);
 		case 'h2':
 		case 'h2c':
-			return askHttp2(where, path, protocol, signal);
+			return askHttp2(where, { ...question, path, protocol }, signal);
 		case 'tls':
 		case 'tcp':
 			return askConnection(where, protocol, signal);
 	}
 }
 
-function askHttp(where: Address, path: string, protocol: 'http' | 'https', signal: AbortSignal): Promise<ProbeAnswer> {
+function askHttp(
+	where: Address,
+	{ path, protocol, onHead }: Get<'http' | 'https'>,
+	signal: AbortSignal,
+): Promise<ProbeAnswer> {
 	return new Promise((resolve, reject) => {
 		const options = {
 			...where,
@@ -106,7 +126,9 @@ function askHttp(where: Address, path: string, protocol: 'http' | 'https', signa
 			agent: false as const,
 			headers: { host: 'localhost', connection: 'close', 'user-agent': 'rollcall-probe' },
 		};
-		const request = protocol === 'http' ? http.get(options) : builtin('node:https').get({ ...options, rejectUnauthorized: false });
+		// A server of HTTP/2 alone answers a client that names no protocol with 403.
+		const secure = { ...options, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] };
+		const request = protocol === 'http' ? http.get(options) : builtin('node:https').get(secure);
 		request.once('error', reject);
 		// An answer that changes the protocol (101) is neither a response nor an error.
 		let answered = false;
@@ -115,27 +137,26 @@ function askHttp(where: Address, path: string, protocol: 'http' | 'https', signa
 		});
 		request.once('response', (response) => {
 			answered = true;
-			const answer = { status: response.statusCode ?? 0, pid: readPid(response.headers[pidHeader]) };
-			const done = (): void => {
-				clearTimeout(timer);
-				resolve(answer);
-			};
-			const timer = setTimeout(done, bodyMs);
-			let bytes = 0;
-			response.on('data', (chunk: Buffer) => {
-				bytes += chunk.length;
-				if (bytes > bodyBytesMax) done();
-			});
-			response.once('close', done);
-			response.on('error', done);
+			onHead();
+			const { statusCode = 0, headers } = response;
+			const answer = { status: statusCode, pid: readPid(headers[pidHeader]) };
+			readBody(response, headers['content-type'], () => resolve(answer));
+			response.on('error', () => reject(new Error(brokenOff)));
+			response.once('close', () => (response.complete ? resolve(answer) : reject(new Error(brokenOff))));
 		});
 	});
 }
 
-function askHttp2(where: Address, path: string, protocol: 'h2' | 'h2c', signal: AbortSignal): Promise<ProbeAnswer> {
+function askHttp2(
+	where: Address,
+	{ path, protocol, onHead }: Get<'h2' | 'h2c'>,
+	signal: AbortSignal,
+): Promise<ProbeAnswer> {
 	return new Promise((resolve, reject) => {
 		const authority = protocol === 'h2' ? 'https://localhost' : 'http://localhost';
-		const session = builtin('node:http2').connect(authority, { createConnection: () => openConnection(where, protocol) });
+		const session = builtin('node:http2').connect(authority, {
+			createConnection: () => openConnection(where, protocol),
+		});
 		const fail = (error: Error): void => {
 			session.destroy();
 			reject(error);
@@ -145,11 +166,29 @@ function askHttp2(where: Address, path: string, protocol: 'h2' | 'h2c', signal: 
 		const stream = session.request({ ':path': path, 'user-agent': 'rollcall-probe' });
 		stream.on('error', fail);
 		stream.once('response', (headers) => {
-			resolve({ status: Number(headers[':status']), pid: readPid(headers[pidHeader]) });
+			onHead();
+			const answer = { status: Number(headers[':status']), pid: readPid(headers[pidHeader]) };
+			readBody(stream, headers['content-type'], () => resolve(answer));
+			stream.once('end', () => resolve(answer));
 		});
-		stream.resume();
-		stream.once('close', () => session.close());
+		stream.once('close', () => {
+			session.close();
+			reject(new Error(brokenOff));
+		});
 		stream.end();
+	});
+}
+
+const brokenOff = 'its answer broke off';
+
+/** Calls `done` where no more of the body is waited for; an answer that is over before tells that itself. */
+function readBody(body: NodeJS.ReadableStream, type: string | undefined, done: () => void): void {
+	// Such an answer never ends.
+	if (type?.toLowerCase().startsWith(eventStream)) done();
+	let bytes = 0;
+	body.on('data', (chunk: Buffer) => {
+		bytes += chunk.length;
+		if (bytes > bodyBytesMax) done();
 	});
 }
 

@@ -1,13 +1,14 @@
 /** Asks a Node worker whether it is well, where its users reach it. The supervisor asks so, and a worker itself before it joins after a crash. */
 import { messageOf } from '../../errors.js';
 import type { UntrustedPlace } from '../../system/files/untrusted-file.js';
-import type { ListenStatus, WorkerStatus } from '../connection/control.js';
+import type { ListenProtocol, ListenStatus, WorkerStatus } from '../connection/control.js';
 import {
 	askedListeners,
 	isOpen,
 	type ListenSettings,
 	missingListener,
 	nameOf,
+	protocolToAsk,
 	type PublicListener,
 	publicListener,
 	type RequiredListener,
@@ -59,12 +60,13 @@ async function ask(
 	const where = nameOf(publicListener(listen));
 	const path = pathFor(listen, check);
 	const what = path === null ? where : `GET ${path} on ${where}`;
+	const spoken = protocolToAsk(listen, check.required);
 	try {
 		const answer = await probe(targetOf(listen, place), {
 			path,
 			timeoutMs: check.timeoutMs,
 			// With a path HTTP is asked for, whatever kind of server it is: some hand connections on to one that speaks it.
-			protocol: path === null ? listen.protocol : httpOver(listen),
+			protocol: path === null ? spoken : httpOver(spoken),
 		});
 		if (answer.pid !== null && answer.pid !== pid) {
 			return { healthy: false, detail: `process ${answer.pid} answered in place of ${pid}` };
@@ -85,7 +87,7 @@ function pathFor({ protocol }: ListenStatus, { path }: HealthCheck): string | nu
 	return protocol === 'tcp' || protocol === 'tls' ? null : '/';
 }
 
-function httpOver({ protocol }: ListenStatus): ListenStatus['protocol'] {
+function httpOver(protocol: ListenProtocol): ListenProtocol {
 	if (protocol === 'tcp') return 'http';
 	return protocol === 'tls' ? 'https' : protocol;
 }

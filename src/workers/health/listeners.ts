@@ -16,6 +16,8 @@ export interface PublicListener {
 	path: string | null;
 	/** HTTP is spoken there. */
 	http: boolean;
+	/** What is spoken there. Unknown in records of earlier versions. */
+	protocol?: ListenProtocol;
 }
 
 /** One that a worker has now. */
@@ -53,6 +55,7 @@ export function publicListener(listen: ListenStatus): SeenListener {
 		address: path === null ? (listen.address ?? host) : null,
 		path,
 		http: isHttp(protocol),
+		protocol,
 		repeatable: listen.repeatable ?? (!listen.direct && (port !== null || path !== null)),
 	};
 }
@@ -70,8 +73,9 @@ export function requiredListeners(settings: ListenSettings, before: ProvenListen
 	const known = before?.listeners ?? [];
 	if (settings.ports.length > 0) {
 		return settings.ports.map((port) => {
-			const http = known.some((one) => one.port === port && one.http);
-			return { port, address: null, path: null, http, by: 'ports' };
+			const one = known.find((listener) => listener.port === port);
+			const spoken = one?.protocol === undefined ? {} : { protocol: one.protocol };
+			return { port, address: null, path: null, http: one?.http ?? false, ...spoken, by: 'ports' };
 		});
 	}
 	const { envPort } = settings;
@@ -98,6 +102,7 @@ export function missingListener(
 	const why = reasonFor(missing);
 	if (near === undefined) return `it does not listen on ${nameOf(missing)}, ${why}`;
 	if (missing.http && !near.http) return `it speaks no HTTP on ${nameOf(missing)}, ${why}`;
+	if (!speaks(near, missing)) return otherProtocol(near, missing);
 	return `it listens on ${nameOf(near)}, not on ${nameOf(missing)}, ${why}`;
 }
 
@@ -112,6 +117,39 @@ function reasonFor({ by, port }: RequiredListener): string {
 				? 'as the workers before it do; a release that drops it on purpose needs ports: with what is left'
 				: `as the workers before it do; a release that drops it on purpose needs ports: without ${port}`;
 	}
+}
+
+function otherProtocol({ protocol: now = 'tcp' }: PublicListener, missing: RequiredListener): string {
+	const before = missing.protocol ?? 'tcp';
+	return `it speaks ${protocolNames[now]} on ${nameOf(missing)}, where the workers before it speak ${protocolNames[before]}, so their clients would fail; a release that changes this on purpose needs another PORT`;
+}
+
+const protocolNames: Readonly<Record<ListenProtocol, string>> = {
+	http: 'HTTP/1',
+	https: 'HTTPS',
+	h2: 'HTTP/2 over TLS',
+	h2c: 'HTTP/2 without TLS',
+	tcp: 'plain TCP',
+	tls: 'TLS',
+};
+
+/**
+ * Whether clients of the required listener are understood. A server of HTTP/2 over TLS may serve clients of HTTPS, too, and is
+ * asked as one ({@link protocolToAsk}); where no HTTP was known, only TLS or its absence matters.
+ */
+function speaks(open: PublicListener, required: PublicListener): boolean {
+	if (required.http && !open.http) return false;
+	if (open.protocol === undefined || required.protocol === undefined) return true;
+	if (!required.http) return isSecure(open.protocol) === isSecure(required.protocol);
+	return open.protocol === required.protocol || (open.protocol === 'h2' && required.protocol === 'https');
+}
+
+const isSecure = (protocol: ListenProtocol): boolean => protocol === 'https' || protocol === 'h2' || protocol === 'tls';
+
+/** The protocol of the clients that the workers before had there. */
+export function protocolToAsk(listen: ListenStatus, required: readonly RequiredListener[]): ListenProtocol {
+	const known = required.find((one) => isSamePlace(publicListener(listen), one));
+	return listen.protocol === 'h2' && known?.protocol === 'https' ? 'https' : listen.protocol;
 }
 
 /** The listeners that are asked whether the worker is well, or why there are none. */
@@ -143,7 +181,7 @@ export function askedListeners(
 
 /** Whether one process's listener takes all the connections that the other one's would. */
 export function covers(open: PublicListener, required: PublicListener): boolean {
-	if (!isSamePlace(open, required) || (required.http && !open.http)) return false;
+	if (!isSamePlace(open, required) || !speaks(open, required)) return false;
 	const { address } = required;
 	if (address === null || open.address === null || open.address === '::' || open.address === address) return true;
 	return open.address === '0.0.0.0' && isIPv4(address);
@@ -184,5 +222,11 @@ export function commonListeners(
 	const [first = [], ...others] = workers.map((listeners) => listeners.filter((one) => one.repeatable));
 	const common = first.filter((one) => others.every((listeners) => listeners.some((other) => covers(other, one))));
 	const gone = required.filter((one) => !common.some((other) => isSamePlace(other, one)));
-	return [...common, ...gone].map(({ port, address, path, http }) => ({ port, address, path, http }));
+	return [...common, ...gone].map(({ port, address, path, http, protocol }) => ({
+		port,
+		address,
+		path,
+		http,
+		...(protocol === undefined ? {} : { protocol }),
+	}));
 }

@@ -24,7 +24,7 @@ interface Trial {
 }
 
 /** Rows that are tried at once; more would only wait for the processor. */
-const sideBySide = 17;
+const sideBySide = 18;
 const ratePerSecond = 120;
 
 class Table {

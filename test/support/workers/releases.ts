@@ -1,4 +1,8 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { WorkerApp } from '../../../src/workers/types.js';
+import { makeCertificate } from '../fleet/certificate.js';
 
 /** An app as it runs, and a release that is to take its place. */
 export interface Row {
@@ -123,6 +127,26 @@ const unwell: { what: string; release: string; path?: string; says: RegExp }[] =
 		says: /gave no answer within 2000 ms/,
 	},
 	{ what: 'breaks off', release: 'serve((q) => q.socket.destroy(), P)', says: /gave no answer/ },
+	...([healthz, undefined] as const).flatMap((path) => [
+		{
+			what: 'breaks off amid its answer',
+			release: `serve((q, r) => { r.writeHead(200, { 'content-length': 100 }); r.write('x'); setTimeout(() => r.destroy(), 20); }, P)`,
+			...(path === undefined ? {} : { path }),
+			says: /its answer broke off/,
+		},
+		{
+			what: 'sends its headers and no more',
+			release: 'serve((q, r) => r.flushHeaders(), P)',
+			...(path === undefined ? {} : { path }),
+			says: /did not finish its answer within 2000 ms/,
+		},
+	]),
+	{
+		what: 'never ends its answer',
+		release: `serve((q, r) => setInterval(() => r.write('x'), 100).unref(), P)`,
+		path: healthz,
+		says: /did not finish its answer within 2000 ms/,
+	},
 	{
 		what: 'throws',
 		release: `serve(() => { throw new Error('no table') }, P)`,
@@ -130,6 +154,34 @@ const unwell: { what: string; release: string; path?: string; says: RegExp }[] =
 		says: /no table|process ended/,
 	},
 ];
+
+const { key, cert } = ((): { key: string; cert: string } => {
+	const folder = mkdtempSync(join(tmpdir(), 'rl-'));
+	const files = makeCertificate(folder);
+	const pair = { key: readFileSync(files.key, 'utf8'), cert: readFileSync(files.cert, 'utf8') };
+	rmSync(folder, { recursive: true });
+	return pair;
+})();
+const tls = `const https = require('https'), http2 = require('http2'), pair = ${JSON.stringify({ key, cert })};`;
+const withoutTls = `require('http2').createServer(ok).listen(P)`;
+
+/** Each is well by its own protocol, which the clients of the workers before it do not speak. */
+const otherProtocols: { what: string; release: string; path?: string; says: RegExp }[] = [undefined, healthz].flatMap(
+	(path) => [
+		{
+			what: 'HTTPS',
+			release: `${tls} https.createServer(pair, ok).listen(P)`,
+			...(path === undefined ? {} : { path }),
+			says: /speaks HTTPS on port \d+, where the workers before it speak HTTP\/1, .*needs another PORT/,
+		},
+		{
+			what: 'HTTP/2 without TLS',
+			release: withoutTls,
+			...(path === undefined ? {} : { path }),
+			says: /speaks HTTP\/2 without TLS on port \d+, where the workers before it speak HTTP\/1/,
+		},
+	],
+);
 
 export const lies: Row[] = [
 	...neverOpens.flatMap(([what, release]) => [
@@ -150,6 +202,34 @@ export const lies: Row[] = [
 		says,
 		isSlow: says.source.includes('2000 ms'),
 	})),
+	...otherProtocols.map(({ what, release, path, says }) => ({
+		what: `it speaks ${what} on its port, where HTTP/1 was spoken${path === undefined ? '' : ', with a path'}`,
+		before: app,
+		release: program(`${release}; serve(ok, M);`),
+		...(path === undefined ? {} : { path }),
+		says,
+	})),
+	{
+		what: 'it speaks HTTP/1 on its port, where HTTP/2 was spoken',
+		before: program(`${withoutTls}; serve(ok, M);`),
+		release: app,
+		silent: true,
+		says: /speaks HTTP\/1 on port \d+, where the workers before it speak HTTP\/2 without TLS/,
+	},
+	{
+		what: 'it speaks HTTP/2 alone over TLS, where HTTPS was spoken',
+		before: program(`${tls} https.createServer(pair, ok).listen(P);`),
+		release: program(`${tls} http2.createSecureServer(pair, ok).listen(P);`),
+		silent: true,
+		says: /GET \/ on port \d+/,
+	},
+	{
+		what: 'ports: names its port, and it speaks another protocol there',
+		before: app,
+		release: program(`${withoutTls}; serve(ok, M);`),
+		settings: (one) => ({ ports: [portOf(one, 'URL_PORT'), portOf(one, 'METRICS')] }),
+		says: /speaks HTTP\/2 without TLS on port \d+.*needs another PORT/,
+	},
 	{
 		what: 'a raw TCP port beside a health path that answers 500',
 		before: app,
@@ -282,6 +362,29 @@ const multiplexed = program(
 );
 
 const wellMeant: Omit<Row, 'says'>[] = [
+	{
+		what: 'it speaks HTTP/2 and HTTP/1 over TLS, where HTTPS was spoken',
+		before: program(`${tls} https.createServer(pair, ok).listen(P);`),
+		release: program(`${tls} http2.createSecureServer({ ...pair, allowHTTP1: true }, ok).listen(P);`),
+		silent: true,
+		proves: (one) => [portOf(one, 'URL_PORT')],
+	},
+	{
+		what: 'it speaks another protocol on a changed PORT',
+		before: program('serve(ok, P);'),
+		release: program(`${tls} https.createServer(pair, ok).listen(+process.env.PORT);`),
+		silent: true,
+		settings: (one) => ({ env: { ...one.env, PORT: one.env['OTHER'] ?? '' } }),
+		proves: (one) => [portOf(one, 'OTHER')],
+	},
+	{
+		what: 'its answer is a stream of events',
+		before: app,
+		release: program(
+			`serve((q, r) => r.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\\n\\n') && setTimeout(() => r.end(), q.headers['user-agent'] === 'rollcall-probe' ? 60000 : 0), P); serve(ok, M);`,
+		),
+		proves: both,
+	},
 	{ what: 'its port opens 6 s after its metrics', before: app, release: late, settings: patient, proves: both },
 	{ what: 'the same, with a path', before: app, release: late, path: healthz, settings: patient, proves: both },
 	{

@@ -306,10 +306,16 @@ describe('configuration', () => {
 			);
 	});
 
-	it('is complete when the file is empty and the environment names the node', () => {
+	it('is complete when the file is empty and the environment has the apps; nothing else of it makes up for them', () => {
+		const apps = '[{name: web, script: ./server.js}]';
 		for (const text of ['', '# nothing yet\n']) {
-			const config = folder.load(text, { env: { ROLLCALL_NODE__NAME: 'alpha' } });
-			assert.deepEqual(config.http_workers, []);
+			const config = folder.load(text, { env: { ROLLCALL_HTTP_WORKERS: apps } });
+			assert.deepEqual(
+				config.http_workers.map(({ name }) => name),
+				['web'],
+			);
+			for (const env of [{ ROLLCALL_NODE__NAME: 'alpha' }, { ROLLCALL_LOGGING__LEVEL: 'info' }])
+				assert.throws(() => folder.load(text, { env }), /expected a configuration, got an empty file/);
 		}
 	});
 
