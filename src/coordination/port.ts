@@ -111,7 +111,7 @@ export type NackReason =
 	/** Has done its part in a change of members that leaves it out. */
 	| { kind: 'left'; rollout: EntryId };
 
-/** Those up to `resign` are a leader's, the first two aside; of another node they change nothing. */
+/** `put` to `resign` are a leader's: of another node they change nothing. */
 export type Command<B extends Bodies = Opaque> =
 	/** Answered by `leading`, `denied`, or `refused` by each who refuses. `start`: of this entry, which has to be the only one that runs. */
 	| { kind: 'campaign'; purpose: 'start'; rollout: EntryId }
@@ -136,7 +136,7 @@ export type Command<B extends Bodies = Opaque> =
 	| { kind: 'tell'; to: NodeName; endings: readonly Ending<B>[] }
 	/** What this node says of itself has changed: its leader is told. */
 	| { kind: 'report' }
-	/** An operator vouches for this node, which lost its state; undone while it has not met a majority. */
+	/** An operator vouches for this node, which lost its state; refused until it has met a majority. */
 	| { kind: 'admit' };
 
 export type Fact<B extends Bodies = Opaque> =

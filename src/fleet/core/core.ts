@@ -1,6 +1,6 @@
 /**
- * The decision core, where coordination and rollouts meet: what came in and when goes into {@link step}, what is to be done comes out.
- * It knows no clock, no randomness, no timer, no file and no socket. The state is changed in place; whoever needs the
+ * The decision core, where coordination and rollouts meet: what came in and when goes into {@link step}, what is to be done
+ * comes out. It knows no clock, no randomness, no timer, no file and no socket. The state is changed in place; whoever needs the
  * old one copies it first.
  */
 import { advanceDrive, grantAgain, needsLease } from '../../rollout/controller/drive.js';
