@@ -17,7 +17,7 @@ See
   workers                   the workers of this node
   logs [-f] [APP]           what the workers write
   doctor                    check this host, and show how to fix each fault
-  rollout plan [APP ...]    what a rolling restart would do
+  rollout plan [APP]        what a rolling restart would do
   rollout status [ID]       one rollout; the newest without ID
   rollout history           the last rollouts
   rollout follow [ID]       watch one to its end
@@ -25,7 +25,7 @@ See
 
 Act
   OPERATION [KEY=VALUE ...] any operation; values are read as JSON, else as text
-  rollout start [APP ...]   roll the workers of the fleet, node after node; --hold-after 1 looks first
+  rollout start [APP]       roll the workers of the fleet, node after node; --hold-after 1 looks first
   rollout pause|resume|abort [ID]
   stop                      end daemon and workers of a configuration (without systemd)
 

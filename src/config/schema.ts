@@ -241,6 +241,11 @@ const rollout = section({
 	on_failure: oneOf(['halt', 'continue'])
 		.default('halt')
 		.describe('What a rollout does after a node failed: halt or continue; default halt.'),
+	hold_after: whole(0, nodesMax)
+		.default(0)
+		.describe(
+			'After how many nodes that are back a rollout of http_workers over the fleet pauses until an operator resumes it, as a whole number; 0: it does not; default 0.',
+		),
 	wait_between: duration(0).prefault('0s').describe('Pause between one node and the next, as a duration; default 0s.'),
 	lb_wait: duration(0)
 		.prefault('0s')

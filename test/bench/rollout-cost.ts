@@ -110,6 +110,7 @@ async function startAll(
 				deadline: 60_000,
 				lease: leaseMs,
 				on_failure: 'halt',
+				hold_after: 0,
 				wait_between: 0,
 				lb_wait: 0,
 			},

@@ -35,6 +35,7 @@ function settingsOf({ rollout }: FleetConfig, { self, members, memberHash, clust
 		waitBetweenMs: rollout.wait_between,
 		maxUnavailable: rollout.max_unavailable,
 		onFailure: rollout.on_failure,
+		holdAfter: rollout.hold_after,
 	};
 }
 

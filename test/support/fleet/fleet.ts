@@ -41,6 +41,7 @@ export class TestFleet {
 					deadline: 20_000,
 					lease: 3_000,
 					on_failure: 'halt',
+					hold_after: 0,
 					wait_between: 0,
 					lb_wait: 0,
 					...rollout,

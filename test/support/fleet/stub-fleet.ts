@@ -45,6 +45,7 @@ export class StubFleet extends EventEmitter<{ told: [Told] }> {
 						deadline: 60_000,
 						lease: 3_000,
 						on_failure: 'halt',
+						hold_after: 0,
 						wait_between: 0,
 						lb_wait: 0,
 						...rollout,

@@ -31,7 +31,7 @@ const cases: readonly (readonly [string, readonly string[] | 'files' | 'folders'
 	['rollout ', ['plan', 'start', 'status', 'history', 'follow', 'pause', 'resume', 'abort']],
 	['--config /etc/x rollout pa', ['pause']],
 	['rollout start ', ['web', 'api']],
-	['rollout start web ', ['api']],
+	['rollout start web ', []],
 	['rollout plan ', ['web', 'api']],
 	['rollout plan app=w', ['app=web']],
 	['rollout start --node ', ['alpha', 'beta']],

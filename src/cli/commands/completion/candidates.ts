@@ -114,13 +114,9 @@ async function operandsOf(command: Command, operands: string[], current: string,
 	if (path === 'rollout plan' && /^(?:service|replicated)=/.test(current))
 		return await fieldsOf(['restart_service'], current, known);
 	if (path === 'rollout plan' && /^[a-z_]+=/.test(current)) return await fieldsOf(['start_rollout'], current, known);
-	if (path === 'rollout plan' || path === 'rollout start') {
-		const apps = (await known.apps()).filter((app) => !operands.includes(app));
-		return plain(apps, 'app');
-	}
 	if (operands.length > 0) return [];
 	const [first] = command.registeredArguments.map((argument) => argument.name());
-	if (first === 'app') return plain(await known.apps(), 'app');
+	if (first === 'app' || first === 'apps') return plain(await known.apps(), 'app');
 	if (first === 'node') return plain(await known.nodes(), 'node');
 	if (first === 'id' && words[0] === 'rollout') return await known.rollouts();
 	if (path === 'completion') return plain(['bash', 'zsh', 'fish']);

@@ -1,0 +1,97 @@
+/** A rollout that looks first, on real nodes and by the command line: one node, a hold that outlives its coordinator, then the others. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { RolloutView } from '../../src/rollout/types.js';
+import { type CommandResult, makeFleet, type RealFleet, type RealNode, rollcall } from '../support/fleet/nodes.js';
+
+const zones: Readonly<Record<string, string>> = { alpha: 'east', beta: 'east', gamma: 'west' };
+let fleet: RealFleet;
+
+before(async () => {
+	const nodes = Object.entries(zones).map(([name, zone]) => ({ name, config: { node: { name, zone } } }));
+	fleet = await makeFleet(nodes, { rollout: { lease: '1s' } });
+	await fleet.start();
+});
+after(() => fleet.end());
+
+const on = (node: RealNode, ...words: string[]): Promise<CommandResult> =>
+	rollcall(['rollout', ...words, '--json', '--config', node.configFile]);
+const documentOf = <Shape>({ stdout }: CommandResult): Shape => JSON.parse(stdout) as Shape;
+
+const pidsOf = async (node: RealNode): Promise<string> =>
+	(await node.workers())
+		.map(({ pid }) => pid)
+		.sort()
+		.join(' ');
+const allPids = async (): Promise<Map<string, string>> =>
+	new Map(await Promise.all(fleet.nodes.map(async (node) => [node.name, await pidsOf(node)] as const)));
+
+/** The nodes with other workers than then. */
+async function rolledSince(then: ReadonlyMap<string, string>): Promise<string[]> {
+	const now = await allPids();
+	return [...now].filter(([name, pids]) => pids !== then.get(name)).map(([name]) => name);
+}
+
+test('a start with --hold-after ends with 0 once one node is back; the hold outlives the coordinator, and resume rolls the others', async () => {
+	const [alpha, gamma] = [fleet.node('alpha'), fleet.node('gamma')];
+	const then = await allPids();
+	const started = await on(alpha, 'start', '--hold-after', '1', '--note', 'the new checkout');
+	assert.equal(started.code, 0, started.stderr);
+	const held = documentOf<RolloutView>(started);
+	assert.deepEqual([held.state, held.held, held.hold_after, held.note], ['paused', true, 1, 'the new checkout']);
+	assert.match(held.reason ?? '', /^held after 1 of 3 nodes, as hold_after asked/);
+	assert.equal(held.asked_by?.from, 'socket');
+	assert.deepEqual(await rolledSince(then), ['beta']);
+
+	await alpha.kill();
+	const isTakenOver = ({ coordinator, waiting_for }: RolloutView): boolean =>
+		coordinator !== 'alpha' && waiting_for === 'an operator: resume_rollout or abort_rollout';
+	const taken = await gamma.rollout(held.id, isTakenOver);
+	assert.deepEqual([taken.state, taken.held, taken.note], ['paused', true, 'the new checkout']);
+	alpha.start();
+	await alpha.ready();
+	assert.deepEqual(await rolledSince(then), ['beta']);
+
+	const resumed = await on(gamma, 'resume');
+	assert.equal(resumed.code, 0, resumed.stderr);
+	assert.equal(documentOf<RolloutView>(resumed).state, 'completed');
+	assert.deepEqual(await rolledSince(then), ['alpha', 'beta', 'gamma']);
+});
+
+test('a zone, and nodes by name, roll alone; the others show that they were not selected', async () => {
+	const beta = fleet.node('beta');
+	for (const [flags, rolled] of [
+		[['--zone', 'west'], ['gamma']],
+		[['--node', 'alpha,beta'], ['alpha', 'beta']],
+	] as const) {
+		const then = await allPids();
+		const planned = documentOf<{ order: string[] }>(await on(beta, 'plan', ...flags));
+		assert.deepEqual([...planned.order].sort(), rolled);
+		const result = await on(beta, 'start', ...flags);
+		assert.equal(result.code, 0, result.stderr);
+		const view = documentOf<RolloutView>(result);
+		assert.deepEqual(view.order, planned.order);
+		const others = Object.keys(zones).filter((name) => !(rolled as readonly string[]).includes(name));
+		assert.deepEqual(
+			view.nodes.flatMap(({ node, state, reason }) => (state === 'back' ? [] : [`${node} ${state}: ${reason}`])),
+			others.map((name) => `${name} skipped: not selected`),
+		);
+		assert.deepEqual(await rolledSince(then), rolled);
+	}
+});
+
+test('a node, a zone or a number of nodes that the fleet does not have is refused by name, and nothing begins', async () => {
+	const alpha = fleet.node('alpha');
+	const known = (await alpha.call<RolloutView[]>('list_rollouts')).json.length;
+	for (const [flags, text] of [
+		[['--node', 'beta,delta'], /'nodes' names delta, which is no member; the members are alpha, beta, gamma/],
+		[['--zone', 'north'], /'zone' names north, in which no node is; the zones are east, west/],
+		[['--hold-after', '4'], /'hold_after' is 4, but the rollout has 3 nodes/],
+	] as const) {
+		const refused = await on(alpha, 'start', ...flags);
+		assert.equal(refused.code, 1, refused.stdout);
+		assert.match(refused.stdout + refused.stderr, text);
+		assert.match((await on(alpha, 'plan', ...flags)).stdout, text);
+	}
+	assert.equal((await alpha.call<RolloutView[]>('list_rollouts')).json.length, known);
+});
