@@ -3,7 +3,15 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { install, TestAuthority, type TestCertificate } from '../support/fleet/authority.js';
-import { type Answer, makeFleet, type RealFleet, type RealNode, rollcall, waitFor, webApp } from '../support/fleet/nodes.js';
+import {
+	type Answer,
+	makeFleet,
+	type RealFleet,
+	type RealNode,
+	rollcall,
+	waitFor,
+	webApp,
+} from '../support/fleet/nodes.js';
 import { freePorts } from '../support/system/ports.js';
 
 const names = ['alpha', 'beta', 'gamma'];

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type ClusterStatus, HostFleet, type Name, names, newestRollout, rolloutEnd } from '../support/fleet/host-fleet.js';
+import {
+	type ClusterStatus,
+	HostFleet,
+	type Name,
+	names,
+	newestRollout,
+	rolloutEnd,
+} from '../support/fleet/host-fleet.js';
 import { isActive, mainPidOf, operation } from '../support/hosts/installed-host.js';
 import { type Load, lossOf, startLoad } from '../support/workers/load.js';
 

@@ -18,8 +18,7 @@ export function roomBeforeHold(drive: Drive, { spec, flags }: OpenRollout, targe
 	return spec.holdAfter - targets.filter((one) => hasTurn(one) || mayHaveTurn(drive, one)).length;
 }
 
-const hasTurn = ({ state, overdue }: TargetStatus): boolean =>
-	state === 'back' || (state === 'restarting' && !overdue);
+const hasTurn = ({ state, overdue }: TargetStatus): boolean => state === 'back' || (state === 'restarting' && !overdue);
 
 /** An earlier coordinator may have granted it a step, and it has not answered this one. */
 const mayHaveTurn = (drive: Drive, { state, hearsay }: TargetStatus): boolean =>

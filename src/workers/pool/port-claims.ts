@@ -42,7 +42,8 @@ export class PortClaims {
 			if (wanted.user !== app.user) continue;
 			const claimed = claimsOf(claimant, wanted);
 			const taken = listeners.find((one) => claimed.some((other) => overlaps(one, other)));
-			if (taken) return `${nameOf(taken)} is app ${claimant.name}'s; give one of the two another port (two apps that exchange theirs need a third port in between, and two rolls)`;
+			if (taken)
+				return `${nameOf(taken)} is app ${claimant.name}'s; give one of the two another port (two apps that exchange theirs need a third port in between, and two rolls)`;
 		}
 		return null;
 	}

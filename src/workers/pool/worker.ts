@@ -37,7 +37,11 @@ export interface WorkerNews {
 export class Worker {
 	constructor(
 		private readonly facts: WorkerFacts,
-		private readonly now: () => { readonly lifecycle: Lifecycle; readonly news: WorkerNews; readonly revision: string | null },
+		private readonly now: () => {
+			readonly lifecycle: Lifecycle;
+			readonly news: WorkerNews;
+			readonly revision: string | null;
+		},
 		/** Decides whether it is well. */
 		readonly check: () => HealthCheck,
 	) {}

@@ -321,7 +321,16 @@ describe('the command line', () => {
 		const planned = await on('rollout', 'plan', ...looking);
 		assert.match(planned.stdout, /not selected: alpha\n/);
 		assert.match(planned.stdout, / 1\. beta .*\n +then it holds, until rollcall rollout resume\n +2\. gamma/);
-		const begun = await on('rollout', 'start', ...looking, '--on-failure', 'continue', '--max-unavailable', '50%', '--detach');
+		const begun = await on(
+			'rollout',
+			'start',
+			...looking,
+			'--on-failure',
+			'continue',
+			'--max-unavailable',
+			'50%',
+			'--detach',
+		);
 		assert.equal(begun.code, 0, begun.stderr);
 		assert.deepEqual(
 			daemon.asked.map(({ fields }) => fields),
@@ -343,12 +352,27 @@ describe('the command line', () => {
 
 	test('a start and a resume are followed to the hold, and exit 0 with what to do; who only follows sees it to its end', async () => {
 		const reason = 'held after 1 of 2 nodes, as hold_after asked; resume_rollout continues with the others';
-		const nodes = [nodeView('beta', 'back'), nodeView('gamma', 'pending'), nodeView('alpha', 'skipped', { reason: 'not selected' })];
+		const nodes = [
+			nodeView('beta', 'back'),
+			nodeView('gamma', 'pending'),
+			nodeView('alpha', 'skipped', { reason: 'not selected' }),
+		];
 		const asked = { note: 'canary of 4.2', asked_by: { user: 'admin', from: '10.0.0.9' } };
-		const held = rolloutView({ state: 'paused', held: true, hold_after: 1, reason, nodes, order: ['beta', 'gamma'], ...asked });
+		const held = rolloutView({
+			state: 'paused',
+			held: true,
+			hold_after: 1,
+			reason,
+			nodes,
+			order: ['beta', 'gamma'],
+			...asked,
+		});
 		daemon.operations['start_rollout'] = started;
 		daemon.operations['resume_rollout'] = () => ({ body: rolloutView() });
-		for (const words of [['start', '--hold-after', '1'], ['resume', rolloutId]]) {
+		for (const words of [
+			['start', '--hold-after', '1'],
+			['resume', rolloutId],
+		]) {
 			daemon.follow = [rolloutView(), held];
 			const { code, stdout, stderr } = await on('rollout', ...words);
 			assert.equal(code, 0, stderr);
@@ -358,7 +382,10 @@ describe('the command line', () => {
 			assert.match(stdout, /\nnot selected: alpha\n/);
 			assert.match(stdout, /started by admin from 10\.0\.0\.9 at .*, holds after 1\n/);
 			assert.doesNotMatch(stdout + stderr, /alpha skipped/);
-			assert.match(stderr, new RegExp(`Held\\. Look at beta, then:\n  go on             rollcall rollout resume ${rolloutId}`));
+			assert.match(
+				stderr,
+				new RegExp(`Held\\. Look at beta, then:\n  go on             rollcall rollout resume ${rolloutId}`),
+			);
 		}
 		daemon.follow = [held, completedView()];
 		const { code, stdout } = await on('rollout', 'follow', rolloutId);

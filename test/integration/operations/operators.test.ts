@@ -205,7 +205,9 @@ describe('API tokens', () => {
 	});
 });
 
-test('whoever follows by a token or a password that is dropped, altered or deactivated is cut off at once, with no beat and no change', { timeout: 60_000 }, async (context) => {
+test('whoever follows by a token or a password that is dropped, altered or deactivated is cut off at once, with no beat and no change', {
+	timeout: 60_000,
+}, async (context) => {
 	const changes: [Login | null, (one: TestServer) => Promise<void>][] = [
 		[null, ({ access }) => access.apiTokens.drop('ci')],
 		[bob, ({ access }) => access.users.drop('bob')],

@@ -8,7 +8,12 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { connect, type SecureVersion, type TLSSocket } from 'node:tls';
 import { TestAuthority, type TestCertificate } from '../../support/fleet/authority.js';
-import { admin, authorizationOf, startTestServer, type TestServer } from '../../support/operations/operations-server.js';
+import {
+	admin,
+	authorizationOf,
+	startTestServer,
+	type TestServer,
+} from '../../support/operations/operations-server.js';
 
 describe('the operations API over TLS', () => {
 	const folder = mkdtempSync(join(tmpdir(), 'rc-https-'));

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { admin, authorizationOf, type Login, startTestServer, type TestServer } from '../../support/operations/operations-server.js';
+import {
+	admin,
+	authorizationOf,
+	type Login,
+	startTestServer,
+	type TestServer,
+} from '../../support/operations/operations-server.js';
 import { RawClient } from '../../support/server/raw-client.js';
 
 let server: TestServer;

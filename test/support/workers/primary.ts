@@ -6,7 +6,11 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type ControlOptions, connectWorker, type WorkerControl } from '../../../src/workers/connection/control-client.js';
+import {
+	type ControlOptions,
+	connectWorker,
+	type WorkerControl,
+} from '../../../src/workers/connection/control-client.js';
 import {
 	controlSocketPath,
 	type ControlPush,

@@ -308,9 +308,9 @@ describe('configuration', () => {
 	});
 
 	it('is complete when the file is empty and the environment has the apps; nothing else of it makes up for them', () => {
-		const apps = '[{name: web, script: ./server.js}]';
+		const apps = { ROLLCALL_HTTP_WORKERS__0__NAME: 'web', ROLLCALL_HTTP_WORKERS__0__SCRIPT: './server.js' };
 		for (const text of ['', '# nothing yet\n']) {
-			const config = folder.load(text, { env: { ROLLCALL_HTTP_WORKERS: apps } });
+			const config = folder.load(text, { env: apps });
 			assert.deepEqual(
 				config.http_workers.map(({ name }) => name),
 				['web'],

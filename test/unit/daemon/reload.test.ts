@@ -48,7 +48,10 @@ test('a reload during a rollout is kept, said, and done once that has ended; a r
 		refusal = new RollcallError('unavailable', 'no');
 		reload.ask();
 		await new Promise(setImmediate);
-		assert.deepEqual([told.splice(0), reload.note()], [['reloading', 'start', 'reload_refused', 'refused', 'ready'], null]);
+		assert.deepEqual(
+			[told.splice(0), reload.note()],
+			[['reloading', 'start', 'reload_refused', 'refused', 'ready'], null],
+		);
 	} finally {
 		reload.close();
 	}

@@ -23,7 +23,9 @@ const zones = { alpha: 'a', beta: 'a', gamma: 'b' };
 
 const begunIn = ({ begun }: SimFleet): string[] => begun.map((one) => one.node);
 const statesOf = (view: RolloutView | undefined): string[] =>
-	(view?.nodes ?? []).map(({ node, state, reason }) => `${node} ${state}${reason === null ? '' : `: ${reason}`}`).sort();
+	(view?.nodes ?? [])
+		.map(({ node, state, reason }) => `${node} ${state}${reason === null ? '' : `: ${reason}`}`)
+		.sort();
 const resume = (rollout: string): OperatorCommand => ({ kind: 'resume', rollout, skip: [], user: 'admin' });
 
 test('hold_after pauses with a reason once so many nodes are back, and no node begins before an operator resumes it', () => {
@@ -161,8 +163,16 @@ const unfit: [Partial<CoreRequest>, 'invalid' | 'unavailable', RegExp][] = [
 	[{ nodes: ['x', 'y'] }, 'invalid', /^'nodes' names x, y, which are no members/],
 	[{ zone: 'c' }, 'invalid', /^'zone' names c, in which no node is; the zones are a, b$/],
 	[{ nodes: ['beta', 'gamma'], zone: 'a' }, 'invalid', /^'nodes' names gamma, which is in zone b, not in a$/],
-	[{ holdAfter: 4 }, 'invalid', /^'hold_after' is 4, but the rollout has 3 nodes; it must be at most 3, or 0 not to hold$/],
-	[{ holdAfter: 2, nodes: ['beta'] }, 'invalid', /^'hold_after' is 2, but the rollout has 1 node; it must be at most 1/],
+	[
+		{ holdAfter: 4 },
+		'invalid',
+		/^'hold_after' is 4, but the rollout has 3 nodes; it must be at most 3, or 0 not to hold$/,
+	],
+	[
+		{ holdAfter: 2, nodes: ['beta'] },
+		'invalid',
+		/^'hold_after' is 2, but the rollout has 1 node; it must be at most 1/,
+	],
 ];
 
 test('what the fleet does not have is refused by name, before anything starts, and the plan says the same', () => {
@@ -204,7 +214,10 @@ test('a zone is not guessed of a node that was never linked', () => {
 	fleet.killed('gamma');
 	zoned(fleet, { alpha: 'a', beta: 'a' });
 	for (const zone of ['a', 'b'])
-		assert.match(fleet.ask('alpha', { zone }).refusal?.message ?? '', /^the zone of gamma is not known, since there was no link yet; start gamma, or name/);
+		assert.match(
+			fleet.ask('alpha', { zone }).refusal?.message ?? '',
+			/^the zone of gamma is not known, since there was no link yet; start gamma, or name/,
+		);
 });
 
 test('every node shows why and by whom a rollout was asked for, also after its end', () => {

@@ -30,7 +30,9 @@ function comparing(fleet: SimFleet): { views: number; follower: number } {
 }
 
 const kindsOf = (fleet: SimFleet, to: string): Set<string> =>
-	new Set(fleet.sent.filter((one) => one.to === to && one.message.kind.startsWith('view')).map(({ message }) => message.kind));
+	new Set(
+		fleet.sent.filter((one) => one.to === to && one.message.kind.startsWith('view')).map(({ message }) => message.kind),
+	);
 
 test('every node has the same view under the same number, also after it was away, and under the next coordinator', () => {
 	const fleet = new SimFleet(five, { maxUnavailable: 2 }).settled();

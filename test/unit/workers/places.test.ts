@@ -1,17 +1,16 @@
 /** Instances of one set have the numbers from 0, each once, and one that is replaced hands its number on. */
-import assert from "node:assert/strict";
-import { test } from "node:test";
-import { placeOnRecord, placesFor } from "../../../src/workers/pool/places.js";
-import { plainApp } from "../../support/workers/supervised.js";
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { placeOnRecord, placesFor } from '../../../src/workers/pool/places.js';
+import { plainApp } from '../../support/workers/supervised.js';
 
-const at = (...slots: number[]): { slot: number }[] =>
-	slots.map((slot) => ({ slot }));
+const at = (...slots: number[]): { slot: number }[] => slots.map((slot) => ({ slot }));
 const numbers = (news: number, olds: number[], kept: number[]): number[] => {
 	const ids = Array.from({ length: news }, (_, index) => `web-${index}`);
 	return [...placesFor(ids, at(...olds), at(...kept)).values()];
 };
 
-test("new workers take the numbers of those whose place they take, and then the first free ones", () => {
+test('new workers take the numbers of those whose place they take, and then the first free ones', () => {
 	assert.deepEqual(numbers(3, [], []), [0, 1, 2]);
 	assert.deepEqual(numbers(3, [0, 1, 2], []), [0, 1, 2]);
 	assert.deepEqual(numbers(1, [1], [0, 2]), [1]);
@@ -22,7 +21,7 @@ test("new workers take the numbers of those whose place they take, and then the 
 	assert.deepEqual(numbers(2, [2, 3], [0]).sort(), [1, 2]);
 });
 
-test("a worker keeps its number on record; one of an earlier version has that of its port, or the first free one", () => {
+test('a worker keeps its number on record; one of an earlier version has that of its port, or the first free one', () => {
 	const app = { ...plainApp, ports: [8090] };
 	assert.deepEqual(placeOnRecord({ slot: 3, port: null }, app, new Set()), {
 		slot: 3,

@@ -1,11 +1,11 @@
 /** The end of a process is told at once when its host says so, and a host that says so all the time makes no more work than a silent one. */
-import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { test } from "node:test";
-import { readProcessStat } from "../../../src/system/proc/process.js";
-import type { Clock } from "../../../src/workers/clock.js";
-import { ProcessEnds } from "../../../src/workers/connection/process-ends.js";
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { readProcessStat } from '../../../src/system/proc/process.js';
+import type { Clock } from '../../../src/workers/clock.js';
+import { ProcessEnds } from '../../../src/workers/connection/process-ends.js';
 
 /** A clock that stands still; its timers fire when the test says so. */
 function stillClock(): Clock & { fire(ms: number): void } {
@@ -20,19 +20,18 @@ function stillClock(): Clock & { fire(ms: number): void } {
 		},
 		sleep: () => new Promise(() => undefined),
 		fire(ms) {
-			for (const timer of [...timers])
-				if (timer.ms === ms && timers.delete(timer)) timer.call();
+			for (const timer of [...timers]) if (timer.ms === ms && timers.delete(timer)) timer.call();
 		},
 	};
 }
 
 async function child() {
-	const process = spawn("sleep", ["60"]);
-	await once(process, "spawn");
+	const process = spawn('sleep', ['60']);
+	await once(process, 'spawn');
 	const pid = process.pid ?? 0;
 	const end = async (): Promise<void> => {
-		process.kill("SIGKILL");
-		await once(process, "exit");
+		process.kill('SIGKILL');
+		await once(process, 'exit');
 	};
 	return {
 		identity: { pid, started: readProcessStat(pid)?.started ?? 0 },
@@ -40,7 +39,7 @@ async function child() {
 	};
 }
 
-test("whoever waits for the end of a process hears of it by the host’s word, without a timer", async () => {
+test('whoever waits for the end of a process hears of it by the host’s word, without a timer', async () => {
 	const ends = new ProcessEnds(stillClock());
 	const { identity, end } = await child();
 	let calls = 0;
@@ -55,7 +54,7 @@ test("whoever waits for the end of a process hears of it by the host’s word, w
 	assert.equal(await gone, true);
 });
 
-test("a host that says without end that something ended is heard once in each gap, and its last word is not lost", async () => {
+test('a host that says without end that something ended is heard once in each gap, and its last word is not lost', async () => {
 	const clock = stillClock();
 	const ends = new ProcessEnds(clock);
 	const { identity, end } = await child();
@@ -66,7 +65,7 @@ test("a host that says without end that something ended is heard once in each ga
 	ends.hint();
 	await end();
 	for (let times = 0; times < 1_000; times += 1) ends.hint();
-	assert.equal(calls, 0, "nothing is looked at before the gap is over");
+	assert.equal(calls, 0, 'nothing is looked at before the gap is over');
 	clock.fire(10);
 	assert.equal(calls, 1);
 });

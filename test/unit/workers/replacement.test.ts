@@ -1,6 +1,6 @@
-import assert from "node:assert/strict";
-import { test } from "node:test";
-import { dueAt } from "../../../src/workers/replacement/due.js";
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dueAt } from '../../../src/workers/replacement/due.js';
 import {
 	planReplacement,
 	type ReplacementEffect,
@@ -8,12 +8,12 @@ import {
 	type ReplacementPlan,
 	type ReplacementState,
 	stepReplacement,
-} from "../../../src/workers/replacement/steps.js";
+} from '../../../src/workers/replacement/steps.js';
 
 const plan: ReplacementPlan = {
-	news: ["n1", "n2"],
-	olds: ["o1", "o2"],
-	order: "new_first",
+	news: ['n1', 'n2'],
+	olds: ['o1', 'o2'],
+	order: 'new_first',
 	surge: 2,
 	soakMs: 1_000,
 	proofTimeoutMs: 10_000,
@@ -28,14 +28,14 @@ function play(settings: Partial<ReplacementPlan> = {}) {
 	const happened = (event: ReplacementEvent): string[] => {
 		const step = stepReplacement(state, event);
 		state = step.state;
-		if (state.stage.stage !== "finished") checkDue(state, event.at);
+		if (state.stage.stage !== 'finished') checkDue(state, event.at);
 		return step.effects.map(text);
 	};
 	const probed = (id: string, at: number, healthy = true) =>
-		happened({ event: "probed", id, healthy, detail: "said so", at });
+		happened({ event: 'probed', id, healthy, detail: 'said so', at });
 	const prove = (ids: string[], at: number): string[] =>
 		ids.flatMap((id) => [
-			...happened({ event: "process_started", id, at }),
+			...happened({ event: 'process_started', id, at }),
 			...probed(id, at),
 			...probed(id, at + 1_000),
 		]);
@@ -44,246 +44,165 @@ function play(settings: Partial<ReplacementPlan> = {}) {
 
 /** The runner sets its one timer by dueAt: time alone must do something then, and nothing before. */
 function checkDue(state: ReplacementState, now: number): void {
-	const effectsAt = (at: number) =>
-		stepReplacement(state, { event: "time_passed", at }).effects;
+	const effectsAt = (at: number) => stepReplacement(state, { event: 'time_passed', at }).effects;
 	const due = dueAt(state);
 	const last = Number.isFinite(due) ? due - 1 : now + 1_000_000;
 	assert.deepEqual(effectsAt(Math.max(now, last)), [], `before ${due}`);
-	if (Number.isFinite(due))
-		assert.notDeepEqual(effectsAt(due), [], `at ${due}`);
+	if (Number.isFinite(due)) assert.notDeepEqual(effectsAt(due), [], `at ${due}`);
 }
 
 const text = (effect: ReplacementEffect): string =>
-	effect.effect === "finish"
-		? `finish ${effect.outcome}`
-		: `${effect.effect} ${effect.id}`;
+	effect.effect === 'finish' ? `finish ${effect.outcome}` : `${effect.effect} ${effect.id}`;
 
-test("a good set is started, proven, joined canary first, settled, and only then the old ones drain", () => {
+test('a good set is started, proven, joined canary first, settled, and only then the old ones drain', () => {
 	const { happened, prove } = play();
-	assert.deepEqual(happened({ event: "begun", at: 0 }), [
-		"start n1",
-		"start n2",
-	]);
-	assert.deepEqual(prove(["n1"], 100), []);
-	assert.deepEqual(prove(["n2"], 200), ["join n1"]);
-	assert.deepEqual(happened({ event: "joined", id: "n1", at: 1_300 }), []);
-	assert.deepEqual(
-		happened({ event: "served", id: "n1", requests: 4, at: 1_310 }),
-		[],
-	);
-	assert.deepEqual(
-		happened({ event: "served", id: "n1", requests: 5, at: 1_320 }),
-		["approve n1", "join n2"],
-	);
-	assert.deepEqual(happened({ event: "joined", id: "n2", at: 1_400 }), []);
+	assert.deepEqual(happened({ event: 'begun', at: 0 }), ['start n1', 'start n2']);
+	assert.deepEqual(prove(['n1'], 100), []);
+	assert.deepEqual(prove(['n2'], 200), ['join n1']);
+	assert.deepEqual(happened({ event: 'joined', id: 'n1', at: 1_300 }), []);
+	assert.deepEqual(happened({ event: 'served', id: 'n1', requests: 4, at: 1_310 }), []);
+	assert.deepEqual(happened({ event: 'served', id: 'n1', requests: 5, at: 1_320 }), ['approve n1', 'join n2']);
+	assert.deepEqual(happened({ event: 'joined', id: 'n2', at: 1_400 }), []);
 	// Without traffic, time is enough.
-	assert.deepEqual(happened({ event: "time_passed", at: 1_900 }), [
-		"approve n2",
-		"drain o1",
-		"drain o2",
-	]);
-	assert.deepEqual(
-		happened({ event: "gone", id: "o1", cutOff: 0, at: 2_000 }),
-		[],
-	);
-	assert.deepEqual(
-		happened({ event: "gone", id: "o2", cutOff: 3, at: 2_100 }),
-		["finish back"],
-	);
+	assert.deepEqual(happened({ event: 'time_passed', at: 1_900 }), ['approve n2', 'drain o1', 'drain o2']);
+	assert.deepEqual(happened({ event: 'gone', id: 'o1', cutOff: 0, at: 2_000 }), []);
+	assert.deepEqual(happened({ event: 'gone', id: 'o2', cutOff: 3, at: 2_100 }), ['finish back']);
 });
 
-test("a new worker that misses one probe is asked once more, and soaks anew", () => {
+test('a new worker that misses one probe is asked once more, and soaks anew', () => {
 	// Some apps close a listen and open it again; two misses in a row are no such thing.
-	const { happened, probed, prove } = play({ news: ["n1"] });
-	happened({ event: "begun", at: 0 });
-	happened({ event: "process_started", id: "n1", at: 0 });
-	probed("n1", 100);
-	assert.deepEqual(probed("n1", 600, false), []);
-	assert.deepEqual(probed("n1", 800), []);
-	assert.deepEqual(
-		probed("n1", 1_700),
-		[],
-		"a soak that was broken does not count",
-	);
-	assert.deepEqual(probed("n1", 1_800), ["join n1"]);
-	happened({ event: "joined", id: "n1", at: 1_900 });
-	assert.deepEqual(probed("n1", 2_000, false), []);
-	assert.deepEqual(
-		happened({ event: "served", id: "n1", requests: 9, at: 2_100 }),
-		[],
-		"it waits for the next answer",
-	);
-	assert.deepEqual(probed("n1", 2_200), ["approve n1", "drain o1", "drain o2"]);
-	const other = play({ news: ["n1"] });
-	other.happened({ event: "begun", at: 0 });
-	other.prove(["n1"], 0);
-	other.happened({ event: "joined", id: "n1", at: 1_100 });
-	assert.deepEqual(other.probed("n1", 1_200, false), []);
-	assert.deepEqual(other.probed("n1", 1_300, false), ["drain n1"]);
-	assert.deepEqual(prove(["n1"], 3_000), []);
+	const { happened, probed, prove } = play({ news: ['n1'] });
+	happened({ event: 'begun', at: 0 });
+	happened({ event: 'process_started', id: 'n1', at: 0 });
+	probed('n1', 100);
+	assert.deepEqual(probed('n1', 600, false), []);
+	assert.deepEqual(probed('n1', 800), []);
+	assert.deepEqual(probed('n1', 1_700), [], 'a soak that was broken does not count');
+	assert.deepEqual(probed('n1', 1_800), ['join n1']);
+	happened({ event: 'joined', id: 'n1', at: 1_900 });
+	assert.deepEqual(probed('n1', 2_000, false), []);
+	assert.deepEqual(happened({ event: 'served', id: 'n1', requests: 9, at: 2_100 }), [], 'it waits for the next answer');
+	assert.deepEqual(probed('n1', 2_200), ['approve n1', 'drain o1', 'drain o2']);
+	const other = play({ news: ['n1'] });
+	other.happened({ event: 'begun', at: 0 });
+	other.prove(['n1'], 0);
+	other.happened({ event: 'joined', id: 'n1', at: 1_100 });
+	assert.deepEqual(other.probed('n1', 1_200, false), []);
+	assert.deepEqual(other.probed('n1', 1_300, false), ['drain n1']);
+	assert.deepEqual(prove(['n1'], 3_000), []);
 });
 
-test("whatever befalls a new worker before the old ones drain ends the new set and keeps the old", () => {
+test('whatever befalls a new worker before the old ones drain ends the new set and keeps the old', () => {
 	const falls: Record<string, (game: ReturnType<typeof play>) => string[]> = {
-		"its process ends while it is proven": ({ happened }) =>
-			happened({ event: "fell", id: "n2", detail: "gone", at: 50 }),
-		"it turns unhealthy in the soak": ({ happened, probed }) => {
-			happened({ event: "process_started", id: "n1", at: 50 });
-			probed("n1", 60);
-			probed("n1", 70, false);
-			return probed("n1", 80, false);
+		'its process ends while it is proven': ({ happened }) =>
+			happened({ event: 'fell', id: 'n2', detail: 'gone', at: 50 }),
+		'it turns unhealthy in the soak': ({ happened, probed }) => {
+			happened({ event: 'process_started', id: 'n1', at: 50 });
+			probed('n1', 60);
+			probed('n1', 70, false);
+			return probed('n1', 80, false);
 		},
-		"it is not healthy in time": ({ happened, probed }) => {
-			happened({ event: "process_started", id: "n1", at: 50 });
-			probed("n1", 60, false);
-			return happened({ event: "time_passed", at: 10_050 });
+		'it is not healthy in time': ({ happened, probed }) => {
+			happened({ event: 'process_started', id: 'n1', at: 50 });
+			probed('n1', 60, false);
+			return happened({ event: 'time_passed', at: 10_050 });
 		},
-		"it may not join": ({ happened, prove }) => {
-			prove(["n1", "n2"], 100);
+		'it may not join': ({ happened, prove }) => {
+			prove(['n1', 'n2'], 100);
 			return happened({
-				event: "fell",
-				id: "n1",
-				detail: "EADDRINUSE",
+				event: 'fell',
+				id: 'n1',
+				detail: 'EADDRINUSE',
 				at: 1_200,
 			});
 		},
-		"it dies as the canary": ({ happened, prove }) => {
-			prove(["n1", "n2"], 100);
-			happened({ event: "joined", id: "n1", at: 1_200 });
-			return happened({ event: "fell", id: "n1", detail: "died", at: 1_250 });
+		'it dies as the canary': ({ happened, prove }) => {
+			prove(['n1', 'n2'], 100);
+			happened({ event: 'joined', id: 'n1', at: 1_200 });
+			return happened({ event: 'fell', id: 'n1', detail: 'died', at: 1_250 });
 		},
-		"the whole is called off": ({ happened }) =>
-			happened({ event: "called_off", detail: "too late", at: 500 }),
+		'the whole is called off': ({ happened }) => happened({ event: 'called_off', detail: 'too late', at: 500 }),
 	};
 	for (const [what, fall] of Object.entries(falls)) {
 		const game = play();
-		game.happened({ event: "begun", at: 0 });
+		game.happened({ event: 'begun', at: 0 });
 		// What may have been public already has clients, and drains.
-		const first =
-			what.includes("join") || what.includes("canary") ? "drain n1" : "end n1";
-		assert.deepEqual(fall(game), [first, "end n2"], what);
-		assert.deepEqual(
-			game.happened({ event: "gone", id: "n1", cutOff: 0, at: 0 }),
-			[],
-			what,
-		);
-		assert.deepEqual(
-			game.happened({ event: "gone", id: "n2", cutOff: 0, at: 0 }),
-			["finish refused"],
-			what,
-		);
+		const first = what.includes('join') || what.includes('canary') ? 'drain n1' : 'end n1';
+		assert.deepEqual(fall(game), [first, 'end n2'], what);
+		assert.deepEqual(game.happened({ event: 'gone', id: 'n1', cutOff: 0, at: 0 }), [], what);
+		assert.deepEqual(game.happened({ event: 'gone', id: 'n2', cutOff: 0, at: 0 }), ['finish refused'], what);
 	}
 });
 
-test("a new worker that had joined is given the time to drain when the set is refused, and then ended by force", () => {
+test('a new worker that had joined is given the time to drain when the set is refused, and then ended by force', () => {
 	const refused = () => {
 		const game = play();
-		game.happened({ event: "begun", at: 0 });
-		game.prove(["n1", "n2"], 0);
-		game.happened({ event: "joined", id: "n1", at: 1_000 });
+		game.happened({ event: 'begun', at: 0 });
+		game.prove(['n1', 'n2'], 0);
+		game.happened({ event: 'joined', id: 'n1', at: 1_000 });
 		const fell = {
-			event: "fell",
-			id: "n1",
-			detail: "unwell",
+			event: 'fell',
+			id: 'n1',
+			detail: 'unwell',
 			at: 1_100,
 		} as const;
-		assert.deepEqual(game.happened(fell), ["drain n1", "end n2"]);
-		assert.deepEqual(
-			game.happened({ event: "gone", id: "n2", cutOff: 0, at: 1_200 }),
-			[],
-		);
-		assert.deepEqual(game.happened({ event: "time_passed", at: 31_099 }), []);
+		assert.deepEqual(game.happened(fell), ['drain n1', 'end n2']);
+		assert.deepEqual(game.happened({ event: 'gone', id: 'n2', cutOff: 0, at: 1_200 }), []);
+		assert.deepEqual(game.happened({ event: 'time_passed', at: 31_099 }), []);
 		return game;
 	};
-	assert.deepEqual(
-		refused().happened({ event: "gone", id: "n1", cutOff: 0, at: 31_099 }),
-		["finish refused"],
-	);
+	assert.deepEqual(refused().happened({ event: 'gone', id: 'n1', cutOff: 0, at: 31_099 }), ['finish refused']);
 	const { happened } = refused();
-	assert.deepEqual(happened({ event: "time_passed", at: 31_100 }), ["end n1"]);
-	assert.deepEqual(happened({ event: "time_passed", at: 36_099 }), []);
-	assert.deepEqual(happened({ event: "time_passed", at: 36_100 }), [
-		"finish failed",
-	]);
+	assert.deepEqual(happened({ event: 'time_passed', at: 31_100 }), ['end n1']);
+	assert.deepEqual(happened({ event: 'time_passed', at: 36_099 }), []);
+	assert.deepEqual(happened({ event: 'time_passed', at: 36_100 }), ['finish failed']);
 });
 
-test("with surge 1 each new worker takes the place of one old before the next starts", () => {
+test('with surge 1 each new worker takes the place of one old before the next starts', () => {
 	const { happened, prove } = play({ surge: 1 });
-	assert.deepEqual(happened({ event: "begun", at: 0 }), ["start n1"]);
-	assert.deepEqual(prove(["n1"], 0), ["join n1"]);
-	happened({ event: "joined", id: "n1", at: 1_000 });
-	assert.deepEqual(happened({ event: "time_passed", at: 1_500 }), [
-		"approve n1",
-		"drain o1",
-	]);
-	assert.deepEqual(
-		happened({ event: "gone", id: "o1", cutOff: 0, at: 2_000 }),
-		["start n2"],
-	);
+	assert.deepEqual(happened({ event: 'begun', at: 0 }), ['start n1']);
+	assert.deepEqual(prove(['n1'], 0), ['join n1']);
+	happened({ event: 'joined', id: 'n1', at: 1_000 });
+	assert.deepEqual(happened({ event: 'time_passed', at: 1_500 }), ['approve n1', 'drain o1']);
+	assert.deepEqual(happened({ event: 'gone', id: 'o1', cutOff: 0, at: 2_000 }), ['start n2']);
 });
 
-test("fewer new than old: the surplus leaves with the last batch; none new: the old ones only leave", () => {
-	const { happened, prove } = play({ news: ["n1"], surge: 1 });
-	happened({ event: "begun", at: 0 });
-	prove(["n1"], 0);
-	happened({ event: "joined", id: "n1", at: 1_000 });
-	assert.deepEqual(happened({ event: "time_passed", at: 1_500 }), [
-		"approve n1",
-		"drain o1",
-		"drain o2",
-	]);
-	assert.deepEqual(play({ news: [] }).happened({ event: "begun", at: 0 }), [
-		"drain o1",
-		"drain o2",
-	]);
-	assert.deepEqual(
-		play({ news: [], olds: [] }).happened({ event: "begun", at: 0 }),
-		["finish back"],
-	);
+test('fewer new than old: the surplus leaves with the last batch; none new: the old ones only leave', () => {
+	const { happened, prove } = play({ news: ['n1'], surge: 1 });
+	happened({ event: 'begun', at: 0 });
+	prove(['n1'], 0);
+	happened({ event: 'joined', id: 'n1', at: 1_000 });
+	assert.deepEqual(happened({ event: 'time_passed', at: 1_500 }), ['approve n1', 'drain o1', 'drain o2']);
+	assert.deepEqual(play({ news: [] }).happened({ event: 'begun', at: 0 }), ['drain o1', 'drain o2']);
+	assert.deepEqual(play({ news: [], olds: [] }).happened({ event: 'begun', at: 0 }), ['finish back']);
 });
 
-test("an old worker that does not leave is ended by force, and one that cannot be ended fails the replacement", () => {
-	const { happened, prove } = play({ news: ["n1"], olds: ["o1"] });
-	happened({ event: "begun", at: 0 });
-	prove(["n1"], 0);
-	happened({ event: "joined", id: "n1", at: 1_000 });
-	assert.deepEqual(happened({ event: "time_passed", at: 2_000 }), [
-		"approve n1",
-		"drain o1",
-	]);
-	assert.deepEqual(happened({ event: "time_passed", at: 31_999 }), []);
-	assert.deepEqual(happened({ event: "time_passed", at: 32_000 }), ["end o1"]);
-	assert.deepEqual(happened({ event: "time_passed", at: 37_000 }), [
-		"finish failed",
-	]);
+test('an old worker that does not leave is ended by force, and one that cannot be ended fails the replacement', () => {
+	const { happened, prove } = play({ news: ['n1'], olds: ['o1'] });
+	happened({ event: 'begun', at: 0 });
+	prove(['n1'], 0);
+	happened({ event: 'joined', id: 'n1', at: 1_000 });
+	assert.deepEqual(happened({ event: 'time_passed', at: 2_000 }), ['approve n1', 'drain o1']);
+	assert.deepEqual(happened({ event: 'time_passed', at: 31_999 }), []);
+	assert.deepEqual(happened({ event: 'time_passed', at: 32_000 }), ['end o1']);
+	assert.deepEqual(happened({ event: 'time_passed', at: 37_000 }), ['finish failed']);
 });
 
-test("in place, an old worker leaves before the new one of its batch starts", () => {
-	const { happened, prove } = play({ order: "old_first", surge: 1 });
-	assert.deepEqual(happened({ event: "begun", at: 0 }), ["drain o1"]);
-	assert.deepEqual(happened({ event: "gone", id: "o1", cutOff: 0, at: 100 }), [
-		"start n1",
-	]);
-	assert.deepEqual(prove(["n1"], 200), ["join n1"]);
-	happened({ event: "joined", id: "n1", at: 1_200 });
-	assert.deepEqual(happened({ event: "time_passed", at: 1_700 }), [
-		"approve n1",
-		"drain o2",
-	]);
+test('in place, an old worker leaves before the new one of its batch starts', () => {
+	const { happened, prove } = play({ order: 'old_first', surge: 1 });
+	assert.deepEqual(happened({ event: 'begun', at: 0 }), ['drain o1']);
+	assert.deepEqual(happened({ event: 'gone', id: 'o1', cutOff: 0, at: 100 }), ['start n1']);
+	assert.deepEqual(prove(['n1'], 200), ['join n1']);
+	happened({ event: 'joined', id: 'n1', at: 1_200 });
+	assert.deepEqual(happened({ event: 'time_passed', at: 1_700 }), ['approve n1', 'drain o2']);
 });
 
-test("a crash of a settled worker while the old ones drain is no refusal any more", () => {
-	const { happened, prove } = play({ news: ["n1"], olds: ["o1"] });
-	happened({ event: "begun", at: 0 });
-	prove(["n1"], 0);
-	happened({ event: "joined", id: "n1", at: 1_000 });
-	happened({ event: "time_passed", at: 2_000 });
-	assert.deepEqual(
-		happened({ event: "fell", id: "n1", detail: "crash", at: 2_100 }),
-		[],
-	);
-	assert.deepEqual(
-		happened({ event: "gone", id: "o1", cutOff: 0, at: 2_200 }),
-		["finish back"],
-	);
+test('a crash of a settled worker while the old ones drain is no refusal any more', () => {
+	const { happened, prove } = play({ news: ['n1'], olds: ['o1'] });
+	happened({ event: 'begun', at: 0 });
+	prove(['n1'], 0);
+	happened({ event: 'joined', id: 'n1', at: 1_000 });
+	happened({ event: 'time_passed', at: 2_000 });
+	assert.deepEqual(happened({ event: 'fell', id: 'n1', detail: 'crash', at: 2_100 }), []);
+	assert.deepEqual(happened({ event: 'gone', id: 'o1', cutOff: 0, at: 2_200 }), ['finish back']);
 });
