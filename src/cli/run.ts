@@ -26,7 +26,8 @@ export async function run(typed: readonly string[], programs: Programs): Promise
 			return 0;
 		}
 		const program = buildProgram(session);
-		const [first, topic] = typed.filter((word) => word !== '--no-color');
+		const [first, ...rest] = typed.filter((word) => word !== '--no-color');
+		const topic = rest.find((word) => !word.startsWith('-'));
 		const commands = program.commands.map((command) => command.name());
 		if (first === 'help' && (topic === undefined || !commands.includes(topic))) {
 			const { page } = processTerminal(false, !typed.includes('--no-color'));

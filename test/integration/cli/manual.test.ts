@@ -37,6 +37,7 @@ async function helpOf(program: string, ...words: string[]): Promise<string> {
 test('rollcall help lists every topic, and shows each page as text', async () => {
 	const list = await runCommand(['help']);
 	assert.deepEqual([list.code, list.stderr], [0, '']);
+	assert.equal((await runCommand(['--no-color', 'help', '--help'])).stdout, list.stdout);
 	for (const topic of topics()) assert.match(list.stdout, new RegExp(`^- ${topic}: `, 'm'));
 	const page = await runCommand(['help', 'certificates', '--no-color']);
 	assert.deepEqual([page.code, page.stderr], [0, '']);
