@@ -53,7 +53,8 @@ export function judgeReport(
 ): void {
 	const lease = node.core?.lease;
 	if (lease?.kind !== 'held' || lease.reports[from]?.report !== message.report) return;
-	const key = `${node.name} ${from} ${textOf(lease.epoch)}`;
+	// Where every node has lost its state, epochs begin anew.
+	const key = `${node.name} ${node.core?.durable.instance} ${from} ${textOf(lease.epoch)}`;
 	if (compareEpochs(message.epoch, lease.epoch) !== 0)
 		evidence.fail(
 			'I9',
