@@ -1,12 +1,13 @@
 import { messageOf, RollcallError } from '../errors.js';
 import { LacksApp } from '../fleet/core/lacks-app.js';
 import type { LocalNode } from '../fleet/types.js';
-import type { Readiness, Snapshot, StepResult } from '../rollout/types.js';
+import type { NodeReleases, Readiness, Snapshot, StepResult } from '../rollout/types.js';
 import { listenerInodes } from '../system/proc/sockets.js';
 import { isAlive } from '../system/proc/process.js';
 import { findLack } from './app-needs.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import type { Standing } from './availability.js';
+import { releasesOf } from '../workers/pool/rows.js';
 import type { ProvenWorker, ReplacementResult, Supervisor, WorkerApp } from '../workers/types.js';
 
 type Step = Parameters<LocalNode['execute']>[0];
@@ -34,13 +35,18 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 			parts.standing.on('changed', listener);
 			parts.configuration.on('changed', listener);
 		},
-		snapshot: () => ({ workers: parts.supervisor.identities().map(identityOf) }),
+		snapshot: () => ({
+			workers: parts.supervisor.identities().map(identityOf),
+			releases: releasesOf(parts.supervisor.rows()),
+		}),
 		settled: () => parts.started,
-		async preflight({ service, app }) {
+		async preflight({ service, app, dryRun }) {
 			if (service === 'http_workers') {
 				const wanted = readWanted(parts, app);
-				assertNothingLacks(parts.supervisor, app === null ? wanted : wanted.filter(({ name }) => name === app));
-				return { ...parts.supervisor.changes(wanted, app), names: wanted.map(({ name }) => name) };
+				const meant = app === null ? wanted : wanted.filter(({ name }) => name === app);
+				assertNothingLacks(parts.supervisor, meant);
+				const releases = dryRun ? await releasesFor(parts.supervisor, app, meant) : null;
+				return { ...parts.supervisor.changes(wanted, app), names: wanted.map(({ name }) => name), releases };
 			}
 			if (parts.configuration.standsIn) checked(() => parts.configuration.read());
 			return null;
@@ -50,6 +56,15 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 			return replaceStep(parts, step);
 		},
 	};
+}
+
+async function releasesFor(
+	supervisor: Supervisor,
+	app: string | null,
+	meant: readonly WorkerApp[],
+): Promise<NodeReleases> {
+	const rows = supervisor.rows().filter((row) => app === null || row.app === app);
+	return { before: releasesOf(rows), after: await supervisor.nextReleases(meant) };
 }
 
 function readinessOf(parts: LocalNodeParts): Readiness {

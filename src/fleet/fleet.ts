@@ -311,7 +311,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	#snapshot(): Snapshot {
 		return {
 			boot: this.#shell.boot,
-			workers: this.options.local.snapshot().workers,
+			...this.options.local.snapshot(),
 			links: this.#links.live(),
 			configHash: this.membership.configHash ?? noConfigHash,
 		};

@@ -35,11 +35,19 @@ const ports = z.array(z.int().min(1).max(65_535)).max(portsMax);
 const provenWorker = identity.extend({ proven: z.boolean(), joined: z.boolean(), ports: since(2, ports.optional()) });
 const linkOf = z.object({ node: nodeName, id: token });
 
+/** As long as a path can be; a revision has 128 characters, each of two code units at most. */
+const release = z.object({ path: z.string().max(4_096), revision: z.string().max(256).nullable() });
+const releases = z
+	.record(z.string().regex(/^[a-z0-9-]{1,128}$/), release)
+	.refine((value) => Object.keys(value).length <= appsMax, { error: 'there are more apps than a node can have' });
+const nodeReleases = z.object({ before: releases.nullable(), after: releases.nullable() });
+
 const snapshot = z.object({
 	boot: counter,
 	workers: z.array(identity).max(workersMax),
 	links: z.array(linkOf).max(membersMax),
 	configHash: hash.nullable(),
+	releases: since(2, releases.optional()),
 });
 
 const stepResult = z.object({
@@ -137,6 +145,7 @@ const viewNode = z.object({
 	attempt: counter,
 	before: viewWorkers,
 	after: viewWorkers,
+	release: since(2, nodeReleases.optional()),
 	started_at: milliseconds.nullable(),
 	back_at: milliseconds.nullable(),
 	ended_at: since(2, milliseconds.nullable().optional()),
@@ -254,6 +263,7 @@ const checkResult = z.object({
 	configHash: hash.nullable(),
 	apps: since(2, z.object({ added: appNames, removed: appNames }).optional()),
 	appNames: since(2, appNames.optional()),
+	releases: since(2, nodeReleases.optional()),
 	lacksApp: since(2, z.boolean().optional()),
 	tls: since(2, tlsFacts.optional()),
 });

@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import type {
 	AppChanges,
 	NodeName,
+	NodeReleases,
 	OnFailure,
 	Readiness,
 	RolloutId,
@@ -104,7 +105,7 @@ export interface Fleet extends EventEmitter<FleetEvents> {
 export interface LocalNode {
 	readiness(): Readiness;
 	onReadiness(listener: () => void): void;
-	snapshot(): Pick<Snapshot, 'workers'>;
+	snapshot(): Pick<Snapshot, 'workers' | 'releases'>;
 	/** Resolves once a daemon that has just started knows which workers live. */
 	settled(): Promise<void>;
 	/**
@@ -114,7 +115,9 @@ export interface LocalNode {
 	preflight(request: {
 		service: Service | null;
 		app: string | null;
-	}): Promise<(AppChanges & { names: string[] }) | null>;
+		/** What would be started is looked up, too. */
+		dryRun: boolean;
+	}): Promise<(AppChanges & { names: string[]; releases: NodeReleases | null }) | null>;
 	/**
 	 * Does one step here and proves it. `before` is the stored set; `recovered` is true when the daemon died in the
 	 * middle and goes forward. For type `restart` with recovered false the promise never settles: the process ends.

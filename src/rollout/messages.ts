@@ -8,6 +8,7 @@ import type {
 	Epoch,
 	NodeName,
 	NodeRecord,
+	NodeReleases,
 	OnFailure,
 	Readiness,
 	RolloutId,
@@ -142,6 +143,8 @@ export interface CheckResult {
 	apps?: AppChanges | undefined;
 	/** Only for http_workers: the apps of the file. Earlier versions do not say. */
 	appNames?: string[] | undefined;
+	/** Only for a dry run of http_workers: what runs, and what would be started. Earlier versions do not say. */
+	releases?: NodeReleases | undefined;
 	/** The app that was asked for is neither in the file nor running: `fault` says so, and a fleet passes the node over. */
 	lacksApp?: boolean | undefined;
 	/** Only for clustering_config with certificates; earlier versions do not say. */
@@ -153,6 +156,7 @@ export interface NodeApps {
 	/** null: the node does not say. */
 	changes: AppChanges | null;
 	names: string[] | null;
+	releases: NodeReleases | null;
 	/** It has no such app, and is passed over. */
 	lacksApp: boolean;
 }
@@ -236,7 +240,8 @@ export type RolloutEffect =
 	/** Look at the own processes now; answered by the event `snapshot`. */
 	| { kind: 'take_snapshot'; rollout: RolloutId; attempt: number }
 	/** Look at the own file; answered by the event `checked`. */
-	| { kind: 'check'; rollout: RolloutId; service: Service | null; app: string | null }
+	/** `dryRun`: what would be started is looked up, too. */
+	| { kind: 'check'; rollout: RolloutId; service: Service | null; app: string | null; dryRun?: true }
 	/** Do one step here and prove it; answered by `progress` and once by `step_ended`. */
 	| { kind: 'run_step'; spec: RolloutSpec; attempt: number; before: Snapshot; recovered: boolean }
 	/** `apps`: of a dry run, what it would bring to each node and take from it. */

@@ -3,7 +3,7 @@
  * Nothing here but types. All times are ms: `wall` since 1970, `now` on the node's own monotonic clock.
  */
 import type { Epoch, NodeName } from '../coordination/epoch.js';
-import type { AppChanges, ProvenWorker, RequiredPorts, WorkerIdentity } from '../workers/types.js';
+import type { AppChanges, ProvenWorker, Releases, RequiredPorts, WorkerIdentity } from '../workers/types.js';
 
 export type { AppChanges, Epoch, NodeName };
 
@@ -63,6 +63,14 @@ export interface Snapshot {
 	links: { node: NodeName; id: string }[];
 	/** Hash of the applied `cluster:` configuration. */
 	configHash: string | null;
+	/** What each app runs; earlier versions do not say. */
+	releases?: Releases | undefined;
+}
+
+/** What a node ran before and runs after a step, by app; null: not known yet. */
+export interface NodeReleases {
+	before: Releases | null;
+	after: Releases | null;
 }
 
 /** What the executor of a step reports when it ended. The core judges the facts (I5), not the word. */
@@ -130,6 +138,8 @@ export interface RolloutView {
 		attempt: number;
 		before: { boot: number; workers: WorkerIdentity[] } | null;
 		after: { boot: number; workers: WorkerIdentity[] } | null;
+		/** Not in what an older version wrote. */
+		release?: NodeReleases | undefined;
 		started_at: number | null;
 		back_at: number | null;
 		/** When its last step ended, whatever came of it; not of a node before it began, nor in what an older version wrote. */
@@ -170,4 +180,6 @@ export interface RolloutPlan {
 	remarks?: string[];
 	/** What would come to each node and go from it, as far as its file was looked at. */
 	apps?: Record<NodeName, AppChanges>;
+	/** What each node runs and would start, as far as it says. */
+	release?: Record<NodeName, NodeReleases>;
 }

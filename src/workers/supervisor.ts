@@ -28,8 +28,8 @@ import { isNode } from './pool/worker-description.js';
 import { checkSocketPaths, findHost, hostHome } from './pm2/home.js';
 import { HostLink } from './host/host-connection.js';
 import { hostCommand } from './host/host-starter.js';
+import { nextReleases } from './host/next-releases.js';
 import { ProcessEnds } from './connection/process-ends.js';
-import type { LogLimits } from './host/log-files.js';
 import { PreloadConnection } from './connection/preload-connection.js';
 import type { Orphan } from './pm2/orphans.js';
 import type { Pm2Process } from './pm2/process.js';
@@ -43,9 +43,11 @@ import type {
 	AppChanges,
 	AppReadiness,
 	ProvenWorker,
+	Releases,
 	ReplacementResult,
 	Supervisor,
 	SupervisorEvents,
+	SupervisorOptions,
 	ThreadRow,
 	WorkerApp,
 	WorkerRow,
@@ -53,23 +55,6 @@ import type {
 import { type UnconfiguredSet, UnconfiguredWorkers } from './unconfigured-workers.js';
 import type { OpenLink } from './pool/worker-entry.js';
 import { appOf } from './pool/worker-id.js';
-
-export interface SupervisorOptions {
-	apps: readonly WorkerApp[];
-	workerDir: string;
-	/** Its record lies here, as `workers.json`. */
-	stateDir: string;
-	/** systemd: the units start the hosts. own: this process does, detached. */
-	mode: 'systemd' | 'own';
-	/** Of a host that this process starts. */
-	logLimits: LogLimits;
-	logger: Logger;
-	clock?: Clock;
-	/** How long readiness is off before the only instance of a program that cannot run beside its successor is ended; default 0. */
-	lbWaitMs?: number;
-	/** Runs a worker host, in place of this program's own command. */
-	hostCommand?: readonly string[];
-}
 
 /** How often PM2's list is read although nothing was heard: its bus promises nothing, and a frozen host is seen by this alone. */
 const reconcileMs = 5_000;
@@ -148,6 +133,10 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			added: meant.map(({ name }) => name).filter((name) => !this.runs(name)),
 			removed: [...new Set(leaving.map(({ name }) => name))],
 		};
+	}
+
+	nextReleases(apps: readonly WorkerApp[]): Promise<Releases> {
+		return nextReleases(apps, (user) => this.hostLinks.get(user), this.clock);
 	}
 
 	identities(app?: string): ProvenWorker[] {

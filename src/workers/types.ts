@@ -1,4 +1,7 @@
 import type { EventEmitter } from 'node:events';
+import type { Logger } from '../log.js';
+import type { Clock } from './clock.js';
+import type { LogLimits } from './host/log-files.js';
 
 /** Which process a worker is. A process id alone is reused by the kernel; with the start time it is not. */
 export interface WorkerIdentity {
@@ -149,6 +152,8 @@ export interface Supervisor extends EventEmitter<SupervisorEvents> {
 	}): Promise<ReplacementResult>;
 	/** What a replacement with these apps would add and remove; with `app`, one of that app alone. */
 	changes(apps: readonly WorkerApp[], app?: string | null): AppChanges;
+	/** What new workers of these apps would be started from now; resolves within about a second. */
+	nextReleases(apps: readonly WorkerApp[]): Promise<Releases>;
 	/** The workers that live now, joined or not. */
 	identities(app?: string): ProvenWorker[];
 	rows(): WorkerRow[];
@@ -162,6 +167,23 @@ export interface Supervisor extends EventEmitter<SupervisorEvents> {
 	shutdown(): Promise<void>;
 	/** Stops supervising; workers and worker host keep running. */
 	detach(): Promise<void>;
+}
+
+export interface SupervisorOptions {
+	apps: readonly WorkerApp[];
+	workerDir: string;
+	/** Its record lies here, as `workers.json`. */
+	stateDir: string;
+	/** systemd: the units start the hosts. own: this process does, detached. */
+	mode: 'systemd' | 'own';
+	/** Of a host that this process starts. */
+	logLimits: LogLimits;
+	logger: Logger;
+	clock?: Clock;
+	/** How long readiness is off before the only instance of a program that cannot run beside its successor is ended; default 0. */
+	lbWaitMs?: number;
+	/** Runs a worker host, in place of this program's own command. */
+	hostCommand?: readonly string[];
 }
 
 /** An http app as the supervisor wants it: the configuration's entry, resolved (ms, bytes, absolute paths). */

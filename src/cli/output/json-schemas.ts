@@ -35,6 +35,9 @@ const processes = z.object({
 	workers: z.array(z.object({ id: text, pid: whole, started: whole })),
 });
 
+const releases = z.record(text, release);
+const nodeReleases = z.object({ before: orNull(releases), after: orNull(releases) });
+
 const rolloutState = z.enum(['planned', 'running', 'paused', 'halted', 'completed', 'aborted']);
 const nodeState = z.enum(['pending', 'restarting', 'back', 'refused', 'failed', 'skipped']);
 
@@ -60,6 +63,8 @@ export const rolloutShape = z
 				attempt: whole,
 				before: orNull(processes),
 				after: orNull(processes),
+				/** By app; null: not known yet. */
+				release: nodeReleases.optional(),
 				started_at: orNull(moment),
 				back_at: orNull(moment),
 				/** When its last step ended, whatever came of it. */
@@ -106,6 +111,8 @@ export const planShape = z
 		remarks: z.array(text).optional(),
 		/** By node: apps that would come and go. Only of http_workers, and without nodes that do not say. */
 		apps: z.record(text, appChanges).optional(),
+		/** By node: what each app runs and would start. Only of http_workers, and without nodes that do not say. */
+		release: z.record(text, nodeReleases).optional(),
 	})
 	.meta({ id: 'plan' });
 
@@ -330,6 +337,8 @@ export const messageLineShape = z.discriminatedUnion('event', [
 		elapsed_ms: orNull(z.number()),
 		waiting_for: orNull(text),
 		reason: orNull(text),
+		/** Of the node, from what to what; null where that is not known. */
+		release: orNull(nodeReleases).optional(),
 	}),
 	z.object({ event: z.literal('message'), text }),
 	/** The last line of a command that failed; `exit` is its exit code, further keys are the daemon's. */

@@ -1,4 +1,5 @@
-import type { RolloutView } from '../../rollout/types.js';
+import type { NodeReleases, RolloutView } from '../../rollout/types.js';
+import { releaseChange } from './releases.js';
 import { elapsedMs, isOver, isTarget, nodesInOrder, phase, subject, targetsOf, toneOf } from './render.js';
 import { paint, table } from './table.js';
 import { clean, fit, type Page, plainPage, type Terminal, toJson, writeMessage } from './terminal.js';
@@ -94,6 +95,7 @@ export interface Change {
 	elapsed_ms: number | null;
 	waiting_for: string | null;
 	reason: string | null;
+	release: NodeReleases | null;
 }
 
 /** The changes in `view`; without a view before, every node that is not pending. */
@@ -104,13 +106,13 @@ export function changesBetween(last: RolloutView | null, view: RolloutView, now 
 		const before = last?.nodes.find((other) => other.node === node.node);
 		const same = before?.state === node.state && before.attempt === node.attempt;
 		if (same || (before === undefined && node.state === 'pending')) continue;
-		const { state: node_state, attempt, reason } = node;
+		const { state: node_state, attempt, reason, release = null } = node;
 		const elapsed_ms = elapsedMs(node, now);
-		changes.push({ ...common, node: node.node, node_state, attempt, elapsed_ms, waiting_for: null, reason });
+		changes.push({ ...common, node: node.node, node_state, attempt, elapsed_ms, waiting_for: null, reason, release });
 	}
 	const { state, waiting_for, reason } = view;
 	if (last === null || last.state !== state || last.waiting_for !== waiting_for || last.reason !== reason) {
-		const whole = { node: null, node_state: null, attempt: null, elapsed_ms: null };
+		const whole = { node: null, node_state: null, attempt: null, elapsed_ms: null, release: null };
 		changes.push({ ...common, ...whole, waiting_for, reason });
 	}
 	return changes;
@@ -121,9 +123,11 @@ function lineOf(change: Change): string {
 	const took =
 		change.elapsed_ms !== null && change.node_state !== 'restarting' ? ` after ${span(change.elapsed_ms)}` : '';
 	const who = change.node === null ? `rollout ${change.state}` : `${change.node} ${change.node_state}${took}${attempt}`;
+	const release = change.node_state === 'restarting' ? null : releaseChange(change.release ?? undefined);
+	const changed = release === null ? '' : ` (${release})`;
 	const why = change.reason === null ? '' : `: ${change.reason}`;
 	const what = change.waiting_for === null || isOver(change.state) ? '' : `, waiting for ${change.waiting_for}`;
-	return clean(`${clock(change.at)} ${who}${forPeople(`${why}${what}`, change.at)}`);
+	return clean(`${clock(change.at)} ${who}${changed}${forPeople(`${why}${what}`, change.at)}`);
 }
 
 /** One line a node, redrawn in place: phase, time, and what it waits for. */

@@ -3,6 +3,7 @@ import type { RolloutPlan, RolloutState, RolloutView } from '../../rollout/types
 import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { clean, cleanLines, fit, indent, type Page, plainPage } from './terminal.js';
 import { type Column, paint, table, type Tone } from './table.js';
+import { planReleases, releaseChange, releasesAfter } from './releases.js';
 import { bytes, count, forPeople, moment, shortRevision, span } from './format.js';
 
 export function workersText(rows: readonly WorkerRow[], now: number, page = plainPage): string {
@@ -132,6 +133,7 @@ function nodesText(view: RolloutView, now: number, page: Page): string {
 		{ title: 'STATE', value: phase, tone: (node) => toneOf(node.state) },
 		{ title: 'TOOK', value: took, align: 'right' },
 		{ title: 'WORKERS', value: workersOf, cut: 'end' },
+		{ title: 'RELEASE', value: (node) => releaseChange(node.release), cut: 'end', leaveOff: 1 },
 	];
 	return table(targetsOf(view), columns, page);
 }
@@ -170,7 +172,8 @@ export function historyText(views: readonly RolloutView[], now: number, page = p
 		{ title: 'TOOK', value: (view) => span((view.ended_at ?? now) - view.created_at), align: 'right', leaveOff: 2 },
 		{ title: 'BY', value: (view) => view.user, leaveOff: 1 },
 		...(views.some(({ note }) => note) ? [noteColumn] : []),
-		{ title: 'REASON', value: reason, cut: 'end', leaveOff: 3 },
+		{ title: 'RELEASE', value: releasesAfter, cut: 'end', leaveOff: 3 },
+		{ title: 'REASON', value: reason, cut: 'end', leaveOff: 5 },
 	];
 	return table(views, columns, page);
 }
@@ -187,6 +190,7 @@ export function planText(plan: RolloutPlan): string {
 		const text = changesText(changes);
 		if (text !== null) lines.push(`${clean(node)} ${text}`);
 	}
+	lines.push(...planReleases(plan));
 	if (plan.guess === true) lines.push('the times are a guess: nothing was rolled yet here');
 	let planned = 0;
 	plan.steps.forEach(({ nodes, estimate_ms }, index) => {

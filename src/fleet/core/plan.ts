@@ -1,5 +1,5 @@
 import type { NodeApps } from '../../rollout/messages.js';
-import type { NodeName, RolloutPlan } from '../../rollout/types.js';
+import type { NodeName, NodeReleases, RolloutPlan } from '../../rollout/types.js';
 
 /** A plan together with what the nodes say of their files. */
 export function planWith(
@@ -9,12 +9,14 @@ export function planWith(
 ): RolloutPlan {
 	const told = Object.entries(apps).sort(([one], [other]) => (one < other ? -1 : 1));
 	const changes = told.flatMap(([node, { changes: found }]) => (found ? [[node, found] as const] : []));
-	const remarks = remarksOn(told);
+	const releases = told.flatMap(([node, { releases: found }]) => (found ? [[node, found] as const] : []));
+	const remarks = [...remarksOn(told), ...releaseRemarks(releases)];
 	return {
 		...plan,
 		refused: plan.refused ?? fault,
 		refused_as: plan.refused_as ?? (fault === null ? null : 'unavailable'),
 		...(changes.length > 0 ? { apps: Object.fromEntries(changes) } : {}),
+		...(releases.length > 0 ? { release: Object.fromEntries(releases) } : {}),
 		...(remarks.length > 0 ? { remarks } : {}),
 	};
 }
@@ -30,4 +32,22 @@ function remarksOn(told: readonly (readonly [NodeName, NodeApps])[]): string[] {
 	if (nodesOf.size < 2) return [];
 	const lists = [...nodesOf].map(([list, nodes]) => `${nodes.join(', ')}: ${list}`);
 	return [`the apps are not the same on all nodes (${lists.join('; ')})`];
+}
+
+/** Apps of which nodes would start different releases: one may have been brought to some hosts alone. */
+function releaseRemarks(told: readonly (readonly [NodeName, NodeReleases])[]): string[] {
+	const apps = new Map<string, Map<string, NodeName[]>>();
+	for (const [node, { after }] of told) {
+		for (const [app, { path, revision }] of Object.entries(after ?? {})) {
+			const nodesOf = apps.get(app) ?? new Map<string, NodeName[]>();
+			const name = revision ?? path;
+			nodesOf.set(name, [...(nodesOf.get(name) ?? []), node]);
+			apps.set(app, nodesOf);
+		}
+	}
+	return [...apps].flatMap(([app, nodesOf]) => {
+		if (nodesOf.size < 2) return [];
+		const lists = [...nodesOf].map(([name, nodes]) => `${nodes.join(', ')}: ${name}`);
+		return [`${app} would not be the same release on all nodes (${lists.join('; ')})`];
+	});
 }

@@ -38,7 +38,7 @@ const deadlineShare = 0.9;
 /** Looks at this node's file for a service, and starts nothing. */
 export async function checkHere(
 	ports: StepPorts,
-	{ service, app }: Omit<CheckRequest, 'kind' | 'rollout'>,
+	{ service, app, dryRun }: Omit<CheckRequest, 'kind' | 'rollout'>,
 ): Promise<CheckResult> {
 	const nothing = { fault: null, members: null, memberHash: null, configHash: null };
 	switch (service) {
@@ -55,20 +55,20 @@ export async function checkHere(
 		case 'clustering':
 		case 'http_workers':
 		case null:
-			return { ...nothing, ...(await appsHere(ports.local, { service, app })) };
+			return { ...nothing, ...(await appsHere(ports.local, { service, app, dryRun: dryRun === true })) };
 	}
 }
 
 /** An app that is not here is a fault for this node alone; a fleet passes it over. */
 async function appsHere(
 	local: LocalNode,
-	request: Omit<CheckRequest, 'kind' | 'rollout'>,
+	request: Parameters<LocalNode['preflight']>[0],
 ): Promise<Partial<CheckResult>> {
 	try {
 		const found = await local.preflight(request);
 		if (found === null) return {};
-		const { names, ...apps } = found;
-		return { apps, appNames: names };
+		const { names, releases, added, removed } = found;
+		return { apps: { added, removed }, appNames: names, ...(releases ? { releases } : {}) };
 	} catch (error) {
 		if (!(error instanceof LacksApp)) throw error;
 		return { fault: clipped(error.message), lacksApp: true, appNames: error.names };
@@ -89,8 +89,7 @@ export async function runStep(
 	const result = await ports.local.execute({ spec, attempt, before, recovered, onProgress });
 	const reason = result.reason === null ? null : clipped(result.reason);
 	if (!result.after) return { ...result, before, reason };
-	const { boot, links, configHash } = ports.snapshot();
-	return { ...result, before, reason, after: { workers: result.after.workers, boot, links, configHash } };
+	return { ...result, before, reason, after: { ...ports.snapshot(), workers: result.after.workers } };
 }
 
 async function renewLinks(

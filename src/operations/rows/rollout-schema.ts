@@ -21,6 +21,15 @@ const processes = {
 	],
 };
 
+const releases = {
+	type: ['object', 'null'],
+	description: 'by app',
+	additionalProperties: { type: 'object', properties: { path: text, revision: textOrNull } },
+};
+
+/** What a node ran before and runs after, or would. */
+export const nodeReleasesSchema = { type: 'object', properties: { before: releases, after: releases } };
+
 /** JSON Schema of a rollout as the operations answer it. */
 export const rolloutSchema = {
 	type: 'object',
@@ -48,6 +57,7 @@ export const rolloutSchema = {
 					attempt: { type: 'integer' },
 					before: processes,
 					after: processes,
+					release: nodeReleasesSchema,
 					started_at: timeOrNull,
 					back_at: timeOrNull,
 					ended_at: timeOrNull,

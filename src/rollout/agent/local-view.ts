@@ -1,5 +1,5 @@
 /** A rollout of this node alone, as everyone is shown it. */
-import { afterOf, processesOf, emptyView } from '../views/view-parts.js';
+import { afterOf, processesOf, emptyView, releasesOf } from '../views/view-parts.js';
 import { judge } from '../targets/proof.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
@@ -27,6 +27,7 @@ export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
 				attempt: flags.attempt,
 				before: record ? processesOf(spec, record.before) : null,
 				after: record ? afterOf(spec, record) : null,
+				release: record ? releasesOf(spec, record) : { before: null, after: null },
 				started_at: record?.startedAt ?? null,
 				back_at: record?.state === 'back' ? record.endedAt : null,
 				ended_at: record?.endedAt ?? null,

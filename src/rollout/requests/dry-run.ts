@@ -24,7 +24,7 @@ export function onDryRun(turn: Turn, { token, request }: Extract<RolloutEvent, {
 	const members = state.members.map((member) => member.name).filter((name) => !unselected.includes(name));
 	if (!unselected.includes(state.settings.self)) {
 		checks[state.settings.self] = null;
-		turn.effects.push({ kind: 'check', rollout: token, service, app });
+		turn.effects.push({ kind: 'check', rollout: token, service, app, dryRun: true });
 	}
 	for (const peer of replicated ? state.coordination.peers().filter((name) => members.includes(name)) : []) {
 		checks[peer] = null;
@@ -41,7 +41,7 @@ export function onPeerDryRun(
 	const { checkers: lookers } = turn.state;
 	if (Object.keys(lookers).length >= looksMax) return;
 	lookers[id] = from;
-	turn.effects.push({ kind: 'check', rollout: id, service, app });
+	turn.effects.push({ kind: 'check', rollout: id, service, app, dryRun: true });
 }
 
 export function onDryRunAnswer(
@@ -96,8 +96,8 @@ function changesOf({ checks }: PendingDryRun): Record<NodeName, NodeApps> {
 	const apps: Record<NodeName, NodeApps> = {};
 	for (const [node, check] of Object.entries(checks)) {
 		if (!check?.apps && !check?.lacksApp) continue;
-		const { apps: changes = null, appNames: names = null, lacksApp = false } = check;
-		apps[node] = { changes, names, lacksApp };
+		const { apps: changes = null, appNames: names = null, releases = null, lacksApp = false } = check;
+		apps[node] = { changes, names, releases, lacksApp };
 	}
 	return apps;
 }

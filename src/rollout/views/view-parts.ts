@@ -3,7 +3,16 @@ import { orderOf } from '../targets/order.js';
 import { inScope } from '../targets/proof.js';
 import { isSelected, notSelected } from '../targets/selection.js';
 import type { OpenRollout, RolloutFlags } from '../messages.js';
-import type { NodeName, NodeRecord, RolloutSpec, RolloutState, RolloutView, Snapshot } from '../types.js';
+import type { Releases } from '../../workers/types.js';
+import type {
+	NodeName,
+	NodeRecord,
+	NodeReleases,
+	RolloutSpec,
+	RolloutState,
+	RolloutView,
+	Snapshot,
+} from '../types.js';
 
 export type ViewNode = RolloutView['nodes'][number];
 
@@ -28,6 +37,7 @@ const emptyNode = (node: NodeName, stands: Pick<ViewNode, 'state' | 'reason'>): 
 	attempt: 1,
 	before: null,
 	after: null,
+	release: { before: null, after: null },
 	started_at: null,
 	back_at: null,
 	ended_at: null,
@@ -91,6 +101,15 @@ export function processesOf(
 	if (!snapshot) return null;
 	const workers = inScope(spec, snapshot.workers).map(({ id, pid, started }) => ({ id, pid, started }));
 	return { boot: snapshot.boot, workers };
+}
+
+/** Of the apps that the rollout concerns. */
+export function releasesOf({ app }: RolloutSpec, record: NodeRecord): NodeReleases {
+	const inScope = (releases: Releases | undefined): Releases | null => {
+		if (!releases || app === null) return releases ?? null;
+		return Object.fromEntries(Object.entries(releases).filter(([name]) => name === app));
+	};
+	return { before: inScope(record.before?.releases), after: inScope(record.result?.after?.releases) };
 }
 
 export function afterOf(spec: RolloutSpec, record: NodeRecord): ViewNode['after'] {

@@ -1,6 +1,6 @@
 /** A rollout as everyone is shown it. */
 import { blockedBy } from '../targets/blocked-by.js';
-import { afterOf, emptyView, type ViewNode, headOf, isHeld, reasonOf, stateOf, processesOf } from './view-parts.js';
+import { afterOf, emptyView, type ViewNode, headOf, isHeld, reasonOf, stateOf, processesOf, releasesOf } from './view-parts.js';
 import { orderOf } from '../targets/order.js';
 import { isSelected } from '../targets/selection.js';
 import type { OpenRollout } from '../messages.js';
@@ -97,6 +97,7 @@ function viewNode(drive: Drive, open: OpenRollout, target: TargetStatus, seen: V
 		attempt: target.attempt,
 		before: record ? processes(open, record).before : (seen?.before ?? null),
 		after: record ? processes(open, record).after : (seen?.after ?? null),
+		release: record ? processes(open, record).release : (seen?.release ?? { before: null, after: null }),
 		started_at: times?.started ?? null,
 		back_at: target.state === 'back' ? (times?.back ?? null) : null,
 		ended_at: record?.endedAt ?? null,
@@ -104,14 +105,15 @@ function viewNode(drive: Drive, open: OpenRollout, target: TargetStatus, seen: V
 	};
 }
 
-type Processes = Pick<ViewNode, 'before' | 'after'>;
+type Processes = Pick<ViewNode, 'before' | 'after' | 'release'>;
 const processesShown = new WeakMap<NodeRecord, Processes>();
 
 /** As long as the record stays the same, so do they: then they need not be compared. */
 function processes({ spec }: OpenRollout, record: NodeRecord): Processes {
 	const known = processesShown.get(record);
 	if (known) return known;
-	const made = { before: processesOf(spec, record.before), after: afterOf(spec, record) };
+	const release = releasesOf(spec, record);
+	const made = { before: processesOf(spec, record.before), after: afterOf(spec, record), release };
 	processesShown.set(record, made);
 	return made;
 }

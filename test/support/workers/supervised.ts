@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createLogger } from '../../../src/log.js';
 import { isAlive, readProcessStat } from '../../../src/system/proc/process.js';
-import { createSupervisor, type SupervisorOptions } from '../../../src/workers/supervisor.js';
-import type { ReplacementResult, Supervisor, WorkerApp } from '../../../src/workers/types.js';
+import { createSupervisor } from '../../../src/workers/supervisor.js';
+import type { ReplacementResult, Supervisor, SupervisorOptions, WorkerApp } from '../../../src/workers/types.js';
 
 const childEntry = fileURLToPath(new URL('./replacing-supervisor.js', import.meta.url));
 const hostEntry = fileURLToPath(new URL('./worker-host.js', import.meta.url));

@@ -45,7 +45,7 @@ describe('a node whose configuration file does not check', () => {
 	it('refuses a part in every rollout while it runs by the last good one, and says so in its readiness', async () => {
 		const { local, configuration } = nodeWith(true);
 		for (const service of ['http_workers', 'clustering', 'clustering_config', null] as const)
-			await assert.rejects(local.preflight({ service, app: null }), refusal, String(service));
+			await assert.rejects(local.preflight({ service, app: null, dryRun: false }), refusal, String(service));
 		assert.equal(local.readiness().configuration, 'last_good');
 		let told = 0;
 		local.onReadiness(() => {

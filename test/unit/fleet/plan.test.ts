@@ -29,7 +29,12 @@ test('nodes without an app are passed over as long as one node has it; any other
 
 test('a plan remarks lists of apps that differ, and says as which fault a start would be refused', () => {
 	const plan = { refused: null, refused_as: null, order: [] } as unknown as RolloutPlan;
-	const apps = (names: string[] | null, lacksApp = false): NodeApps => ({ changes: null, names, lacksApp });
+	const apps = (names: string[] | null, lacksApp = false): NodeApps => ({
+		changes: null,
+		names,
+		releases: null,
+		lacksApp,
+	});
 	assert.deepEqual(
 		planWith(plan, null, { alpha: apps(['web', 'api']), beta: apps(['api', 'web']), old: apps(null) }),
 		plan,
@@ -40,4 +45,36 @@ test('a plan remarks lists of apps that differ, and says as which fault a start 
 	assert.deepEqual([refused, refused_as], ['beta: no script', 'unavailable']);
 	const running = planWith({ ...plan, refused: 'Rollout r1 runs', refused_as: 'conflict' }, 'beta: no script', {});
 	assert.deepEqual([running.refused, running.refused_as], ['Rollout r1 runs', 'conflict']);
+});
+
+test('a plan says from what to what each node would go, and remarks nodes that would start different releases', () => {
+	const plan = { refused: null, refused_as: null, order: [] } as unknown as RolloutPlan;
+	const going = (revision: string | null, path = '/srv/new.js'): NodeApps => ({
+		changes: null,
+		names: ['web'],
+		releases: { before: { web: { path: '/srv/old.js', revision: 'v1' } }, after: { web: { path, revision } } },
+		lacksApp: false,
+	});
+	const old: NodeApps = { changes: null, names: null, releases: null, lacksApp: false };
+	const same = planWith(plan, null, { alpha: going('v2'), beta: going('v2', '/srv/elsewhere.js'), old });
+	assert.deepEqual(same.release, {
+		alpha: {
+			before: { web: { path: '/srv/old.js', revision: 'v1' } },
+			after: { web: { path: '/srv/new.js', revision: 'v2' } },
+		},
+		beta: {
+			before: { web: { path: '/srv/old.js', revision: 'v1' } },
+			after: { web: { path: '/srv/elsewhere.js', revision: 'v2' } },
+		},
+	});
+	assert.equal(same.remarks, undefined, 'the same revision may lie elsewhere');
+	const differ = planWith(plan, null, {
+		alpha: going('v2'),
+		beta: going('v3'),
+		gamma: going('v2'),
+		delta: going(null),
+	});
+	assert.deepEqual(differ.remarks, [
+		'web would not be the same release on all nodes (alpha, gamma: v2; beta: v3; delta: /srv/new.js)',
+	]);
 });
