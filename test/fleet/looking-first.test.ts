@@ -62,7 +62,10 @@ test('a zone, and nodes by name, roll alone; the others show that they were not 
 	const beta = fleet.node('beta');
 	for (const [flags, rolled] of [
 		[['--zone', 'west'], ['gamma']],
-		[['--node', 'alpha,beta'], ['alpha', 'beta']],
+		[
+			['--node', 'alpha,beta'],
+			['alpha', 'beta'],
+		],
 	] as const) {
 		const then = await allPids();
 		const planned = documentOf<{ order: string[] }>(await on(beta, 'plan', ...flags));

@@ -19,7 +19,17 @@ export interface ViewChange {
 }
 
 const headKeys = ['state', 'reason', 'waiting_for', 'coordinator', 'epoch', 'held'] as const;
-const nodeKeys = ['state', 'attempt', 'before', 'after', 'release', 'started_at', 'back_at', 'ended_at', 'reason'] as const;
+const nodeKeys = [
+	'state',
+	'attempt',
+	'before',
+	'after',
+	'release',
+	'started_at',
+	'back_at',
+	'ended_at',
+	'reason',
+] as const;
 
 /** What of `before` has changed in `after`, of the same rollout. */
 export function changeOf(before: RolloutView, after: RolloutView): ViewChange {

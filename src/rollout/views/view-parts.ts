@@ -4,15 +4,7 @@ import { inScope } from '../targets/proof.js';
 import { isSelected, notSelected } from '../targets/selection.js';
 import type { OpenRollout, RolloutFlags } from '../messages.js';
 import type { Releases } from '../../workers/types.js';
-import type {
-	NodeName,
-	NodeRecord,
-	NodeReleases,
-	RolloutSpec,
-	RolloutState,
-	RolloutView,
-	Snapshot,
-} from '../types.js';
+import type { NodeName, NodeRecord, NodeReleases, RolloutSpec, RolloutState, RolloutView, Snapshot } from '../types.js';
 
 export type ViewNode = RolloutView['nodes'][number];
 

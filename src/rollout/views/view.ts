@@ -1,6 +1,16 @@
 /** A rollout as everyone is shown it. */
 import { blockedBy } from '../targets/blocked-by.js';
-import { afterOf, emptyView, type ViewNode, headOf, isHeld, reasonOf, stateOf, processesOf, releasesOf } from './view-parts.js';
+import {
+	afterOf,
+	emptyView,
+	type ViewNode,
+	headOf,
+	isHeld,
+	reasonOf,
+	stateOf,
+	processesOf,
+	releasesOf,
+} from './view-parts.js';
 import { orderOf } from '../targets/order.js';
 import { isSelected } from '../targets/selection.js';
 import type { OpenRollout } from '../messages.js';
