@@ -18,7 +18,7 @@ export interface Member {
 	zone: string | null;
 }
 
-/** The parts of what is carried, with all that an engine may read of each. */
+/** The types of the carried values, with the fields that an engine may read. */
 export interface Bodies {
 	/** The part of an entry that never changes. */
 	spec: {
@@ -34,12 +34,12 @@ export interface Bodies {
 	/** The part that each version has anew. */
 	flags: {
 		version: Version;
-		/** Only of a change of members: who has left by it, and votes for nobody any more. */
+		/** Only of a change of members: the nodes that have left by it, and do not vote any more. */
 		left: NodeName[];
 		/** null: nothing else may be started meanwhile. */
 		halted: string | null;
 	};
-	/** What is kept of an entry that has ended. */
+	/** The stored result of an entry that has ended. */
 	view: object;
 	/** How a node stands, as it says on every link. */
 	readiness: object;
@@ -61,12 +61,12 @@ export interface Entry<B extends Bodies = Opaque> {
 /** The last word on an entry. */
 export interface Ending<B extends Bodies = Opaque> {
 	rollout: EntryId;
-	/** Of the lease under which it ended; null for what is a node's own. */
+	/** The epoch of the lease under which it ended; null for a node's own entry. */
 	epoch: Epoch | null;
 	view: B['view'];
 }
 
-/** What a node has on disk of what is carried. */
+/** The entries that a node has on disk. */
 export interface StoredEntries<B extends Bodies = Opaque> {
 	/** What has not ended, the fleet's and this node's own, in the order stored. */
 	open: Entry<B>[];
@@ -83,7 +83,7 @@ export type StoredEntry<B extends Bodies = Opaque> =
 	| { kind: 'ending'; ending: Ending<B> }
 	| { kind: 'ended_here'; rollout: EntryId; view: B['view'] };
 
-/** What a node knows, as it answers a coordinator; how it stands rides along. */
+/** A node's answer to a coordinator: what it knows, and its status. */
 export interface ReportHead {
 	boot: number;
 	/** Grows with every report of this boot. */
@@ -91,7 +91,7 @@ export interface ReportHead {
 	/** Number of the last heartbeat (or prepare) of this epoch that was received before this was said. */
 	echo: number;
 	memberHash: string;
-	/** What is open of the whole fleet's, as far as this node knows. */
+	/** The replicated entries that are open, as far as this node knows. */
 	have: { rollout: EntryId; version: Version }[];
 	/** What ended last of the whole fleet's, as far as this node knows; newest last, at most 16. */
 	ended: EntryId[];
@@ -104,7 +104,7 @@ export type NackReason =
 	| { kind: 'promised' }
 	| { kind: 'conflict'; rollout: EntryId }
 	| { kind: 'members'; memberHash: string }
-	/** A coordinator is heard; nobody takes over from it. */
+	/** A coordinator is heard; no node takes over from it. */
 	| { kind: 'live'; coordinator: NodeName }
 	/** Lost its state and may not vote yet. */
 	| { kind: 'stranger' }
@@ -128,19 +128,19 @@ export type Command<B extends Bodies = Opaque> =
 	| { kind: 'call_off' }
 	/** Lets go, as soon as a majority was told what ended. */
 	| { kind: 'resign' }
-	/** Lets go at once of what is led or asked for; answered by `lost`. */
+	/** Gives up the lease, or the campaign for it, at once; answered by `lost`. */
 	| { kind: 'step_down' }
 	/** Keeps an ending that this node may give without a lease: its own, or of a version that it has put. */
 	| { kind: 'keep'; ending: Ending<B> }
 	/** Says to a peer how these ended. */
 	| { kind: 'tell'; to: NodeName; endings: readonly Ending<B>[] }
-	/** What this node says of itself has changed: its leader is told. */
+	/** This node's status has changed: reports it to the leader. */
 	| { kind: 'report' }
 	/** An operator vouches for this node, which lost its state; refused until it has met a majority. */
 	| { kind: 'admit' };
 
 export type Fact<B extends Bodies = Opaque> =
-	/** This node leads from here on; with what is open, the newest first. */
+	/** This node leads from now on; with the open entries, newest first. */
 	| { kind: 'leading'; epoch: Epoch; entries: Entry<B>[] }
 	/** Another epoch is promised: what was granted and heard under the own one is forgotten. */
 	| { kind: 'lost' }
@@ -200,7 +200,7 @@ export interface Coordination<B extends Bodies = Opaque> {
 	/** Who is linked and takes part, sorted. */
 	peers: () => NodeName[];
 
-	// A leader's; for another node nobody is heard but itself.
+	// For a leader; another node hears only itself.
 
 	/** A majority was heard within a lease. */
 	isLive: (now: number) => boolean;
@@ -215,7 +215,7 @@ export interface Coordination<B extends Bodies = Opaque> {
 	isConfirmed: (entry: Entry<B>) => boolean;
 	/** Whether a majority may not know yet that it has ended. */
 	isSpreading: (id: EntryId) => boolean;
-	/** Who was asked to take the lead over; null: nobody. */
+	/** The node that was asked to take over the lead, or null. */
 	successor: () => NodeName | null;
 }
 
@@ -245,7 +245,7 @@ export function isShared({ replicated, members }: Entry['spec']): boolean {
 	return replicated && members.length > 1;
 }
 
-/** What is open of the whole fleet's. */
+/** The replicated entries that are open. */
 export function openShared<E extends Entry>(state: { durable: { open: E[] } }): E[] {
 	return state.durable.open.filter((one) => isShared(one.spec));
 }

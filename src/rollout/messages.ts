@@ -1,4 +1,4 @@
-/** What a rollout is told and asked, what it answers, what its nodes say to one another, and what they keep of it on disk. */
+/** Events, effects, peer messages and stored entries of rollouts. */
 import type { Version } from '../coordination/epoch.js';
 import type * as port from '../coordination/port.js';
 import type { Bodies, Entry, Member, NackReason, Note } from '../coordination/port.js';
@@ -22,7 +22,7 @@ import type {
 
 export type { Member, NackReason, Version };
 
-/** What the core is told about its node and its fleet. */
+/** The core's settings: its node and its fleet. */
 export interface CoreSettings {
 	self: NodeName;
 	/** false: no `cluster:` is configured; then `members` holds this node alone. */
@@ -49,10 +49,10 @@ export interface CoreSettings {
 /** What changes about a rollout that has not ended. Only the holder of the lease writes a new version. */
 export interface RolloutFlags {
 	version: Version;
-	/** Of what is left; grows with every resume of a halted rollout. */
+	/** Number of the attempt for the remaining nodes; grows with each resume of a halted rollout. */
 	attempt: number;
 	skipped: NodeName[];
-	/** Only for a change of members: who has left by it, and votes for nobody any more. */
+	/** Only for a change of members: the nodes that have left by it, and do not vote any more. */
 	left: NodeName[];
 	paused: boolean;
 	aborting: { by: string } | null;
@@ -81,7 +81,7 @@ export interface EndedHere {
 	view: RolloutView;
 }
 
-/** What is kept of rollouts. */
+/** The stored state of rollouts. */
 export interface DurableRollouts extends port.StoredEntries<RolloutBodies> {
 	/** This node's own records, of open and of kept ended rollouts, in the order first stored. */
 	records: NodeRecord[];
@@ -220,7 +220,7 @@ export type RolloutEvent = {
 	wall: number;
 } /** `id` is fresh and becomes the rollout's. Answered by `answer` or `refuse` with the same token. */ & (
 	| { kind: 'request'; token: string; id: RolloutId; request: CoreRequest }
-	/** A dry run asks for the files of all targets. Answered by `answer` without a view, or `refuse` with what is wrong. */
+	/** A dry run asks for the files of all targets. Answered by `answer` without a view, or `refuse` with the faults. */
 	| { kind: 'look'; token: string; request: CoreRequest }
 	/** `token` is unique over the fleet: it also names the word while it is forwarded. */
 	| { kind: 'operator'; token: string; word: OperatorCommand }
@@ -247,7 +247,7 @@ export type RolloutEffect =
 	/** `apps`: of a dry run, what it would bring to each node and take from it. */
 	| { kind: 'answer'; token: string; view: RolloutView | null; apps?: Record<NodeName, NodeApps> }
 	| { kind: 'refuse'; token: string; refusal: Refusal }
-	/** A rollout changed, for whoever follows it. */
+	/** A rollout changed; for its followers. */
 	| { kind: 'changed'; view: RolloutView }
 	/** For the log and the metrics. */
 	| { kind: 'note'; event: NoteEvent; fields: Record<string, string | number | boolean | null> };

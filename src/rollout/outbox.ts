@@ -29,7 +29,7 @@ export interface Turn {
 	readonly wall: number;
 	readonly effects: { push(effect: RolloutEffect): unknown };
 	readonly facts: { push(fact: Fact): unknown };
-	/** Whoever follows is to be told what has changed. */
+	/** Followers have to be sent the change. */
 	showing: boolean;
 	/** Remembers the entries, and puts them on disk before anything that this turn does afterwards. */
 	keep(entries: readonly RolloutEntry[]): void;
@@ -37,7 +37,7 @@ export interface Turn {
 	note(event: NoteEvent, fields: Fields): void;
 	/** Sets the timer, or clears it with null. */
 	arm(name: RolloutTimer, at: number | null): void;
-	/** To whoever coordinates; false: nothing could be done. */
+	/** A command to coordination; false if it could not be carried out. */
 	command(command: port.Command<RolloutBodies>): boolean;
 }
 
@@ -63,7 +63,7 @@ export function endedHereOf(state: CoreState, id: RolloutId): RolloutView | unde
 	return state.durable.endedHere.find((one) => one.rollout === id)?.view;
 }
 
-/** Ended on this node alone, and no majority is heard that could go on with it. */
+/** Ended on this node alone, and no majority is heard that could continue it. */
 export function isAtRestHere(state: CoreState, id: RolloutId): boolean {
 	return state.coordination.minoritySince() !== null && endedHereOf(state, id) !== undefined;
 }

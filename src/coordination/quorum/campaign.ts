@@ -77,7 +77,7 @@ function whyNotPromise(turn: Turn, from: NodeName, message: MessageOf<'prepare'>
 	return null;
 }
 
-/** The coordinator, if this node is it and hears a majority, or heard it lately; nobody takes over from a live one. */
+/** The live coordinator: this node if it hears a majority, or the one that it heard lately. No node takes over from it. */
 function liveCoordinator(turn: Turn): NodeName | null {
 	const { state, now } = turn;
 	const lease = heldLease(state);
@@ -166,7 +166,7 @@ function giveUpCandidacy(turn: Turn): void {
 	turn.tell({ kind: 'denied' });
 }
 
-/** Whoever lost its lease, or did not get one, waits a third of a lease instead of a whole one. */
+/** After a lost or denied lease the node waits a third of a lease instead of a whole one. */
 function hurry(turn: Turn): void {
 	turn.state.leaseFrom = turn.now - (turn.state.settings.leaseMs * 2) / 3;
 }

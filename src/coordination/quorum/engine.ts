@@ -83,7 +83,7 @@ export function onInput(turn: Turn, input: Input): void {
 		case 'members':
 			state.members = input.members;
 			state.memberHash = input.memberHash;
-			// There is nobody left to hear first.
+			// No other member is left to hear first.
 			if (input.members.length === 1) beginToVote(turn);
 			greetAll(turn);
 			reportToCoordinator(turn);
@@ -202,7 +202,7 @@ export function mayLead(turn: Turn): boolean {
 	return lease !== null && noteHeard(turn, lease);
 }
 
-/** After every event, once the leader has given its commands: endings that all have are told no more. */
+/** After every event, once the leader has given its commands: stops sending endings that all peers have. */
 export function settleEndings(turn: Turn): void {
 	const lease = heldLease(turn.state);
 	if (lease) spread(turn, lease);

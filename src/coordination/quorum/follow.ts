@@ -27,7 +27,7 @@ export function onStore(turn: Turn, from: NodeName, message: MessageOf<'store'>)
 	reportToCoordinator(turn);
 }
 
-/** The coordinator is about to restart itself and asks this node, which is back, to go on. */
+/** The coordinator is about to restart itself and asks this node, which is back, to continue. */
 export function onHandover(turn: Turn, message: MessageOf<'handover'>): void {
 	const { state } = turn;
 	if (!sameEpoch(state.durable.promised, message.epoch) || state.lease !== null) return;

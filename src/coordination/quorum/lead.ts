@@ -8,7 +8,7 @@ import { isMajority, type Left } from './members/voters.js';
 import { compareVersions, type Epoch, type NodeName, sameEpoch } from '../epoch.js';
 import { type Ending, type Entry, type EntryId, type Report, hasEnded, openShared, toldEndings } from '../port.js';
 
-/** Gathers what the promises told; answers what is open, the newest first. */
+/** Merges the entries of the promises; returns the open ones, newest first. */
 export function gather(turn: Turn, lease: Leadership, candidacy: Candidacy, left: readonly Left[]): Entry[] {
 	const { state } = turn;
 	const told = Object.values(candidacy.promises);
@@ -23,7 +23,7 @@ export function gather(turn: Turn, lease: Leadership, candidacy: Candidacy, left
 	return mergeOpen(state, open).map((one) => withLeft(one, left));
 }
 
-/** Who refused its promise because it has left by this rollout is written down with it: nobody may hear of it again. */
+/** Stores the nodes that refused because they have left by this rollout: they may not be heard again. */
 function withLeft({ spec, flags }: Entry, left: readonly Left[]): Entry {
 	const own = left.filter((one) => one.rollout === spec.id).map((one) => one.node);
 	return { spec, flags: { ...flags, left: [...new Set([...flags.left, ...own])].sort() } };
@@ -40,7 +40,7 @@ function mergeOpen(state: CoordinationState, told: readonly Entry[]): Entry[] {
 	return [...merged.values()].sort((a, b) => compareVersions(b.flags.version, a.flags.version));
 }
 
-/** What is open under the own epoch; a leader has one at a time. */
+/** The entry that is open under the own epoch; a leader has one at a time. */
 export function putUnder(state: CoordinationState, { epoch }: Leadership): Entry | undefined {
 	return openShared(state).find(({ flags }) => sameEpoch(flags.version.epoch, epoch));
 }
@@ -93,7 +93,7 @@ export function heartbeat(turn: Turn, lease: Leadership): void {
 	turn.arm('heartbeat', now + heartbeatEveryMs(state));
 }
 
-/** Beside the heartbeat: whoever does not have what it should is told again. */
+/** With the heartbeat: sends entries again to peers that lack them. */
 export function onHeartbeatTimer(turn: Turn): void {
 	const { state } = turn;
 	const lease = heldLease(state);

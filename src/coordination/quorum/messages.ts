@@ -43,7 +43,7 @@ export type Message<B extends Bodies = Opaque> =
 			instance: string;
 			memberHash: string;
 			readiness: B['readiness'];
-			/** What is open of the whole fleet's, as the sender knows. */
+			/** The replicated entries that are open, as the sender knows. */
 			open: EntryId[];
 			/** The addressee came with another instance, or an older boot, than the sender knows: it lost its state. */
 			stranger: boolean;
@@ -54,7 +54,7 @@ export type Message<B extends Bodies = Opaque> =
 			kind: 'prepare';
 			epoch: Epoch;
 			purpose: PreparePurpose;
-			/** What is to be started; null for a takeover. */
+			/** The entry to start; null for a takeover. */
 			rollout: EntryId | null;
 			/** The sender's; while a change of members is open also those before and after it. One has to be the addressee's. */
 			memberHashes: string[];
@@ -69,7 +69,7 @@ export type Message<B extends Bodies = Opaque> =
 			live: boolean;
 	  }
 	| { kind: 'report'; epoch: Epoch; report: Report<B> }
-	/** What is open and what ended; answered with a report once stored. */
+	/** Open and closed entries; answered with a report once stored. */
 	| { kind: 'store'; epoch: Epoch; open: Entry<B>[]; ended: Ending<B>[] }
 	| { kind: 'handover'; epoch: Epoch; rollout: EntryId }
 	/** Endings, told to a peer that does not know. Needs no lease: an ending wins over open. */

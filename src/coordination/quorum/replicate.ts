@@ -20,7 +20,7 @@ const endingsInPromiseMax = 4;
 /** An honest fleet has one or two open at a time, some more while nodes are away; a hostile member must not fill the disk. */
 const openMax = 32;
 
-/** Keeps what is newer of these rollouts, unless they have ended. */
+/** Stores newer versions of these rollouts, unless they have ended. */
 export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly Entry[]): void {
 	const { state } = turn;
 	openAgain(turn, rollouts);
@@ -61,7 +61,7 @@ export function storeEndings(turn: Turn, endings: readonly Ending[]): void {
 	for (const ending of fresh) turn.tell({ kind: 'closed', ending });
 }
 
-/** The newest endings of replicated rollouts; what is older is told when a link is made. */
+/** The newest endings of replicated rollouts; older ones are sent when a link is made. */
 export function newestEndings(state: CoordinationState): Ending[] {
 	return state.durable.ended.filter((one) => one.epoch !== null).slice(-endingsInPromiseMax);
 }

@@ -1,4 +1,4 @@
-/** What this node says of itself to whoever holds the lease. */
+/** This node's report to the holder of the lease. */
 import { zeroEpoch } from '../epoch.js';
 import { type Report, openShared } from '../port.js';
 import type { Turn } from './turn.js';
@@ -22,7 +22,7 @@ export function buildReport(turn: Turn): Report {
 	};
 }
 
-/** To the holder of the promised epoch; nothing if that is this node, or nobody yet. */
+/** To the holder of the promised epoch; not sent if that is this node, or none yet. */
 export function reportToCoordinator(turn: Turn): void {
 	const { state } = turn;
 	const { promised } = state.durable;

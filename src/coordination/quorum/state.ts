@@ -36,7 +36,7 @@ export interface Heard<B extends Bodies = Opaque> {
 	decided: boolean;
 }
 
-/** The lease as it is held. What is rolled under it is the controller's matter. */
+/** A held lease. What is rolled under it is up to the controller. */
 export interface Leadership<B extends Bodies = Opaque> {
 	kind: 'held';
 	epoch: Epoch;

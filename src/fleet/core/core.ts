@@ -281,7 +281,7 @@ function onTimer(turn: Turn, name: TimerName): void {
 	}
 }
 
-/** After every event: whoever holds the lease decides, what waits goes on, whoever follows is told a little later, timers are set. */
+/** After every event: the holder of the lease decides, waiting requests continue, followers are updated a little later, timers are set. */
 function afterwards(turn: Turn): void {
 	const { state } = turn;
 	state.engine.settle(turn);

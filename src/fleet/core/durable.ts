@@ -31,13 +31,13 @@ const kinds: Readonly<Record<DurableEntry['kind'], true>> = {
 	needs: true,
 };
 
-/** Whether it is an entry that this build folds; one of a later build is kept as it is. */
+/** Whether this build can apply the entry; an entry of a later build is kept unchanged. */
 export function isKnownEntry(entry: unknown): entry is DurableEntry {
 	if (typeof entry !== 'object' || entry === null || !Object.hasOwn(entry, 'kind')) return false;
 	return Object.hasOwn(kinds, String((entry as { kind: unknown }).kind));
 }
 
-/** The version that a build needs in order to go on from these entries. */
+/** The version that a build needs in order to continue from these entries. */
 export function neededVersion(entries: readonly unknown[]): number {
 	return entries.reduce<number>(
 		(needed, entry) => (isKnownEntry(entry) && entry.kind === 'needs' ? Math.max(needed, entry.version) : needed),

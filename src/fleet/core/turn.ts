@@ -17,7 +17,7 @@ export class CoreTurn implements Turn, EngineTurn {
 	readonly facts: Fact[] = [];
 	/** What came in says nothing new, so nothing is to be decided. */
 	quiet = false;
-	/** Whoever follows is to be told what has changed. */
+	/** Followers have to be sent the change. */
 	showing = false;
 
 	constructor(
@@ -66,7 +66,7 @@ export class CoreTurn implements Turn, EngineTurn {
 		return this.state.timers[name] !== undefined;
 	}
 
-	/** To whoever coordinates; false: nothing could be done. */
+	/** A command to coordination; false if it could not be carried out. */
 	command(command: Command<RolloutBodies>): boolean {
 		return this.state.engine.command(this, command);
 	}

@@ -135,7 +135,7 @@ export function nextStep(turn: Turn): void {
 	takeGrant(turn, grant);
 }
 
-/** The daemon died in the middle of this step: its executor adopts what is new and replaces what is left of the old. */
+/** The daemon died during this step: its executor adopts the new workers and replaces the remaining old ones. */
 function recover(turn: Turn, record: NodeRecord): boolean {
 	const { state } = turn;
 	const spec = specOf(turn, record.rollout);

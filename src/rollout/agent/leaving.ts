@@ -1,9 +1,9 @@
-/** A node that a change of members took out of the fleet, and that nobody tells of the end. */
+/** A node that a change of members took out of the fleet, and that does not hear of the end. */
 import type { OpenRollout } from '../messages.js';
 import type { Turn } from '../outbox.js';
 import { viewOf } from '../views/view.js';
 
-/** The ending is its own: without an epoch it is told to nobody. */
+/** The ending is the node's own: without an epoch it is not sent to peers. */
 export function endLeft(turn: Turn, { spec }: OpenRollout): void {
 	const { state, wall } = turn;
 	const view = viewOf(state, spec.id, turn);

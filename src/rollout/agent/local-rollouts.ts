@@ -187,7 +187,7 @@ export function localWord(turn: Turn, open: OpenRollout, word: Exclude<Forwarded
 		case 'abort':
 			if (!runs) end(turn, open, 'aborted', `aborted by ${word.user}`);
 			else if (open.flags.halted === null) change(turn, open, { aborting: { by: word.user }, paused: false });
-			// Over its deadline: nobody knows whether that step ever ends.
+			// Over its deadline: it is unknown whether that step ever ends.
 			else end(turn, open, 'aborted', `aborted by ${word.user}; ${mayStillLive(turn)}`);
 			return;
 		case 'resume':

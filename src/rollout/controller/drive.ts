@@ -80,7 +80,7 @@ function settleGrants(turn: Turn, drive: Drive, open: OpenRollout): void {
 	}
 }
 
-/** Who has left by this change votes for nobody; a majority has to know that before anybody's links to it are cut. */
+/** A node that has left by this change does not vote; a majority has to know that before links to it are cut. */
 function noteLeft(turn: Turn, open: OpenRollout, targets: readonly TargetStatus[]): OpenRollout {
 	const left = targets.filter((one) => one.state === 'back' && isLeaving(open, one.node)).map((one) => one.node);
 	if (left.every((node) => open.flags.left.includes(node))) return open;
@@ -156,7 +156,7 @@ function isFinished(turn: Turn, open: OpenRollout, targets: readonly TargetStatu
 	const { state } = turn;
 	const { membersNext, memberHashNext } = open.spec;
 	const done = (one: TargetStatus): boolean => {
-		// Once the others have applied it, a node that leaves is linked with nobody.
+		// Once the others have applied it, a leaving node has no links.
 		if (isLeaving(open, one.node) && !one.heard && one.state !== 'restarting') return true;
 		if (one.hearsay) return one.state === 'skipped';
 		return one.state === 'back' || one.state === 'skipped';
@@ -169,7 +169,7 @@ function isFinished(turn: Turn, open: OpenRollout, targets: readonly TargetStatu
 	});
 }
 
-/** Why nobody has completed it: operators have ended it on every node, each alone. null: at least one node still wants it. */
+/** Why it cannot complete: operators have ended it on every node, one by one. null if a node still takes part. */
 function endedOnEach(turn: Turn, { spec }: OpenRollout): string | null {
 	const names = spec.members.map((member) => member.name).filter((name) => isSelected(spec, name));
 	const reasons = names.map((name) => endedThere(standingOf(turn.state, name)?.endedHere, spec.id));
@@ -211,7 +211,7 @@ function abortReason(open: OpenRollout, targets: readonly TargetStatus[]): strin
 	return left ? `${by}; ${left}` : by;
 }
 
-/** What an ended rollout leaves behind that nobody has seen the end of. */
+/** Steps whose end was not observed when the rollout ended. */
 function mayStillLive({ spec }: OpenRollout, targets: readonly TargetStatus[]): string | null {
 	const workers = spec.type === 'restart' || spec.service === 'http_workers';
 	const running = targets.filter((one) => one.state === 'restarting').map((one) => one.node);

@@ -1,9 +1,9 @@
-/** A rollout that pauses by itself once the first nodes are back, so that an operator can look at them. */
+/** Pauses a rollout once the first nodes are back, so that an operator can check them. */
 import type { OpenRollout } from '../messages.js';
 import type { TargetStatus } from '../targets/targets.js';
 import type { Drive } from './state.js';
 
-/** So many nodes are back, and no operator has looked yet. */
+/** Enough nodes are back, and the rollout has not been held yet. */
 export function isHoldDue({ spec, flags }: OpenRollout, targets: readonly TargetStatus[]): boolean {
 	if (spec.holdAfter === undefined || flags.held !== undefined) return false;
 	return targets.filter((one) => one.state === 'back').length >= spec.holdAfter;

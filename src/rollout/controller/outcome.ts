@@ -65,13 +65,13 @@ export function endRollout(
 	endAs(turn, view, result, reason);
 }
 
-/** Keeps and tells how a rollout ended; also one that was never opened, so that nobody can take it up. */
+/** Stores and announces how a rollout ended; also one that was never opened, so that no node can resume it. */
 export function endAs(turn: Turn, last: RolloutView, result: 'completed' | 'aborted', reason: string | null): void {
 	note(turn, 'rollout_ended', { rollout: last.id, state: result, reason });
 	turn.command({ kind: 'close', ending: { rollout: last.id, view: endedView(last, result, reason, turn.wall) } });
 }
 
-/** A peer reported: it may know that what it was granted has ended, or have open what nobody else has. */
+/** A peer reported: it may know of an ending, or have a rollout open that no other node has. */
 export function onReported(turn: Turn, from: NodeName, report: Report): void {
 	const { state } = turn;
 	const drive = driveOf(state);

@@ -11,7 +11,7 @@ import type { NodeName } from '../types.js';
 const lookLimitMs = 1500;
 const looksMax = 64;
 
-/** Answered without a view when all files check; refused with what is wrong. */
+/** Answered without a view if all files are valid; refused with the faults otherwise. */
 export function onDryRun(turn: Turn, { token, request }: Extract<RolloutEvent, { kind: 'look' }>): void {
 	const { state, now } = turn;
 	if (state.dryRuns.length >= looksMax) {

@@ -1,4 +1,4 @@
-/** What a request would do now, for `dry_run`: nobody is asked, nothing is stored. */
+/** What a request would do now, for `dry_run`: asks no peer and stores nothing. */
 import { budgetOf, isDown } from '../targets/budget.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import type { CoreRequest } from '../messages.js';
@@ -52,7 +52,7 @@ export function estimateOf(
 	};
 }
 
-/** A node that is away is waited for once nothing else can go on; the coordinator goes last all the same. */
+/** An absent node is waited for once no other can begin; the coordinator still goes last. */
 function awayLast(state: CoreState, order: readonly NodeName[]): NodeName[] {
 	const { self } = state.settings;
 	const isLast = order.at(-1) === self;

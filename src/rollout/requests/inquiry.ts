@@ -36,7 +36,7 @@ export function onOngoing(state: CoreState, rollout: RolloutId): void {
 	for (const doubt of state.inquiries) if (doubt.rollout === rollout) doubt.until = 0;
 }
 
-/** The requests that wait no longer: the rollout has ended, goes on, or nobody said. */
+/** The requests that need not wait any more: the rollout has ended, continues, or no answer came. */
 export function settledInquiries(turn: Turn): Request[] {
 	const { state, now } = turn;
 	const settled = state.inquiries.filter((one) => now >= one.until || !openOf(state, one.rollout));

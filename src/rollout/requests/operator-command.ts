@@ -43,7 +43,7 @@ export function onAnswer(turn: Turn, message: Extract<RolloutMessage, { kind: 'a
 type Asked = Pick<PendingCommand, 'token' | 'from'>;
 type RolloutWord = Exclude<ForwardedWord, { kind: 'admit' }>;
 
-/** Done at once and told to nobody; a rollout of this node alone is ended as ever. */
+/** Done at once, without telling peers; a rollout of this node alone ends as usual. */
 function takeEndHere(
 	turn: Turn,
 	token: string,
@@ -117,7 +117,7 @@ const refused = (code: Refusal['code'], message: string, extra: Record<string, s
 	refusal: { code, message, extra },
 });
 
-/** The answer for a rollout that ended, or that nobody knows. */
+/** The answer for a rollout that has ended, or is unknown. */
 function settledAnswer(turn: Turn, word: RolloutWord): OperatorAnswer | null {
 	const { state } = turn;
 	const ended = endOf(state, word.rollout);
@@ -208,7 +208,7 @@ function advanceWord(turn: Turn, drive: Drive | null, pending: PendingCommand, w
 	answer(turn, pending, { ok: true, view: viewOf(state, word.rollout, turn) ?? null });
 }
 
-/** What is said of a rollout that has ended while the word waited; null: nothing yet. */
+/** The answer if the rollout has ended while the command waited; null otherwise. */
 function endAnswer(
 	turn: Turn,
 	drive: Drive | null,
@@ -217,7 +217,7 @@ function endAnswer(
 	view: RolloutView,
 ): OperatorAnswer | null {
 	if (drive && pending.applied) return turn.state.coordination.isSpreading(word.rollout) ? null : { ok: true, view };
-	// Whoever was asked to do it knows whether it was done, and brought about this very end.
+	// The node that was asked knows whether it was done, and caused this end.
 	if (pending.sentTo !== null && turn.now < pending.until) return null;
 	return settledAnswer(turn, word) ?? { ok: true, view };
 }
@@ -241,7 +241,7 @@ function applyWord(turn: Turn, drive: Drive, open: OpenRollout, word: RolloutWor
 	}
 }
 
-/** What is being aborted is neither paused nor resumed any more. */
+/** A rollout that is being aborted can be neither paused nor resumed. */
 function whyTooLate({ flags, spec }: OpenRollout, word: RolloutWord): OperatorAnswer | null {
 	if (!flags.aborting || word.kind === 'abort') return null;
 	return refused('conflict', `Rollout ${spec.id} is being aborted by ${flags.aborting.by}`, { job_id: spec.id });
@@ -255,7 +255,7 @@ function foreignSkip(spec: RolloutSpec, skip: readonly NodeName[]): OperatorAnsw
 	return refused('invalid', `'skip' names ${foreign}, which is no target of the rollout; its targets are ${names}`);
 }
 
-/** What is left is tried again under a higher attempt; whoever still runs gets its deadline anew. */
+/** Remaining nodes are tried again under a higher attempt; running ones get a new deadline. */
 function resume(turn: Turn, drive: Drive, open: OpenRollout, skip: readonly NodeName[]): void {
 	const { flags, spec } = open;
 	const skipped = [...new Set([...flags.skipped, ...skip])].sort();
@@ -279,7 +279,7 @@ function forward(turn: Turn, pending: PendingCommand): void {
 	send(turn, leader, { kind: 'forward', id: pending.token, word: pending.word });
 }
 
-/** The next coordinator is told again: what this one was told, or had applied, may be forgotten. */
+/** The command is repeated to the next coordinator: the last one may not have stored it. */
 export function commandsAfterLostLease(state: CoreState): void {
 	for (const word of state.commands) {
 		word.sentTo = null;

@@ -36,7 +36,7 @@ export function holdAfterOf({ settings }: CoreState, { type, service, replicated
 	return isRoll ? (settings.holdAfter ?? 0) : 0;
 }
 
-/** What is wrong with the words of the request, whatever the fleet is doing. */
+/** Faults of the request itself, whatever the state of the fleet. */
 export function selectionFault(state: CoreState, asked: Asked): string | null {
 	const members = concerned(state, asked);
 	const chosen = members.filter((member) => isChosen(asked, member));

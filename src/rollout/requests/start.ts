@@ -27,7 +27,7 @@ import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 import { viewOf } from '../views/view.js';
 import { hasEnded, openOf, toldEndings } from '../../coordination/port.js';
 
-/** The answer is given within two seconds; some of them are left for the way to whoever asked. */
+/** The answer is due within two seconds; this leaves time for its way to the caller. */
 export const startLimitMs = 1900;
 const retryEveryMs = 60;
 

@@ -78,7 +78,7 @@ export function standingOf(state: CoreState, node: NodeName): Standing | null {
 
 export interface Budget {
 	heard: Set<NodeName>;
-	/** Not heard, or heard and unhealthy, or out: whoever is in it uses the budget up. */
+	/** Not heard, or heard and unhealthy, or out: each of these uses one slot. */
 	used: Map<NodeName, string>;
 	/** Out, or not known not to be. */
 	maybeOut: Set<NodeName>;

@@ -4,7 +4,7 @@ import type { NodeName, NodeRecord, RolloutSpec, Service, Snapshot, StepResult }
 
 export interface Verdict {
 	state: 'back' | 'refused' | 'failed';
-	/** What is missing or went wrong; null for back. */
+	/** What is missing, or failed; null for back. */
 	reason: string | null;
 }
 

@@ -68,7 +68,7 @@ export function endedThere(told: Report['endedHere'], rollout: RolloutId): strin
 
 type Judged = Pick<TargetStatus, 'state' | 'attempt' | 'reason'>;
 
-/** Whoever lost its state says so itself; of one whose disk was put back from a copy, only others know. */
+/** A node that lost its state reports it; if its disk was restored from a copy, only others know. */
 const lostText =
 	'it lost its state while this rollout ran, so it is unknown whether it had its turn, or how far it came';
 

@@ -1,4 +1,4 @@
-/** What a node says of a rollout while it hears nobody coordinate: what it was shown last may have long ceased to hold. */
+/** The view of a rollout while no coordinator is heard: the last view received may be out of date. */
 import { frozen, timeOfDay } from './text.js';
 import type { Turn } from '../outbox.js';
 

@@ -1,4 +1,4 @@
-/** Who follows a rollout is told of its changes, and of a coordinator that is not heard. */
+/** Sends followers the changes of a rollout, and a coordinator's absence. */
 import { zeroEpoch } from '../../coordination/epoch.js';
 import { isEqual } from '../equal.js';
 import { type Drive, driveOf, nextViewNumber } from '../controller/state.js';
@@ -102,7 +102,7 @@ function tellAgain(turn: Turn, drive: Drive, spec: RolloutSpec, view: RolloutVie
 	}
 }
 
-/** Whoever follows a rollout here hears that nobody is heard to drive it, and that somebody is again. */
+/** Tells local followers of a rollout when no coordinator is heard, and when one is heard again. */
 export function tellLeaderless(turn: Turn): void {
 	const { state } = turn;
 	const followed = state.coordination.leads()

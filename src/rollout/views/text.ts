@@ -1,4 +1,4 @@
-/** Pieces of what is told to people. */
+/** Parts of texts for people. */
 import type { NodeRecord } from '../types.js';
 
 const dayMs = 86_400_000;
@@ -10,7 +10,7 @@ export function timeOfDay(wall: number): string {
 	return `${two(seconds / 3600)}:${two((seconds / 60) % 60)}:${two(seconds % 60)}Z`;
 }
 
-/** A text that others go on from: without the stop at its end. */
+/** A text to be continued: without its final full stop. */
 export function clause(text: string): string {
 	return text.replace(/[.\s]+$/, '');
 }
@@ -20,7 +20,7 @@ export function frozen(missing: readonly string[], members: number): string {
 	return `frozen, hears ${members - missing.length} of ${members}; missing: ${missing.join(', ')}`;
 }
 
-/** Of a step whose end nobody has seen. `what`: links, or workers. */
+/** For a step whose end was not observed. `what`: links, or workers. */
 export function mayStillRestart(nodes: readonly string[], what: 'workers' | 'links'): string {
 	const rest = what === 'workers' ? ': old and new workers may both live' : ' its links';
 	return `${nodes.join(', ')} may still be restarting${rest}`;

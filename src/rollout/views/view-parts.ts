@@ -36,7 +36,7 @@ const emptyNode = (node: NodeName, stands: Pick<ViewNode, 'state' | 'reason'>): 
 	...stands,
 });
 
-/** Why it stands still, by what is stored of it; null: it does not. */
+/** Why it makes no progress, by its stored flags; null if it does. */
 export function reasonOf({ spec, flags }: OpenRollout): string | null {
 	if (flags.halted !== null) return flags.halted;
 	if (flags.aborting) return `being aborted by ${flags.aborting.by}`;

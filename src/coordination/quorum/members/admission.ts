@@ -57,7 +57,7 @@ export function onGreeting(turn: Turn, from: NodeName, message: MessageOf<'greet
 	if (link.stranger && voting && message.instance !== link.knew?.instance) acceptAgain(turn, from, message.instance);
 	if (message.stranger && state.durable.voting && state.durable.instance !== state.process) demoteSelf(turn);
 	if (!state.durable.voting) meet(turn, from, message);
-	// One that does not vote is told what it may have forgotten, unless it was.
+	// A peer that does not vote gets what it may have forgotten, unless it has got it.
 	if (!voting) greet(turn, from);
 	const endings = toldEndings(state, message.open);
 	if (endings.length > 0) turn.send(from, { kind: 'ended', endings });

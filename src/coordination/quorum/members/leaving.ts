@@ -1,4 +1,4 @@
-/** A node that a change of members took out of the fleet, and that nobody tells of the end. */
+/** A node that a change of members took out of the fleet, and that does not hear of the end. */
 import type { CoordinationState } from '../state.js';
 import type { Turn } from '../turn.js';
 import type { Entry } from '../../port.js';

@@ -16,7 +16,7 @@ interface FleetState<E extends Entry> {
 const hasDonePart = ({ durable }: FleetState<Entry>, id: EntryId): boolean =>
 	durable.records.find((one) => one.rollout === id)?.state === 'back';
 
-/** A node that has done its part in a change that leaves it out. It votes for nobody while that change is open. */
+/** A node that has done its part in a change that takes it out. It does not vote while that change is open. */
 export interface Left {
 	node: NodeName;
 	rollout: EntryId;
