@@ -105,6 +105,7 @@ describe('the role operator', () => {
 				app: 'web',
 				replicated: true,
 				user: 'token:ci',
+				from: '127.0.0.1',
 				maxUnavailable: 2,
 			},
 		]);
