@@ -54,7 +54,7 @@ export function judgeReport(
 	const lease = node.core?.lease;
 	if (lease?.kind !== 'held' || lease.reports[from]?.report !== message.report) return;
 	// Where every node has lost its state, epochs begin anew.
-	const key = `${node.name} ${node.core?.durable.instance} ${from} ${textOf(lease.epoch)}`;
+	const key = `${node.name} ${from} ${textOf(lease.epoch)} ${node.core?.durable.instance}`;
 	if (compareEpochs(message.epoch, lease.epoch) !== 0)
 		evidence.fail(
 			'I9',
