@@ -13,6 +13,8 @@ export function lookingFirst(plan: Plan, calm: boolean): Action[] {
 		actions.push(...firstTurnUnseen(random, plan));
 	for (const action of plan.actions) {
 		if (action.kind !== 'ask' || !action.ask.replicated || action.ask.service !== 'http_workers') continue;
+		// A copy: scenarios of other seeds may share it.
+		action.ask = { ...action.ask };
 		if (random.chance(0.25)) select(random, action.ask, plan.nodes);
 		if (!random.chance(0.35)) continue;
 		action.ask.holdAfter = random.chance(0.7) ? 1 : random.between(0, plan.nodes.length);

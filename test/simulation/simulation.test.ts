@@ -23,6 +23,11 @@ test('the same seed gives the same trace, twice', () => {
 	for (const seed of [3, 17, 42, 99, 123]) assert.deepEqual(runPlan(planOf(seed)), runPlan(planOf(seed)));
 });
 
+test('the plan of a seed is the same whichever seeds were planned before', () => {
+	const forward = Array.from({ length: 500 }, (_, seed) => JSON.stringify(planOf(seed)));
+	for (let seed = 499; seed >= 0; seed -= 1) assert.equal(JSON.stringify(planOf(seed)), forward[seed], `seed ${seed}`);
+});
+
 test('what nodes say and store is the same when nothing of it is shared in memory', () => {
 	for (let seed = 1; seed <= 60; seed += 1)
 		assert.deepEqual(runPlan(planOf(seed), { copies: true }), runPlan(planOf(seed)), `seed ${seed}`);
