@@ -77,7 +77,7 @@ export const faults = {
 		exit: 1,
 		means:
 			'The node cannot do this now: no majority, a node that is down or not ready, a budget that is used up, a full queue.',
-		remedy: 'Do what the message says; [troubleshooting](troubleshooting.md) has the messages one by one.',
+		remedy: 'Do what the message says; [troubleshooting](../operate/troubleshooting.md) has the messages one by one.',
 	},
 	already_running: {
 		http: 503,
@@ -101,7 +101,7 @@ export const faults = {
 		http: 409,
 		exit: 6,
 		means: 'The rollout halted or was aborted: some nodes were not restarted.',
-		remedy: 'Read the reason (`rollcall rollout status`), then see [a refused release](refused.md).',
+		remedy: 'Read the reason (`rollcall rollout status`), then see [a refused release](../operate/refused.md).',
 	},
 	timeout: {
 		http: 503,

@@ -22,7 +22,7 @@ export interface ReadinessReport {
 	apps: AppReadiness[];
 }
 
-/** What is told of a report to who may know more than yes or no. */
+/** The details of a report, for callers that may see more than ready or not. */
 export function detailsOf(
 	{ apps, ...report }: ReadinessReport,
 	{ releases = () => ({}) }: ReadinessFacts,

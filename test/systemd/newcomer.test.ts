@@ -36,7 +36,7 @@ const blocksBelow = (heading: string): string[] =>
 const here = (text: string): string => text.replaceAll('10.0.0.', `${network}.`);
 
 test('whoever follows the README word by word has three fresh hosts rolling within five minutes, without a lost request', async (t) => {
-	const [app = ''] = codeBlocks(readPage('src/manual/quickstart-fleet.md'));
+	const [app = ''] = codeBlocks(readPage('src/manual/begin/quickstart-fleet.md'));
 	const [onOwnMachine = '', onEachHost = '', onAny = ''] = blocksBelow('A fleet');
 	assert.match(onEachHost, /^name=alpha\n/);
 	const [clone, bin] = [join(folder, 'rollcall'), join(folder, 'bin')];
@@ -79,7 +79,7 @@ test('whoever follows the README word by word has three fresh hosts rolling with
 });
 
 test('the lines of the README for one host, typed as they are where it is built, have its workers rolled', async () => {
-	const [app = ''] = codeBlocks(readPage('src/manual/quickstart-host.md'));
+	const [app = ''] = codeBlocks(readPage('src/manual/begin/quickstart-host.md'));
 	const [lines = ''] = blocksBelow('One host');
 	assert.match(lines, /^npm ci +#/);
 	const solo = await bed.up('solo', names.length + 1);

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RollcallError } from '../../errors.js';
 import { operationNames } from '../operation/names.js';
@@ -9,18 +10,25 @@ import type { Page } from '../output/terminal.js';
 /** The pages lie beside the program, as they are in the repository: in a clone, a release folder and each package. */
 const folder = fileURLToPath(new URL('../../../../src/manual/', import.meta.url));
 /** Lists the topics by task; it is no topic itself. */
-const contents = 'README';
+const contents = 'README.md';
 const nearTopicsMax = 3;
 
+/** The pages of the manual, below its folder, by topic. */
+function pages(): ReadonlyMap<string, string> {
+	const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+	return new Map(
+		paths.filter((path) => path.endsWith('.md') && path !== contents).map((path) => [basename(path, '.md'), path]),
+	);
+}
+
 /** The topics of the manual, sorted. */
-export const topics = (): string[] =>
-	readdirSync(folder)
-		.filter((name) => name.endsWith('.md') && name !== `${contents}.md`)
-		.map((name) => name.slice(0, -'.md'.length))
-		.sort();
+export const topics = (): string[] => [...pages().keys()].sort();
+
+/** Where the page of a topic lies, below the manual's folder; the contents without a topic. */
+export const pagePath = (topic?: string): string => (topic === undefined ? contents : (pages().get(topic) ?? topic));
 
 /** The Markdown of a topic; of the contents without one. */
-export const readPage = (topic: string = contents): string => readFileSync(`${folder}${topic}.md`, 'utf8');
+export const readPage = (topic?: string): string => readFileSync(`${folder}${pagePath(topic)}`, 'utf8');
 
 /** What `rollcall help [TOPIC]` prints. Throws `usage` for a word that is no topic. `commands`: what help also knows. */
 export function manualText(topic: string | undefined, page: Page, commands: readonly string[]): string {

@@ -68,5 +68,6 @@ export function parseInline(text: string): Inline[] {
 	return parts;
 }
 
-/** The page of the manual that a link leads to, such as `certificates` for `certificates.md#renew`; null for other files. */
-export const topicOf = (target: string): string | null => /^([a-z][a-z0-9-]*)\.md(?:#.*)?$/.exec(target)?.[1] ?? null;
+/** The page of the manual that a link leads to, such as `certificates` for `../operate/certificates.md#renew`; null for other files. */
+export const topicOf = (target: string): string | null =>
+	/^(?:\.\.\/)?(?:[a-z]+\/)?([a-z][a-z0-9-]*)\.md(?:#.*)?$/.exec(target)?.[1] ?? null;

@@ -1,7 +1,7 @@
 /**
  * The decision core, where coordination and rollouts meet: what came in and when goes into {@link step}, what is to be done
- * comes out. It knows no clock, no randomness, no timer, no file and no socket. The state is changed in place; whoever needs the
- * old one copies it first.
+ * comes out. It knows no clock, no randomness, no timer, no file and no socket. The state is changed in place; callers that need
+ * the old one copy it first.
  */
 import { advanceDrive, grantAgain, needsLease } from '../../rollout/controller/drive.js';
 import { onLeading, onReported } from '../../rollout/controller/outcome.js';

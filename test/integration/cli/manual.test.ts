@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { topics } from '../../../src/cli/commands/help.js';
+import { pagePath, topics } from '../../../src/cli/commands/help.js';
 import { documentParts, programSteps } from '../../../src/cli/install/release.js';
 import { stagePayload } from '../../../src/package/payload.js';
 import { runCommand } from '../../support/cli/command.js';
@@ -71,7 +71,7 @@ test('what npm packs has the manual, and every other document that a host has', 
 	});
 	const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
 	const paths = files.map(({ path }) => path);
-	for (const topic of topics()) assert.ok(paths.includes(`src/manual/${topic}.md`), topic);
+	for (const topic of topics()) assert.ok(paths.includes(`src/manual/${pagePath(topic)}`), topic);
 	for (const part of documentParts)
 		assert.ok(
 			paths.some((path) => path === part || path.startsWith(`${part}/`)),

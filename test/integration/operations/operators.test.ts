@@ -206,7 +206,7 @@ describe('API tokens', () => {
 	});
 });
 
-test('whoever follows by a token or a password that is dropped, altered or deactivated is cut off at once, with no beat and no change', {
+test('a follower whose token or password is dropped, altered or deactivated is cut off at once, with no beat and no change', {
 	timeout: 60_000,
 }, async (context) => {
 	const changes: [Login | null, (one: TestServer) => Promise<void>][] = [

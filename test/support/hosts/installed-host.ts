@@ -43,12 +43,12 @@ export async function installOn(
 ): Promise<void> {
 	const main = join(repository, 'dist/src/main.js');
 	await writeApp(host);
-	await host.write('/root/rollcall.yaml', configuration);
+	await host.write('/srv/rollcall.yaml', configuration);
 	for (const [path, text] of Object.entries(secrets)) {
 		await host.write(path, text);
 		await host.run('chmod', '640', path);
 	}
-	await host.run('node', main, 'install', '--config', '/root/rollcall.yaml');
+	await host.run('node', main, 'install', '--config', '/srv/rollcall.yaml');
 	for (const path of Object.keys(secrets)) await host.run('chgrp', 'rollcall', path);
 	await host.run('node', main, 'install', '--now');
 }

@@ -1,9 +1,10 @@
+import { readPage as readTopic } from '../../../src/cli/commands/help.js';
 import { configurationReference } from '../../../src/config/publish/reference.js';
 import { exitMeanings, faults } from '../../../src/errors.js';
 import { operations } from '../../../src/operations/table.js';
 import type { Operation } from '../../../src/operations/types.js';
 import { createMetrics } from '../../../src/system/metrics.js';
-import { codeBlocks, readPage } from './pages.js';
+import { codeBlocks } from './pages.js';
 
 /** What stands in a page between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; `npm run readme` writes it there. */
 export const generators: Readonly<Record<string, () => string>> = {
@@ -29,7 +30,7 @@ function make(name: string): string {
 	const generator = generators[name];
 	if (generator !== undefined) return generator();
 	const [, topic, number] = /^([\w-]+)-(\d+)$/.exec(name) ?? [];
-	const block = topic && codeBlocks(readPage(`src/manual/${topic}.md`))[Number(number) - 1];
+	const block = topic && codeBlocks(readTopic(topic))[Number(number) - 1];
 	if (!block) throw new Error(`There is no generator and no code block of the manual '${name}'.`);
 	return `\`\`\`sh\n${block}\`\`\`\n`;
 }

@@ -7,7 +7,7 @@ export const repository = fileURLToPath(new URL('../../../../', import.meta.url)
 /** The pages for users, by their paths in the repository: the README, and the manual with its contents. */
 export const pagePaths: readonly string[] = [
 	'README.md',
-	...readdirSync(`${repository}src/manual`)
+	...readdirSync(`${repository}src/manual`, { recursive: true, encoding: 'utf8' })
 		.filter((name) => name.endsWith('.md'))
 		.sort()
 		.map((name) => `src/manual/${name}`),

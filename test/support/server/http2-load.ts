@@ -68,7 +68,7 @@ export class Http2Load {
 		const session = this.#current();
 		const stream = session.request({ ':path': '/' });
 		try {
-			// Reads from the start. An answer can come whole with its headers; whoever begins to read it after an await finds
+			// Reads from the start. An answer can come whole with its headers; a reader that begins after an await finds
 			// its stream over (Node 24, where several answers came in one piece: ERR_STREAM_PREMATURE_CLOSE, body and end there).
 			const [[headers], parts] = await Promise.all([
 				once(stream, 'response') as Promise<[http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader]>,

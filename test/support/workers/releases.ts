@@ -130,7 +130,7 @@ const unwell: { what: string; release: string; path?: string; says: RegExp }[] =
 	...([healthz, undefined] as const).flatMap((path) => [
 		{
 			what: 'breaks off amid its answer',
-			release: `serve((q, r) => { r.writeHead(200, { 'content-length': 100 }); r.write('x'); setTimeout(() => r.destroy(), 20); }, P)`,
+			release: `serve((q, r) => { r.writeHead(200, { 'content-length': 100 }); r.write('x', () => r.destroy()); }, P)`,
 			...(path === undefined ? {} : { path }),
 			says: /its answer broke off/,
 		},
@@ -381,7 +381,7 @@ const wellMeant: Omit<Row, 'says'>[] = [
 		what: 'its answer is a stream of events',
 		before: app,
 		release: program(
-			`serve((q, r) => r.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\\n\\n') && setTimeout(() => r.end(), q.headers['user-agent'] === 'rollcall-probe' ? 60000 : 0), P); serve(ok, M);`,
+			`serve((q, r) => { r.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\\n\\n'); if (q.headers['user-agent'] !== 'rollcall-probe') r.end(); }, P); serve(ok, M);`,
 		),
 		proves: both,
 	},
