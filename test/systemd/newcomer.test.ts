@@ -85,7 +85,9 @@ test('the lines of the README for one host, typed as they are where it is built,
 	const solo = await bed.up('solo', names.length + 1);
 	await solo.write('/srv/web/server.js', app);
 	const text = lines.replace(/^npm ci.*\n/, '');
-	const { code, stdout, stderr } = await solo.try(['bash', '-euc', `cd ${repository}\n${text}`]);
+	// The hosts see this clone read-only; the newcomer writes into its own.
+	const clone = `mkdir /srv/rollcall && cd ${repository} && cp -r dist src node_modules config systemd *.json *.md LICENSE /srv/rollcall`;
+	const { code, stdout, stderr } = await solo.try(['bash', '-euc', `${clone}\ncd /srv/rollcall\n${text}`]);
 	assert.equal(code, 0, `${stdout}${stderr}`);
 	assert.match(stdout, /^completed: http_workers, 1 of 1 node/m);
 	await servingOn(solo, 2);
