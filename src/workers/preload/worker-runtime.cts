@@ -16,7 +16,13 @@ import Reporter = require('./control/metrics.cjs');
 import SelfCheck = require('./control/self-check.cjs');
 import threadListen = require('./listen/thread-listen.cjs');
 import Connections = require('./drain/connections.cjs');
-import type { ControlAnswer, ControlCommand, PreloadSettings, WorkerStatus } from '../connection/control.js';
+import type {
+	ControlAnswer,
+	ControlCommand,
+	ControlPush,
+	PreloadSettings,
+	WorkerStatus,
+} from '../connection/control.js';
 
 /** Node's own types describe the module as an ES module sees it. */
 const cluster = nodeCluster as unknown as nodeCluster.Cluster;
@@ -84,6 +90,8 @@ class Residence {
 			this.#selfCheck?.onListening();
 		};
 		this.#control.onAudience = (present) => (present ? this.#reporter.start() : this.#reporter.stop());
+		// A fault at boot can be older than the first connection, and no one would hear of it until a deadline.
+		this.#control.greeting = () => this.#firstFault();
 		keepSharedPaths();
 		threadListen.watch((port, message) => {
 			if (this.#threadPorts.size < threadPortsMax) this.#threadPorts.add(port);
@@ -148,6 +156,11 @@ class Residence {
 		if (this.#faults.length >= faultsMax) return;
 		this.#faults.push(text);
 		this.#control.push({ event: 'fault', message: text, status: this.#status() });
+	}
+
+	#firstFault(): ControlPush | null {
+		const [message] = this.#faults;
+		return message === undefined ? null : { event: 'fault', message, status: this.#status() };
 	}
 
 	#removeSockets(): void {

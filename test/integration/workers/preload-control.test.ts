@@ -66,6 +66,16 @@ test('a command that is for another worker is refused', async () => {
 	assert.equal((await worker.control.status()).state, 'held');
 });
 
+test('a fault that came before a client is told to it as soon as it connects', async () => {
+	const worker = await primary.start('throws-at-boot.mjs', { container: true });
+	const { message } = await worker.pushed('fault');
+	const told = new Promise<ControlPush>((resolve, reject) => {
+		connectWorker(controlPath(worker), { onPush: resolve }).catch(reject);
+	});
+	const push = await within('fault told to a client that comes late', told);
+	assert.deepEqual([push.event, 'message' in push && push.message], ['fault', message]);
+});
+
 test('going live is refused before the app listens, and when it is leaving', async () => {
 	const early = await primary.start('throws-at-boot.mjs', { container: true });
 	await early.pushed('fault');

@@ -16,6 +16,8 @@ const flushMs = 250;
 class ControlServer {
 	/** Told when the first client comes and when the last one has gone. */
 	onAudience: (present: boolean) => void = () => undefined;
+	/** What a client that has just connected is told first: what happened before it came. */
+	greeting: () => ControlPush | null = () => null;
 	readonly #server = servers.createOwnServer({});
 	readonly #clients = new Set<net.Socket>();
 
@@ -49,6 +51,8 @@ class ControlServer {
 		socket.setEncoding('utf8');
 		this.#clients.add(socket);
 		if (this.#clients.size === 1) this.onAudience(true);
+		const greeting = this.greeting();
+		if (greeting !== null) this.#write(socket, greeting);
 		let rest = '';
 		socket.on('data', (text: string) => {
 			const lines = (rest + text).split('\n');
