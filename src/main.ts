@@ -15,7 +15,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 if (plain.length === 0 || asksForHelp) {
-	const { mainHelp } = await import('./cli/help.js');
+	const { mainHelp } = await import('./cli/output/main-help.js');
 	(asksForHelp ? process.stdout : process.stderr).write(mainHelp);
 	process.exit(asksForHelp ? 0 : 2);
 }

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import type { AuthorityOptions } from './certificates/authority.js';
 import type { Context, Session } from './context.js';
-import { mainHelp } from './help.js';
+import { mainHelp } from './output/main-help.js';
 import type { RequestFlags } from './client/rollout-request.js';
 import type { InitFlags } from './commands/init.js';
 import { configFileDefault } from './client/places.js';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { readPage, topics } from '../cli/commands/help.js';
-import { mainHelp } from '../cli/help.js';
+import { mainHelp } from '../cli/output/main-help.js';
 import { buildProgram } from '../cli/program.js';
 import { escaped, roffLines, verbatim } from './roff.js';
 

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
+import type { z } from '../../zod.js';
 import { dayOf, nodeNamePattern, readCertificates, validityOf } from '../../config/checks/certificates.js';
 import { RollcallError } from '../../errors.js';
 import { authorityFiles, issueCertificate, makeAuthority, type Validity } from '../../system/openssl.js';
 import { ensureFolder, holds, type NewFile, onDisk, place, readOwnFile, refuseExisting } from './key-files.js';
 import type { Context } from '../context.js';
+import type { caInitShape, caIssueShape } from '../output/json-schemas.js';
 import { writeMessage, writeResult } from '../output/terminal.js';
 
 /** Options of both commands. */
@@ -21,25 +23,12 @@ const clockSkewMs = 60 * 60 * 1000;
 
 /** `rollcall ca init`: makes the fleet's authority, in a folder that other users cannot read. */
 export async function init({ options, terminal, session }: Context<AuthorityOptions>): Promise<number> {
-	const folder = resolve(options.dir);
-	const wanted = validityFrom(Date.now(), daysOf(options.days));
-	await ensureFolder(folder, 'private');
-	const [key, cert] = [join(folder, authorityFiles.key), join(folder, authorityFiles.cert)];
-	if (options.force !== true) {
-		const consequence =
-			'with --force a new authority takes its place, and no certificate of the old one counts any more';
-		await refuseExisting([key, cert], consequence);
-	}
 	const name = `Rollcall fleet ${randomBytes(4).toString('hex')}`;
-	const made = await onDisk(folder, () => makeAuthority(folder, name, wanted, session.signal));
-	const files: NewFile[] = [
-		{ path: key, text: made.key, mode: 0o600 },
-		{ path: cert, text: made.cert, mode: 0o644 },
-	];
-	await place(files, options.force === true);
-	const facts = factsOf(made.cert);
-	writeResult(terminal, { authority: name, cert, key, ...facts }, () =>
-		[`authority ${name}, valid until ${dayOf(facts.valid_to)}`, `  ${cert}`, `  ${key}`].join('\n'),
+	const order = { dir: options.dir, days: options.days, name, mayReplace: options.force === true };
+	const document = await createAuthority(order, session.signal);
+	const { cert, key, valid_to } = document;
+	writeResult(terminal, document, () =>
+		[`authority ${name}, valid until ${dayOf(valid_to)}`, `  ${cert}`, `  ${key}`].join('\n'),
 	);
 	writeMessage(
 		terminal,
@@ -53,43 +42,86 @@ export async function issue(
 	{ options, terminal, session }: Context<AuthorityOptions & { out?: string }>,
 	node: string,
 ): Promise<number> {
-	if (!nodeNamePattern.test(node)) {
-		throw new RollcallError(
-			'usage',
-			`A node's name is 1 to 63 characters out of a-z, 0-9 and -, as node.name has it; got ${JSON.stringify(node)}.`,
-		);
-	}
-	const wanted = validityFrom(Date.now(), daysOf(options.days));
-	const folder = resolve(options.dir);
-	const authority = await readAuthority(folder, options.dir);
-	const validity = withinAuthority(wanted, authority);
-	const out = resolve(options.out ?? join(folder, node));
-	await ensureFolder(out, 'unwritable');
-	const [ca, cert, key] = [join(out, 'ca.pem'), join(out, 'cert.pem'), join(out, 'key.pem')];
-	const hasAuthority = await holds(ca, authority.pem);
-	if (options.force !== true) {
-		const consequence = 'with --force new files take the place of those; --out DIR writes elsewhere';
-		await refuseExisting(hasAuthority ? [key, cert] : [key, cert, ca], consequence);
-	}
-	const made = await onDisk(folder, () => issueCertificate(folder, node, validity, session.signal));
-	const files: NewFile[] = [
-		{ path: key, text: made.key, mode: 0o600 },
-		{ path: cert, text: made.cert, mode: 0o644 },
-		...(hasAuthority ? [] : [{ path: ca, text: authority.pem, mode: 0o644 }]),
-	];
-	await place(files, options.force === true);
-	const facts = factsOf(made.cert);
-	const document = { node, ca, cert, key, ...facts, authority_valid_to: authority.validity.to };
+	const order = { dir: options.dir, days: options.days, node, mayReplace: options.force === true };
+	const out = options.out ?? join(options.dir, node);
+	const { document, endsEarlier } = await issueFiles({ ...order, out }, session.signal);
+	const { ca, cert, key, valid_to } = document;
 	writeResult(terminal, document, () =>
-		[`certificate of ${node}, valid until ${dayOf(facts.valid_to)}`, `  ${ca}`, `  ${cert}`, `  ${key}`].join('\n'),
+		[`certificate of ${node}, valid until ${dayOf(valid_to)}`, `  ${ca}`, `  ${cert}`, `  ${key}`].join('\n'),
 	);
-	if (validity.to < wanted.to) writeMessage(terminal, 'It ends with its authority, earlier than was asked for.');
+	if (endsEarlier) writeMessage(terminal, 'It ends with its authority, earlier than was asked for.');
 	writeMessage(
 		terminal,
 		`Bring the three to ${node} (ca.key stays here), name them in cluster.tls, and let only the daemon's user read key.pem. ` +
 			'A daemon that runs takes them up by: rollcall restart_service service=clustering_config',
 	);
 	return 0;
+}
+
+/** What to make, and in which folder of an authority. */
+interface Order {
+	dir: string;
+	/** As it was typed. */
+	days: string;
+	/** Whether files that are there may be replaced. */
+	mayReplace: boolean;
+}
+
+/** Makes an authority: its key and its certificate in its folder. */
+export async function createAuthority(
+	{ dir, days, name, mayReplace }: Order & { name: string },
+	signal: AbortSignal,
+): Promise<z.infer<typeof caInitShape>> {
+	const folder = resolve(dir);
+	const wanted = validityFrom(Date.now(), daysOf(days));
+	await ensureFolder(folder, 'private');
+	const [key, cert] = [join(folder, authorityFiles.key), join(folder, authorityFiles.cert)];
+	if (!mayReplace) {
+		const consequence =
+			'with --force a new authority takes its place, and no certificate of the old one counts any more';
+		await refuseExisting([key, cert], consequence);
+	}
+	const made = await onDisk(folder, () => makeAuthority(folder, name, wanted, signal));
+	const files: NewFile[] = [
+		{ path: key, text: made.key, mode: 0o600 },
+		{ path: cert, text: made.cert, mode: 0o644 },
+	];
+	await place(files, mayReplace);
+	return { authority: name, cert, key, ...factsOf(made.cert) };
+}
+
+/** Makes a node's key and certificate in the folder `out`. */
+export async function issueFiles(
+	{ dir, days, node, out: given, mayReplace }: Order & { node: string; out: string },
+	signal: AbortSignal,
+): Promise<{ document: z.infer<typeof caIssueShape>; endsEarlier: boolean }> {
+	if (!nodeNamePattern.test(node)) {
+		throw new RollcallError(
+			'usage',
+			`A node's name is 1 to 63 characters out of a-z, 0-9 and -, as node.name has it; got ${JSON.stringify(node)}.`,
+		);
+	}
+	const wanted = validityFrom(Date.now(), daysOf(days));
+	const folder = resolve(dir);
+	const authority = await readAuthority(folder, dir);
+	const validity = withinAuthority(wanted, authority);
+	const out = resolve(given);
+	await ensureFolder(out, 'unwritable');
+	const [ca, cert, key] = [join(out, 'ca.pem'), join(out, 'cert.pem'), join(out, 'key.pem')];
+	const hasAuthority = await holds(ca, authority.pem);
+	if (!mayReplace) {
+		const consequence = 'with --force new files take the place of those; --out DIR writes elsewhere';
+		await refuseExisting(hasAuthority ? [key, cert] : [key, cert, ca], consequence);
+	}
+	const made = await onDisk(folder, () => issueCertificate(folder, node, validity, signal));
+	const files: NewFile[] = [
+		{ path: key, text: made.key, mode: 0o600 },
+		{ path: cert, text: made.cert, mode: 0o644 },
+		...(hasAuthority ? [] : [{ path: ca, text: authority.pem, mode: 0o644 }]),
+	];
+	await place(files, mayReplace);
+	const document = { node, ca, cert, key, ...factsOf(made.cert), authority_valid_to: authority.validity.to };
+	return { document, endsEarlier: validity.to < wanted.to };
 }
 
 interface Authority {

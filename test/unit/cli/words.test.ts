@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseFields } from '../../../src/cli/operation/fields.js';
-import { mainHelp } from '../../../src/cli/help.js';
+import { mainHelp } from '../../../src/cli/output/main-help.js';
 import { unitIn } from '../../../src/cli/stop/instance.js';
 import { operationNames } from '../../../src/cli/operation/names.js';
 import { parseSpan, readPlaces } from '../../../src/cli/client/places.js';

@@ -1,4 +1,4 @@
-import { operationNames } from './operation/names.js';
+import { operationNames } from '../operation/names.js';
 
 /** What `rollcall --help` prints: examples first. Written here, so that help loads nothing else. */
 export const mainHelp = `rollcall supervises http workers and restarts them, on one node or over a fleet, without losing a request.
