@@ -108,7 +108,9 @@ export class Evidence {
 		const heard = seen.reports.get(name);
 		// By the links that it was told of: what came in during a sync is not known to it yet.
 		return (
-			heard !== undefined && node.core?.links[name] !== undefined && node.eventNow - heard.at <= this.leaseMs / 3 + 0.01
+			heard !== undefined &&
+			node.quorum?.links[name] !== undefined &&
+			node.eventNow - heard.at <= this.leaseMs / 3 + 0.01
 		);
 	}
 

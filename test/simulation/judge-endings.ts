@@ -9,10 +9,10 @@ const leasesMin = 5;
 const toleranceMs = 1;
 
 /** Called after every event of the node: the peers that its core knows to be linked, and that vote. */
-export function noteMajority({ heardMajority }: Evidence, { name, core, eventNow }: SimNode): void {
-	if (!core) return;
+export function noteMajority({ heardMajority }: Evidence, { name, core, quorum, eventNow }: SimNode): void {
+	if (!core || !quorum) return;
 	const votes = (peer: string): boolean =>
-		peer === name ? core.durable.voting : core.links[peer]?.greeting?.voting === true && !core.links[peer].stranger;
+		peer === name ? core.durable.voting : quorum.links[peer]?.greeting?.voting === true && !quorum.links[peer].stranger;
 	const hears = tooFew(
 		core.members.map((one) => one.name),
 		votes,

@@ -14,9 +14,10 @@ export function judgeAnswer(evidence: Evidence, node: SimNode, view: RolloutView
 	// As of this answer: what the same turn changes after it is not on the disk yet.
 	const version = node.disk.durable.open.find((one) => one.spec.id === view?.id)?.flags.version;
 	if (!known || !version || known.spec.members.length < 2) return;
-	if (node.core?.lease?.kind !== 'held' || node.core.drive?.rollout !== known.spec.id) return;
+	const lease = node.quorum?.lease;
+	if (lease?.kind !== 'held' || node.core?.drive?.rollout !== known.spec.id) return;
 	// What an earlier coordinator answered is only passed on.
-	if (view.epoch !== textOf(node.core.lease.epoch)) return;
+	if (view.epoch !== textOf(lease.epoch)) return;
 	const { spec } = known;
 	evidence.confirm(known, version);
 	const lacking = lackingMajority(evidence.nodes, spec, (name) => evidence.holds(name, spec.id, version));
@@ -25,9 +26,9 @@ export function judgeAnswer(evidence: Evidence, node: SimNode, view: RolloutView
 
 /** I10: whoever holds the lease knows every rollout that has not ended, as a majority last stored it. */
 export function judgeLease(evidence: Evidence, node: SimNode): void {
-	const { core } = node;
-	if (core?.lease?.kind !== 'held') return;
-	const { epoch } = core.lease;
+	const { core, quorum } = node;
+	if (!core || quorum?.lease?.kind !== 'held') return;
+	const { epoch } = quorum.lease;
 	for (const [id, known] of evidence.rollouts) {
 		if (!known.confirmed || known.ended || !concerns(known.spec, node.name)) continue;
 		const open = core.durable.open.find((one) => one.spec.id === id);
@@ -51,7 +52,7 @@ export function judgeReport(
 	from: string,
 	message: Extract<PeerMessage, { kind: 'report' | 'promise' }>,
 ): void {
-	const lease = node.core?.lease;
+	const lease = node.quorum?.lease;
 	if (lease?.kind !== 'held' || lease.reports[from]?.report !== message.report) return;
 	// Where every node has lost its state, epochs begin anew.
 	const key = `${node.name} ${from} ${textOf(lease.epoch)} ${node.core?.durable.instance}`;

@@ -46,9 +46,9 @@ export function judgePromise(evidence: Evidence, node: SimNode, epoch: Epoch): v
 }
 
 /** A promise or its refusal came in: a lease that is held now was given by a majority. */
-export function judgeQuorum(evidence: Evidence, { name: self, core }: SimNode): void {
-	if (core?.lease?.kind !== 'held') return;
-	const epoch = textOf(core.lease.epoch);
+export function judgeQuorum(evidence: Evidence, { name: self, core, quorum }: SimNode): void {
+	if (!core || quorum?.lease?.kind !== 'held') return;
+	const epoch = textOf(quorum.lease.epoch);
 	if (evidence.leases.has(epoch)) return;
 	evidence.leases.add(epoch);
 	const has = (name: string): boolean => name === self || evidence.promised.get(epoch)?.has(name) === true;

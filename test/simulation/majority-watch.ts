@@ -55,7 +55,7 @@ export class MajorityWatch {
 
 	/** Holds the lease and has heard a majority within the last one. */
 	#leads(node: SimNode): boolean {
-		const lease = node.alive && !node.paused ? node.core?.lease : null;
+		const lease = node.alive && !node.paused ? node.quorum?.lease : null;
 		return lease?.kind === 'held' && node.now() - lease.majorityAt < this.leaseMs;
 	}
 

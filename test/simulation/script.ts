@@ -57,7 +57,7 @@ const commands: readonly { readonly form: string; readonly pattern: RegExp; read
 		form: 'run until NODE leads',
 		pattern: /^run until (\w+) leads$/,
 		play: (fleet, [, name = '']) =>
-			fleet.until(`${name} leads`, () => fleet.node(name).core?.lease?.kind === 'held', waitMaxMs),
+			fleet.until(`${name} leads`, () => fleet.node(name).quorum?.lease?.kind === 'held', waitMaxMs),
 	},
 	{
 		form: 'run until all know the end',

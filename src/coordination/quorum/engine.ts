@@ -25,27 +25,20 @@ import {
 	spread,
 	transfer,
 } from './lead.js';
-import type { Hello, Message } from './messages.js';
+import type { Message } from './messages.js';
 import { leavesAt, tellIfLeft } from './members/leaving.js';
 import { noteMajority, whoIsNotHeard } from './members/minority.js';
 import { changingItself, isMajority, isOfThisFleet } from './members/voters.js';
 import { admits, loseLease, refuseBelow } from './promise.js';
 import { storeEndings, tellEndings } from './replicate.js';
 import { reportToCoordinator } from './report.js';
-import type { CoordinationState, Leadership } from './state.js';
-import { type CoordinationTimer, peerOf, peersOf, type Turn } from './turn.js';
-import type { NodeName } from '../epoch.js';
-import type { Bodies, Command, Coordination, Member } from '../port.js';
+import { type CoordinationState, createCoordination, type Founding, type Leadership } from './state.js';
+import { type CoordinationTimer, OwnTurn, peerOf, peersOf, type QuorumTypes, type Turn } from './turn.js';
+import type { Engine, EngineTurn, Input as EngineInput } from '../engine.js';
+import type { Epoch, NodeName } from '../epoch.js';
+import type { Bodies, Command, Coordination } from '../port.js';
 
-export type Input =
-	| { kind: 'started'; process: string }
-	| { kind: 'link_up'; hello: Hello }
-	| { kind: 'link_down'; node: NodeName }
-	| { kind: 'message'; from: NodeName; message: Message }
-	| { kind: 'timer'; name: CoordinationTimer }
-	/** How this node stands has changed. */
-	| { kind: 'readiness' }
-	| { kind: 'members'; members: readonly Member[]; memberHash: string };
+type Input = EngineInput<QuorumTypes>;
 
 /** The door: what a coordinator says comes in only past the fence, and nothing behind it compares epochs again. */
 function mayEnter(turn: Turn, from: NodeName, message: Message): boolean {
@@ -65,6 +58,7 @@ export function onInput(turn: Turn, input: Input): void {
 	const { state, now } = turn;
 	switch (input.kind) {
 		case 'started':
+			state.durable = input.kept;
 			onStarted(turn, input.process);
 			return;
 		case 'link_up':
@@ -254,15 +248,52 @@ export function ask<B extends Bodies>(state: CoordinationState<B>): Coordination
 	};
 }
 
-/** The engine as the core is given it. */
-export const quorum = {
-	ask,
-	admits,
-	input: onInput,
-	command: onCommand,
-	mayLead,
-	settle,
-	settleEndings,
-	settleLeft: tellIfLeft,
-	armTimers,
-};
+/** The own majority, as the loop of events holds it. */
+export class Quorum<B extends Bodies> implements Engine<QuorumTypes<B>, B> {
+	readonly state: CoordinationState<B>;
+	readonly coordination: Coordination<B>;
+	#turn: OwnTurn | null = null;
+
+	constructor(founding: Founding) {
+		this.state = createCoordination<B>(founding);
+		this.coordination = ask(this.state);
+	}
+
+	input(turn: EngineTurn<QuorumTypes<B>, B>, input: EngineInput<QuorumTypes<B>>): void {
+		onInput(this.#own(turn), input);
+	}
+
+	admits(turn: EngineTurn<QuorumTypes<B>, B>, from: NodeName, epoch: Epoch): boolean {
+		return admits(this.#own(turn), from, epoch);
+	}
+
+	command(turn: EngineTurn<QuorumTypes<B>, B>, command: Command<B>): boolean {
+		return onCommand(this.#own(turn), command);
+	}
+
+	settle(turn: EngineTurn<QuorumTypes<B>, B>): void {
+		settle(this.#own(turn));
+	}
+
+	settleLeft(turn: EngineTurn<QuorumTypes<B>, B>): void {
+		tellIfLeft(this.#own(turn));
+	}
+
+	mayLead(turn: EngineTurn<QuorumTypes<B>, B>): boolean {
+		return mayLead(this.#own(turn));
+	}
+
+	settleEndings(turn: EngineTurn<QuorumTypes<B>, B>): void {
+		settleEndings(this.#own(turn));
+	}
+
+	armTimers(turn: EngineTurn<QuorumTypes<B>, B>): void {
+		armTimers(this.#own(turn));
+	}
+
+	/** One event calls the engine several times. */
+	#own(out: EngineTurn<QuorumTypes<B>, B>): OwnTurn {
+		if (this.#turn?.out !== out) this.#turn = new OwnTurn(this.state, out);
+		return this.#turn;
+	}
+}

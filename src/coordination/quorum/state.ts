@@ -85,11 +85,20 @@ export interface CoordinationSettings {
 	leaseMs: number;
 }
 
-export function createCoordination<B extends Bodies>(): Omit<
-	CoordinationState<B>,
-	'settings' | 'members' | 'memberHash' | 'durable'
-> {
+/** What a node knows before its first event. */
+export interface Founding extends CoordinationSettings {
+	members: readonly Member[];
+	memberHash: string;
+}
+
+/** Before the first event; `durable` is replaced by what lies on disk as soon as that was read. */
+export function createCoordination<B extends Bodies>(founding: Founding): CoordinationState<B> {
+	const { self, protocol, leaseMs, members, memberHash } = founding;
 	return {
+		settings: { self, protocol, leaseMs },
+		members,
+		memberHash,
+		durable: nothingKept(),
 		process: '',
 		links: {},
 		follows: { epoch: zeroEpoch, echo: 0, heardAt: null },
@@ -101,6 +110,20 @@ export function createCoordination<B extends Bodies>(): Omit<
 		attempts: 0,
 		sequence: 0,
 		metSinceNew: [],
+	};
+}
+
+export function nothingKept<B extends Bodies>(): Kept<B> {
+	return {
+		boot: 0,
+		instance: null,
+		voting: false,
+		promised: zeroEpoch,
+		open: [],
+		ended: [],
+		endedHere: [],
+		records: [],
+		peers: {},
 	};
 }
 

@@ -1,29 +1,77 @@
 /** One event as coordination sees it: its state, the time, and the ways out. */
 import type { NodeName } from '../epoch.js';
-import type { Bodies, EntryId, Fact, Note, Peer, Report } from '../port.js';
-import type { KeptEntry, Message } from './messages.js';
+import type { EngineTurn } from '../engine.js';
+import type { Bodies, EntryId, Fact, Note, Opaque, Peer, Report } from '../port.js';
+import type { Hello, Kept as KeptHere, KeptEntry, Message } from './messages.js';
 import type { CoordinationState } from './state.js';
 
 export type CoordinationTimer = 'heartbeat' | 'lease' | 'prepare';
 
-export interface Turn {
+/** What this engine has of its own: see `coordination/engine`. */
+export interface QuorumTypes<B extends Bodies = Opaque> {
+	kept: KeptHere<B>;
+	entry: KeptEntry<B>;
+	message: Message<B>;
+	hello: Hello;
+	timer: CoordinationTimer;
+}
+
+type Out = EngineTurn<QuorumTypes>;
+
+export interface Turn extends Out {
 	readonly state: CoordinationState;
+}
+
+/** The loop's turn, beside this engine's own state. */
+export class OwnTurn implements Turn {
 	readonly now: number;
-	/** What came in says nothing new, so nothing is to be decided. */
-	quiet?: boolean;
-	/** Remembers the entries and puts them on disk before anything that this turn does afterwards. */
-	store(...entries: KeptEntry[]): void;
-	/** To a peer that takes part; dropped if it does not. */
-	send(to: NodeName, message: Message): void;
-	note(event: Note, fields: Record<string, string | number | boolean | null>): void;
-	/** Sets the timer, or clears it with null. */
-	arm(timer: CoordinationTimer, at: number | null): void;
-	isArmed(timer: CoordinationTimer): boolean;
-	tell(fact: Fact): void;
-	readiness(): object;
-	status(): object;
-	/** Whether the second report says no more than the first. */
-	saysTheSame(a: Report, b: Report): boolean;
+
+	constructor(
+		readonly state: CoordinationState,
+		readonly out: Out,
+	) {
+		this.now = out.now;
+	}
+
+	set quiet(quiet: boolean) {
+		this.out.quiet = quiet;
+	}
+
+	store(...entries: KeptEntry[]): void {
+		this.out.store(...entries);
+	}
+
+	send(to: NodeName, message: Message): void {
+		this.out.send(to, message);
+	}
+
+	note(event: Note, fields: Parameters<Out['note']>[1]): void {
+		this.out.note(event, fields);
+	}
+
+	arm(timer: CoordinationTimer, at: number | null): void {
+		this.out.arm(timer, at);
+	}
+
+	isArmed(timer: CoordinationTimer): boolean {
+		return this.out.isArmed(timer);
+	}
+
+	tell(fact: Fact): void {
+		this.out.tell(fact);
+	}
+
+	readiness(): object {
+		return this.out.readiness();
+	}
+
+	status(): object {
+		return this.out.status();
+	}
+
+	saysTheSame(a: Report, b: Report): boolean {
+		return this.out.saysTheSame(a, b);
+	}
 }
 
 type Kept = Pick<CoordinationState, 'durable'>;

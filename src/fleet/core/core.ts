@@ -117,6 +117,8 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			onStepEnded(turn, event.rollout, event.attempt, event.result);
 			return;
 		case 'members':
+			turn.state.members = event.members;
+			turn.state.memberHash = event.memberHash;
 			turn.state.engine.input(turn, event);
 			return;
 	}
@@ -178,7 +180,7 @@ function onStarted(turn: Turn, event: Extract<CoreEvent, { kind: 'started' }>): 
 	state.durable = event.durable;
 	state.readiness = event.readiness;
 	state.started = true;
-	turn.state.engine.input(turn, event);
+	turn.state.engine.input(turn, { kind: 'started', process: event.process, kept: state.durable });
 	turn.effects.push({ kind: 'booted', boot: state.durable.boot, instance: state.durable.instance ?? event.process });
 	nextStep(turn);
 }

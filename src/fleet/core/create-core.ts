@@ -1,6 +1,6 @@
 import { coordinatorOf, getRollout, listRollouts, step } from './core.js';
 import { createCore } from './state.js';
-import { quorum } from '../../coordination/quorum/engine.js';
+import { Quorum } from '../../coordination/quorum/engine.js';
 import { estimateOf } from '../../rollout/requests/estimate.js';
 import { type CoreRequest, type CoreSettings, endedMax } from '../../rollout/messages.js';
 import type { NodeName, RolloutView } from '../../rollout/types.js';
@@ -11,7 +11,8 @@ import { protocolVersions } from '../links/handshake.js';
 
 /** A fresh core for the configuration in force, as the shell holds it. */
 export function freshCore(config: FleetConfig, membership: Membership, clock: Clock): Core {
-	const state = createCore(settingsOf(config, membership), quorum);
+	const settings = settingsOf(config, membership);
+	const state = createCore(settings, new Quorum(settings));
 	const instant = () => ({ now: clock.now(), wall: clock.wall() });
 	return {
 		step: (event) => step(state, event).effects,

@@ -11,7 +11,7 @@
  * - every event carries `now` (the node's own monotonic clock, ms) and `wall` (ms since 1970). Ids come in with events.
  */
 import type { Hello, Kept, KeptEntry, Message } from '../../coordination/quorum/messages.js';
-import type { CoordinationTimer } from '../../coordination/quorum/turn.js';
+import type { QuorumTypes } from '../../coordination/quorum/turn.js';
 import type {
 	DurableRollouts,
 	Member,
@@ -40,7 +40,10 @@ export type DurableEntry =
 
 export type PeerMessage = Message<RolloutBodies> | RolloutMessage;
 
-export type TimerName = CoordinationTimer | RolloutTimer;
+/** Of the engine whose words cross the links and whose entries lie on the disk. */
+export type EngineTypes = QuorumTypes<RolloutBodies>;
+
+export type TimerName = EngineTypes['timer'] | RolloutTimer;
 
 export type CoreEvent =
 	| RolloutEvent

@@ -1,17 +1,17 @@
 /** One event in the core: the state, the time, and the effects so far. */
 import type { Command, Fact as CoordinationFact } from '../../coordination/port.js';
 import type { KeptEntry, Message } from '../../coordination/quorum/messages.js';
-import type { Turn as EngineTurn } from '../../coordination/quorum/turn.js';
+import type { EngineTurn } from '../../coordination/engine.js';
 import { saysTheSame, statusOf } from '../../rollout/agent/report.js';
 import type { NoteEvent, Report, RolloutBodies } from '../../rollout/messages.js';
 import type { Fact, Fields, Turn } from '../../rollout/outbox.js';
 import type { NodeName, Readiness } from '../../rollout/types.js';
 import { foldEntry } from './durable.js';
-import type { CoreEffect, DurableEntry, PeerMessage, TimerName } from './events.js';
+import type { CoreEffect, DurableEntry, EngineTypes, PeerMessage, TimerName } from './events.js';
 import type { CoreState } from './state.js';
 
 /** One event being worked on; to either side it is what that side knows as its turn. */
-export class CoreTurn implements Turn, EngineTurn {
+export class CoreTurn implements Turn, EngineTurn<EngineTypes, RolloutBodies> {
 	readonly effects: CoreEffect[] = [];
 	/** What the lower rooms have found out, for those above them; core.ts hands it on, in order. */
 	readonly facts: Fact[] = [];
@@ -42,7 +42,7 @@ export class CoreTurn implements Turn, EngineTurn {
 	}
 
 	post(to: NodeName, message: PeerMessage): void {
-		if (this.state.links[to]?.refused === null) this.effects.push({ kind: 'send', to, message });
+		if (this.state.coordination.peer(to)?.refused === null) this.effects.push({ kind: 'send', to, message });
 	}
 
 	note(event: NoteEvent, fields: Fields): void {

@@ -28,18 +28,6 @@ export interface QuorumState extends CoordinationState<TestBodies> {
 	closing: string[];
 }
 
-const nobody = (): Kept<TestBodies> => ({
-	boot: 0,
-	instance: null,
-	voting: false,
-	promised: { counter: 0, node: '' },
-	open: [],
-	ended: [],
-	endedHere: [],
-	records: [],
-	peers: {},
-});
-
 function fold(kept: Kept<TestBodies>, entry: QuorumStored): void {
 	switch (entry.kind) {
 		case 'boot':
@@ -118,6 +106,9 @@ class TestTurn implements Turn {
 function onTestInput(turn: TestTurn, input: Input<QuorumMessage>): void {
 	const { state, now } = turn;
 	switch (input.kind) {
+		case 'started':
+			onInput(turn, { ...input, kept: state.durable });
+			return;
 		case 'command':
 			if (!onCommand(turn, input.command)) return;
 			if (input.command.kind === 'close') state.closing.push(input.command.ending.rollout);
@@ -167,18 +158,16 @@ function tellCommitted(turn: TestTurn): void {
 export const quorumEngine: Engine<QuorumState, QuorumMessage, QuorumStored> = {
 	service: null,
 	create(self, members, stored) {
-		const durable = nobody();
-		for (const entry of stored) fold(durable, structuredClone(entry));
-		return {
-			...createCoordination<TestBodies>(),
-			settings: { self, protocol: { min: 1, max: 1 }, leaseMs },
+		const founding = {
+			self,
+			protocol: { min: 1, max: 1 },
+			leaseMs,
 			members: members.map((name) => ({ name, zone: null })),
 			memberHash: members.join(),
-			durable,
-			timers: {},
-			told: '',
-			closing: [],
 		};
+		const state = createCoordination<TestBodies>(founding);
+		for (const entry of stored) fold(state.durable, structuredClone(entry));
+		return { ...state, timers: {}, told: '', closing: [] };
 	},
 	hello({ settings, durable, process, memberHash }) {
 		const { boot, instance } = durable;

@@ -7,23 +7,10 @@ export const leaseMs = 1_200;
 const hashOf = (names: readonly string[]): string => names.join('+');
 
 export function makeState(self: string, names: readonly string[]): CoordinationState {
-	return {
-		...createCoordination(),
-		settings: { self, protocol: { min: 1, max: 2 }, leaseMs },
-		members: names.map((name) => ({ name, zone: null })),
-		memberHash: hashOf(names),
-		durable: {
-			boot: 1,
-			instance: `${self}-1`,
-			voting: true,
-			promised: { counter: 0, node: '' },
-			open: [],
-			ended: [],
-			endedHere: [],
-			records: [],
-			peers: {},
-		},
-	};
+	const members = names.map((name) => ({ name, zone: null }));
+	const state = createCoordination({ self, protocol: { min: 1, max: 2 }, leaseMs, members, memberHash: hashOf(names) });
+	Object.assign(state.durable, { boot: 1, instance: `${self}-1`, voting: true });
+	return state;
 }
 
 /** Something open of the whole fleet's. */

@@ -142,7 +142,7 @@ export class SimFleet {
 	killed(name: string): void {
 		this.node(name).kill();
 		const others = [...this.nodes.values()].filter((node) => node.name !== name);
-		this.until(`${name} is gone`, () => others.every((node) => !node.core?.links[name]));
+		this.until(`${name} is gone`, () => others.every((node) => !node.quorum?.links[name]));
 	}
 
 	/** All nodes have met, so that every one of them votes. */

@@ -9,11 +9,12 @@ import { Shell } from '../../../src/fleet/shell/shell.js';
 import { createLogger } from '../../../src/log.js';
 import { coordinatorOf, getRollout, listRollouts, step } from '../../../src/fleet/core/core.js';
 import { createCore } from '../../../src/fleet/core/state.js';
-import { quorum } from '../../../src/coordination/quorum/engine.js';
+import { Quorum } from '../../../src/coordination/quorum/engine.js';
 import { estimateOf } from '../../../src/rollout/requests/estimate.js';
 import type { Hello } from '../../../src/coordination/quorum/messages.js';
+import type { CoordinationState } from '../../../src/coordination/quorum/state.js';
 import type { CoreEffect, CoreEvent, PeerMessage } from '../../../src/fleet/core/events.js';
-import type { CheckResult, CoreSettings, Member } from '../../../src/rollout/messages.js';
+import type { CheckResult, CoreSettings, Member, RolloutBodies } from '../../../src/rollout/messages.js';
 import type { CoreState } from '../../../src/fleet/core/state.js';
 import type { Readiness, Snapshot, StepResult } from '../../../src/rollout/types.js';
 import { FakeDisk } from './fake-disk.js';
@@ -57,6 +58,8 @@ export class SimNode {
 	readonly disk: FakeDisk;
 	readonly executor: FakeExecutor;
 	core: CoreState | null = null;
+	/** What the core's own majority holds in memory. */
+	quorum: CoordinationState | null = null;
 	alive = false;
 	paused = false;
 	neverBack = false;
@@ -149,6 +152,7 @@ export class SimNode {
 		});
 		shell.on('failed', (error) => {
 			this.core = null;
+			this.quorum = null;
 			this.watcher.crashed(this);
 			if (error.code === 'internal') this.watcher.threw(this, error);
 			if (!this.#hasBooted) this.#couldNotStart();
@@ -158,8 +162,11 @@ export class SimNode {
 
 	#newCore(): Core {
 		const { members, memberHash } = this.applied;
-		const state = createCore({ ...this.settings.core, self: this.name, members, memberHash }, quorum);
+		const settings = { ...this.settings.core, self: this.name, members, memberHash };
+		const engine = new Quorum<RolloutBodies>(settings);
+		const state = createCore(settings, engine);
 		this.core = state;
+		this.quorum = engine.state;
 		const instant = () => ({ now: this.now(), wall: this.#clock.wall() });
 		return {
 			step: (event) => this.#step(state, event),
@@ -210,6 +217,7 @@ export class SimNode {
 		this.#shell = null;
 		this.disk.tear(this.random.next());
 		this.core = null;
+		this.quorum = null;
 		this.#links.clear();
 		this.watcher.crashed(this);
 		this.executor.daemonDied();

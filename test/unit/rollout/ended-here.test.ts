@@ -99,7 +99,7 @@ test('without that command a file with one member makes a fleet that ends it, af
 	alpha.file = fakeConfig(['alpha'], 'c2');
 	alpha.applied = alpha.file;
 	alpha.start();
-	fleet.until('alpha leads itself', () => alpha.core?.lease?.kind === 'held');
+	fleet.until('alpha leads itself', () => alpha.quorum?.lease?.kind === 'held');
 	assert.equal(fleet.say('alpha', { kind: 'abort', rollout: id, user: 'eve' }).ok, true);
 	fleet.untilState('alpha', id, 'aborted');
 	fleet.untilState('alpha', fleet.ask('alpha').view?.id ?? '', 'completed');

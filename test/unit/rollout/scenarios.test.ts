@@ -610,7 +610,7 @@ test('dry_run shows order, budget and who is down, and does nothing', () => {
 	fleet.killed('gamma');
 	assert.match(estimateOf(core, request).refused ?? '', /gamma down; max_unavailable is 1/);
 	fleet.node('gamma').start();
-	fleet.until('gamma is linked again', () => fleet.node('beta').core?.links['gamma']?.greeting != null);
+	fleet.until('gamma is linked again', () => fleet.node('beta').quorum?.links['gamma']?.greeting != null);
 	fleet.killed('alpha');
 	// Gamma can go; alpha is waited for then, and beta, which coordinates, goes last all the same.
 	assert.deepEqual(estimateOf(core, { ...request, maxUnavailable: 2 }).order, ['gamma', 'alpha', 'beta']);
