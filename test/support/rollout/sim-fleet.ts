@@ -5,7 +5,7 @@ import type { CoreRequest, OperatorCommand, Refusal } from '../../../src/rollout
 import type { RolloutView } from '../../../src/rollout/types.js';
 import { FakeNetwork } from './fake-network.js';
 import { Random } from '../random.js';
-import { type FakeConfig, SimNode } from './sim-node.js';
+import { type FakeConfig, SimNode, type SimNodeSettings } from './sim-node.js';
 import { VirtualTime } from './virtual-time.js';
 
 export const fleetLeaseMs = 900;
@@ -33,6 +33,13 @@ export function fakeConfig(members: readonly string[], configHash = 'c1'): FakeC
 	return { members: sorted.map((name) => ({ name, zone: null })), memberHash: sorted.join('+'), configHash };
 }
 
+interface SimFleetOptions {
+	clustered?: boolean;
+	maxUnavailable?: number;
+	/** Another engine than the own majority. */
+	engine?: SimNodeSettings['engine'];
+}
+
 export class SimFleet {
 	readonly time = new VirtualTime();
 	readonly network: FakeNetwork;
@@ -45,7 +52,7 @@ export class SimFleet {
 	readonly #answers = new Map<string, Omit<Answered, 'afterMs'>>();
 	#tokens = 0;
 
-	constructor(names: readonly string[], options: { clustered?: boolean; maxUnavailable?: number } = {}) {
+	constructor(names: readonly string[], options: SimFleetOptions = {}) {
 		this.network = new FakeNetwork(this.time, new Random(7), {
 			latencyMs: 2,
 			jitterMs: 1,
@@ -60,7 +67,7 @@ export class SimFleet {
 		for (const node of this.nodes.values()) node.start();
 	}
 
-	add(name: string, config: FakeConfig, options: { clustered?: boolean; maxUnavailable?: number } = {}): SimNode {
+	add(name: string, config: FakeConfig, options: SimFleetOptions = {}): SimNode {
 		const core = {
 			clustered: options.clustered ?? true,
 			protocol: { min: 1, max: 2 },
@@ -70,7 +77,8 @@ export class SimFleet {
 			maxUnavailable: options.maxUnavailable ?? 1,
 			onFailure: 'halt' as const,
 		};
-		const settings = { core, syncMs: 2, clockRate: 1, clockStart: 0 };
+		const { engine } = options;
+		const settings = { core, syncMs: 2, clockRate: 1, clockStart: 0, ...(engine && { engine }) };
 		const node = new SimNode(name, config, settings, this.time, new Random(name.length), this.network, {
 			effect: (one, effect) => this.#effect(one, effect),
 			delivered: () => {},

@@ -15,7 +15,7 @@ import type { Hello } from '../../../src/coordination/quorum/messages.js';
 import type { CoordinationState } from '../../../src/coordination/quorum/state.js';
 import type { CoreEffect, CoreEvent, PeerMessage } from '../../../src/fleet/core/events.js';
 import type { CheckResult, CoreSettings, Member, RolloutBodies } from '../../../src/rollout/messages.js';
-import type { CoreState } from '../../../src/fleet/core/state.js';
+import type { CoreEngine, CoreState } from '../../../src/fleet/core/state.js';
 import type { Readiness, Snapshot, StepResult } from '../../../src/rollout/types.js';
 import { FakeDisk } from './fake-disk.js';
 import { FakeExecutor } from './fake-executor.js';
@@ -43,6 +43,8 @@ export interface SimNodeSettings {
 	/** Rate and start of the own monotonic clock, and how far the wall clock is off. */
 	clockRate: number;
 	clockStart: number;
+	/** Another engine than the own majority. */
+	engine?: (founding: CoreSettings) => CoreEngine;
 	/** What it says and stores is copied, as on a real wire and disk; slower. */
 	copies?: boolean;
 }
@@ -163,10 +165,10 @@ export class SimNode {
 	#newCore(): Core {
 		const { members, memberHash } = this.applied;
 		const settings = { ...this.settings.core, self: this.name, members, memberHash };
-		const engine = new Quorum<RolloutBodies>(settings);
+		const engine = this.settings.engine?.(settings) ?? new Quorum<RolloutBodies>(settings);
 		const state = createCore(settings, engine);
 		this.core = state;
-		this.quorum = engine.state;
+		this.quorum = engine instanceof Quorum ? engine.state : null;
 		const instant = () => ({ now: this.now(), wall: this.#clock.wall() });
 		return {
 			step: (event) => this.#step(state, event),
