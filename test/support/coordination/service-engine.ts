@@ -94,6 +94,8 @@ export class ServiceEngine implements Engine<EngineTypes, B> {
 				this.#campaigns = false;
 				return true;
 			case 'keep':
+				this.#closed(turn, command.ending);
+				return true;
 			case 'tell':
 				return true;
 			case 'report':
@@ -102,8 +104,7 @@ export class ServiceEngine implements Engine<EngineTypes, B> {
 			case 'admit':
 				return false;
 			case 'step_down':
-			case 'resign':
-				if (this.#leads) this.#letGo(turn, command.kind === 'step_down');
+				this.#letGo(turn, true);
 				return true;
 			default:
 		}
@@ -131,6 +132,9 @@ export class ServiceEngine implements Engine<EngineTypes, B> {
 				return register.invited !== null;
 			case 'call_off':
 				register.invited = null;
+				return true;
+			case 'resign':
+				this.#letGo(turn, false);
 				return true;
 		}
 	}
@@ -200,7 +204,8 @@ export class ServiceEngine implements Engine<EngineTypes, B> {
 
 	#letGo(turn: Turn, isTold: boolean): void {
 		const { register } = this;
-		if (register.leader && this.#leads && sameEpoch(register.leader.epoch, this.#leads)) register.leader = null;
+		if (!this.#leads) return;
+		if (register.leader && sameEpoch(register.leader.epoch, this.#leads)) register.leader = null;
 		this.#leads = null;
 		if (isTold) turn.tell({ kind: 'lost' });
 	}
@@ -270,7 +275,7 @@ export class ServiceEngine implements Engine<EngineTypes, B> {
 			heard: (now) => names().filter((node) => isHeard(node, now)),
 			isHeard,
 			report,
-			knows: (entry, node) => holds(register.said.get(node)?.report, entry),
+			knows: (entry, node) => node === self || holds(register.said.get(node)?.report, entry),
 			isConfirmed: (entry) => register.open.some((one) => one.spec.id === entry.spec.id),
 			isSpreading: () => false,
 			successor: () => register.invited,
