@@ -68,9 +68,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	'count-down': {
 		rule: 'an unhealthy node counts against the budget',
 		serves: ['I2'],
-		patches: [
-			{ file: 'rollout/targets/budget', from: 'if (!isDown(standing.readiness)) return null;', to: 'return null;' },
-		],
+		patches: [{ file: 'rollout/targets/budget', from: 'return whatIsDown(standing.readiness);', to: 'return null;' }],
 	},
 	'count-out': {
 		rule: 'nodes that are out count against the budget',

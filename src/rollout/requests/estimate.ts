@@ -1,5 +1,5 @@
 /** What a request would do now, for `dry_run`: asks no peer and stores nothing. */
-import { budgetOf, isDown } from '../targets/budget.js';
+import { budgetOf, whatIsDown } from '../targets/budget.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import type { CoreRequest } from '../messages.js';
 import { requestText } from './request.js';
@@ -61,9 +61,9 @@ function awayLast(state: CoreState, order: readonly NodeName[]): NodeName[] {
 }
 
 function isDownNow(state: CoreState, node: NodeName): boolean {
-	if (node === state.settings.self) return isDown(state.readiness);
+	if (node === state.settings.self) return whatIsDown(state.readiness) !== null;
 	const readiness = state.coordination.peer(node)?.readiness;
-	return !readiness || isDown(readiness);
+	return !readiness || whatIsDown(readiness) !== null;
 }
 
 /** The coordinator goes alone and last; no step reaches beyond the hold. */

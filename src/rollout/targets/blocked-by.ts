@@ -3,7 +3,7 @@ import { awaitedForHold } from '../controller/hold.js';
 import type { Drive } from '../controller/state.js';
 import type { Turn } from '../outbox.js';
 import type { TargetStatus } from './targets.js';
-import { whatIsDown, isDown, standingOf, budgetUsed } from './budget.js';
+import { whatIsDown, standingOf, budgetUsed } from './budget.js';
 import type { OpenRollout } from '../messages.js';
 
 /** A node that is back in this rollout and not ready any more, or not heard, stops everything: the change may be bad. */
@@ -13,8 +13,8 @@ export function unreadyBack({ state }: Turn, open: OpenRollout, targets: readonl
 		if (one.state !== 'back' || open.flags.skipped.includes(one.node)) continue;
 		if (!one.heard) return `${one.node}, which was back, to be heard again`;
 		const readiness = standingOf(state, one.node)?.readiness;
-		if (readiness && isDown(readiness))
-			return `${one.node}, which was back, to be ready again (${whatIsDown(readiness) ?? 'down'})`;
+		const why = readiness ? whatIsDown(readiness) : null;
+		if (why !== null) return `${one.node}, which was back, to be ready again (${why})`;
 	}
 	return null;
 }

@@ -5,16 +5,7 @@ import type { CoreState } from '../state.js';
 import type { Drive } from '../controller/state.js';
 import type { NodeName, Readiness, RolloutId } from '../types.js';
 
-/** Any app below its wanted number of healthy workers, set Unavailable by an operator, or draining. */
-export function isDown(readiness: Readiness): boolean {
-	return (
-		readiness.draining ||
-		readiness.availability === 'Unavailable' ||
-		readiness.apps.some((app) => app.healthy < app.wanted)
-	);
-}
-
-/** `1 of 2 workers healthy`, or what else is wrong; null: nothing. */
+/** `1 of 2 workers healthy`, or what else is wrong; null: it is not down. */
 export function whatIsDown(readiness: Readiness): string | null {
 	if (readiness.availability === 'Unavailable') return 'availability is Unavailable';
 	const app = readiness.apps.find((one) => one.healthy < one.wanted);
@@ -121,8 +112,7 @@ function whyCounted(state: CoreState, drive: Drive, node: NodeName, heard: boole
 	const refused = state.coordination.peer(node)?.refused ?? null;
 	if (!heard && refused !== null) return `takes no part (${refused})`;
 	if (!heard || !standing) return 'is not heard';
-	if (!isDown(standing.readiness)) return null;
-	return whatIsDown(standing.readiness) ?? 'is down';
+	return whatIsDown(standing.readiness);
 }
 
 /** Taken out by a grant whose slot is not given back, or restarting in any record, open or ended. */
