@@ -70,13 +70,19 @@ class Builder {
 	}
 }
 
+/** Of commands that show rows of other nodes, too. */
+const nodeOption = 'of this node, or of all';
+
 function addViews(build: Builder): void {
 	build.add('status', 'what is going on, the wrong things first', ['rollcall status'], async (context) =>
 		(await import('./commands/status.js')).status(context),
 	);
-	build.add('workers', 'the workers of this node', ['rollcall workers', 'rollcall workers --json'], async (context) =>
-		(await import('./commands/workers.js')).workers(context),
-	);
+	const workers = ['rollcall workers', 'rollcall workers --node beta', 'rollcall workers --node all --json'];
+	build
+		.add<{ node?: string }>('workers', 'the workers of this node, or of others', workers, async (context) =>
+			(await import('./commands/workers.js')).workers(context),
+		)
+		.option('--node <node>', nodeOption);
 	build
 		.add<{ follow?: boolean; lines?: string }>(
 			'logs [app]',

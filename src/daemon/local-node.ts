@@ -1,5 +1,6 @@
 import { messageOf, RollcallError } from '../errors.js';
 import { LacksApp } from '../fleet/core/lacks-app.js';
+import type { Query, QueryPart } from '../fleet/queries/schema.js';
 import type { LocalNode } from '../fleet/types.js';
 import type { NodeReleases, Readiness, Snapshot, StepResult } from '../rollout/types.js';
 import { listenerInodes } from '../system/proc/sockets.js';
@@ -39,6 +40,7 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 			workers: parts.supervisor.identities().map(identityOf),
 			releases: releasesOf(parts.supervisor.rows()),
 		}),
+		answer: (query) => answerHere(parts, query),
 		settled: () => parts.started,
 		async preflight({ service, app, dryRun }) {
 			if (service === 'http_workers') {
@@ -56,6 +58,10 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 			return replaceStep(parts, step);
 		},
 	};
+}
+
+async function* answerHere({ supervisor }: LocalNodeParts, { about }: Query): AsyncGenerator<QueryPart> {
+	yield { about, rows: supervisor.rows() };
 }
 
 async function releasesFor(

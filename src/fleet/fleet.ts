@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { leftNote } from './left.js';
-import { planWith } from './core/plan.js';
-import type { PeerMessage } from './core/events.js';
+import { coreRequest, planWith } from './core/plan.js';
 import { type CoreRequest, endedMax, type Member, type NodeApps } from '../rollout/messages.js';
 import type { NodeName, Readiness, RolloutId, RolloutPlan, RolloutView, Snapshot } from '../rollout/types.js';
 import { type Clock, systemClock } from './clock.js';
-import { freshCore } from './core/create-core.js';
+import { coreHello, freshCore } from './core/create-core.js';
 import { Frames } from './links/frames.js';
 import type { Introduction } from './links/link.js';
 import { Links } from './links/links.js';
@@ -28,6 +27,9 @@ import { Shell } from './shell/shell.js';
 import { checkHere, noConfigHash, runStep, type StepPorts } from './core/run-step.js';
 import type { ClusterNode, Fleet, FleetEvents, LocalNode, ReplicationRow, RolloutRequest } from './types.js';
 import { messageBytesMax } from './links/websocket.js';
+import type { FleetMessage } from './messages.js';
+import { type AskedNodes, isQueryMessage, type NodeAnswer, Queries } from './queries/queries.js';
+import type { Query } from './queries/schema.js';
 import type { Hello } from './links/handshake.js';
 
 export interface FleetOptions {
@@ -94,6 +96,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	readonly #links: Links;
 	readonly #frames: Frames;
 	readonly #shell: Shell;
+	readonly #queries: Queries;
 	readonly #closing = new AbortController();
 	readonly #process = randomUUID();
 	/** As peers last said it of themselves. */
@@ -132,6 +135,15 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 			runStep: (step, onProgress) => runStep(this.#stepPorts(), step, onProgress),
 			booted: (boot, instance) => this.#booted(boot, instance),
 			newId: randomUUID,
+		});
+		this.#queries = new Queries({
+			members: () => this.membership.members.map(({ name }) => name),
+			self: () => this.membership.self,
+			answer: (query, signal) => local.answer(query, signal),
+			send: (to, message) => this.#send(to, message),
+			newId: randomUUID,
+			clock: this.#clock,
+			logger,
 		});
 	}
 
@@ -201,6 +213,10 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		return this.#links.status().map(replicationRow);
 	}
 
+	ask(query: Query, asked: AskedNodes): NodeAnswer[] {
+		return this.#queries.ask(query, asked);
+	}
+
 	stores(): { table: string; record_count: number; table_size: number }[] {
 		const { entries, bytes } = this.log.size();
 		return [{ table: 'rollout_records', record_count: entries, table_size: bytes }];
@@ -220,6 +236,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		this.#closing.abort();
 		// The core goes first: it must not take the closing of the links for the loss of its peers.
 		this.#shell.close();
+		this.#queries.close();
 		this.#links.close();
 		await this.log.close();
 	}
@@ -238,6 +255,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		this.#links.on('down', ({ node, reason }) => {
 			this.#frames.end(node);
 			this.emit('link', { node, up: false, reason });
+			this.#queries.linkDown(node, reason);
 			this.#shell.tell({ kind: 'link_down', node });
 		});
 		this.#links.on('frame', ({ node, link, text }) => {
@@ -264,17 +282,28 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		this.#shell.tell({ kind: 'members', members: known, memberHash: own.memberHash });
 	}
 
-	#received(from: NodeName, message: PeerMessage): void {
+	#received(from: NodeName, message: FleetMessage): void {
+		if (isQueryMessage(message)) {
+			this.#queries.received(from, message);
+			return;
+		}
 		if (message.kind === 'greeting') this.#readiness.set(from, message.readiness);
 		if (message.kind === 'report' || message.kind === 'promise') this.#readiness.set(from, message.report.readiness);
 		this.#shell.tell({ kind: 'message', from, message });
 	}
 
-	#send(to: NodeName, message: PeerMessage): void {
+	/** Answers why it was not sent; null: it is on its way. */
+	#send(to: NodeName, message: FleetMessage): string | null {
 		const text = this.#frames.write(to, message);
-		if (text === null) return;
-		if (text.length <= messageBytesMax / 3 || Buffer.byteLength(text) <= messageBytesMax) this.#links.send(to, text);
-		else this.options.logger.error({ event: 'message_too_long', to, kind: message.kind, characters: text.length });
+		if (text === null) return 'it runs an earlier version, which has no such message';
+		if (text.length > messageBytesMax / 3 && Buffer.byteLength(text) > messageBytesMax) {
+			this.options.logger.error({ event: 'message_too_long', to, kind: message.kind, characters: text.length });
+			return 'the message is too long';
+		}
+		const isSent = this.#links.send(to, text);
+		if (isSent) return null;
+		const { reason } = this.#links.status().find(({ node }) => node === to) ?? {};
+		return `there is no link to it: ${reason ?? 'it is not connected'}`;
 	}
 
 	#booted(boot: number, instance: string): void {
@@ -351,15 +380,6 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		const readiness = local.readiness();
 		return ownRow(member, { boot: this.#shell.boot, version, now: this.#clock.wall(), readiness });
 	}
-}
-
-function coreRequest(request: RolloutRequest): CoreRequest {
-	const { maxUnavailable = null, onFailure = null, ...asked } = request;
-	return { ...asked, maxUnavailable, onFailure };
-}
-
-function coreHello({ node, boot, instance, process, protocol, memberHash }: Hello) {
-	return { node, boot, instance, process, protocol, memberHash };
 }
 
 function required(view: RolloutView | null): RolloutView {

@@ -1,8 +1,9 @@
 import { z } from '../zod.js';
 import type { PeerMessage } from './core/events.js';
+import { type QueryMessage, queryMessages } from './queries/schema.js';
 import { counter, hash, membersMax, nodeName, since, token } from './links/handshake.js';
 
-/** The schema of what one core may say to another. A peer can ask for nothing else. How it may change: links/handshake.ts. */
+/** The schema of what one core may say to another, and of queries. A peer can ask for nothing else. How it may change: links/handshake.ts. */
 
 /** Longest text of a step's own: the last lines of a worker's stderr included. */
 export const reasonCharactersMax = 4_000;
@@ -316,10 +317,14 @@ const schema = z.discriminatedUnion('kind', [
 	z.object({ kind: z.literal('looked'), id: token, result: checkResult }),
 	z.object({ kind: z.literal('inquiry'), rollout: token }),
 	z.object({ kind: z.literal('ongoing'), rollout: token }),
+	...queryMessages,
 ]);
 
+/** What crosses a link: what is meant for the core of the other end, and queries, which are answered beside it. */
+export type FleetMessage = PeerMessage | QueryMessage;
+
 /** Breaks the build when the core's words and the schema part: each must fit into the other. */
-const fits: PeerMessage extends z.infer<typeof schema> ? z.ZodType<PeerMessage> : never = schema;
+const fits: FleetMessage extends z.infer<typeof schema> ? z.ZodType<FleetMessage> : never = schema;
 export const peerMessage = fits;
 
 /** The messages that there are, by their `kind`. */

@@ -1,4 +1,6 @@
 import type { EventEmitter } from 'node:events';
+import type { AskedNodes, NodeAnswer } from './queries/queries.js';
+import type { Query, QueryPart } from './queries/schema.js';
 import type {
 	AppChanges,
 	NodeName,
@@ -95,6 +97,8 @@ export interface Fleet extends EventEmitter<FleetEvents> {
 	/** Why this node decides nothing, for an operator: its records cannot be written, or it has left; null when all is well. */
 	complaint(): string | null;
 	clusterStatus(): { node: NodeName; boot: number; coordinator: NodeName | null; nodes: ClusterNode[] };
+	/** Asks one node or all, this one included, at once. Throws `not_found` for a name that is no member's. */
+	ask(query: Query, asked: AskedNodes): NodeAnswer[];
 	replication(): ReplicationRow[];
 	/** The durable stores of the fleet: one row each. */
 	stores(): { table: string; record_count: number; table_size: number }[];
@@ -106,6 +110,8 @@ export interface LocalNode {
 	readiness(): Readiness;
 	onReadiness(listener: () => void): void;
 	snapshot(): Pick<Snapshot, 'workers' | 'releases'>;
+	/** Rows of this node, for whoever may ask: a part is made when the one before was taken. */
+	answer(query: Query, signal: AbortSignal): AsyncIterable<QueryPart>;
 	/** Resolves once a daemon that has just started knows which workers live. */
 	settled(): Promise<void>;
 	/**

@@ -79,8 +79,8 @@ export const speaksVersion3: readonly Patch[] = [
 	},
 	{
 		file: 'fleet/fleet.js',
-		from: 'this.#links.send(to, text);',
-		to: `{ this.#links.send(to, text); if (text.includes('"weather"')) this.#links.send(to, '{"kind":"weather","degrees":21}'); }`,
+		from: 'const isSent = this.#links.send(to, text);',
+		to: `const isSent = this.#links.send(to, text); if (text.includes('"weather"')) this.#links.send(to, '{"kind":"weather","degrees":21}');`,
 	},
 	// Its records have an entry of a kind of their own after each that there is today.
 	{

@@ -28,6 +28,10 @@ export const workerShape = z
 	})
 	.meta({ id: 'worker' });
 
+/** With `--node` each row has the node that it is of; one with `error` names a node that does not answer. */
+const silentNode = z.object({ node: text, error: text });
+export const workersShape = z.array(z.union([workerShape.extend({ node: text.optional() }), silentNode]));
+
 const release = z.object({ path: text, revision: orNull(text) });
 
 const processes = z.object({
@@ -288,7 +292,7 @@ export const auditShape = z.array(
 /** The document of each command on stdout. */
 export const resultShapes = {
 	status: statusShape,
-	workers: z.array(workerShape),
+	workers: workersShape,
 	logs: logLineShape,
 	'rollout plan': planShape,
 	/** Followed to its end. */

@@ -14,7 +14,7 @@ Examples
 
 See
   status                    what is going on, the wrong things first
-  workers                   the workers of this node
+  workers [--node all]      the workers of this node, of another one, or of all
   logs [-f] [APP]           what the workers write
   doctor                    check this host, and show how to fix each fault
   rollout plan [APP]        what a rolling restart would do

@@ -4,11 +4,18 @@ import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { clean, cleanLines, fit, indent, type Page, plainPage } from './terminal.js';
 import { type Column, paint, table, type Tone } from './table.js';
 import { planReleases, releaseChange, releasesAfter } from './releases.js';
+import { type NodeRow, nodeRows } from './node-rows.js';
 import { bytes, count, forPeople, moment, shortRevision, span } from './format.js';
 
-export function workersText(rows: readonly WorkerRow[], now: number, page = plainPage): string {
-	if (rows.length === 0) return 'no workers\n';
-	const columns: Column<WorkerRow>[] = [
+export function workersText(
+	answer: readonly (WorkerRow | NodeRow<WorkerRow>)[],
+	now: number,
+	page = plainPage,
+): string {
+	const { rows, silent } = nodeRows<WorkerRow>(answer);
+	if (rows.length === 0) return [...(silent.length === 0 ? ['no workers'] : []), ...silent, ''].join('\n');
+	const columns: Column<(typeof rows)[number]>[] = [
+		...(rows.some(({ node }) => node) ? [{ title: 'NODE', value: ({ node }: { node?: string }) => node ?? null }] : []),
 		{ title: 'APP', value: (row) => row.app, leaveOff: 1 },
 		{ title: 'WORKER', value: (row) => row.id },
 		{ title: 'PID', value: (row) => row.pid, align: 'right' },
@@ -21,7 +28,7 @@ export function workersText(rows: readonly WorkerRow[], now: number, page = plai
 		{ title: 'REVISION', value: (row) => shortRevision(row.revision), leaveOff: 5 },
 		{ title: 'RELEASE', value: (row) => row.release, cut: 'start' },
 	];
-	return table(rows, columns, page);
+	return [table(rows, columns, page), ...silent].join('\n');
 }
 
 export function fleetText(

@@ -7,7 +7,7 @@ import type { NodeName, RolloutView } from '../../rollout/types.js';
 import type { Clock } from '../clock.js';
 import type { FleetConfig, Membership } from '../links/membership.js';
 import type { Core } from '../ports.js';
-import { protocolVersions } from '../links/handshake.js';
+import { type Hello, protocolVersions } from '../links/handshake.js';
 
 /** A fresh core for the configuration in force, as the shell holds it. */
 export function freshCore(config: FleetConfig, membership: Membership, clock: Clock): Core {
@@ -53,4 +53,9 @@ function mediansOf({ type, service, app }: CoreRequest, views: readonly RolloutV
 	return Object.fromEntries(
 		[...durations].map(([node, all]) => [node, all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0]),
 	);
+}
+
+/** What the core hears of a peer's hello. */
+export function coreHello({ node, boot, instance, process, protocol, memberHash }: Hello) {
+	return { node, boot, instance, process, protocol, memberHash };
 }

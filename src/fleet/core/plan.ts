@@ -1,5 +1,6 @@
-import type { NodeApps } from '../../rollout/messages.js';
+import type { CoreRequest, NodeApps } from '../../rollout/messages.js';
 import type { NodeName, NodeReleases, RolloutPlan } from '../../rollout/types.js';
+import type { RolloutRequest } from '../types.js';
 
 /** A plan together with what the nodes say of their files. */
 export function planWith(
@@ -50,4 +51,10 @@ function releaseRemarks(told: readonly (readonly [NodeName, NodeReleases])[]): s
 		const lists = [...nodesOf].map(([name, nodes]) => `${nodes.join(', ')}: ${name}`);
 		return [`${app} would not be the same release on all nodes (${lists.join('; ')})`];
 	});
+}
+
+/** The request as the core takes it. */
+export function coreRequest(request: RolloutRequest): CoreRequest {
+	const { maxUnavailable = null, onFailure = null, ...asked } = request;
+	return { ...asked, maxUnavailable, onFailure };
 }

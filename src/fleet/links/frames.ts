@@ -1,15 +1,14 @@
 import type { Logger } from '../../log.js';
-import type { PeerMessage } from '../core/events.js';
 import type { NodeName } from '../../rollout/types.js';
 import { LastReport } from './last-report.js';
 import { incoherence } from './message-invariants.js';
-import { messageKinds, peerMessage } from '../messages.js';
+import { type FleetMessage, messageKinds, peerMessage } from '../messages.js';
 import { inVersion, unspoken } from './message-versions.js';
 import { parseFrame, protocolVersions, spokenWith, type VersionRange } from './handshake.js';
 
 /** What one frame came to. */
 export type Received =
-	| { kind: 'message'; message: PeerMessage }
+	| { kind: 'message'; message: FleetMessage }
 	/** A message of a later version than this build knows; the link stays open. */
 	| { kind: 'ignored' }
 	/** The link has to be closed. */
@@ -30,7 +29,7 @@ interface Dialect {
 export class Frames {
 	readonly #dialects = new Map<NodeName, Dialect>();
 	/** A message to all peers is serialised once. Messages are not modified after they are sent. */
-	#last: { message: PeerMessage; version: number; text: string | null } | null = null;
+	#last: { message: FleetMessage; version: number; text: string | null } | null = null;
 
 	constructor(private readonly logger: Pick<Logger, 'info'>) {}
 
@@ -58,7 +57,7 @@ export class Frames {
 	}
 
 	/** null: the version that the peer speaks has no such message. */
-	write(peer: NodeName, message: PeerMessage): string | null {
+	write(peer: NodeName, message: FleetMessage): string | null {
 		const dialect = this.#dialects.get(peer);
 		const version = dialect ? spokenWith(dialect.range) : protocolVersions.max;
 		const last = this.#last;
@@ -83,7 +82,7 @@ export class Frames {
 	}
 }
 
-function textIn(version: number, message: PeerMessage): string | null {
+function textIn(version: number, message: FleetMessage): string | null {
 	if (version === protocolVersions.max) return JSON.stringify(message);
 	const spoken = inVersion(version, peerMessage, message);
 	return spoken === unspoken ? null : JSON.stringify(spoken);

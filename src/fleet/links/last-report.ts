@@ -1,4 +1,4 @@
-import type { PeerMessage } from '../core/events.js';
+import type { FleetMessage } from '../messages.js';
 
 /** A longer one is parsed each time, so that no peer has more than this kept for it. */
 const keptCharactersMax = 256 * 1024;
@@ -8,7 +8,7 @@ interface Kept {
 	/** What stands before and after the numbers. */
 	head: string;
 	tail: string;
-	message: Extract<PeerMessage, { kind: 'report' }>;
+	message: Extract<FleetMessage, { kind: 'report' }>;
 }
 
 /**
@@ -19,7 +19,7 @@ export class LastReport {
 	#kept: Kept | null = null;
 
 	/** The message of a frame that differs from the last report in its numbers alone; null: it has to be parsed. */
-	read(text: string): PeerMessage | null {
+	read(text: string): FleetMessage | null {
 		const kept = this.#kept;
 		const parts = kept && partsOf(text);
 		if (!parts || parts.head !== kept.head || parts.tail !== kept.tail) return null;
@@ -28,7 +28,7 @@ export class LastReport {
 	}
 
 	/** A frame that was parsed, and the message that it is. */
-	keep(text: string, message: PeerMessage): void {
+	keep(text: string, message: FleetMessage): void {
 		if (message.kind !== 'report') return;
 		const parts = text.length <= keptCharactersMax ? partsOf(text) : null;
 		const { sequence, echo } = message.report;

@@ -1,14 +1,14 @@
 import { compareEpochs, zeroEpoch } from '../../coordination/epoch.js';
-import type { PeerMessage } from '../core/events.js';
 import type { Ending, OpenRollout } from '../../rollout/messages.js';
 import type { Epoch, NodeName } from '../../rollout/types.js';
+import type { FleetMessage } from '../messages.js';
 
 /**
  * What no honest member ever says, though each part of it fits the schema: a coordinator's word under an epoch that
  * another node made, or flags of a rollout that are newer than the epoch they are told under. Believed, the latter would
  * outrank every later coordinator. Answers what is wrong, or null.
  */
-export function incoherence(from: NodeName, message: PeerMessage): string | null {
+export function incoherence(from: NodeName, message: FleetMessage): string | null {
 	const { under, open, ended } = toldIn(message);
 	if (open.some(({ flags }) => flags.version.epoch && compareEpochs(flags.version.epoch, under) > 0))
 		return 'a rollout is told under a lower epoch than its own';
@@ -18,7 +18,7 @@ export function incoherence(from: NodeName, message: PeerMessage): string | null
 }
 
 /** The epoch under which the sender itself coordinates; null: it answers, or says nothing of the kind. */
-function coordinatorsEpoch(message: PeerMessage): Epoch | null {
+function coordinatorsEpoch(message: FleetMessage): Epoch | null {
 	switch (message.kind) {
 		case 'prepare':
 		case 'heartbeat':
@@ -42,7 +42,7 @@ interface Told {
 }
 
 /** The rollouts that a message tells of. */
-function toldIn(message: PeerMessage): Told {
+function toldIn(message: FleetMessage): Told {
 	switch (message.kind) {
 		case 'store':
 		case 'promise':

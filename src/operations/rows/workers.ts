@@ -1,4 +1,5 @@
 import { operation } from '../operation.js';
+import { nodeField, ofOtherNodes, rowsOf } from './of-nodes.js';
 
 const text = { type: 'string' };
 const integer = { type: 'integer' };
@@ -8,13 +9,14 @@ export const workerOperations = [
 	operation({
 		name: 'list_workers',
 		access: 'viewer',
-		fields: {},
-		summary: 'Lists the http workers of this node; during a replacement both sets.',
+		fields: { node: nodeField },
+		summary: 'Lists the http workers of this node, or of others; during a replacement both sets.',
 		answer: {
 			type: 'array',
 			items: {
 				type: 'object',
 				properties: {
+					...ofOtherNodes,
 					app: text,
 					id: text,
 					pid: orNull('integer'),
@@ -29,7 +31,8 @@ export const workerOperations = [
 				},
 			},
 		},
-		handler: ({ node }) => node.workers.rows(),
+		handler: (context, { node }) =>
+			node === undefined ? context.node.workers.rows() : rowsOf(context, { about: 'workers' }, node),
 	}),
 	operation({
 		name: 'cluster_status',

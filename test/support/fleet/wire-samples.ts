@@ -1,4 +1,5 @@
 import type { PeerMessage } from '../../../src/fleet/core/events.js';
+import type { QueryMessage } from '../../../src/fleet/queries/schema.js';
 import type { Ending, Report } from '../../../src/rollout/messages.js';
 import type { NodeRecord, RolloutSpec, RolloutView, Snapshot } from '../../../src/rollout/types.js';
 
@@ -169,4 +170,33 @@ export const peerMessages: PeerMessage[] = [
 	{ kind: 'looked', id: 'l1', result: { fault: 'why', members, memberHash: 'ab12', configHash: 'ab12' } },
 	{ kind: 'inquiry', rollout: 'r1' },
 	{ kind: 'ongoing', rollout: 'r1' },
+];
+
+export const queryMessages: QueryMessage[] = [
+	{ kind: 'query', id: 'q1', role: 'viewer', query: { about: 'workers' } },
+	{
+		kind: 'query_part',
+		id: 'q1',
+		part: {
+			about: 'workers',
+			rows: [
+				{
+					app: 'web',
+					id: 'web-1',
+					pid: 811,
+					state: 'serving',
+					started_at: 1_700_000_000_000,
+					restarts: 0,
+					healthy: true,
+					memory: 1_024,
+					cpu: 1.5,
+					release: '/srv/web/server.js',
+					revision: 'v1',
+				},
+			],
+		},
+	},
+	{ kind: 'query_more', id: 'q1', parts: 1 },
+	{ kind: 'query_end', id: 'q1', error: 'why' },
+	{ kind: 'query_cancel', id: 'q1' },
 ];

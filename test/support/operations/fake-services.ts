@@ -103,6 +103,10 @@ export class FakeFleet extends EventEmitter<FleetEvents> implements Fleet {
 		return { node: 'alpha', boot: 1, coordinator: null, nodes: [] };
 	}
 
+	ask(): [] {
+		return [];
+	}
+
 	replication(): [] {
 		return [];
 	}

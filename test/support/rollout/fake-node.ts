@@ -56,6 +56,10 @@ export class FakeNode implements LocalNode {
 		this.#listeners.push(listener);
 	}
 	async settled(): Promise<void> {}
+	/** What it shows to whoever asks. */
+	answer: LocalNode['answer'] = async function* ({ about }) {
+		yield { about, rows: [] };
+	};
 	snapshot(): { workers: WorkerIdentity[] } {
 		return { workers: [...this.workers] };
 	}

@@ -6,7 +6,7 @@ import { inVersion, unspoken } from '../../../src/fleet/links/message-versions.j
 import { protocolVersions, since } from '../../../src/fleet/links/handshake.js';
 import { z } from '../../../src/zod.js';
 import { version1 } from '../../support/patched-build.js';
-import { peerMessages } from '../../support/fleet/wire-samples.js';
+import { peerMessages, queryMessages } from '../../support/fleet/wire-samples.js';
 
 const { max } = protocolVersions;
 
@@ -21,7 +21,7 @@ describe('the frames of a link', () => {
 		const { frames: own } = frames();
 		own.begin('beta', { min: 1, max: 1 });
 		const kinds = new Set<string>();
-		for (const message of peerMessages) {
+		for (const message of [...peerMessages, ...queryMessages]) {
 			const text = own.write('beta', message);
 			if (text === null) continue;
 			kinds.add(message.kind);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { incoherence } from '../../../src/fleet/links/message-invariants.js';
-import { highestCounter, peerMessage } from '../../../src/fleet/messages.js';
+import { highestCounter, peerMessage, type FleetMessage } from '../../../src/fleet/messages.js';
 import { parseFrame } from '../../../src/fleet/links/handshake.js';
 import { fileBytesMax } from '../../../src/fleet/shell/record-log.js';
 import { operations } from '../../../src/operations/table.js';
@@ -11,7 +11,7 @@ import { firstFlags } from '../../../src/rollout/records.js';
 import type { PeerMessage } from '../../../src/fleet/core/events.js';
 import type { RolloutSpec, RolloutView } from '../../../src/rollout/types.js';
 import { SimFleet } from '../../support/rollout/sim-fleet.js';
-import { peerMessages } from '../../support/fleet/wire-samples.js';
+import { peerMessages, queryMessages } from '../../support/fleet/wire-samples.js';
 
 const three = ['alpha', 'beta', 'gamma'];
 const fresh = (): SimFleet => new SimFleet(three).settled();
@@ -242,7 +242,10 @@ test('endings that a hostile member makes long do not outgrow the file that they
 });
 
 /** Every message that there is, and what it touches: a new one does not compile without a line here. */
-const touches: Record<PeerMessage['kind'], 'promises' | 'rollouts' | 'what is shown' | 'a look at the own file'> = {
+const touches: Record<
+	FleetMessage['kind'],
+	'promises' | 'rollouts' | 'what is shown' | 'a look at the own file' | 'rows that the caller’s role may see'
+> = {
 	greeting: 'rollouts',
 	prepare: 'promises',
 	promise: 'promises',
@@ -264,16 +267,22 @@ const touches: Record<PeerMessage['kind'], 'promises' | 'rollouts' | 'what is sh
 	view_wanted: 'what is shown',
 	check: 'a look at the own file',
 	checked: 'a look at the own file',
+	query: 'rows that the caller’s role may see',
+	query_part: 'rows that the caller’s role may see',
+	query_more: 'rows that the caller’s role may see',
+	query_end: 'rows that the caller’s role may see',
+	query_cancel: 'rows that the caller’s role may see',
 };
 
 test('a peer has no word for users, files, commands or configuration: every message is in this list, and fields beyond it are dropped before anything reads them', () => {
+	const messages = [...peerMessages, ...queryMessages];
 	for (const kind of Object.keys(touches))
 		assert.ok(
-			peerMessages.some((message) => message.kind === kind),
+			messages.some((message) => message.kind === kind),
 			kind,
 		);
 	for (const kind of ['operation', 'exec', 'configure', ...operations.map(({ name }) => name)])
 		assert.equal(peerMessage.safeParse({ kind, operation: 'add_user' }).success, false);
-	for (const message of peerMessages)
+	for (const message of messages)
 		assert.deepEqual(peerMessage.parse({ ...message, command: 'x', script: 'y' }), message, message.kind);
 });

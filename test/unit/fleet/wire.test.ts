@@ -3,8 +3,9 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { peerMessage } from '../../../src/fleet/messages.js';
 import { handshakeMessage, parseFrame } from '../../../src/fleet/links/handshake.js';
-import { epoch, peerMessages as samples, report } from '../../support/fleet/wire-samples.js';
+import { epoch, peerMessages, queryMessages, report } from '../../support/fleet/wire-samples.js';
 
+const samples = [...peerMessages, ...queryMessages];
 const runs = Number(process.env['FUZZ_RUNS'] ?? 5_000);
 
 type Path = (string | number)[];

@@ -1,0 +1,88 @@
+import { RollcallError } from '../../errors.js';
+import type { NodeName } from '../../rollout/types.js';
+import { Answers, type AnsweringPorts, type QueryRole } from './answering.js';
+import { Asks, type AskingPorts } from './asking.js';
+import type { Query, QueryMessage, QueryPart } from './schema.js';
+
+/** The answer of one node: parts in their order; it throws why the node does not answer. */
+export interface NodeAnswer {
+	node: NodeName;
+	parts: AsyncIterable<QueryPart>;
+}
+
+export interface AskedNodes {
+	/** A name, or `all`. */
+	node: NodeName;
+	/** What the caller may do. */
+	role: QueryRole;
+	/** Ends what is under way everywhere. */
+	signal: AbortSignal;
+}
+
+interface QueryPorts extends AskingPorts {
+	answer: AnsweringPorts['answer'];
+	logger: AnsweringPorts['logger'];
+	/** Sorted by name, own node included. */
+	members(): readonly NodeName[];
+	self(): NodeName;
+}
+
+/** Asks nodes for rows of theirs, and answers peers that ask. Works without the core: while it is down a node still shows what it has. */
+export class Queries {
+	readonly #answers: Answers;
+	readonly #asks: Asks;
+
+	constructor(private readonly ports: QueryPorts) {
+		this.#answers = new Answers(ports);
+		this.#asks = new Asks(ports);
+	}
+
+	/** All nodes are asked at once. Throws `not_found` for a name that is no member's. */
+	ask(query: Query, { node, role, signal }: AskedNodes): NodeAnswer[] {
+		const members = this.ports.members();
+		if (node !== 'all' && !members.includes(node)) {
+			const text = `Node '${node}' is no member; the members are ${members.join(', ')}`;
+			throw new RollcallError('not_found', text);
+		}
+		const asked = node === 'all' ? members : [node];
+		return asked.map((name) => ({
+			node: name,
+			parts: name === this.ports.self() ? this.ports.answer(query, signal) : this.#asks.ask(name, query, role, signal),
+		}));
+	}
+
+	received(from: NodeName, message: QueryMessage): void {
+		switch (message.kind) {
+			case 'query':
+				this.#answers.begin(from, message);
+				break;
+			case 'query_more':
+				this.#answers.more(from, message.id, message.parts);
+				break;
+			case 'query_cancel':
+				this.#answers.cancel(from, message.id);
+				break;
+			case 'query_part':
+				this.#asks.part(from, message.id, message.part);
+				break;
+			case 'query_end':
+				this.#asks.ended(from, message.id, message.error);
+				break;
+			default:
+				message satisfies never;
+		}
+	}
+
+	linkDown(peer: NodeName, reason: string): void {
+		this.#answers.linkDown(peer);
+		this.#asks.linkDown(peer, reason);
+	}
+
+	close(): void {
+		this.#answers.close();
+		this.#asks.close();
+	}
+}
+
+export const isQueryMessage = (message: { kind: string }): message is QueryMessage =>
+	message.kind === 'query' || message.kind.startsWith('query_');

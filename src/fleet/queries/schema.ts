@@ -1,0 +1,72 @@
+/**
+ * What one node asks another to show: rows of its own, in parts, and no more of them than were asked for. Nothing of it
+ * reaches the core. How messages may change: links/handshake.ts.
+ */
+import { z } from '../../zod.js';
+import { counter, since, token } from '../links/handshake.js';
+
+/** Most parts that may be under way to whom asked: with {@link partCharactersMax} this bounds what a slow reader makes a peer keep. */
+export const partsAheadMax = 2;
+/** A part is sent once its texts have so many characters; one row more may stand in it. */
+export const partCharactersMax = 64 * 1024;
+/** Longest text of one row: a longer line of a log is shown in parts. */
+export const rowCharactersMax = 64 * 1024;
+const rowsMax = 4_096;
+/** Most lines of each log file that a query may ask for. */
+export const linesMax = 100_000;
+
+const appName = z.string().max(128);
+const workerId = z.string().max(256);
+const path = z.string().max(4_096);
+const orNull = <Shape extends z.ZodType>(shape: Shape) => shape.nullable();
+/** ms since 1970, or a duration. */
+const milliseconds = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+
+const workerRow = z.object({
+	app: appName,
+	id: workerId,
+	pid: orNull(counter),
+	state: z.enum(['starting', 'proving', 'serving', 'draining', 'backoff', 'failed']),
+	started_at: orNull(milliseconds),
+	restarts: counter,
+	healthy: z.boolean(),
+	memory: orNull(milliseconds),
+	cpu: orNull(milliseconds),
+	release: path,
+	revision: orNull(z.string().max(256)),
+});
+
+const queryAbout = z.discriminatedUnion('about', [z.object({ about: z.literal('workers') })]);
+const answerAbout = z.discriminatedUnion('about', [
+	z.object({ about: z.literal('workers'), rows: z.array(workerRow).max(rowsMax) }),
+]);
+
+/** What is asked of one node. */
+export type Query = z.infer<typeof queryAbout>;
+/** One part of the answer, about what was asked. */
+export type QueryPart = z.infer<typeof answerAbout>;
+
+/** Longest reason why a node does not answer. */
+export const errorCharactersMax = 4_000;
+
+export const queryMessages = [
+	since(
+		2,
+		z.object({
+			kind: z.literal('query'),
+			id: token,
+			/** What the caller may do, as the node that it asked knows it. */
+			role: z.enum(['super_user', 'operator', 'viewer']),
+			query: queryAbout,
+		}),
+	),
+	since(2, z.object({ kind: z.literal('query_part'), id: token, part: answerAbout })),
+	/** So many more parts may be sent. */
+	since(2, z.object({ kind: z.literal('query_more'), id: token, parts: z.int().min(1).max(partsAheadMax) })),
+	/** No part follows; null: that was all. */
+	since(2, z.object({ kind: z.literal('query_end'), id: token, error: orNull(z.string().max(errorCharactersMax)) })),
+	/** Whoever asked does not listen any more. */
+	since(2, z.object({ kind: z.literal('query_cancel'), id: token })),
+] as const;
+
+export type QueryMessage = z.infer<(typeof queryMessages)[number]>;
