@@ -7,7 +7,7 @@
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const source = fileURLToPath(new URL('../dist/src/', import.meta.url));
@@ -20,7 +20,7 @@ const preload = join(source, 'workers/preload/worker.cjs');
  * as much memory again, but for what a worker host seldom loads. Commands share their parts, so that each loads what it uses.
  */
 const layouts = [
-	{ folder: 'cli', entries: ['help.js', 'run.js'], splitting: true },
+	{ folder: 'cli', entries: ['output/main-help.js', 'run.js'], splitting: true },
 	{ folder: 'daemon', entries: ['daemon.js'], splitting: false },
 	{ folder: 'workers/host', entries: ['host.js'], splitting: true },
 ];
@@ -114,9 +114,9 @@ await build({
 });
 
 let text = readFileSync(main, 'utf8').replaceAll("import('./bundle/", "import('./");
-for (const entry of layouts.flatMap(({ folder, entries }) => entries.map((name) => `./${folder}/${name}`))) {
-	const parts = text.split(`import('${entry}')`);
-	if (parts.length !== 2) throw new Error(`main.js imports ${entry} ${parts.length - 1} times, expected once`);
-	text = parts.join(`import('./bundle/${entry.slice(2)}')`);
+for (const [folder, name] of layouts.flatMap(({ folder, entries }) => entries.map((name) => [folder, name]))) {
+	const parts = text.split(`import('./${folder}/${name}')`);
+	if (parts.length !== 2) throw new Error(`main.js imports ${folder}/${name} ${parts.length - 1} times, expected once`);
+	text = parts.join(`import('./bundle/${folder}/${basename(name)}')`);
 }
 writeFileSync(main, text);
