@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander';
 import type { AuthorityOptions } from './certificates/authority.js';
 import type { Context, Session } from './context.js';
+import { addFleet } from './fleet/commands.js';
+import type { InstallFlags } from './install/install.js';
 import { mainHelp } from './output/main-help.js';
 import type { RequestFlags } from './client/rollout-request.js';
 import type { InitFlags } from './commands/init.js';
@@ -38,7 +40,7 @@ export function buildProgram(session: Session): Command {
 }
 
 /** Adds commands whose function gets the options, the terminal and the session. */
-class Builder {
+export class Builder {
 	constructor(
 		readonly parent: Command,
 		private readonly session: Session,
@@ -223,6 +225,7 @@ function addSetup(build: Builder): void {
 	addInit(build);
 	addInstall(build);
 	addAuthority(build);
+	addFleet(build, appOptions);
 	addCallers(build);
 }
 
@@ -277,23 +280,15 @@ function addInit(build: Builder): void {
 		'rollcall init --node alpha --listen 10.0.0.1:9933 --peer alpha=wss://alpha:9933 --peer beta=wss://beta:9933',
 	];
 	const collect = (value: string, before: string[] = []) => [...before, value];
-	build
-		.add<InitFlags>(
-			'init',
-			'write a configuration to --config, from flags, questions or PM2',
-			examples,
-			async (context) => (await import('./commands/init.js')).init(context),
-		)
+	const init = build.add<InitFlags>(
+		'init',
+		'write a configuration to --config, from flags, questions or PM2',
+		examples,
+		async (context) => (await import('./commands/init.js')).init(context),
+	);
+	appOptions(init)
 		.option('--node <name>', 'name of this node (default: the host name)')
 		.option('--zone <name>', 'a rollout goes zone by zone')
-		.option('--app <script>', "the http app's script")
-		.option('--app-name <name>', 'its name (default: web)')
-		.option('--cwd <folder>', 'the folder it runs in')
-		.option('--interpreter <program>', 'what runs it (default: node)')
-		.option('--user <name>', "the system user of the app's workers, under systemd")
-		.option('--instances <number>', 'how many workers, or max (default: 2)')
-		.option('--port <number>', 'given to the app as PORT')
-		.option('--health <path>', 'a path that answers 2xx when healthy')
 		.option('--http <host:port>', 'where operations are taken over TCP')
 		.option('--listen <host:port>', 'where the other nodes reach this one')
 		.option('--peer <name=url>', 'a node of the fleet; once for each', collect)
@@ -311,16 +306,30 @@ function addInit(build: Builder): void {
 		.option('--force', 'overwrite what is there');
 }
 
+const appOptions = (command: Command): Command =>
+	command
+		.option('--app <script>', "the http app's script")
+		.option('--app-name <name>', 'its name (default: web)')
+		.option('--cwd <folder>', 'the folder it runs in')
+		.option('--interpreter <program>', 'what runs it (default: node)')
+		.option('--user <name>', "the system user of the app's workers, under systemd")
+		.option('--instances <number>', 'how many workers, or max (default: 2)')
+		.option('--port <number>', 'given to the app as PORT')
+		.option('--health <path>', 'a path that answers 2xx when healthy');
+
 function addInstall(build: Builder): void {
 	const dryRun = ['--dry-run', 'say what would be done, and do nothing'] as const;
-	const install = ['rollcall install --config ./rollcall.yaml --now', 'rollcall install --dry-run'];
+	const install = [
+		'rollcall install --bundle alpha.tgz --now',
+		'rollcall install --config ./rollcall.yaml --now',
+		'rollcall install --dry-run',
+	];
 	build
-		.add<{ dryRun?: boolean; now?: boolean }>(
-			'install',
-			'put it on this host, under systemd',
-			install,
-			async (context) => (await import('./install/install.js')).install(context),
+		.add<InstallFlags>('install', 'put it on this host, under systemd', install, async (context) =>
+			(await import('./install/install.js')).install(context),
 		)
+		.option('--bundle <file>', "a node's bundle, as rollcall fleet init makes it; - for standard input")
+		.option('--force', 'with --bundle: put its configuration in the place of another one of this node')
 		.option(...dryRun)
 		.option('--now', 'start it too');
 	build

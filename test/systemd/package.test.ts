@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { installShape } from '../../src/cli/output/json-schemas.js';
 import { type CommandResult, type Host, repository, TestHosts } from '../support/hosts/hosts.js';
 import { isActive, mainPidOf, processesOf, servingOn, writeApp } from '../support/hosts/installed-host.js';
+import { nodePackage } from '../support/hosts/node-package.js';
 import { lossOf, startLoad } from '../support/workers/load.js';
 
 const run = promisify(execFile);
@@ -72,21 +73,6 @@ const digest = async (path: string): Promise<string> =>
 	createHash('sha256')
 		.update(await readFile(path))
 		.digest('hex');
-
-/** A package that stands for Debian's nodejs: the hosts have Node itself in /usr/local/bin. */
-async function nodePackage(version: string): Promise<string> {
-	const root = join(folder, `nodejs-${version}`);
-	await mkdir(join(root, 'DEBIAN'), { recursive: true });
-	const lines = [
-		'Package: nodejs',
-		`Version: ${version}`,
-		'Architecture: all',
-		'Maintainer: Test <test@rollcall.invalid>',
-	];
-	await writeFile(join(root, 'DEBIAN/control'), `${lines.join('\n')}\nDescription: stands for nodejs\n`);
-	await run('dpkg-deb', ['--build', '--root-owner-group', root, `${root}.deb`]);
-	return `${root}.deb`;
-}
 
 const apt = (...words: string[]): Promise<CommandResult> =>
 	host.try(['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '--yes', '--allow-downgrades', ...words]);
@@ -178,12 +164,12 @@ test('npm install --global takes the tarball without a registry and without a wa
 });
 
 test('a Node that is too old is refused before anything starts: by apt as a package, by postinst where it stands first in the path', async () => {
-	await aptDoes('install', await nodePackage('18.20.4+dfsg-1~deb12u3'));
+	await aptDoes('install', await nodePackage(folder, '18.20.4+dfsg-1~deb12u3'));
 	const byApt = await apt('install', older);
 	assert.notEqual(byApt.code, 0);
 	assert.match(`${byApt.stdout}${byApt.stderr}`, /Depends: nodejs \(>= 20\.19\)/);
 	assert.equal((await host.try(['test', '-e', '/usr/lib/rollcall-package'])).code, 1);
-	await aptDoes('install', await nodePackage('20.19.2+dfsg-1'));
+	await aptDoes('install', await nodePackage(folder, '20.19.2+dfsg-1'));
 	await host.shell('mv /usr/local/bin/node /root/node');
 	await host.shell(`printf '#!/bin/sh\\necho v18.20.4\\n' > /usr/local/bin/node; chmod 755 /usr/local/bin/node`);
 	const byScript = await apt('install', older);

@@ -8,7 +8,7 @@ import { RollcallError } from '../../errors.js';
 
 export interface NewFile {
 	path: string;
-	text: string;
+	text: string | Uint8Array;
 	mode: number;
 }
 
@@ -102,7 +102,7 @@ async function linkNew(from: string, to: string): Promise<void> {
 	}
 }
 
-async function write(path: string, text: string, mode: number): Promise<void> {
+async function write(path: string, text: NewFile['text'], mode: number): Promise<void> {
 	const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode);
 	try {
 		// Whatever the umask says; it can only have made it narrower so far.

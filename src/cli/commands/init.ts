@@ -98,7 +98,8 @@ const flagNames = [
 
 const hasFlags = (flags: InitFlags) => flagNames.some((name) => flags[name] !== undefined);
 
-function fromFlags({ node, app, port, health, peer, ...rest }: InitFlags): TemplateOptions {
+/** What flags ask for; a port that is none is refused. */
+export function fromFlags({ node, app, port, health, peer, ...rest }: InitFlags): TemplateOptions {
 	const same = ['zone', 'stateDir', 'workerDir', 'runtimeDir', 'http', 'listen', 'secretFile'] as const;
 	const ofApp = ['appName', 'cwd', 'interpreter', 'user', 'instances'] as const;
 	const given = [...same, ...ofApp].flatMap((name) => (rest[name] === undefined ? [] : [[name, rest[name]]]));

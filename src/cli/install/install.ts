@@ -1,10 +1,12 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { type LoadedConfig, loadConfig } from '../../config/load.js';
 import { appUserDefault, controlUser } from '../../config/checks/system-users.js';
 import { RollcallError } from '../../errors.js';
 import { canOpenDatagrams } from '../../system/systemd/datagram.js';
+import { readBundle } from '../fleet/bundle.js';
+import { bundleSteps, forThisHost, type InstalledBundle } from './bundle.js';
 import { programFolder, programSteps } from './release.js';
 import {
 	askCommand,
@@ -55,6 +57,8 @@ const drainSlackSeconds = 20;
 export interface InstallOptions {
 	/** Becomes /etc/rollcall/rollcall.yaml if there is none yet. */
 	configFile: string | null;
+	/** Instead of it: a node's configuration, certificate and key. */
+	bundle?: InstalledBundle | null;
 	isDryRun: boolean;
 	/** Start the units too. */
 	now: boolean;
@@ -70,15 +74,27 @@ export async function installHost(options: InstallOptions): Promise<StepOutcome[
 			'systemd does not run here, so that nothing can be started: without --now the units start at the first boot.',
 		);
 	}
+	if (options.bundle) await refuseUnfitUsers(configuredUsers(wantedConfiguration(options.bundle)));
 	const units = { changed: false };
-	const outcomes = await takeSteps(fileSteps(options, units), options.isDryRun);
+	const tls = { changed: false };
+	const outcomes = await takeSteps(fileSteps(options, units, tls), options.isDryRun);
 	const config = readInstalled(options);
 	const users = [...new Set(config?.http_workers.map((app) => app.user ?? appUserDefault) ?? [])];
-	await refuseUnfitUsers(users.filter((user) => user !== appUserDefault));
-	return [...outcomes, ...(await takeSteps(await unitSteps(config, users, options, units), options.isDryRun))];
+	await refuseUnfitUsers(configuredUsers(config));
+	const takeUp = tls.changed && options.bundle?.replacesConfiguration === false ? takeUpSteps() : [];
+	const steps = [...(await unitSteps(config, users, options, units)), ...takeUp];
+	return [...outcomes, ...(await takeSteps(steps, options.isDryRun))];
 }
 
-function fileSteps({ configFile }: InstallOptions, units: { changed: boolean }): Step[] {
+/** A daemon that runs takes up new certificates without a restart. */
+const takeUpSteps = (): Step[] =>
+	whenBooted([command(['systemctl', 'reload', 'rollcall.service'], async () => !(await isActive('rollcall.service')))]);
+
+function fileSteps(
+	{ configFile, bundle }: InstallOptions,
+	units: { changed: boolean },
+	tls: { changed: boolean },
+): Step[] {
 	const own = (name: string): string => readFileSync(join(programFolder, 'systemd', name), 'utf8');
 	const open = { mode: 0o644 };
 	return [
@@ -100,6 +116,7 @@ function fileSteps({ configFile }: InstallOptions, units: { changed: boolean }):
 		),
 		command(['systemd-tmpfiles', '--create', place.tmpfiles], () => exists(place.workers)),
 		folder(place.configFolder, { mode: 0o755 }),
+		...(bundle ? bundleSteps(bundle, tls) : []),
 		...(configFile === null || resolve(configFile) === configFileDefault
 			? []
 			: [fileOnce(configFileDefault, resolve(configFile), { mode: 0o640, group: controlUser })]),
@@ -123,7 +140,8 @@ function startWithoutKoffi(unit: string, text: string): Step {
 }
 
 /** The configuration that the units will use; null while there is none. */
-function readInstalled({ configFile, isDryRun }: InstallOptions): LoadedConfig | null {
+function readInstalled({ configFile, bundle, isDryRun }: InstallOptions): LoadedConfig | null {
+	if (isDryRun && bundle && wantedConfiguration(bundle)) return bundle.config;
 	const path = existsSync(configFileDefault) || !isDryRun ? configFileDefault : configFile;
 	if (path === null || !existsSync(path)) return null;
 	// Root may read every secret, so this finds only faults that hold for every user.
@@ -249,6 +267,15 @@ function refuseUnlessPossible(isDryRun: boolean): void {
 
 const isUser = async (name: string): Promise<boolean> => (await askCommand(['id', '-u', name])) !== '';
 
+/** Those that Rollcall does not make itself. */
+const configuredUsers = (config: LoadedConfig | null): string[] => [
+	...new Set(config?.http_workers.flatMap(({ user }) => (user === undefined || user === appUserDefault ? [] : [user]))),
+];
+
+/** The configuration that will stand there once the bundle is installed. */
+const wantedConfiguration = (bundle: InstalledBundle): LoadedConfig | null =>
+	bundle.replacesConfiguration || !existsSync(configFileDefault) ? bundle.config : null;
+
 async function refuseUnfitUsers(users: readonly string[]): Promise<void> {
 	for (const user of users) {
 		if (!(await isUser(user))) {
@@ -287,11 +314,22 @@ const isEnabled = async (unit: string): Promise<boolean> =>
 const isActive = async (unit: string): Promise<boolean> =>
 	(await askCommand(['systemctl', 'is-active', unit])) === 'active';
 
-export async function install(context: Context<{ dryRun?: boolean; now?: boolean }>): Promise<number> {
+/** The flags of `rollcall install`, as Commander hands them over. */
+export interface InstallFlags {
+	bundle?: string;
+	dryRun?: boolean;
+	force?: boolean;
+	now?: boolean;
+}
+
+export async function install(context: Context<InstallFlags>): Promise<number> {
 	const { options, terminal } = context;
 	const isDryRun = options.dryRun === true;
-	const steps = await installHost({ configFile: options.config ?? null, isDryRun, now: options.now === true });
+	const bundle = bundleOf(options);
+	const configFile = bundle === null ? (options.config ?? null) : null;
+	const steps = await installHost({ configFile, bundle, isDryRun, now: options.now === true });
 	writeResult(terminal, { steps }, () => textOf(steps));
+	for (const remark of bundle?.remarks ?? []) writeMessage(terminal, remark);
 	if (!isBooted()) {
 		writeMessage(terminal, 'systemd does not run here: nothing is started, enabled units start at the next boot.');
 	}
@@ -309,6 +347,16 @@ export async function install(context: Context<{ dryRun?: boolean; now?: boolean
 		writeMessage(terminal, 'Start it: systemctl start rollcall. After an upgrade: systemctl restart rollcall.');
 	}
 	return 0;
+}
+
+/** The bundle, once it is known that this host may have it; null: none was given. */
+function bundleOf({ bundle, config, force }: InstallFlags & { config?: string }): InstalledBundle | null {
+	if (bundle === undefined) {
+		if (force === true) throw new RollcallError('usage', '--force goes with --bundle.');
+		return null;
+	}
+	if (config !== undefined) throw new RollcallError('usage', 'A bundle has its configuration: without --config.');
+	return forThisHost(readBundle(bundle), dirname(configFileDefault), force === true);
 }
 
 export async function uninstall(context: Context<{ dryRun?: boolean; purge?: boolean }>): Promise<number> {

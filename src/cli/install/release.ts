@@ -35,7 +35,7 @@ export const programFolder = fileURLToPath(new URL('../../../../', import.meta.u
  */
 export function programSteps(place: string, releases: string): Step[] {
 	if (exists(place) && realpathSync(place) === realpathSync(programFolder)) return [];
-	const release = join(releases, `${readVersion()}-${digestOf(programFolder)}`);
+	const release = join(releases, `${programVersion()}-${digestOf(programFolder)}`);
 	const pointed = link(place, release);
 	return [
 		{
@@ -118,7 +118,7 @@ function environmentsOfProcesses(): string[] {
 		});
 }
 
-function readVersion(): string {
+export function programVersion(): string {
 	return (JSON.parse(readFileSync(join(programFolder, 'package.json'), 'utf8')) as { version: string }).version;
 }
 

@@ -116,6 +116,23 @@ export function fileOnce(path: string, from: string, { mode, group }: Ownership)
 	};
 }
 
+/** A copy of a file under another name, owner and mode included; it takes the place of an earlier copy. */
+export function copyAside(path: string, aside: string): Step {
+	return {
+		text: `cp -p ${path} ${aside}`,
+		isDone: () => false,
+		act: () => {
+			const { uid, gid, mode } = statSync(path);
+			const fresh = `${aside}.new`;
+			rmSync(fresh, { force: true });
+			writeFileSync(fresh, readFileSync(path), { mode: 0o600, flag: 'wx' });
+			chownSync(fresh, uid, gid);
+			chmodSync(fresh, mode & 0o7777);
+			renameSync(fresh, aside);
+		},
+	};
+}
+
 /** An operator's file that the members of a group must be able to read, if it is there; nothing else of it is changed. */
 export function readable(path: string, group: string): Step {
 	return {

@@ -247,6 +247,16 @@ export const caInitShape = z.object({ authority: text, ...certificate });
 
 export const caIssueShape = z.object({ node: text, ca: text, ...certificate, authority_valid_to: moment });
 
+/** Of all commands of `fleet`. */
+export const fleetShape = z.object({
+	fleet: text,
+	folder: text,
+	/** Those that have a new bundle, which is a file in the folder. */
+	nodes: z.array(z.object({ node: text, url: orNull(text), bundle: text, valid_to: moment })),
+	/** What to type next, in this order: on each of these hosts, whose name stands for NODE; on any node where there are none. */
+	steps: z.array(z.object({ hosts: z.array(text), lines: z.array(text) })),
+});
+
 /** Also of uninstall: what was done, step by step, or would be with `--dry-run`. */
 export const installShape = z.object({
 	steps: z.array(z.object({ text, outcome: z.enum(['done', 'as it was', 'would be done']) })),
@@ -319,6 +329,9 @@ export const resultShapes = {
 	uninstall: installShape,
 	'ca init': caInitShape,
 	'ca issue': caIssueShape,
+	'fleet init': fleetShape,
+	'fleet add': fleetShape,
+	'fleet renew': fleetShape,
 	'user add': messageShape,
 	'user password': messageShape,
 	'token create': tokenCreateShape,

@@ -56,6 +56,9 @@ const alone: [words: string[], exit: number, shape: Shape | null][] = [
 	[['completion', 'bash'], 0, 'completion'],
 	[['ca', 'init', '--dir', 'FOLDER/ca'], 0, 'ca init'],
 	[['ca', 'issue', 'alpha', '--dir', 'FOLDER/ca'], 0, 'ca issue'],
+	[['fleet', 'init', 'shop', '--node', 'a=10.0.0.1', '--node', 'b=10.0.0.2', '--dir', 'FOLDER/shop'], 0, 'fleet init'],
+	[['fleet', 'add', 'shop', '--node', 'c=10.0.0.3', '--dir', 'FOLDER/shop'], 0, 'fleet add'],
+	[['fleet', 'renew', 'shop', 'a', '--dir', 'FOLDER/shop'], 0, 'fleet renew'],
 	[['install', '--dry-run'], 0, 'install'],
 	[['uninstall', '--dry-run'], 0, 'uninstall'],
 ];
@@ -71,7 +74,9 @@ const operandOf: Readonly<Record<string, string[]>> = {
 };
 
 test('every command and every operation exits 4 where no daemon answers, but those that need none', async () => {
-	const needNone = new Set(alone.map(([[first = '', second]]) => (first === 'ca' ? `ca ${second}` : first)));
+	const needNone = new Set(
+		alone.map(([[first = '', second]]) => (['ca', 'fleet'].includes(first) ? `${first} ${second}` : first)),
+	);
 	const others = new Set([...needNone, ...foreground, machineDependent, 'operation']);
 	const asking = commands().filter((name) => !others.has(name));
 	const words = [
@@ -108,6 +113,7 @@ const rows: [exit: number, what: string, words: string[], config?: string][] = [
 	[2, 'two daemons', ['status', '--socket', '/x', '--url', 'https://x']],
 	[2, 'a file that exists', ['init']],
 	[2, 'a name that is none', ['ca', 'issue', 'Not.A.Name', '--dir', 'FOLDER/ca']],
+	[2, 'a bundle and a configuration', ['install', '--bundle', 'FOLDER/none.tgz', '--dry-run']],
 	[2, 'a command of the units, typed by a person', ['worker-host', '--stop']],
 	[2, 'validate: a configuration with a fault', ['validate'], 'wrong.yaml'],
 	[2, 'daemon: the same', ['daemon'], 'wrong.yaml'],

@@ -39,14 +39,16 @@ export class TestHosts {
 		return new Host(this, name, `${this.network}.${number}`);
 	}
 
-	/** Writes a program that takes the place of ssh for these hosts: `ssh root@NAME COMMAND`, in root's home folder. */
-	async writeSecureShell(path: string): Promise<void> {
+	/** Writes a program that takes `scp FILE… root@HOST:` and puts the files into the host's /root. */
+	async writeSecureCopy(path: string): Promise<void> {
 		const own = ['ROLLCALL_HOSTS', 'ROLLCALL_HOSTS_TAG', 'ROLLCALL_HOSTS_NETWORK'];
 		const text = [
-			'#!/bin/sh',
+			'#!/bin/bash -eu',
 			...own.map((name) => `export ${name}='${this.environment[name]}'`),
-			`host=\${1#root@}; shift`,
-			`exec bash '${script}' run "$host" sh -c "cd /root; $*"`,
+			`host=\${@: -1}; host=\${host#root@}; host=\${host%:}`,
+			`for file in "\${@:1:$#-1}"; do`,
+			`  bash '${script}' run "$host" sh -c 'umask 077; cat > "/root/$1"' sh "\${file##*/}" < "$file"`,
+			'done',
 			'',
 		];
 		await writeFile(path, text.join('\n'), { mode: 0o755 });
