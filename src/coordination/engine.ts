@@ -24,6 +24,8 @@ export interface EngineTurn<T extends EngineTypes, B extends Bodies = Opaque> {
 	readonly now: number;
 	/** What came in says nothing new, so nothing is to be decided. */
 	quiet?: boolean;
+	/** Something was stored in this turn, by the engine or on top of it. */
+	readonly hasStored: boolean;
 	/** Folds the entries, and puts them on disk before anything that this turn does afterwards. */
 	store(...entries: T['entry'][]): void;
 	/** To a peer that takes part; dropped if it does not. */

@@ -76,8 +76,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/targets/budget',
-				from: 'if (drive.grants[node] || drive.stale[node] !== undefined) return true;',
-				to: 'return false;',
+				from: 'const isOut = drive.grants[name] !== undefined || drive.stale[name] !== undefined || isInAnyRecord(standing);',
+				to: 'const isOut = false;',
 			},
 		],
 	},
@@ -87,8 +87,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/targets/budget',
-				from: 'return (standingOf(state, node)?.out ?? []).length > 0;',
-				to: 'return (standingOf(state, node)?.out ?? []).includes(drive.rollout);',
+				from: 'isInAnyRecord(standing);',
+				to: '(standing?.out ?? []).includes(drive.rollout);',
 			},
 		],
 	},
@@ -98,8 +98,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/targets/budget',
-				from: 'if (drive.grants[node] || drive.stale[node] !== undefined) return true;',
-				to: 'if (drive.overdue[node] !== undefined) return false; if (drive.grants[node] || drive.stale[node] !== undefined) return true;',
+				from: 'const isOut = drive.grants[name] !== undefined ||',
+				to: 'const isOut = drive.overdue[name] !== undefined ? false : drive.grants[name] !== undefined ||',
 			},
 		],
 	},

@@ -58,10 +58,25 @@ const names = ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta'];
 const leaseMs = 1200;
 const deadlineMs = 5000;
 
+/**
+ * The first are the members, the next the newcomers; of the members the last ones leave. In every other fleet those who come and
+ * go are the first by name, so that they would be the first to take over.
+ */
+function poolOf(seed: number, count: number): string[] {
+	const isReversed = new Random(seed ^ 0x3d1c).chance(0.5);
+	return isReversed
+		? names
+				.slice(0, count + 2)
+				.sort()
+				.reverse()
+		: names;
+}
+
 export function planOf(seed: number): Plan {
 	const random = new Random(seed);
 	const count = Number(random.weighted({ 2: 10, 3: 55, 4: 10, 5: 25 }));
-	const nodes = names.slice(0, count);
+	const pool = poolOf(seed, count);
+	const nodes = pool.slice(0, count);
 	const calm = random.chance(0.1);
 	const wild = !calm && random.chance(0.4);
 	const chaosMs = calm ? 8_000 : random.between(6_000, 20_000);
@@ -69,7 +84,7 @@ export function planOf(seed: number): Plan {
 	const plan: Plan = {
 		seed,
 		nodes,
-		newcomers: changing ? names.slice(count, count + random.between(1, 2)) : [],
+		newcomers: changing ? pool.slice(count, count + random.between(1, 2)) : [],
 		leaseMs,
 		deadlineMs,
 		waitBetweenMs: random.chance(0.2) ? 300 : 0,

@@ -203,9 +203,9 @@ export function settleEndings(turn: Turn): void {
 }
 
 /** After every event, once the facts of it were heard. */
-export function settle(turn: Turn): void {
+export function settle(turn: Turn, votesMayDiffer: boolean): void {
 	voteOnceMet(turn);
-	noteMajority(turn);
+	if (votesMayDiffer) noteMajority(turn);
 }
 
 export function armTimers(turn: Turn): void {
@@ -248,11 +248,18 @@ export function ask<B extends Bodies>(state: CoordinationState<B>): Coordination
 	};
 }
 
+/** Most events of a large fleet are answers to a leader, which say nothing of links, members or votes. */
+const mayChangeVotes = (input: Input): boolean =>
+	input.kind !== 'timer' &&
+	!(input.kind === 'message' && (input.message.kind === 'report' || input.message.kind === 'heartbeat'));
+
 /** The own majority, as the loop of events holds it. */
 export class Quorum<B extends Bodies> implements Engine<QuorumTypes<B>, B> {
 	readonly state: CoordinationState<B>;
 	readonly coordination: Coordination<B>;
 	#turn: OwnTurn | null = null;
+	/** Something happened by which a majority may be heard that was not, or the other way round. */
+	#votesMayDiffer = true;
 
 	constructor(founding: Founding) {
 		this.state = createCoordination<B>(founding);
@@ -260,6 +267,7 @@ export class Quorum<B extends Bodies> implements Engine<QuorumTypes<B>, B> {
 	}
 
 	input(turn: EngineTurn<QuorumTypes<B>, B>, input: EngineInput<QuorumTypes<B>>): void {
+		this.#votesMayDiffer ||= mayChangeVotes(input);
 		onInput(this.#own(turn), input);
 	}
 
@@ -272,7 +280,8 @@ export class Quorum<B extends Bodies> implements Engine<QuorumTypes<B>, B> {
 	}
 
 	settle(turn: EngineTurn<QuorumTypes<B>, B>): void {
-		settle(this.#own(turn));
+		settle(this.#own(turn), this.#votesMayDiffer || turn.hasStored);
+		this.#votesMayDiffer = false;
 	}
 
 	settleLeft(turn: EngineTurn<QuorumTypes<B>, B>): void {
@@ -289,6 +298,7 @@ export class Quorum<B extends Bodies> implements Engine<QuorumTypes<B>, B> {
 
 	armTimers(turn: EngineTurn<QuorumTypes<B>, B>): void {
 		armTimers(this.#own(turn));
+		if (turn.hasStored) this.#votesMayDiffer = true;
 	}
 
 	/** One event calls the engine several times. */

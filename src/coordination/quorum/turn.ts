@@ -33,6 +33,10 @@ export class OwnTurn implements Turn {
 		this.now = out.now;
 	}
 
+	get hasStored(): boolean {
+		return this.out.hasStored;
+	}
+
 	set quiet(quiet: boolean) {
 		this.out.quiet = quiet;
 	}

@@ -19,6 +19,7 @@ export class CoreTurn implements Turn, EngineTurn<EngineTypes, RolloutBodies> {
 	quiet = false;
 	/** Followers have to be sent the change. */
 	showing = false;
+	hasStored = false;
 
 	constructor(
 		readonly state: CoreState,
@@ -32,6 +33,7 @@ export class CoreTurn implements Turn, EngineTurn<EngineTypes, RolloutBodies> {
 
 	keep(entries: readonly DurableEntry[]): void {
 		for (const entry of entries) foldEntry(this.state.durable, entry);
+		this.hasStored = true;
 		const last = this.effects.at(-1);
 		if (last?.kind === 'store') last.entries.push(...entries);
 		else this.effects.push({ kind: 'store', entries: [...entries] });

@@ -91,9 +91,13 @@ export function budgetUsed(
 	for (const { name } of rollout.spec.members) {
 		if (state.coordination.isHeard(name, now)) budget.heard.add(name);
 		if (rollout.flags.skipped.includes(name)) continue;
-		const why = whyCounted(state, drive, name, budget.heard.has(name));
+		const standing = standingOf(state, name);
+		// Taken out by a grant whose slot is not given back, or by a step that it tells of.
+		const isOut = drive.grants[name] !== undefined || drive.stale[name] !== undefined || isInAnyRecord(standing);
+		const why = isOut ? outText : whyDown(state, name, budget.heard.has(name), standing);
 		if (why !== null) budget.used.set(name, why);
-		if (mayBeOut(state, drive, name)) budget.maybeOut.add(name);
+		// A node that never answered in this epoch may have taken a grant of an earlier one.
+		if (isOut || standing === null) budget.maybeOut.add(name);
 	}
 	return budget;
 }
@@ -106,23 +110,12 @@ export function countOut(budget: Budget, node: NodeName): void {
 
 const outText = 'is out';
 
-function whyCounted(state: CoreState, drive: Drive, node: NodeName, heard: boolean): string | null {
-	const standing = standingOf(state, node);
-	if (isOut(state, drive, node)) return outText;
+/** Restarting in any record, open or ended. */
+const isInAnyRecord = (standing: Standing | null): boolean => (standing?.out ?? []).length > 0;
+
+function whyDown(state: CoreState, node: NodeName, heard: boolean, standing: Standing | null): string | null {
 	const refused = state.coordination.peer(node)?.refused ?? null;
 	if (!heard && refused !== null) return `takes no part (${refused})`;
 	if (!heard || !standing) return 'is not heard';
 	return whatIsDown(standing.readiness);
-}
-
-/** Taken out by a grant whose slot is not given back, or restarting in any record, open or ended. */
-function isOut(state: CoreState, drive: Drive, node: NodeName): boolean {
-	if (drive.grants[node] || drive.stale[node] !== undefined) return true;
-	return (standingOf(state, node)?.out ?? []).length > 0;
-}
-
-/** A node that never answered in this epoch may have taken a grant of an earlier one. */
-function mayBeOut(state: CoreState, drive: Drive, node: NodeName): boolean {
-	if (isOut(state, drive, node)) return true;
-	return node !== state.settings.self && state.coordination.report(node) === undefined;
 }

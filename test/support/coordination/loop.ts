@@ -33,6 +33,7 @@ export class Loop {
 	#turn<Result>(work: (turn: EngineTurn<EngineTypes, RolloutBodies>) => Result): Result {
 		const turn: EngineTurn<EngineTypes, RolloutBodies> = {
 			now: this.now,
+			hasStored: true,
 			store: (...entries) => {
 				for (const entry of entries) foldEntry(this.durable, entry);
 				this.stored.push(...entries);

@@ -65,6 +65,7 @@ function fold(kept: Kept<TestBodies>, entry: QuorumStored): void {
 
 class TestTurn implements Turn {
 	quiet = false;
+	readonly hasStored = true;
 	readonly effects: Effects = [];
 
 	constructor(
@@ -176,7 +177,7 @@ export const quorumEngine: Engine<QuorumState, QuorumMessage, QuorumStored> = {
 	step(state, input, now) {
 		const turn = new TestTurn(state, now);
 		onTestInput(turn, input);
-		settle(turn);
+		settle(turn, true);
 		mayLead(turn);
 		tellCommitted(turn);
 		settleEndings(turn);
