@@ -88,11 +88,15 @@ async function errorPriority(): Promise<string> {
 	return isJournal(process.env, 2) ? '<3>' : '';
 }
 
+const watch = 'Watch the one in the way: rollcall rollout follow';
+
 function conflictHint(error: RollcallError, words: readonly string[]): string {
 	const job = error.extra['job_id'];
 	// One that was named in the command is no other one in its way.
 	if (error.code !== 'conflict' || typeof job !== 'string' || words.includes(job)) return '';
-	return cleanLines(`\nWatch the one in the way: rollcall rollout follow ${job}${daemonWords(words)}`);
+	// Where one halted there is nothing to watch; its status says what may be done.
+	const look = error.extra['state'] === undefined ? watch : 'See where it stands: rollcall rollout status';
+	return cleanLines(`\n${look} ${job}${daemonWords(words)}`);
 }
 
 /** The options of a command line that say which daemon was meant, to be said again. */

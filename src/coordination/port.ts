@@ -191,6 +191,10 @@ export interface Coordination<B extends Bodies = Opaque> {
 	minoritySince: () => number | null;
 	/** `beta is not linked, gamma lost its state …`: every member whose vote does not count here. */
 	whoIsNotHeard: () => string;
+	/** Why the vote of this member does not count here; null: it does. */
+	whyNotHeard: (node: NodeName) => string | null;
+	/** A linked node whose members are others than those here, before and after a change. */
+	hasOtherMembers: (node: NodeName) => boolean;
 	/** Whether it is of the members that this node has, before or after its change. */
 	isOfThisFleet: (spec: B['spec']) => boolean;
 	/** An open change of members that takes this node in or out, so that others have to lead it. */

@@ -166,6 +166,8 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	}
 
 	async startRollout(request: RolloutRequest): Promise<RolloutView> {
+		const left = request.replicated ? this.#leftNote() : null;
+		if (left !== null) throw new RollcallError('unavailable', left);
 		return required(await this.#shell.request(coreRequest(request)));
 	}
 	async plan(request: RolloutRequest): Promise<RolloutPlan> {
@@ -195,7 +197,12 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	complaint(): string | null {
 		const { core, endedBy, whyNoCore } = this.#shell;
 		if (!core) return endedBy === '' ? null : whyNoCore;
-		return leftNote(this.membership.self, this.#links.status(), () => core.views(endedMax));
+		return this.#leftNote();
+	}
+
+	#leftNote(): string | null {
+		const { core } = this.#shell;
+		return core ? leftNote(this.membership.self, this.#links.status(), () => core.views(endedMax)) : null;
 	}
 
 	clusterStatus(): { node: NodeName; boot: number; coordinator: NodeName | null; nodes: ClusterNode[] } {

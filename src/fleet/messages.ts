@@ -267,6 +267,7 @@ const checkResult = z.object({
 	releases: since(2, nodeReleases.optional()),
 	lacksApp: since(2, z.boolean().optional()),
 	tls: since(2, tlsFacts.optional()),
+	moves: since(2, z.boolean().optional()),
 });
 
 const schema = z.discriminatedUnion('kind', [

@@ -51,6 +51,10 @@ const errorBody: Schema = {
 	properties: {
 		error: { type: 'string' },
 		job_id: { type: 'string', description: 'With 409: the rollout in the way.' },
+		state: {
+			type: 'string',
+			description: 'With 409: `halted`, or `unfinished` as far as this node knows, if there is nothing to wait for.',
+		},
 	},
 };
 

@@ -149,6 +149,8 @@ export interface CheckResult {
 	lacksApp?: boolean | undefined;
 	/** Only for clustering_config with certificates; earlier versions do not say. */
 	tls?: TlsFacts | undefined;
+	/** Only for clustering_config: peers no longer reach this node where they do now. Earlier versions do not say. */
+	moves?: boolean | undefined;
 }
 
 /** What a node's file says of apps, for a dry run. */

@@ -15,7 +15,8 @@ import {
 import { freePorts } from '../support/system/ports.js';
 
 const names = ['alpha', 'beta', 'gamma'];
-const tooSlow = /did not check its file in time|answers were too slow|did not answer|is not heard|not linked/;
+const tooSlow =
+	/did not check its file in time|answers were too slow|answers too slowly|has just been linked|is not heard|not linked/;
 
 interface Row {
 	name: string;

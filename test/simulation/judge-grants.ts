@@ -1,4 +1,5 @@
 /** Judges what a coordinator grants and what a node begins: I1 to I4, I6, I7, the order, and that it was stored first. */
+import { isLeaving } from '../../src/coordination/port.js';
 import { compareEpochs, compareVersions } from '../../src/coordination/epoch.js';
 import type { Version, RolloutFlags } from '../../src/rollout/messages.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
@@ -129,17 +130,22 @@ function checkOrder(
 	if (target !== node.name || evidence.isDown(node, seen, target) || evidence.out.has(target)) return;
 	if (isOutOnDisk(node)) return;
 	for (const { name } of known.spec.members) {
-		// What a lost record said, nobody knows.
-		if (name === target || skipped.includes(name) || evidence.lost.has(`${name} ${known.spec.id}`)) continue;
-		if (known.spec.unselected?.includes(name)) continue;
-		if (evidence.endedHere.has(`${name} ${known.spec.id}`)) continue;
-		if (hasLeft(evidence.nodes, name, known.spec.id)) continue;
+		if (name === target || skipped.includes(name) || isNoTarget(evidence, node, seen, known.spec, name)) continue;
 		const records = seen.reports.get(name)?.report.records ?? evidence.nodes.get(name)?.disk.durable.records;
 		const record = records?.find((one) => one.rollout === known.spec.id);
 		const settled = record && record.state !== 'restarting' && (record.state === 'back' || record.attempt >= attempt);
 		const overdue = seen.grants.has(name) || record?.state === 'restarting';
 		if (!settled && !overdue) evidence.fail('order', `coordinator ${target} goes before ${name} in ${known.spec.id}`);
 	}
+}
+
+/** Its turn is not waited for: it was not selected, an operator ended the rollout there, its record is lost, or it leaves. */
+function isNoTarget(evidence: Evidence, node: SimNode, seen: Witnessed, spec: RolloutSpec, name: string): boolean {
+	// What a lost record said, nobody knows.
+	if (spec.unselected?.includes(name) || evidence.lost.has(`${name} ${spec.id}`)) return true;
+	if (evidence.endedHere.has(`${name} ${spec.id}`) || hasLeft(evidence.nodes, name, spec.id)) return true;
+	// A leaver that is away may be dead.
+	return isLeaving({ spec }, name) && !evidence.isHeard(node, seen, name);
 }
 
 /** Whoever is down already is mended before a healthy one is taken out; the coordinator's own restart is handed over first. */
@@ -196,7 +202,9 @@ export function judgeStepBegun(evidence: Evidence, node: SimNode, spec: RolloutS
 		evidence.fail('I3', `${node.name} begins in ${spec.id} without restarting on disk`);
 	if (record?.epoch && compareEpochs(record.epoch, node.disk.durable.promised) < 0)
 		evidence.fail('I4', `${node.name} obeys ${textOf(record.epoch)} below its promise`);
-	if (spec.service === 'clustering_config' && node.fileFault !== null)
+	// A leaver that was away at the check is not asked; nothing depends on its file.
+	const isAsked = spec.configHashes?.[node.name] !== undefined || !isLeaving({ spec }, node.name);
+	if (spec.service === 'clustering_config' && isAsked && node.fileFault !== null)
 		evidence.fail('check', `${node.name} begins ${spec.id} although its file has a fault`);
 	const known = evidence.rollouts.get(spec.id);
 	if (!known || spec.service === 'clustering_config') return;

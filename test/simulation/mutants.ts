@@ -275,7 +275,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/requests/request',
-				from: 'if (running && running.spec.id !== id) return conflictWith(running, turn);',
+				from: 'if (running && running.spec.id !== id && running !== change) return conflictWith(running, turn);',
 				to: '',
 			},
 			{
@@ -359,7 +359,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		serves: ['check'],
 		patches: [
 			{
-				file: 'rollout/requests/start',
+				file: 'rollout/requests/member-change',
 				from: 'const checks = Object.entries(start.checks)',
 				to: 'return null; const checks = Object.entries(start.checks)',
 			},

@@ -3,7 +3,7 @@ import type { NetworkSettings } from '../support/rollout/fake-network.js';
 import type { StepFate } from '../support/rollout/fake-executor.js';
 import { Random } from '../support/random.js';
 import { lookingFirst } from './looking-first.js';
-import { scenariosOf } from './scenarios.js';
+import { leaverAway, scenariosOf } from './scenarios.js';
 
 export type Ask = {
 	type: 'restart' | 'restart_service';
@@ -110,6 +110,7 @@ export function planOf(seed: number): Plan {
 	if (!calm) plan.actions.push(...faultsOf(random, plan));
 	if (!calm) plan.actions.push(...scenariosOf(random, plan, changing));
 	plan.actions.push(...lookingFirst(plan, calm));
+	if (!calm) plan.actions.push(...leaverAway(plan));
 	plan.actions.sort((a, b) => a.at - b.at);
 	return plan;
 }

@@ -1,5 +1,5 @@
 /** Days that bring together what chance alone seldom does: each makes the absence of some rule show. */
-import type { Random } from '../support/random.js';
+import { Random } from '../support/random.js';
 import { type Action, type Ask, askOf, type Plan, settledMs, wordOf } from './plan.js';
 
 const roll: Ask = {
@@ -28,6 +28,18 @@ export function scenariosOf(random: Random, plan: Plan, changing: boolean): Acti
 	if (count === 2 && random.chance(0.2)) actions.push(...askingInStep(random, plan));
 	if (!changing && random.chance(count === 2 ? 0.4 : 0.1)) actions.push(...majorityGone(random, plan));
 	return actions;
+}
+
+/** A node that the change takes out is dead before it begins, for good or for a while. Drawn apart, as for operators who look first. */
+export function leaverAway(plan: Plan): Action[] {
+	const random = new Random(plan.seed ^ 0x1ea5);
+	const files = plan.actions.flatMap((action) => (action.kind === 'file' ? [action] : []));
+	return files.flatMap(({ at, members }) => {
+		const leaving = plan.nodes.filter((node) => !members.includes(node));
+		if (leaving.length === 0 || !random.chance(0.3)) return [];
+		const backAfter = random.chance(0.4) ? null : random.between(1500, 9000);
+		return [{ at: at + random.between(0, 400), kind: 'kill', node: random.pick(leaving), backAfter, cold: false }];
+	});
 }
 
 /** In the middle of a change of members a node dies or is cut off, or the fleet falls apart into two. */

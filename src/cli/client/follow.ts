@@ -98,6 +98,7 @@ export function adviceFor(view: RolloutView, words: string): string | null {
 	if (view.held === true) return heldAdvice(view, words);
 	if (view.state !== 'halted') return null;
 	const left = view.nodes.filter(({ state }) => state !== 'back' && state !== 'skipped').map(({ node }) => node);
+	if (view.service === 'clustering_config' && view.replicated) return changeAdvice(view, left, words);
 	// It may be one that was back and is not ready any more.
 	const inTheWay = view.nodes.find(({ node }) => isNamed(node, view.reason ?? ''))?.node;
 	const leftOut = `  leave a node out  rollcall rollout resume ${view.id} --skip ${inTheWay ?? left[0] ?? 'NODE'}${words}`;
@@ -109,6 +110,15 @@ export function adviceFor(view: RolloutView, words: string): string | null {
 		`  end it            rollcall rollout abort ${view.id}${words}`,
 	].join('\n');
 }
+
+/** Left out, a node would keep the old members, so the fleet would be split: no way that is offered. */
+const changeAdvice = (view: RolloutView, left: readonly string[], words: string): string =>
+	[
+		`Not applied on ${left.join(', ') || 'none'}. When the cause is fixed:`,
+		`  go on             rollcall rollout resume ${view.id}${words}`,
+		`  or start anew     rollcall restart_service service=clustering_config replicated=true${words}`,
+		`  end it half-way   rollcall rollout abort ${view.id}${words}`,
+	].join('\n');
 
 function heldAdvice(view: RolloutView, words: string): string {
 	const back = view.nodes.filter(({ state }) => state === 'back').map(({ node }) => node);

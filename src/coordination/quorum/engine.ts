@@ -27,7 +27,7 @@ import {
 } from './lead.js';
 import type { Message } from './messages.js';
 import { leavesAt, tellIfLeft } from './members/leaving.js';
-import { noteMajority, whoIsNotHeard } from './members/minority.js';
+import { hasOtherMembers, noteMajority, whoIsNotHeard, whyNotHeard } from './members/minority.js';
 import { changingItself, isMajority, isOfThisFleet } from './members/voters.js';
 import { admits, loseLease, refuseBelow } from './promise.js';
 import { storeEndings, tellEndings } from './replicate.js';
@@ -232,6 +232,8 @@ export function ask<B extends Bodies>(state: CoordinationState<B>): Coordination
 		isMajority: (names) => isMajority(state, new Set(names)),
 		minoritySince: () => state.minoritySince,
 		whoIsNotHeard: () => whoIsNotHeard(state),
+		whyNotHeard: (node) => whyNotHeard(state, node),
+		hasOtherMembers: (node) => hasOtherMembers(state, node),
 		isOfThisFleet: (spec) => isOfThisFleet(state, spec),
 		changingItself: () => changingItself(state),
 		peer: (node) => peerOf(state, node),

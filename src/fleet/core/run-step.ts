@@ -12,6 +12,7 @@ import {
 	readMembership,
 	tlsFactsOf,
 } from '../links/membership.js';
+import { assertFree } from '../links/websocket.js';
 import type { CheckRequest, StepRequest } from '../ports.js';
 import { clipped } from '../text.js';
 import type { LocalNode } from '../types.js';
@@ -46,17 +47,35 @@ export async function checkHere(
 			// All that could stop this node half-way, before any node changes anything.
 			const next = readMembership(await ports.readConfig());
 			const wall = ports.clock.wall();
-			assertCanFollow(ports.membership(), next);
+			const now = ports.membership();
+			assertCanFollow(now, next);
 			assertCertificateInDate(next, wall);
+			await assertCanListen(now, next);
 			const { members, memberHash, configHash } = next;
-			const tls = tlsFactsOf(ports.membership(), next, wall);
-			return { fault: null, members, memberHash, configHash: configHash ?? noConfigHash, tls };
+			const tls = tlsFactsOf(now, next, wall);
+			const moves = movesAddress(now, next);
+			return { fault: null, members, memberHash, configHash: configHash ?? noConfigHash, tls, moves };
 		}
 		case 'clustering':
 		case 'http_workers':
 		case null:
 			return { ...nothing, ...(await appsHere(ports.local, { service, app, dryRun: dryRun === true })) };
 	}
+}
+
+/** Where the own listener stands on the same port, only applying the file can tell. */
+async function assertCanListen(now: Membership, next: Membership): Promise<void> {
+	const [before, after] = [now.cluster?.listen, next.cluster?.listen];
+	if (before && after && before.port !== after.port) await assertFree(after);
+}
+
+const wildcards: readonly string[] = ['0.0.0.0', '::'];
+
+/** Whether peers no longer reach it where they do now; a wildcard takes in the address before. */
+function movesAddress(now: Membership, next: Membership): boolean {
+	const [before, after] = [now.cluster?.listen, next.cluster?.listen];
+	if (!before || !after) return false;
+	return before.port !== after.port || (before.host !== after.host && !wildcards.includes(after.host));
 }
 
 /** An app that is not here is a fault for this node alone; a fleet passes it over. */

@@ -275,13 +275,21 @@ function turnAway(_request: IncomingMessage, response: ServerResponse): void {
 	response.writeHead(426, { connection: 'close', 'content-length': 0 }).end();
 }
 
+/** Throws as {@link listen} would, and leaves nothing bound. */
+export async function assertFree({ host, port }: { host: string; port: number }): Promise<void> {
+	const server = createServer();
+	await bind(server, host, port);
+	await new Promise((closed) => server.close(closed));
+}
+
 function bind(server: Server, host: string, port: number): Promise<void> {
 	return new Promise((resolve, reject) => {
 		server.once('error', (error: NodeJS.ErrnoException) => {
 			const taken = error.code === 'EADDRINUSE';
-			const what = taken ? 'is taken by another process' : `cannot be listened on (${messageOf(error)})`;
-			const address = `${host}:${port}`;
-			const text = `The address ${address} of cluster.listen ${what}. Stop that process or set another cluster.listen.port.`;
+			const what = taken
+				? 'is taken by another process. Stop that process or set another cluster.listen.port.'
+				: `cannot be listened on (${messageOf(error)}). Set cluster.listen to an address of this host.`;
+			const text = `The address ${host}:${port} of cluster.listen ${what}`;
 			reject(new RollcallError(taken ? 'address_in_use' : 'configuration', text, {}, { cause: error }));
 		});
 		server.listen({ host, port, exclusive: true }, () => {

@@ -2,15 +2,15 @@
 import { unreadyBack, blockedBy } from '../targets/blocked-by.js';
 import { type Budget, budgetUsed, countOut, standingOf, unhealthyIn } from '../targets/budget.js';
 import { isHoldDue, roomBeforeHold } from './hold.js';
+import { abortReason, haltReason, idleReason, whatIsOpen } from './reasons.js';
 import { changeFlags, endRollout } from './outcome.js';
 import { type Drive, driveOf } from './state.js';
 import { compareVersions } from '../../coordination/epoch.js';
 import { mayBegin, orderOf } from '../targets/order.js';
-import { clause, mayStillRestart } from '../views/text.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
 import { isSelected } from '../targets/selection.js';
-import { endedThere, shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
+import { endedThere, isGone, shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { arm, note, send, type Turn } from '../outbox.js';
 import type { NodeName, NodeRecord } from '../types.js';
 import { isLeaving, openOf } from '../../coordination/port.js';
@@ -42,13 +42,13 @@ function driveRollout(turn: Turn, drive: Drive, known: OpenRollout, majority: bo
 	if (open.flags.halted !== null) return;
 	if (isFinished(turn, open, targets)) {
 		const apart = endedOnEach(turn, open);
-		if (apart === null) endRollout(turn, drive, open, 'completed', mayStillLive(open, targets));
+		if (apart === null) endRollout(turn, drive, open, 'completed', whatIsOpen(open, targets));
 		else endRollout(turn, drive, open, 'aborted', apart);
 		return;
 	}
 	const failing = targets.filter(isFailing);
 	if (!open.flags.paused && mustHalt(open, targets, failing)) {
-		halt(turn, drive, open, haltReason(failing));
+		halt(turn, drive, open, haltReason(open, targets, failing));
 		return;
 	}
 	if (isHoldDue(open, targets)) {
@@ -156,8 +156,7 @@ function isFinished(turn: Turn, open: OpenRollout, targets: readonly TargetStatu
 	const { state } = turn;
 	const { membersNext, memberHashNext } = open.spec;
 	const done = (one: TargetStatus): boolean => {
-		// Once the others have applied it, a leaving node has no links.
-		if (isLeaving(open, one.node) && !one.heard && one.state !== 'restarting') return true;
+		if (isGone(open, one) && one.state !== 'restarting') return true;
 		if (one.hearsay) return one.state === 'skipped';
 		return one.state === 'back' || one.state === 'skipped';
 	};
@@ -183,15 +182,6 @@ function mustHalt(open: OpenRollout, targets: readonly TargetStatus[], failing: 
 	return targets.every((one) => isFailing(one) || one.state === 'back' || one.state === 'skipped');
 }
 
-function haltReason(failing: readonly TargetStatus[]): string {
-	const parts = failing.map((one) => {
-		if (one.state === 'restarting') return `${one.node} is not back within the deadline and may still be restarting`;
-		return `${one.node} ${one.state}: ${clause(one.reason ?? 'no reason given')}`;
-	});
-	const names = failing.map((one) => one.node).join(', ');
-	return `${parts.join('; ')}. resume_rollout tries ${names} again, with skip it stays as it is, abort_rollout ends the rollout`;
-}
-
 export function halt(turn: Turn, drive: Drive, open: OpenRollout, reason: string): void {
 	turn.command({ kind: 'call_off' });
 	drive.idleSince = null;
@@ -203,26 +193,6 @@ export function halt(turn: Turn, drive: Drive, open: OpenRollout, reason: string
 function hold(turn: Turn, open: OpenRollout): void {
 	note(turn, 'rollout_held', { rollout: open.spec.id, hold_after: open.spec.holdAfter ?? 0 });
 	changeFlags(turn, open, { paused: true, held: 'on' });
-}
-
-function abortReason(open: OpenRollout, targets: readonly TargetStatus[]): string {
-	const by = `aborted by ${open.flags.aborting?.by ?? 'an operator'}`;
-	const left = mayStillLive(open, targets);
-	return left ? `${by}; ${left}` : by;
-}
-
-/** Steps whose end was not observed when the rollout ended. */
-function mayStillLive({ spec }: OpenRollout, targets: readonly TargetStatus[]): string | null {
-	const workers = spec.type === 'restart' || spec.service === 'http_workers';
-	const running = targets.filter((one) => one.state === 'restarting').map((one) => one.node);
-	// Of one that is back it is known, wherever it went since.
-	const isUnseen = (one: TargetStatus): boolean => !one.heard && one.state !== 'restarting' && one.state !== 'back';
-	const unseen = targets.filter((one) => isUnseen(one) && isSelected(spec, one.node)).map((one) => one.node);
-	const parts = [];
-	if (running.length > 0) parts.push(mayStillRestart(running, workers ? 'workers' : 'links'));
-	if (unseen.length > 0)
-		parts.push(`${unseen.join(', ')} not heard at the end${workers ? ': its old workers may still live' : ''}`);
-	return parts.length > 0 ? parts.join('; ') : null;
 }
 
 /** Grants every slot that may be granted now; true if there was one. */
@@ -261,7 +231,7 @@ function ableInOrder(
 		(one) =>
 			one.state === 'pending' && one.heard && !drive.grants[one.node] && state.coordination.knows(open, one.node),
 	);
-	const early = (name: NodeName): boolean => isLastButEarly(turn, name, targets, budget);
+	const early = (name: NodeName): boolean => isLastButEarly(turn, open, name, targets, budget);
 	const order = plannedOrder(turn, open, able, budget).filter((name) => !early(name));
 	if (open.spec.service !== 'clustering_config') return order;
 	if (targets.some((one) => one.state === 'restarting')) return [];
@@ -270,10 +240,18 @@ function ableInOrder(
 }
 
 /** The coordinator waits until no other target is left, unless it is unhealthy itself. */
-function isLastButEarly(turn: Turn, name: NodeName, targets: readonly TargetStatus[], budget: Budget): boolean {
+function isLastButEarly(
+	turn: Turn,
+	open: OpenRollout,
+	name: NodeName,
+	targets: readonly TargetStatus[],
+	budget: Budget,
+): boolean {
 	const { self } = turn.state.settings;
 	if (name !== self || budget.used.has(name)) return false;
-	return targets.some((one) => one.node !== self && (one.state === 'pending' || one.state === 'restarting'));
+	const isDue = (one: TargetStatus): boolean =>
+		one.state === 'restarting' || (one.state === 'pending' && !isGone(open, one));
+	return targets.some((one) => one.node !== self && isDue(one));
 }
 
 export function plannedOrder(
@@ -333,7 +311,7 @@ function idle(turn: Turn, drive: Drive, open: OpenRollout, now_: { busy: boolean
 		turn,
 		drive,
 		open,
-		failing.length > 0 ? `${why}; ${haltReason(failing)}` : `${why}. Mend it, then resume_rollout`,
+		failing.length > 0 ? `${why}; ${haltReason(open, targets, failing)}` : idleReason(open, targets, why),
 	);
 }
 

@@ -2,7 +2,7 @@
 import type { CheckResult, RolloutEvent, NodeApps, RolloutMessage } from '../messages.js';
 import { requestText } from './request.js';
 import { unselectedBy } from './selection.js';
-import { faultOf } from './start.js';
+import { faultOf, isPassedOver } from './member-change.js';
 import type { CoreState, PendingDryRun } from '../state.js';
 import { arm, send, type Turn } from '../outbox.js';
 import type { NodeName } from '../types.js';
@@ -86,9 +86,10 @@ function whatIsWrong(state: CoreState, look: PendingDryRun): string | null {
 		const fault = checks[self]?.fault ?? null;
 		return fault === null ? null : `${self}: ${fault}`;
 	}
-	const away = state.members.map((member) => member.name).filter((name) => checks[name] === undefined);
+	const names = state.members.map((member) => member.name);
+	const away = names.filter((name) => checks[name] === undefined && !isPassedOver(state, look, name));
 	if (request.service === 'clustering_config' && away.length > 0)
-		return `${requestText(request)} needs every node; not linked: ${away.join(', ')}`;
+		return `${requestText(request)} needs every node that stays in the fleet; not linked: ${away.join(', ')}`;
 	return faultOf(state, look);
 }
 

@@ -109,6 +109,8 @@ function whyRefused(
 			'unavailable',
 			`${away.join(', ')} not linked; ${Math.floor(all.length / 2) + 1} of ${all.length} nodes are needed`,
 		);
+	// It takes no node out.
+	if (request.service === 'clustering_config') return nothing;
 	const maybeOut = new Set(down.filter((name) => !unhealthy.has(name)));
 	const may = order.some((name) => heard.has(name) && mayBegin(name, { heard, used, maybeOut }, budget).ok);
 	if (may || order.length === 0) return nothing;

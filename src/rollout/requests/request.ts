@@ -17,7 +17,7 @@ export function conflictWith(open: OpenRollout, turn: Pick<Turn, 'state' | 'now'
 	const { spec, flags } = open;
 	const how =
 		flags.halted !== null
-			? 'halted half-way; resume_rollout it, or send clustering_config again, before anything else'
+			? 'halted half-way; correct what halted it, then resume_rollout it or send restart_service service=clustering_config replicated=true again, before anything else'
 			: flags.paused
 				? 'is paused; resume_rollout or abort_rollout it'
 				: 'is running; wait for it, or abort_rollout it';
@@ -25,7 +25,7 @@ export function conflictWith(open: OpenRollout, turn: Pick<Turn, 'state' | 'now'
 	return {
 		code: 'conflict',
 		message: `Rollout ${spec.id} (${requestText(spec)}, coordinated by ${by}) ${how}${wayOut(turn, spec.id)}`,
-		extra: { job_id: spec.id },
+		extra: { job_id: spec.id, ...(flags.halted === null ? {} : { state: 'halted' }) },
 	};
 }
 
@@ -54,15 +54,16 @@ export function refuseStart(turn: Turn, request: CoreRequest, maxUnavailable: nu
 /** A rollout that forbids this node to ask for a lease, so as to start the one of this id; null: none does. */
 export function conflictingRollout(turn: Turn, id: RolloutId | null): Refusal | null {
 	const { state } = turn;
-	const running = inTheWayHere(state);
-	if (running && running.spec.id !== id) return conflictWith(running, turn);
 	const change = state.coordination.changingItself();
+	const running = inTheWayHere(state);
+	if (running && running.spec.id !== id && running !== change) return conflictWith(running, turn);
 	if (!change || isAtRestHere(state, change.spec.id)) return null;
-	const { self } = state.settings;
+	const { members, membersNext } = change.spec;
+	const staying = members.filter(({ name }) => membersNext?.some((one) => one.name === name)).map(({ name }) => name);
 	return {
 		code: 'conflict',
-		message: `Rollout ${change.spec.id}, a change of members that takes ${self} in or out, halted half-way; ask a node that is a member before and after it`,
-		extra: { job_id: change.spec.id },
+		message: `Rollout ${change.spec.id}, a change of members that takes ${state.settings.self} in or out, has not ended; ask ${staying.join(', ')}, which are members before and after it${wayOut(turn, change.spec.id)}`,
+		extra: { job_id: change.spec.id, state: 'unfinished' },
 	};
 }
 
@@ -123,23 +124,24 @@ export function specOf(
 	};
 }
 
-/** Names who did not give its promise, or did not store the rollout, and why. */
+/** Names who did not give its promise, or did not store the rollout, and why; with the way out where there is one. */
 export function whoIsMissing(turn: Turn, start: PendingStart): string {
 	const { state } = turn;
-	const texts: string[] = [];
-	for (const { name } of state.members) {
-		if (name === state.settings.self || state.coordination.report(name)) continue;
+	const missing = state.members
+		.map(({ name }) => name)
+		.filter((name) => name !== state.settings.self && !state.coordination.report(name));
+	const texts = missing.map((name) => {
 		const reason = start.refusals[name];
-		const peer = state.coordination.peer(name);
-		if (!peer) texts.push(`${name} is not linked`);
-		else if (peer.refused !== null) texts.push(`${name} takes no part (${peer.refused})`);
-		else if (reason?.kind === 'members') texts.push(`${name} has other members in its configuration`);
-		else if (reason?.kind === 'stranger') texts.push(`${name} lost its state and may not vote yet`);
-		else if (reason?.kind === 'left') texts.push(`${name} has left the fleet`);
-		else if (reason?.kind === 'live') texts.push(`${name} hears ${reason.coordinator} coordinate`);
-		else texts.push(`${name} did not answer`);
-	}
+		if (reason?.kind === 'left') return `${name} has left the fleet`;
+		if (reason?.kind === 'live') return `${name} hears ${reason.coordinator} coordinate`;
+		return `${name} ${state.coordination.whyNotHeard(name) ?? 'answers too slowly'}`;
+	});
 	const needed = Math.floor(state.members.length / 2) + 1;
-	const missing = texts.length > 0 ? texts.join(', ') : 'answers were too slow';
-	return `${missing}; ${needed} of ${state.members.length} nodes are needed, and nothing was started`;
+	const who = texts.length > 0 ? texts.join(', ') : 'answers were too slow';
+	const way = missing.some((name) => state.coordination.hasOtherMembers(name)) ? `. ${meetAgain}` : '';
+	return `${who}; ${needed} of ${state.members.length} nodes are needed, and nothing was started${way}`;
 }
+
+/** The way out where nodes have other members in force: they take no part in what the others decide. */
+export const meetAgain =
+	'Make cluster.peers the same on every node, then run on each: rollcall restart_service service=clustering_config';

@@ -9,15 +9,15 @@ import { smallerFleet } from '../views/way-out.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import { isSelected } from '../targets/selection.js';
 import { unselectedBy } from './selection.js';
-import { findDistrust } from './trust.js';
-import type { CheckResult, RolloutEvent, Member, NackReason, OpenRollout, Refusal } from '../messages.js';
+import { faultOf, notAsked, unaskedText } from './member-change.js';
+import type { CheckResult, RolloutEvent, NackReason, OpenRollout, Refusal } from '../messages.js';
 import {
 	conflictWith,
+	meetAgain,
 	refuseStart,
 	requestText,
 	specOf,
 	conflictingRollout,
-	lackingApp,
 	whoIsMissing,
 	whyNoVote,
 } from './request.js';
@@ -149,7 +149,7 @@ function driveCheck(turn: Turn, drive: Drive, start: PendingStart): void {
 	if (heard.some((node) => !start.checks[node])) return;
 	const fault = faultOf(state, start);
 	if (service === 'clustering_config') {
-		if (heard.length < state.members.length) return;
+		if (notAsked(state, start, now).length > 0) return;
 		if (fault) endWithFault(turn, drive, start, fault);
 		else if (isLed(turn, drive)) openRollout(turn, drive, start);
 		return;
@@ -170,40 +170,6 @@ function isLed({ state, now }: Turn, drive: Drive): boolean {
 	const active = openOf(state, drive.rollout);
 	return !active || state.coordination.isConfirmed(active);
 }
-
-/** What a file does not check for, or where the files disagree about the members. */
-export function faultOf(state: CoreState, start: Pick<PendingStart, 'checks' | 'request'>): string | null {
-	const checks = Object.entries(start.checks).sort(([a], [b]) => (a < b ? -1 : 1));
-	const lacking = lackingApp(start);
-	const isNowhere = checks.every(([node]) => lacking.includes(node));
-	for (const [node, check] of checks)
-		if (check?.fault && (isNowhere || !lacking.includes(node))) return `${node}: ${check.fault}`;
-	if (start.request.service !== 'clustering_config') return null;
-	const own = start.checks[state.settings.self];
-	const next = own?.members ?? [];
-	const known = next.filter((one) => state.members.some((member) => member.name === one.name)).length;
-	if (known * 2 <= next.length)
-		return `only ${known} of the ${next.length} members in the file of ${state.settings.self} are members now; they have to be more than half, so add fewer at a time; nothing was applied`;
-	const staying = checks.filter(([node]) => node !== state.settings.self && next.some((one) => one.name === node));
-	if (staying.length > 0 && staying.every(([, check]) => isWithout(check, state.settings.self)))
-		return `${state.settings.self} leaves the fleet by the other files; send the request to a node that stays`;
-	const remaining = checks.filter(([node]) => next.some((member) => member.name === node));
-	for (const [node, check] of remaining)
-		if (check?.memberHash !== own?.memberHash)
-			return `the file of ${node} names other members than the file of ${state.settings.self}${differenceOf(check?.members ?? [], next)}; make cluster.peers the same on every node; nothing was applied`;
-	return findDistrust(remaining);
-}
-
-function differenceOf(there: readonly Member[], here: readonly Member[]): string {
-	const without = (some: readonly Member[], others: readonly Member[]): string =>
-		some.flatMap(({ name }) => (others.some((one) => one.name === name) ? [] : [name])).join(', ');
-	const more = without(there, here);
-	const less = without(here, there);
-	return `${more === '' ? '' : `, with ${more}`}${less === '' ? '' : `, without ${less}`}`;
-}
-
-const isWithout = (check: CheckResult | null | undefined, node: NodeName): boolean =>
-	check?.members?.every((member) => member.name !== node) ?? false;
 
 /**
  * The job exists and shows what is wrong; nothing was applied. It is never open, not for a moment: a crash before its
@@ -347,9 +313,12 @@ function whyTimedOut(turn: Turn, start: PendingStart, drive: Drive | null): stri
 	if (!drive || start.phase === 'open') return `${what}: ${whoIsMissing(turn, start)}`;
 	const silent = Object.keys(start.checks).filter((node) => !start.checks[node]);
 	if (silent.length > 0) return `${what}: ${silent.join(', ')} did not check its file in time; nothing was started`;
-	if (start.request.service === 'clustering_config') return `${what}: ${whoIsMissing(turn, start)}`;
+	if (start.request.service === 'clustering_config') return `${what}: ${unaskedText(turn, start)}`;
 	const inTheWay = firstStepInTheWay(turn, drive, start);
-	return inTheWay === null ? `${what}: ${whoIsMissing(turn, start)}` : `${what}: ${inTheWay}; nothing was started`;
+	if (inTheWay === null) return `${what}: ${whoIsMissing(turn, start)}`;
+	const { members, coordination } = turn.state;
+	const way = members.some(({ name }) => coordination.hasOtherMembers(name)) ? `. ${meetAgain}` : '';
+	return `${what}: ${inTheWay}; nothing was started${way}`;
 }
 
 function endWithoutLease(turn: Turn, open: OpenRollout, reason: string): void {

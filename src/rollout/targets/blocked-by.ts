@@ -30,11 +30,12 @@ export function blockedBy(turn: Turn, drive: Drive, open: OpenRollout, targets: 
 	const awaited = awaitedForHold(drive, open, targets);
 	if (awaited.length > 0)
 		return `${awaited.join(', ')} to be heard, which may be back already, since hold_after is ${open.spec.holdAfter}`;
-	const budget = budgetUsed(state, drive, open, now);
-	const used = [...budget.used].map(([name, why]) => `${name} ${why}`);
 	const pending = targets.filter((one) => one.state === 'pending');
 	const unheard = pending.filter((one) => !one.heard).map((one) => one.node);
-	if (used.length > 0) return `a free slot: ${used.join(', ')}, and max_unavailable is ${open.spec.maxUnavailable}`;
+	if (open.spec.service !== 'clustering_config') {
+		const used = [...budgetUsed(state, drive, open, now).used].map(([name, why]) => `${name} ${why}`);
+		if (used.length > 0) return `a free slot: ${used.join(', ')}, and max_unavailable is ${open.spec.maxUnavailable}`;
+	}
 	if (unheard.length > 0) return `${unheard.join(', ')} to be heard`;
 	return 'the next step to begin';
 }

@@ -116,6 +116,7 @@ const isInAnyRecord = (standing: Standing | null): boolean => (standing?.out ?? 
 function whyDown(state: CoreState, node: NodeName, heard: boolean, standing: Standing | null): string | null {
 	const refused = state.coordination.peer(node)?.refused ?? null;
 	if (!heard && refused !== null) return `takes no part (${refused})`;
+	if (!heard && state.coordination.hasOtherMembers(node)) return 'has other members in its configuration';
 	if (!heard || !standing) return 'is not heard';
 	return whatIsDown(standing.readiness);
 }

@@ -3,6 +3,7 @@ import { standingOf } from './budget.js';
 import type { Drive } from '../controller/state.js';
 import { judge, type Verdict } from './proof.js';
 import { isSelected, notSelected } from './selection.js';
+import { isLeaving } from '../../coordination/port.js';
 import type { OpenRollout, Report } from '../messages.js';
 import type { CoreState } from '../state.js';
 import type { NodeName, NodeRecord, NodeState, RolloutId, RolloutSpec } from '../types.js';
@@ -33,6 +34,8 @@ function statusOf(state: CoreState, drive: Drive, open: OpenRollout, node: NodeN
 	const standing = standingOf(state, node);
 	const record = standing?.records.find((one) => one.rollout === open.spec.id) ?? null;
 	const judged = standing ? judgedOf(state, drive, open, node, record) : hearsayOf(state, open, node);
+	if (['refused', 'failed'].includes(judged.state) && isPassedOver(open.spec, node))
+		return passedOver(node, heard, record);
 	const skipped = judged.state !== 'back' && open.flags.skipped.includes(node);
 	const apart = judged.state === 'pending' ? endedThere(standing?.endedHere, open.spec.id) : null;
 	return {
@@ -56,6 +59,22 @@ const untouched = (node: NodeName, heard: boolean): TargetStatus => ({
 	heard,
 	hearsay: false,
 	record: null,
+});
+
+/** It leaves and was not linked when the change began, so its file was not looked at: nothing depends on how it goes there. */
+export function isPassedOver({ membersNext, configHashes }: RolloutSpec, node: NodeName): boolean {
+	if (!membersNext || !configHashes) return false;
+	return configHashes[node] === undefined && membersNext.every(({ name }) => name !== node);
+}
+
+/** It leaves and is not heard: it was dead before, or is not linked any more with those that have applied the change. */
+export const isGone = (open: OpenRollout, { node, heard }: Pick<TargetStatus, 'node' | 'heard'>): boolean =>
+	isLeaving(open, node) && !heard;
+
+const passedOver = (node: NodeName, heard: boolean, record: NodeRecord | null): TargetStatus => ({
+	...untouched(node, heard),
+	reason: 'it was not linked when the change that takes it out began',
+	record,
 });
 
 const whySkipped = ({ without, app }: RolloutSpec, node: NodeName): string =>

@@ -25,6 +25,8 @@ export function wayOut({ state, now }: Pick<Turn, 'state' | 'now'>, rollout: Rol
 
 /** The same for a request that no open rollout stands in the way of. */
 export function smallerFleet({ state, now }: Pick<Turn, 'state' | 'now'>): string {
-	if (!isGoneForGood(state, now)) return '';
+	const { members, coordination } = state;
+	const isSplit = members.some(({ name }) => coordination.hasOtherMembers(name));
+	if (isSplit || !isGoneForGood(state, now)) return '';
 	return '. If they are gone for good, take them out of cluster.peers, then: rollcall restart_service service=clustering_config';
 }

@@ -112,6 +112,10 @@ export class FakeExecutor {
 		const { spec, recovered, before } = request;
 		if (spec.service === 'clustering_config') {
 			return () => {
+				if (fate === 'refused') {
+					this.#end(request, 'refused', false, 'nothing was changed: its address is taken');
+					return;
+				}
 				this.node.applyFile();
 				this.#end(request, 'back', true, null);
 			};

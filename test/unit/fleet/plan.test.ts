@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { planWith } from '../../../src/fleet/core/plan.js';
 import type { CheckResult, NodeApps } from '../../../src/rollout/messages.js';
 import { lackingApp } from '../../../src/rollout/requests/request.js';
-import { faultOf } from '../../../src/rollout/requests/start.js';
+import { faultOf } from '../../../src/rollout/requests/member-change.js';
 import type { CoreState } from '../../../src/rollout/state.js';
 import type { RolloutPlan } from '../../../src/rollout/types.js';
 

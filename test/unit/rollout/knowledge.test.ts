@@ -75,7 +75,7 @@ test('a dry run asks every target for its file and names the one with a fault; n
 	fleet.node('beta').file = fakeConfig(['alpha', 'beta'], 'c2');
 	assert.match(dry('clustering_config') ?? '', /the file of beta names other members than the file of alpha/);
 	fleet.killed('gamma');
-	assert.match(dry('clustering_config') ?? '', /needs every node; not linked: gamma/);
+	assert.match(dry('clustering_config') ?? '', /needs every node that stays in the fleet; not linked: gamma/);
 	assert.equal(dry('http_workers'), undefined, 'who is down is said by the plan itself');
 	for (const name of ['alpha', 'beta']) assert.equal(fleet.node(name).disk.durable.promised.counter, 0);
 });

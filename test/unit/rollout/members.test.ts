@@ -109,3 +109,86 @@ test('nothing is said of old workers at the end of a change that left a node out
 	assert.equal(ended.reason, null);
 	assert.equal(ended.nodes.find(({ node }) => node === 'delta')?.state, 'back');
 });
+
+/** Four nodes, of which delta leaves; gamma does not take up its file, so the change halts with delta and beta done. */
+function halfWay(): { fleet: SimFleet; id: string } {
+	const fleet = filed(four, three);
+	fleet.node('gamma').executor.fates = ['refused'];
+	const id = change(fleet);
+	fleet.untilState('alpha', id, 'halted');
+	return { fleet, id };
+}
+
+test('a halted change of members says who has which members, and the ways on', () => {
+	const { fleet, id } = halfWay();
+	const reason = fleet.view('alpha', id)?.reason ?? '';
+	assert.match(
+		reason,
+		/^gamma refused: nothing was changed.* Correct that, then resume_rollout tries gamma again, or send restart_service/,
+	);
+	assert.match(
+		reason,
+		/abort_rollout ends it here: delta left, new members \(alpha, beta, gamma\) on beta, old members \(alpha, beta, delta, gamma\) on alpha, gamma/,
+	);
+	const roll = fleet.ask('beta');
+	assert.deepEqual([roll.refusal?.code, roll.refusal?.extra], ['conflict', { job_id: id, state: 'halted' }]);
+});
+
+test('a change of members that is aborted half-way names the command that brings its nodes together, either way', () => {
+	const { fleet, id } = halfWay();
+	const { view } = fleet.say('beta', { kind: 'abort', rollout: id, user: 'admin' });
+	const forward = 'to go forward, run on alpha, gamma: rollcall restart_service service=clustering_config';
+	const back = 'to go back, restore the old file on beta, delta and run it there';
+	assert.ok(view?.reason?.endsWith(`${forward}; ${back}`), view?.reason ?? '');
+	const { refusal } = fleet.ask('alpha', { service: 'clustering_config' });
+	assert.match(refusal?.message ?? '', /beta has other members .*run on each: rollcall restart_service/);
+	for (const name of ['alpha', 'gamma']) {
+		fleet.node(name).executor.fates = ['good'];
+		fleet.ask(name, { service: 'clustering_config', replicated: false });
+	}
+	fleet.run(2 * fleetLeaseMs);
+	assert.equal(fleet.ask('gamma').ok, true);
+});
+
+test('a node that died before the change that takes it out is not asked and not waited for', () => {
+	const fleet = filed(four, three);
+	fleet.killed('delta');
+	const id = change(fleet);
+	const { reason, nodes } = fleet.untilState('beta', id, 'completed');
+	assert.equal(reason, 'delta did not hear of it; stop it if it still runs');
+	assert.deepEqual(
+		nodes.map(({ node, state }) => `${node} ${state}`),
+		['beta back', 'gamma back', 'alpha back', 'delta skipped'],
+	);
+	fleet.node('delta').start();
+	fleet.run(6 * fleetLeaseMs);
+	assert.deepEqual(holders(fleet), ['alpha'], 'it never leads, nor holds anything up');
+	assert.equal(fleet.ask('gamma').ok, true);
+});
+
+test('a node that stays is asked, dead or not: the refusal says so, and how to take it out', () => {
+	const fleet = filed(four, three);
+	fleet.killed('gamma');
+	const { refusal } = fleet.ask('alpha', { service: 'clustering_config' });
+	assert.match(
+		refusal?.message ?? '',
+		/gamma is not linked; every node that stays is asked .* Start gamma, or take what is gone for good out of cluster\.peers/,
+	);
+});
+
+test('a change that halted because a leaver died in its part is sent again, and completes without it', () => {
+	const fleet = filed(four, three);
+	fleet.node('delta').executor.stepMs = 60_000;
+	const halted = change(fleet);
+	begun(fleet, 'delta');
+	fleet.killed('delta');
+	assert.match(
+		fleet.untilState('alpha', halted, 'halted').reason ?? '',
+		/send restart_service service=clustering_config/,
+	);
+	const again = fleet.ask('beta', { service: 'clustering_config' });
+	assert.equal(again.ok, true, again.refusal?.message);
+	const { reason } = fleet.untilState('gamma', again.view?.id ?? '', 'completed');
+	assert.equal(reason, 'delta did not hear of it; stop it if it still runs');
+	assert.equal(fleet.view('beta', halted)?.reason, `superseded by ${again.view?.id}`);
+});

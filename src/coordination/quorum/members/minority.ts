@@ -22,16 +22,29 @@ function heardVoters(state: CoordinationState): Set<NodeName> {
 }
 
 /** Why the vote of this member does not count here; null: it does. */
-function whyNotHeard(state: CoordinationState, name: NodeName, hashes: readonly string[]): string | null {
-	const lostState = 'lost its state and may not vote before admit_node';
+export function whyNotHeard(
+	state: CoordinationState,
+	name: NodeName,
+	hashes: readonly string[] = memberHashes(state),
+): string | null {
+	const lostState = 'is new or lost its state: it may not vote before it has met all others, or admit_node';
 	if (name === state.settings.self) return state.durable.voting ? null : lostState;
 	const link = state.links[name];
 	if (!link) return 'is not linked';
 	if (link.refused !== null) return `takes no part: it ${link.refused}`;
 	if (!link.greeting) return 'has just been linked';
 	if (link.stranger || !link.greeting.voting) return lostState;
-	const fits = hashes.includes(link.greeting.memberHash);
-	return fits ? null : 'has other members in its configuration';
+	return hasOtherMembers(state, name, hashes) ? 'has other members in its configuration' : null;
+}
+
+/** A linked node whose members are others than those here, before and after a change. */
+export function hasOtherMembers(
+	state: CoordinationState,
+	name: NodeName,
+	hashes: readonly string[] = memberHashes(state),
+): boolean {
+	const hash = state.links[name]?.greeting?.memberHash;
+	return hash !== undefined && !hashes.includes(hash);
 }
 
 /** `beta is not linked, gamma lost its state …`: every member whose vote does not count here. */

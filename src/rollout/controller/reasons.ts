@@ -1,0 +1,102 @@
+/** Why a rollout halted or ended, for people; of a change of members also who has which members, and how they meet again. */
+import type { OpenRollout } from '../messages.js';
+import { isSelected } from '../targets/selection.js';
+import { isGone, isPassedOver, type TargetStatus } from '../targets/targets.js';
+import { clause, mayStillRestart } from '../views/text.js';
+import type { NodeName } from '../types.js';
+import { isLeaving } from '../../coordination/port.js';
+
+const applyHere = 'rollcall restart_service service=clustering_config';
+const changeAgain = 'send restart_service service=clustering_config replicated=true again';
+
+export function haltReason(
+	open: OpenRollout,
+	targets: readonly TargetStatus[],
+	failing: readonly TargetStatus[],
+): string {
+	const parts = failing.map((one) => {
+		if (one.state === 'restarting') return `${one.node} is not back within the deadline and may still be restarting`;
+		return `${one.node} ${one.state}: ${clause(one.reason ?? 'no reason given')}`;
+	});
+	const names = namesOf(failing);
+	if (isChange(open))
+		return `${parts.join('; ')}. Correct that, then resume_rollout tries ${names} again, or ${changeAgain}; abort_rollout ends it here: ${standText(open, targets)}`;
+	return `${parts.join('; ')}. resume_rollout tries ${names} again, with skip it stays as it is, abort_rollout ends the rollout`;
+}
+
+/** `why`: for whom or what it waited too long. */
+export function idleReason(open: OpenRollout, targets: readonly TargetStatus[], why: string): string {
+	const away = targets.filter((one) => one.state === 'pending' && !one.heard);
+	if (!isChange(open) || away.length === 0) return `${why}. Mend it, then resume_rollout`;
+	return `${why}. Start ${namesOf(away)}, then resume_rollout; or take what is gone for good out of cluster.peers of every other node and ${changeAgain}; abort_rollout ends it here: ${standText(open, targets)}`;
+}
+
+export function abortReason(open: OpenRollout, targets: readonly TargetStatus[]): string {
+	const by = `aborted by ${open.flags.aborting?.by ?? 'an operator'}`;
+	const rest = whatIsOpen(open, targets);
+	return rest ? `${by}; ${rest}` : by;
+}
+
+/** What is not known to be done when the rollout ends; null: all is. */
+export function whatIsOpen(open: OpenRollout, targets: readonly TargetStatus[]): string | null {
+	const parts = isChange(open) ? notApplied(open, targets) : mayStillLive(open, targets);
+	return parts.length > 0 ? parts.join('; ') : null;
+}
+
+/** Steps whose end was not observed when the rollout ended. */
+function mayStillLive({ spec }: OpenRollout, targets: readonly TargetStatus[]): string[] {
+	const workers = spec.type === 'restart' || spec.service === 'http_workers';
+	const running = targets.filter((one) => one.state === 'restarting').map((one) => one.node);
+	// Of one that is back it is known, wherever it went since.
+	const isUnseen = (one: TargetStatus): boolean => !one.heard && one.state !== 'restarting' && one.state !== 'back';
+	const unseen = targets.filter((one) => isUnseen(one) && isSelected(spec, one.node)).map((one) => one.node);
+	const parts = [];
+	if (running.length > 0) parts.push(mayStillRestart(running, workers ? 'workers' : 'links'));
+	if (unseen.length > 0)
+		parts.push(`${unseen.join(', ')} not heard at the end${workers ? ': its old workers may still live' : ''}`);
+	return parts;
+}
+
+const isChange = ({ spec }: OpenRollout): boolean => spec.membersNext !== null;
+const namesOf = (targets: readonly { node: NodeName }[]): string => targets.map((one) => one.node).join(', ');
+
+/** The targets that have applied their files, those that have not, and those that leave unheard. */
+function standOf(
+	open: OpenRollout,
+	targets: readonly TargetStatus[],
+): Record<'done' | 'rest' | 'gone', TargetStatus[]> {
+	const isAway = (one: TargetStatus): boolean => isGone(open, one) || isPassedOver(open.spec, one.node);
+	const left = targets.filter((one) => one.state !== 'back');
+	return {
+		done: targets.filter((one) => one.state === 'back'),
+		rest: left.filter((one) => !isAway(one)),
+		gone: left.filter(isAway),
+	};
+}
+
+/** `beta, delta have the new members (…), alpha, gamma the old ones (…)` */
+function standText(open: OpenRollout, targets: readonly TargetStatus[]): string {
+	const { members, membersNext, memberHash, memberHashNext } = open.spec;
+	const { done, rest } = standOf(open, targets);
+	if (done.length === 0) return 'no node has applied its file';
+	if (memberHash === memberHashNext) return `${namesOf(done)} applied the new file, ${namesOf(rest)} did not`;
+	const list = (some: readonly { name: NodeName }[]): string => some.map(({ name }) => name).join(', ');
+	const left = done.filter((one) => isLeaving(open, one.node));
+	const taken = done.filter((one) => !isLeaving(open, one.node));
+	return [
+		...(left.length > 0 ? [`${namesOf(left)} left`] : []),
+		...(taken.length > 0 ? [`new members (${list(membersNext ?? [])}) on ${namesOf(taken)}`] : []),
+		`old members (${list(members)}) on ${namesOf(rest)}`,
+	].join(', ');
+}
+
+/** Where the files were not applied, and how all come together again. */
+function notApplied(open: OpenRollout, targets: readonly TargetStatus[]): string[] {
+	const { done, rest, gone } = standOf(open, targets);
+	const parts = gone.length === 0 ? [] : [`${namesOf(gone)} did not hear of it; stop it if it still runs`];
+	if (rest.length === 0) return parts;
+	const stand = standText(open, targets);
+	if (done.length === 0) return [...parts, stand];
+	const forward = `to go forward, run on ${namesOf(rest)}: ${applyHere}`;
+	return [...parts, `${stand}; ${forward}; to go back, restore the old file on ${namesOf(done)} and run it there`];
+}
