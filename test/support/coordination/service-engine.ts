@@ -262,6 +262,8 @@ export class ServiceEngine implements Engine<EngineTypes, B> {
 			isMajority: (some) => new Set(some).size * 2 > names().length,
 			minoritySince: () => null,
 			whoIsNotHeard: () => '',
+			whyNotHeard: () => null,
+			hasOtherMembers: () => false,
 			isOfThisFleet: ({ memberHash }) => memberHash === this.founding.memberHash,
 			changingItself: () => undefined,
 			peer: (node) => {

@@ -218,6 +218,8 @@ class Decision implements Turn {
 			isMajority: () => true,
 			minoritySince: () => null,
 			whoIsNotHeard: () => '',
+			whyNotHeard: () => null,
+			hasOtherMembers: () => false,
 			isOfThisFleet: () => true,
 			changingItself: () => undefined,
 			peer: () => ({ refused: null, protocolMax: 2, readiness: ready }),
