@@ -21,8 +21,8 @@ function checkPorts(configured: readonly HttpWorkerConfig[], apps: readonly Work
 	for (const [index, app] of apps.entries()) {
 		const file = configured[index]?.env_file;
 		const port = portNumber(app.env['PORT'] ?? null);
-		if (file === undefined || port === null || runsInForkMode(app)) continue;
-		const other = apps.find((one) => one !== app && !runsInForkMode(one) && isPortOf(one, port));
+		if (file === undefined || port === null || runsInForkMode(app) || !app.listens) continue;
+		const other = apps.find((one) => one !== app && !runsInForkMode(one) && one.listens && isPortOf(one, port));
 		if (other === undefined) continue;
 		const key = `http_workers.${app.name}.env_file`;
 		const got = `${port}, also of app ${other.name}`;
@@ -50,6 +50,8 @@ function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
 		health: {
 			path: app.health.path ?? null,
 			...(app.health.port === undefined ? {} : { port: app.health.port }),
+			...(app.health.ready ? { ready: true } : {}),
+			...(app.health.command.length === 0 ? {} : { command: [...app.health.command] }),
 			timeoutMs: app.health.timeout,
 			deadlineMs: app.health.deadline,
 			soakMs: app.health.soak,
@@ -58,6 +60,8 @@ function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
 		},
 		gate: app.gate,
 		ports: [...(app.ports ?? [])],
+		listens: app.ports?.length !== 0,
+		overlap: app.overlap,
 		reusePort: app.reuse_port,
 		drainTimeoutMs: app.drain.timeout,
 		surge: Math.min(instances, shareOf(app.surge, instances)),

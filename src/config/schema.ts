@@ -98,6 +98,16 @@ const health = section({
 		.describe(
 			'Port that is asked, which the app must listen on; default: the port in PORT of its environment if it listens there, else its first listener that speaks HTTP.',
 		),
+	ready: truth()
+		.default(false)
+		.describe(
+			"Whether a worker of interpreter node that listens nowhere (ports: []) must say process.send('ready') before it is proven; default false.",
+		),
+	command: list(text(), 64, 'texts')
+		.default([])
+		.describe(
+			'Command, with its arguments, that exits 0 while a worker that listens nowhere (ports: []) is healthy; it runs as the user of the app in cwd, with ROLLCALL_WORKER and ROLLCALL_PID; default none.',
+		),
 	timeout: duration().prefault('2s').describe('Longest that one health check may take, as a duration; default 2s.'),
 	deadline: duration()
 		.prefault('30s')
@@ -163,17 +173,22 @@ const httpWorker = section({
 	ports: list(port, 16, 'ports')
 		.optional()
 		.describe(
-			'Ports that the app listens on. A worker of interpreter node must have all of them open before it is proven; without them, every port that the workers before it had. In fork mode each instance has one, the next after those given where there are more, unless they share it by reuse_port; default none.',
+			'Ports that the app listens on. A worker of interpreter node must have all of them open before it is proven; without them, every port that the workers before it had. In fork mode each instance has one, the next after those given where there are more, unless they share it by reuse_port. An empty list: the app listens nowhere, such as a queue worker, and is no part of readiness; default none.',
 		),
 	reuse_port: truth()
 		.default(false)
 		.describe(
 			'Whether a fork mode app binds its one port with SO_REUSEPORT, so that its instances share it and new ones start beside the old; default false.',
 		),
+	overlap: truth()
+		.default(true)
+		.describe(
+			'Whether a new worker may run beside the old one; false: one old worker at a time ends before its successor starts, so that never more than instances run on this node; default true.',
+		),
 	drain: section({
 		timeout: duration()
 			.prefault('30s')
-			.describe('Longest that a replaced worker may take to finish its requests, as a duration; default 30s.'),
+			.describe('Longest that a replaced worker may take to finish its requests or jobs, as a duration; default 30s.'),
 	})
 		.prefault({})
 		.describe('How a replaced worker leaves.'),

@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import type { WorkerApp } from '../workers/types.js';
 
 /** What a look at this host can tell; a test has its own. */
@@ -16,7 +16,7 @@ export interface Surroundings {
 
 /** What an app lacks on this host, so that no worker of it could start; null if nothing is known to be missing. */
 export function findLack(app: WorkerApp, around: Surroundings): string | null {
-	return scriptLack(app) ?? interpreterLack(app, around.path) ?? portLack(app, around);
+	return scriptLack(app) ?? interpreterLack(app, around.path) ?? commandLack(app, around.path) ?? portLack(app, around);
 }
 
 function scriptLack({ name, script }: WorkerApp): string | null {
@@ -26,13 +26,28 @@ function scriptLack({ name, script }: WorkerApp): string | null {
 }
 
 /** `node` is the one that the worker host runs on. */
-function interpreterLack({ name, interpreter, env }: WorkerApp, path: string): string | null {
+function interpreterLack(app: WorkerApp, path: string): string | null {
+	const { name, interpreter, script } = app;
 	if (interpreter === 'node') return null;
-	const places = interpreter.includes('/')
-		? [interpreter]
-		: (env['PATH'] ?? path).split(delimiter).map((folder) => join(folder, interpreter));
-	if (places.some((place) => ['file', 'unknown'].includes(look(place)) && isExecutable(place))) return null;
+	// The script runs without one.
+	if (interpreter === 'none') {
+		return isExecutable(script) ? null : `app ${name}: its script ${script} is not executable; chmod +x it`;
+	}
+	if (isProgram(interpreter, app, path)) return null;
 	return `app ${name}: its interpreter ${interpreter} is not there, or not executable; install it or correct http_workers`;
+}
+
+function commandLack(app: WorkerApp, path: string): string | null {
+	const [program] = app.health.command ?? [];
+	if (program === undefined || isProgram(program, app, path)) return null;
+	return `app ${app.name}: ${program} of its health.command is not there, or not executable; install it or correct http_workers`;
+}
+
+function isProgram(name: string, { cwd, env }: WorkerApp, path: string): boolean {
+	const places = name.includes('/')
+		? [resolve(cwd, name)]
+		: (env['PATH'] ?? path).split(delimiter).map((folder) => join(folder, name));
+	return places.some((place) => ['file', 'unknown'].includes(look(place)) && isExecutable(place));
 }
 
 /** An app that is new here needs its ports; what runs already shares or hands over its own. */

@@ -33,7 +33,14 @@ export class Standing extends EventEmitter<{ changed: [] }> {
 	}
 
 	facts(notes: readonly string[] = []): ReadinessFacts {
-		const { started, draining, availability } = this;
-		return { started, draining, availability, apps: this.apps(), notes };
+		const { draining, availability } = this;
+		const apps = this.apps();
+		return { started: this.started || serves(apps), draining, availability, apps, notes };
 	}
+}
+
+/** Whether every app that listens serves, while one that listens nowhere still has its first chance: no client waits for that. */
+function serves(apps: readonly AppReadiness[]): boolean {
+	const listening = apps.filter(({ listens }) => listens !== false);
+	return listening.length < apps.length && listening.every(({ wanted, healthy }) => healthy >= wanted);
 }

@@ -75,7 +75,11 @@ async function releasesFor(
 
 function readinessOf(parts: LocalNodeParts): Readiness {
 	return {
-		apps: parts.supervisor.readiness().map(({ app, wanted, healthy }) => ({ app, wanted, healthy })),
+		// An app that listens nowhere serves no request: it makes no node unready, and takes none out of a rollout's budget.
+		apps: parts.supervisor
+			.readiness()
+			.filter(({ listens }) => listens !== false)
+			.map(({ app, wanted, healthy }) => ({ app, wanted, healthy })),
 		availability: parts.standing.availability,
 		draining: parts.standing.draining,
 		...(parts.configuration.standsIn ? { configuration: 'last_good' as const } : {}),

@@ -73,6 +73,7 @@ const readinessBody: Schema = {
 					wanted: { type: 'integer' },
 					healthy: { type: 'integer' },
 					degraded: { type: ['string', 'null'] },
+					listens: { const: false, description: 'only of an app that listens nowhere: it is no part of readiness' },
 					release: {
 						type: ['object', 'null'],
 						properties: { path: { type: 'string' }, revision: { type: ['string', 'null'] } },

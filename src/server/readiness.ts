@@ -41,8 +41,11 @@ export function judgeReadiness(facts: ReadinessFacts, app: string | null): Readi
 		...(facts.availability === 'Unavailable' ? ['unavailable'] : []),
 		// Of an app that leaves, or proves itself beside others, nothing is wanted yet: that is no fault of the node.
 		...apps
-			.filter(({ wanted, healthy }) => healthy < 1 && (app !== null || wanted > 0))
+			.filter((row) => row.healthy < 1 && (app !== null || (row.wanted > 0 && counts(row))))
 			.map((row) => `${row.app}: no healthy worker`),
 	];
 	return { ready: reasons.length === 0, reasons, notes: [...(facts.notes ?? [])], apps };
 }
+
+/** Whether requests come to the app: one that listens nowhere makes no node unready. */
+const counts = ({ listens }: AppReadiness): boolean => listens !== false;

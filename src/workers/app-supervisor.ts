@@ -23,6 +23,7 @@ import type {
 	WorkerIdentity,
 } from './types.js';
 import type { Worker } from './pool/worker.js';
+import { leaveTimeoutOf } from './pool/worker-description.js';
 import { appOf } from './pool/worker-id.js';
 import { Recycling } from './health/recycling.js';
 
@@ -259,9 +260,9 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		for (const worker of this.workers) {
 			if (worker.state === 'starting' && worker.isConnected) this.daily.begin(worker);
 		}
-		await this.startMissing();
+		const isDone = await this.startMissing();
 		if (this.readiness().healthy > 0) this.arrival.accept();
-		this.unsettled = false;
+		this.unsettled = !isDone;
 	}
 
 	/** Replaces workers that are half replaced, orphaned or surplus; adds an app that is new beside others as a release. */
@@ -298,10 +299,13 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		await drainAll(this.pool);
 	}
 
-	/** First start: each worker alone, with PM2's back-off and the crash loop's limits if it fails. */
-	private async startMissing(): Promise<void> {
-		const missing = this.app.instances - this.workers.filter((worker) => worker.state !== 'draining').length;
-		if (missing <= 0 || this.stopped) return;
+	/** First start: each worker alone, with PM2's back-off and the crash loop's limits if it fails. False: one that leaves is in the way. */
+	private async startMissing(): Promise<boolean> {
+		const leaving = () => this.workers.filter(({ state }) => state === 'draining').length;
+		if (!this.app.overlap) await this.pool.until(() => leaving() === 0, leaveTimeoutOf(this.app) + goneTimeoutMs);
+		if (!this.app.overlap && leaving() > 0) return false;
+		const missing = this.app.instances - (this.workers.length - leaving());
+		if (missing <= 0 || this.stopped) return true;
 		const started = await Promise.all(
 			(await this.pool.reserve(missing)).map((id) =>
 				this.pool.start(id, this.app, this.pool.nextPlace(this.app)).then(
@@ -311,6 +315,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 			),
 		);
 		await Promise.all(started.map((worker) => worker && this.daily.firstChance(worker, () => this.stopped)));
+		return true;
 	}
 
 	private result(before: readonly WorkerIdentity[], outcome: JudgedOutcome | null): ReplacementResult {

@@ -56,6 +56,8 @@ export interface AppReadiness {
 	healthy: number;
 	/** Why fewer than wanted are healthy; null when nothing is wrong. */
 	degraded: string | null;
+	/** Only of an app that listens nowhere: it is no part of the node's readiness. */
+	listens?: false;
 }
 
 /** One row of `system_information` `threads`, reported from inside the worker (bytes; times in ms). */
@@ -202,6 +204,10 @@ export interface WorkerApp {
 		path: string | null;
 		/** The port that is asked; null: the one in `PORT` if the app listens there, else its first that speaks HTTP. */
 		port?: number | null | undefined;
+		/** A Node worker that listens nowhere must say `process.send('ready')` before it is proven. */
+		ready?: boolean | undefined;
+		/** Exits 0 while a worker that listens nowhere is healthy. */
+		command?: readonly string[] | undefined;
 		timeoutMs: number;
 		deadlineMs: number;
 		soakMs: number;
@@ -211,6 +217,10 @@ export interface WorkerApp {
 	gate: boolean;
 	/** Where a program listens, each instance on one; for a Node app, where every worker must listen. */
 	ports: number[];
+	/** false: it listens nowhere on purpose, such as a queue worker. It works from its start and is no part of readiness. */
+	listens: boolean;
+	/** false: an old worker ends before its successor starts. */
+	overlap: boolean;
 	/** A program that binds with SO_REUSEPORT: all its instances share the first port, and new ones start beside the old. */
 	reusePort: boolean;
 	drainTimeoutMs: number;

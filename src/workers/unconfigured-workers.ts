@@ -199,6 +199,7 @@ function appOnRecord({
 	release,
 	port,
 	fork,
+	settings,
 	drainTimeoutMs = drainTimeoutDefaultMs,
 }: Omit<WorkerRecord, 'id' | 'pid' | 'started'>): WorkerApp {
 	return {
@@ -214,6 +215,8 @@ function appOnRecord({
 		health: { path: null, timeoutMs: probeTimeoutMs, deadlineMs: 0, soakMs: 0, intervalMs: 5_000, failures: 1 },
 		gate: true,
 		ports: port === null ? [] : [port],
+		listens: settings?.listens !== false,
+		overlap: true,
 		reusePort: false,
 		drainTimeoutMs,
 		surge: 1,

@@ -53,6 +53,7 @@ const pure = [
 	'fleet/core/events.ts',
 	'fleet/core/state.ts',
 	'fleet/core/turn.ts',
+	'workers/replacement/batches.ts',
 	'workers/replacement/steps.ts',
 	'workers/replacement/due.ts',
 	'workers/pool/lifecycle.ts',

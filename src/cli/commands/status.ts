@@ -16,6 +16,7 @@ export interface AppStatus {
 	wanted: number;
 	healthy: number;
 	degraded: string | null;
+	listens?: false;
 	release?: Release | null;
 }
 

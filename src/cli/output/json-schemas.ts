@@ -142,6 +142,8 @@ const app = z.object({
 	wanted: whole,
 	healthy: whole,
 	degraded: orNull(text),
+	/** Only of an app that listens nowhere: it is no part of readiness. */
+	listens: z.literal(false).optional(),
 	/** What it runs; null if it runs nothing. */
 	release: orNull(release).optional(),
 });

@@ -4,6 +4,7 @@ import type { KeyPath } from '../document/faults.js';
 import { isLoopback, listensOnSame } from '../document/network.js';
 import { nodeArgumentFault, nodeOptionsFault } from './node-options.js';
 import type { ClusterConfig, Config, HttpWorkerConfig } from '../schema.js';
+import { isSilent, proofConflicts } from './silent-programs.js';
 import { appUserDefault, controlUser } from './system-users.js';
 import { durationText, portNumber } from '../document/values.js';
 
@@ -50,7 +51,9 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 		['health.soak', app.health.soak],
 		['health.timeout', app.health.timeout],
 		['drain.timeout', app.drain.timeout],
-		...(runsInForkMode(app) ? [['rollout.lb_wait', config.rollout.lb_wait] satisfies [string, number]] : []),
+		...(!isSilent(app) && (runsInForkMode(app) || !app.overlap)
+			? [['rollout.lb_wait', config.rollout.lb_wait] satisfies [string, number]]
+			: []),
 	];
 	const stepMs = parts.reduce((sum, [, ms]) => sum + ms, 0);
 	if (config.rollout.deadline <= stepMs) {
@@ -86,7 +89,7 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 			hint: `useradd --system --shell /usr/sbin/nologin ${app.name}, or leave the key out: ${appUserDefault}`,
 		});
 	}
-	conflicts.push(...repeatedPorts(app, at));
+	conflicts.push(...repeatedPorts(app, at), ...proofConflicts(app, at));
 	return [...conflicts, ...(runsInForkMode(app) ? forkConflicts(app, at) : clusterModeConflicts(app, at))];
 }
 
@@ -112,15 +115,7 @@ function clusterModeConflicts(app: HttpWorkerConfig, at: (...path: (string | num
 	if (argument !== null) conflicts.push({ at: [at('node_args', argument.index), at('node_args')], ...argument });
 	const options = nodeOptionsFault(app.env['NODE_OPTIONS'] ?? '');
 	if (options !== null) conflicts.push({ at: [at('env', 'NODE_OPTIONS')], ...options });
-	if (app.ports?.length === 0) {
-		conflicts.push({
-			at: [at('ports')],
-			expected: 'at least one port, since a program of interpreter node that does not listen is not supported',
-			got: 'none',
-			hint: 'leave ports out where the app shall listen wherever its workers before did',
-		});
-	}
-	if (app.reuse_port) {
+	if (app.reuse_port && !isSilent(app)) {
 		conflicts.push({
 			at: [at('reuse_port')],
 			expected: 'no reuse_port, since an app of interpreter node shares whatever port it listens on',
@@ -143,6 +138,7 @@ function forkConflicts(app: HttpWorkerConfig, at: (...path: string[]) => KeyPath
 			},
 		];
 	}
+	if (isSilent(app)) return [];
 	const ports = app.ports ?? [];
 	if (app.health.port !== undefined && (instancesOf(app) > 1 || app.reuse_port || ports.length === 0)) {
 		return [
@@ -237,6 +233,8 @@ interface PortRange {
 
 /** The ports of an app as far as the file shows them. */
 function portsOf(app: HttpWorkerConfig, path: KeyPath): PortRange[] {
+	// A PORT that it shares with another app by one env_file is none of its own.
+	if (isSilent(app)) return [];
 	const ports = app.ports ?? [];
 	if (runsInForkMode(app)) {
 		const more = app.reuse_port ? 0 : instancesOf(app) - 1;

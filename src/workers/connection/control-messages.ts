@@ -27,6 +27,8 @@ const status = z.object({
 	served: z.number(),
 	faults: z.array(z.string()),
 	threadPorts: z.array(z.number()).optional(),
+	started: z.boolean().optional(),
+	ready: z.boolean().optional(),
 });
 
 const report = z.object({

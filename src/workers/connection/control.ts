@@ -20,6 +20,8 @@ export interface PreloadSettings {
 	directory: string;
 	/** false: the app listens at once (`gate: false`); drain and report still work. */
 	gate: boolean;
+	/** Only of an app that listens nowhere: it joins without a listen, and its drain is its own handler's. */
+	listens?: false;
 	/** How often heap, event loop and processor time are reported, to those who are connected. */
 	reportIntervalMs: number;
 	/**
@@ -57,7 +59,7 @@ export type ControlAnswer =
 	| { seq: number; ok: false; error: string; code: string | null; status: WorkerStatus };
 
 export type ControlPush =
-	/** The app called listen() and is held (or live). */
+	/** There is something new to ask: the app called listen() and is held (or live), or it said that it is ready. */
 	| { event: 'listening'; status: WorkerStatus }
 	/** Uncaught exception or unhandled rejection: an ESM app that failed to load stays alive as a zombie. */
 	| { event: 'fault'; message: string; status: WorkerStatus }
@@ -101,6 +103,10 @@ export interface WorkerStatus {
 	faults: string[];
 	/** Ports on which worker threads of it tried to listen, at most ten. Earlier versions do not say. */
 	threadPorts?: number[] | undefined;
+	/** The app's script has begun; a CommonJS one has been run to its end. Earlier versions do not say. */
+	started?: boolean | undefined;
+	/** The app has said `process.send('ready')`. Earlier versions do not say. */
+	ready?: boolean | undefined;
 }
 
 /** Bytes and ms; idle, active and utilization of the event loop since the last report. */

@@ -6,6 +6,7 @@ import type { Clock } from '../clock.js';
 import { type ControlPush, controlSocketPath, type WorkerStatus } from './control.js';
 import { connectWorker, type WorkerControl } from './control-client.js';
 import { checkHealth, type HealthCheck } from '../health/health-check.js';
+import { isStopped } from '../health/unanswering.js';
 import type { HostHome } from '../pm2/home.js';
 import { ProcessEnds } from './process-ends.js';
 import type { JoinResult, ConnectionEvents, ConnectionStatus, Probe, WorkerConnection } from './worker-connection.js';
@@ -30,12 +31,14 @@ export class PreloadConnection extends EventEmitter<ConnectionEvents> implements
 	private closed = false;
 	private reopenMs = reopenFirstMs;
 	private connectedAt = 0;
+	/** What it said of itself last. */
+	private lastStatus: WorkerStatus | null = null;
 	/** Why there is no connection while the process lives. */
 	private complaint = 'its control socket is not connected';
 
 	private constructor(
 		private readonly home: Pick<HostHome, 'path' | 'sockets'>,
-		private readonly identity: WorkerIdentity,
+		readonly identity: WorkerIdentity,
 		private readonly clock: Clock,
 		private readonly ends: ProcessEnds,
 	) {
@@ -103,13 +106,18 @@ export class PreloadConnection extends EventEmitter<ConnectionEvents> implements
 	}
 
 	async probe(check: HealthCheck): Promise<Probe> {
-		let status: WorkerStatus;
 		try {
-			status = await this.statusInTime(check.timeoutMs);
+			this.lastStatus = await this.statusInTime(check.timeoutMs);
 		} catch (error) {
-			return { healthy: false, detail: messageOf(error) };
+			if (check.listens !== false || !this.isAtWork) return { healthy: false, detail: messageOf(error) };
 		}
-		return checkHealth({ ...status, pid: this.identity.pid }, check, this.place);
+		if (this.lastStatus === null) return { healthy: false, detail: this.complaint };
+		return checkHealth({ ...this.lastStatus, pid: this.identity.pid }, check, this.place);
+	}
+
+	/** A job may hold up the event loop: one that listens nowhere and has answered before keeps nobody waiting by that. */
+	private get isAtWork(): boolean {
+		return this.lastStatus !== null && this.control !== null && !isStopped(this);
 	}
 
 	async status(): Promise<ConnectionStatus> {

@@ -50,8 +50,9 @@ export class AppListeners {
 
 	/** What decides whether the worker is well. */
 	checkOf({ settings, app }: Worker): HealthCheck {
-		const { path, timeoutMs } = app.health;
-		return { ...settings, path, timeoutMs, required: this.required(settings) };
+		const { path, timeoutMs, ready } = app.health;
+		const required = this.required(settings);
+		return { ...settings, path, timeoutMs, required, ...(ready === true ? { ready } : {}) };
 	}
 
 	/** Takes up where the serving workers listen now; true if that is news. While two settings serve side by side nothing is learnt. */
@@ -59,7 +60,7 @@ export class AppListeners {
 		const serving = [...workers].filter((worker) => worker.isServing);
 		const [first] = serving;
 		const seen = serving.flatMap(({ news: { listeners: one } }) => (one === null || one.length === 0 ? [] : [one]));
-		if (first === undefined || seen.length < serving.length) return false;
+		if (first === undefined || seen.length < serving.length || first.settings.listens === false) return false;
 		if (serving.some(({ settings }) => !isDeepStrictEqual(settings, first.settings))) return false;
 		const listeners = commonListeners(seen, this.required(first.settings)).slice(0, listenersMax);
 		const known = { envPort: first.settings.envPort, listeners };

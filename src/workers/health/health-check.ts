@@ -13,6 +13,7 @@ import {
 	publicListener,
 	type RequiredListener,
 } from './listeners.js';
+import { checkSilent } from './silent.js';
 import type { Probe } from '../connection/worker-connection.js';
 import { type ProbeAnswer, type ProbeTarget, probe } from '../connection/probe.js';
 
@@ -22,6 +23,8 @@ export interface HealthCheck extends ListenSettings {
 	path: string | null;
 	timeoutMs: number;
 	required: RequiredListener[];
+	/** One that listens nowhere must say that it is ready. */
+	ready?: true;
 }
 
 /** `place`: where the worker's sockets lie, which it names itself; null for a worker that asks itself. */
@@ -30,6 +33,7 @@ export async function checkHealth(
 	check: HealthCheck,
 	place: UntrustedPlace | null,
 ): Promise<Probe> {
+	if (check.listens === false) return checkSilent(status, check);
 	const { listens, faults, pid } = status;
 	const listeners = listens.map(publicListener);
 	const unhealthy = (detail: string): Probe => ({ healthy: false, detail, listeners, ports: [] });

@@ -32,6 +32,8 @@ export interface ListenSettings {
 	envPort: string | null;
 	ports: number[];
 	healthPort: number | null;
+	/** Only of an app that listens nowhere on purpose: nothing is required of it. */
+	listens?: false;
 }
 
 /** The listeners that an app's workers were last proven on, and the `PORT` that they had. */
@@ -70,6 +72,7 @@ export const isOpen = (listen: ListenStatus, joined: boolean): boolean =>
  * first time and one that is named no longer release a worker from nothing.
  */
 export function requiredListeners(settings: ListenSettings, before: ProvenListeners | undefined): RequiredListener[] {
+	if (settings.listens === false) return [];
 	const known = before?.listeners ?? [];
 	if (settings.ports.length > 0) {
 		return settings.ports.map((port) => {
@@ -210,7 +213,8 @@ function isNamedBy(listener: PublicListener, envPort: string | null): boolean {
 	return port === null ? listener.path === envPort : listener.port === port;
 }
 
-export function listenSettingsOf({ env, ports, health }: WorkerApp): ListenSettings {
+export function listenSettingsOf({ env, ports, health, listens }: WorkerApp): ListenSettings {
+	if (!listens) return { envPort: null, ports: [], healthPort: null, listens };
 	return { envPort: env['PORT'] ?? null, ports, healthPort: health.port ?? null };
 }
 

@@ -3,7 +3,7 @@ import { readProcessStat } from '../../system/proc/process.js';
 import type { Worker } from '../pool/worker.js';
 
 /** A program that is stopped (SIGSTOP) hears of no signal but SIGKILL, and finishes nothing. */
-export function isStopped({ identity }: Worker): boolean {
+export function isStopped({ identity }: Pick<Worker, 'identity'>): boolean {
 	return identity !== null && readProcessStat(identity.pid)?.state === 'T';
 }
 

@@ -8,6 +8,7 @@ import { createNotifier } from '../../system/systemd/notify.js';
 import { hostEnvironment } from './environment.js';
 import { type HostHome, hostHome, isShared, makeHome, ownerOf } from '../pm2/home.js';
 import { releaseOf } from './revision.js';
+import { runCommand } from './run-command.js';
 import { StderrTail } from './stderr-tail.js';
 import { findOrphans } from '../pm2/orphans.js';
 import { type HostSettings, readHostSettings } from './host-settings.js';
@@ -75,6 +76,7 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 		heldSockets: ({ holder, inodes }) => heldSockets(holder, inodes),
 		orphans: () => findOrphans(home, process.pid),
 		releaseOf,
+		runCommand,
 		signalOrphan: ({ orphan, signal }) => signalTree(orphan, ownerOf(home), signal),
 	});
 	keepLastWords(home, pm2);

@@ -18,6 +18,7 @@ import type { ProcessIdentity } from '../../system/proc/process.js';
 import { answersPace, eventsPace, guardReading, type Pace } from './guarded-reader.js';
 import { isOrphan, type Orphan, type OrphanSignal, type SocketQuestion } from './orphans.js';
 import { type Callback, loadClient, type RawBusMessage, type RawClient, type RawSocket } from './raw.js';
+import { type CommandAnswer, type CommandQuestion, readCommandAnswer } from './health-command.js';
 import { revisionText } from '../host/revision-text.js';
 import { isWorkerId } from '../pool/worker-id.js';
 import { readReleases, type ReleaseQuestion } from './releases.js';
@@ -113,6 +114,14 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		return readReleases(await this.call('getReport', question, timeoutMs), scripts);
 	}
 
+	/** Lets the host, which runs as the workers' user, run a command. Other calls need not wait for its end. */
+	async runCommand(question: CommandQuestion): Promise<CommandAnswer> {
+		const { ended } = await this.begin('getReport', question, question.timeoutMs + callTimeoutMs);
+		const answer = readCommandAnswer(await ended);
+		if (answer !== null) return answer;
+		throw new RollcallError('unavailable', 'the worker host is of an earlier version; restart it');
+	}
+
 	/** Lets the host, which runs as the workers' user, send the signal to an orphan and to all below it. */
 	async signalOrphan({ pid, started }: ProcessIdentity, signal: OrphanSignal['signal']): Promise<void> {
 		const request: OrphanSignal = { orphan: { pid, started }, signal };
@@ -155,6 +164,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		if (this.closed) return;
 		// Calls that wait in the queue are refused in their turn; taken out of it they would never be answered.
 		this.closed = true;
+		for (const refuse of this.pending) refuse(new RollcallError('unavailable', 'The worker host is not connected.'));
 		endSocket(this.raw.client_sock);
 		endSocket(this.raw.sub_sock);
 	}
@@ -176,8 +186,8 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 
 	private lose(): void {
 		if (this.closed) return;
-		this.close();
 		for (const refuse of this.pending) refuse(new RollcallError('unavailable', 'The worker host ended during a call.'));
+		this.close();
 		this.emit('lost');
 	}
 

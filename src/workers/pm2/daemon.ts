@@ -2,6 +2,7 @@
 import { RollcallError } from '../../errors.js';
 import { isOrphanSignal, isSocketQuestion, type Orphan, type OrphanSignal, type SocketQuestion } from './orphans.js';
 import { loadDaemon, type RawBusMessage, type RawDaemon, type RawFork, type RawGod } from './raw.js';
+import { type CommandAnswer, type CommandQuestion, isCommandQuestion } from './health-command.js';
 import { type Pm2Process, readProcess } from './process.js';
 import { isReleaseQuestion, revisionVariable } from './releases.js';
 import type { Release } from '../types.js';
@@ -30,6 +31,8 @@ export interface HostErrands {
 	signalOrphan(request: OrphanSignal): void;
 	/** What a worker of this script would be started from now; never throws. */
 	releaseOf(script: string): Release;
+	/** Never rejects. */
+	runCommand(question: CommandQuestion): Promise<CommandAnswer>;
 }
 
 /**
@@ -88,6 +91,7 @@ function teach(god: RawGod, errands: HostErrands): void {
 		else if ((argument as { orphans?: unknown } | null)?.orphans === true)
 			callback(null, { orphans: errands.orphans() });
 		else if (isReleaseQuestion(argument)) callback(null, { releases: argument.scripts.map(errands.releaseOf) });
+		else if (isCommandQuestion(argument)) void errands.runCommand(argument).then((ran) => callback(null, { ran }));
 		else getReport(argument, callback);
 	};
 	god.sendSignalToProcessId = (argument, callback) => {

@@ -24,6 +24,7 @@ export function describeWorker(worker: Worker): Pm2Start {
 		id,
 		directory: home.sockets,
 		gate: app.gate,
+		...(app.listens ? {} : { listens: app.listens }),
 		reportIntervalMs,
 		drainTimeoutMs: app.drainTimeoutMs,
 		socketMode: isShared(home) ? 0o660 : 0o600,
@@ -38,9 +39,7 @@ export function describeWorker(worker: Worker): Pm2Start {
 		nodeArgs: node ? ['--require', preloadFile, ...app.nodeArgs] : [],
 		env: {
 			...(node ? { [preloadVariable]: JSON.stringify(settings) } : plainEnvironmentOf(app.user, process.env)),
-			NODE_APP_INSTANCE: String(worker.slot),
-			...(worker.port === null ? {} : { PORT: String(worker.port) }),
-			...app.env,
+			...ownEnvironment(worker),
 		},
 		outFile: logs.out,
 		errorFile: logs.error,
@@ -50,19 +49,50 @@ export function describeWorker(worker: Worker): Pm2Start {
 	};
 }
 
+/** What the configuration gives a worker. */
+function ownEnvironment({ app, slot, port }: Worker): Record<string, string> {
+	return {
+		NODE_APP_INSTANCE: String(slot),
+		...(port === null ? {} : { PORT: String(port) }),
+		...app.env,
+	};
+}
+
+/** The environment of a command that asks about a worker: the worker's own, with which one is meant. */
+export function commandEnvironment(worker: Worker): Record<string, string> {
+	return {
+		...plainEnvironmentOf(worker.app.user, process.env),
+		...ownEnvironment(worker),
+		ROLLCALL_WORKER: worker.id,
+		ROLLCALL_PID: String(worker.identity?.pid ?? ''),
+	};
+}
+
 /** Node programs run as cluster workers on the host's own Node, with the preload; everything else is forked. */
 export function isNode(app: WorkerApp): boolean {
 	return app.interpreter === 'node';
 }
 
-/** Whether new workers of the app can run beside the old ones on the same ports. */
+/** Whether new workers of the app can run beside the old ones on the same ports; one that listens nowhere needs none. */
 export function sharesPorts(app: WorkerApp): boolean {
-	return isNode(app) || app.reusePort;
+	return isNode(app) || app.reusePort || !app.listens;
+}
+
+/** Whether new workers start beside the old ones. If not, an old one ends before its successor starts. */
+export function startsBeside(app: WorkerApp): boolean {
+	return app.overlap && sharesPorts(app);
+}
+
+/** How long load balancers get before a worker that leaves a gap ends. */
+export function lbWaitOf(app: WorkerApp, lbWaitMs: number): number {
+	return app.listens && !startsBeside(app) ? lbWaitMs : 0;
 }
 
 /** Longest that a worker may take from the word to leave to its end: it may be busy at first, for as long as a probe waits. */
 export function leaveTimeoutOf(app: WorkerApp): number {
-	return app.drainTimeoutMs + (isNode(app) ? app.health.timeoutMs + farewellMs : 0);
+	if (!isNode(app)) return app.drainTimeoutMs;
+	// Where there are no requests to finish first, the app's own handlers have the whole of the drain.
+	return app.drainTimeoutMs + app.health.timeoutMs + (app.listens ? farewellMs : 0);
 }
 
 /** How long PM2 lets it leave. */

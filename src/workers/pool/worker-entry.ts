@@ -2,7 +2,8 @@ import { readProcessStat } from '../../system/proc/process.js';
 import type { Clock } from '../clock.js';
 import type { WorkerReport } from '../connection/control.js';
 import type { ProcessEnds } from '../connection/process-ends.js';
-import type { ConnectionStatus, Probe, WorkerConnection } from '../connection/worker-connection.js';
+import type { ConnectionStatus, JoinResult, Probe, WorkerConnection } from '../connection/worker-connection.js';
+import { askCommand } from '../health/health-command.js';
 import type { HealthCheck } from '../health/health-check.js';
 import type { HostLink } from '../host/host-connection.js';
 import { processOf } from '../pm2/home.js';
@@ -30,6 +31,7 @@ export interface EntryParts {
 	exited(entry: WorkerEntry, exit: Exit): void;
 }
 
+export const gone = { ok: false, code: null, detail: 'its process ended' } as const;
 const nothingSaid: WorkerNews = { listeners: null, ports: [], report: null, reportedAt: 0, cpu: null };
 
 /** What a pool keeps of one worker and shows to no one else: the state of its machine, and the connection to its process. */
@@ -93,7 +95,8 @@ export class WorkerEntry {
 	async probe(): Promise<Probe> {
 		const { connection } = this;
 		if (connection === null) return { healthy: false, detail: this.worker.trouble ?? 'it does not answer yet' };
-		const answer = await connection.probe(this.worker.check());
+		const word = await connection.probe(this.worker.check());
+		const answer = word.healthy ? await askCommand(this.worker, word) : word;
 		if (this.connection !== connection) return answer;
 		const { listeners, ports } = this.news;
 		this.news = {
@@ -109,6 +112,13 @@ export class WorkerEntry {
 		const status = (await connection?.status().catch(() => null)) ?? null;
 		if (status !== null && this.connection === connection) this.news = { ...this.news, listeners: status.listeners };
 		return status;
+	}
+
+	/** One that listens nowhere has nothing to open: it hears the word whenever its job leaves it time. */
+	async join(): Promise<JoinResult> {
+		const joined = this.connection?.join() ?? Promise.resolve(gone);
+		if (this.worker.app.listens || this.connection === null) return joined;
+		return { ok: true };
 	}
 
 	/** Lets go of its process, which lives on. */

@@ -17,8 +17,8 @@ import { listenSettingsOf } from '../health/listeners.js';
 import { WorkerShutdown } from './worker-shutdown.js';
 import type { Exit } from './lifecycle.js';
 import type { Worker, WorkerFacts } from './worker.js';
-import { describeWorker, isNode, killTimeoutOf, resolveScript, sharesPorts } from './worker-description.js';
-import { type OpenLink, WorkerEntry } from './worker-entry.js';
+import { describeWorker, isNode, killTimeoutOf, resolveScript, startsBeside } from './worker-description.js';
+import { gone, type OpenLink, WorkerEntry } from './worker-entry.js';
 import { numberOf, workerId } from './worker-id.js';
 
 /** So long the workers of a set are waited for before it is replaced; one that does not answer was seen before. */
@@ -82,6 +82,7 @@ export class WorkerPool {
 			serving: () => [...this.workers.values()].filter((one) => one.isServing).length,
 			until: (holds, withinMs) => this.until(holds, withinMs),
 			takeOut: (worker, detail) => this.takeOut(worker, detail),
+			cutOff: (worker) => this.entryOf(worker).apply({ event: 'drained', cutOff: 1 }),
 			status: this.status,
 			started: this.started,
 			askToDrain: (worker, timeoutMs) => void this.entryOf(worker).connection?.drain(timeoutMs),
@@ -128,7 +129,7 @@ export class WorkerPool {
 
 	/** The number of the next instance. A worker that drains has given its own back, unless it still has the port to it. */
 	nextPlace(app: WorkerApp): number {
-		const holders = [...this.workers.values()].filter(({ state }) => !(sharesPorts(app) && state === 'draining'));
+		const holders = [...this.workers.values()].filter(({ state }) => !(startsBeside(app) && state === 'draining'));
 		return freePlace(new Set(holders.map(({ slot }) => slot)));
 	}
 
@@ -236,14 +237,13 @@ export class WorkerPool {
 
 	/** Lets a worker take public connections, unless another app has its port. */
 	async join(worker: Worker): Promise<JoinResult> {
-		const gone = { ok: false, code: null, detail: 'its process ended' } as const;
 		const entry = this.entryOf(worker);
-		if ((await entry.status()) === null) return gone;
+		if (worker.app.listens && (await entry.status()) === null) return gone;
 		const clash = this.parts.claims.clash(worker.app, worker.news.listeners ?? []);
 		if (clash !== null) return { ok: false, code: null, detail: clash };
 		entry.apply({ event: 'join_began' });
 		const { identity } = worker;
-		const result = (await entry.connection?.join()) ?? gone;
+		const result = await entry.join();
 		if (worker.identity !== identity) return gone;
 		if (result.ok) entry.words += 1;
 		entry.apply({ event: result.ok ? 'joined' : 'join_refused' });

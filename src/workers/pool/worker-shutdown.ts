@@ -5,7 +5,7 @@ import type { ConnectionStatus } from '../connection/worker-connection.js';
 import { isInDoubt, isStopped } from '../health/unanswering.js';
 import type { WorkerIdentity } from '../types.js';
 import type { Worker } from './worker.js';
-import { isNode, killTimeoutOf } from './worker-description.js';
+import { isNode, killTimeoutOf, lbWaitOf, leaveTimeoutOf } from './worker-description.js';
 import type { WorkerPoolParts } from './worker-pool.js';
 
 /** A worker that is ended, not drained, gets so long to leave. */
@@ -23,6 +23,8 @@ export interface ShutdownPool {
 	serving(): number;
 	until(holds: () => boolean, withinMs: number): Promise<boolean>;
 	takeOut(worker: Worker, detail: string | null): void;
+	/** What it was at is lost. */
+	cutOff(worker: Worker): void;
 	/** Resolves when the worker's host has answered to its start: before that there is nothing to end. */
 	started(worker: Worker): Promise<void>;
 	status(worker: Worker): Promise<ConnectionStatus | null>;
@@ -39,17 +41,23 @@ export class WorkerShutdown {
 	 * busy hears of it later. Stopping it in PM2 is what keeps PM2 from starting it again.
 	 */
 	async drain(worker: Worker): Promise<void> {
-		const { drainTimeoutMs } = worker.app;
+		const { app } = worker;
 		const served = this.pool.serving();
 		const inDoubt = isInDoubt(worker);
 		this.pool.takeOut(worker, null);
 		if (isStopped(worker)) return this.end(worker);
-		if (!isNode(worker.app)) {
-			if (served > 0 && this.pool.serving() === 0) await this.letBalancersSee(worker);
-			return this.untilGone(worker, drainTimeoutMs, () => void this.signal(worker, 'SIGTERM'));
-		}
-		if (!worker.isConnected || (inDoubt && !(await this.answers(worker)))) return this.end(worker);
-		await this.untilGone(worker, killTimeoutOf(worker.app), () => this.pool.askToDrain(worker, drainTimeoutMs));
+		const lbWaitMs = lbWaitOf(app, this.pool.parts.lbWaitMs);
+		if (lbWaitMs > 0 && served > 0 && this.pool.serving() === 0) await this.letBalancersSee(worker, lbWaitMs);
+		// One that listens nowhere may be silent because a job holds it up: it is never taken for one with nothing to finish.
+		const isIdle = isNode(app) && app.listens && (!worker.isConnected || (inDoubt && !(await this.answers(worker))));
+		if (isIdle) return this.end(worker);
+		const patienceMs = app.listens && isNode(app) ? killTimeoutOf(app) : leaveTimeoutOf(app);
+		await this.untilGone(worker, patienceMs, () => this.ask(worker, app.drainTimeoutMs));
+	}
+
+	private ask(worker: Worker, timeoutMs: number): void {
+		if (isNode(worker.app) && worker.isConnected) this.pool.askToDrain(worker, timeoutMs);
+		else void this.signal(worker, 'SIGTERM');
 	}
 
 	private answers(worker: Worker): Promise<boolean> {
@@ -60,10 +68,12 @@ export class WorkerShutdown {
 	/** Ends a worker at once: it is asked, and a moment later killed. Resolves when its process is gone and the worker forgotten. */
 	async end(worker: Worker): Promise<void> {
 		this.pool.takeOut(worker, null);
-		const cancel = this.pool.parts.clock.after(endGraceMs, () => void this.kill(worker));
-		const ask = () =>
-			isNode(worker.app) ? this.pool.askToDrain(worker, endGraceMs) : void this.signal(worker, 'SIGTERM');
-		await this.untilGone(worker, endGraceMs, ask).finally(cancel);
+		const cancel = this.pool.parts.clock.after(endGraceMs, () => {
+			// It was still at its job; requests are counted by the worker itself.
+			if (!worker.app.listens && worker.isAlive && !isStopped(worker)) this.pool.cutOff(worker);
+			void this.kill(worker);
+		});
+		await this.untilGone(worker, endGraceMs, () => this.ask(worker, endGraceMs)).finally(cancel);
 	}
 
 	/** Kills the process; PM2 starts it again unless it was told to stop it. */
@@ -96,10 +106,8 @@ export class WorkerShutdown {
 	}
 
 	/** With this worker goes the only one that serves: the node is not ready from now on, and requests still come for a while. */
-	private async letBalancersSee(worker: Worker): Promise<void> {
-		const { lbWaitMs } = this.pool.parts;
-		const detail = `it is the only one, so readiness is off for ${lbWaitMs} ms before it ends`;
-		if (lbWaitMs > 0) this.pool.takeOut(worker, detail);
+	private async letBalancersSee(worker: Worker, lbWaitMs: number): Promise<void> {
+		this.pool.takeOut(worker, `it is the only one, so readiness is off for ${lbWaitMs} ms before it ends`);
 		await this.pool.until(() => !worker.isAlive || this.pool.isAnnounced(), lbWaitMs);
 	}
 
@@ -116,7 +124,7 @@ export class WorkerShutdown {
 			removed = host
 				.client()
 				.remove(pmId, killTimeoutOf(worker.app), direct ? undefined : ask)
-				.catch(ask);
+				.catch(() => this.pool.isClosed() || ask());
 		} else ask();
 		if (identity !== null) await this.force(worker, identity, patienceMs);
 		if (this.pool.isClosed()) return;

@@ -155,6 +155,7 @@ export class Worker {
 
 	/** The reason given for an exit if no other is known. */
 	get endReason(): string {
-		return `its process ended${overriddenPort(this.app, this.port)}`;
+		const stay = this.app.listens ? '' : '; a program that listens nowhere has to stay, and waits for its next job';
+		return `its process ended${overriddenPort(this.app, this.port)}${stay}`;
 	}
 }

@@ -4,6 +4,7 @@ import path = require('node:path');
 import ControlServer = require('./control/server.cjs');
 import WorkerExit = require('./drain/exit.cjs');
 import Drain = require('./drain/drain.cjs');
+import JobDrain = require('./drain/job-drain.cjs');
 import Gate = require('./listen/gate.cjs');
 import ConnectionHandoff = require('./drain/connection-handoff.cjs');
 import keepSharedPaths = require('./listen/shared-path.cjs');
@@ -12,6 +13,7 @@ import removeFile = require('./remove-file.cjs');
 import nodeOptions = require('./node-options.cjs');
 import paths = require('./paths.cjs');
 import ProcessEvents = require('./drain/process-events.cjs');
+import appStart = require('./control/app-start.cjs');
 import Reporter = require('./control/metrics.cjs');
 import SelfCheck = require('./control/self-check.cjs');
 import threadListen = require('./listen/thread-listen.cjs');
@@ -42,9 +44,14 @@ class Residence {
 	readonly #gate: Gate;
 	readonly #control: ControlServer;
 	readonly #reporter: Reporter;
-	readonly #drain: Drain;
+	readonly #drain: Drain | JobDrain;
 	readonly #handoff: ConnectionHandoff;
 	readonly #selfCheck: SelfCheck | null = null;
+	/** It was told to join, which is no listener's matter where the app listens nowhere. */
+	#joined = false;
+	/** Of the app's start: its script has begun, and it has said that it is ready. */
+	#started = false;
+	#ready = false;
 
 	constructor(settings: PreloadSettings) {
 		this.#settings = settings;
@@ -63,11 +70,12 @@ class Residence {
 		const workerExit = new WorkerExit(this.#control, this.#events);
 		this.#handoff = new ConnectionHandoff(settings.id.replace(/-\d+$/, ''), {
 			adopt: (key, handle, lingerMs) => this.#gate.adopt(key, handle, lingerMs),
-			onMoved: () => this.#drain.check(),
+			onMoved: () => requests.check(),
 			release: (connection) => this.#connections.release(connection),
 		});
 		this.#gate.onLive = () => this.#handoff.announce(this.#gate.keys);
-		this.#drain = new Drain(this.#gate, this.#connections, this.#handoff, (result) => void workerExit.leave(result));
+		const requests = new Drain(this.#gate, this.#connections, this.#handoff, (result) => void workerExit.leave(result));
+		this.#drain = settings.listens === false ? new JobDrain(this.#gate, workerExit) : requests;
 		this.#events.install({
 			onStop: () => this.#stop(),
 			onFault: (message) => this.#fault(message),
@@ -85,10 +93,19 @@ class Residence {
 		forgetArgument(preload);
 		nodeOptions.forgetOurs(process.env, preload);
 		removeLeftovers(directory, id);
-		this.#gate.onListening = () => {
-			this.#control.push({ event: 'listening', status: this.#status() });
-			this.#selfCheck?.onListening();
-		};
+		this.#gate.onListening = () => this.#sayNews();
+		appStart.watch({
+			onStarted: () => {
+				this.#started = true;
+				if (this.#settings.listens === false) this.#sayNews();
+			},
+			onReady: () => {
+				if (this.#settings.listens === false && !this.#ready) {
+					this.#ready = true;
+					this.#sayNews();
+				}
+			},
+		});
 		this.#control.onAudience = (present) => (present ? this.#reporter.start() : this.#reporter.stop());
 		// A fault at boot can be older than the first connection, and no one would hear of it until a deadline.
 		this.#control.greeting = () => this.#firstFault();
@@ -102,17 +119,28 @@ class Residence {
 		void this.#selfCheck?.run();
 	}
 
+	#sayNews(): void {
+		this.#control.push({ event: 'listening', status: this.#status() });
+		this.#selfCheck?.onNews();
+	}
+
+	get #isLive(): boolean {
+		return this.#settings.listens === false ? this.#joined : this.#gate.live;
+	}
+
 	#status(): WorkerStatus {
 		return {
 			id: this.#settings.id,
 			pid: process.pid,
-			state: this.#drain.draining ? 'draining' : this.#gate.live ? 'live' : 'held',
+			state: this.#drain.draining ? 'draining' : this.#isLive ? 'live' : 'held',
 			listens: this.#gate.status(),
 			sockets: this.#connections.open.size,
 			openRequests: this.#connections.openRequests,
 			served: this.#connections.served,
 			faults: [...this.#faults],
 			threadPorts: [...this.#threadPorts],
+			started: this.#started,
+			ready: this.#ready,
 		};
 	}
 
@@ -139,11 +167,12 @@ class Residence {
 		}
 	}
 
-	#goLive(): Promise<void> {
+	async #goLive(): Promise<void> {
 		if (this.#drain.draining) {
 			throw Object.assign(new Error('the worker is leaving'), { code: 'ERR_SERVER_NOT_RUNNING' });
 		}
-		return this.#gate.goLive();
+		await this.#gate.goLive();
+		this.#joined = true;
 	}
 
 	#stop(): void {

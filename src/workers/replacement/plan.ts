@@ -1,6 +1,6 @@
 import { messageOf } from '../../errors.js';
 import type { WorkerPool } from '../pool/worker-pool.js';
-import { isNode, leaveTimeoutOf, resolveScript, sharesPorts } from '../pool/worker-description.js';
+import { lbWaitOf, leaveTimeoutOf, resolveScript, startsBeside } from '../pool/worker-description.js';
 import { bySlot, placesFor } from '../pool/places.js';
 import { type ReplacementOutcome, ReplacementRunner } from './runner.js';
 import type { WorkerApp, WorkerIdentity } from '../types.js';
@@ -74,9 +74,10 @@ export class ReplacementPlan {
 		try {
 			const outcome = await this.runner.run(request.deadlineMs);
 			this.pool.learnListeners();
-			if (sharesPorts(app) || outcome.outcome === 'back') return outcome;
+			if (startsBeside(app) || outcome.outcome === 'back') return outcome;
 			await this.putBack(previous, wanted);
-			return previous.some(({ release }) => release === resolveScript(app)) ? overwritten(outcome) : outcome;
+			if (previous.some(({ release }) => release === resolveScript(app))) return overwritten(outcome);
+			return previous.length > 0 && !this.isAnyServing ? notPutBack(outcome, app.name) : outcome;
 		} finally {
 			this.runner = null;
 		}
@@ -120,6 +121,10 @@ export class ReplacementPlan {
 		this.runner?.abandon();
 	}
 
+	private get isAnyServing(): boolean {
+		return [...this.pool.workers.values()].some((worker) => worker.isServing);
+	}
+
 	/** A program that was replaced in place left before its successor failed: its place is filled by the release it had. */
 	private async putBack(
 		previous: readonly { app: WorkerApp; release: string; slot: number }[],
@@ -149,21 +154,29 @@ function overwritten(outcome: ReplacementOutcome): ReplacementOutcome {
 	return { ...outcome, reason: `${text}; ${outcome.reason ?? outcome.outcome}` };
 }
 
+/** The release before did not come up again either. */
+function notPutBack(outcome: ReplacementOutcome, app: string): ReplacementOutcome {
+	const text = `no worker of ${app} runs now, since the release before did not start again either: correct it and roll`;
+	return { ...outcome, reason: `${text}; ${outcome.reason ?? outcome.outcome}` };
+}
+
 /**
- * Where workers share their ports the new ones come before the old ones go, up to the surge. Anything else has its port
- * for itself, so it is replaced in place, one instance at a time; with several instances one always serves.
+ * Where workers may run side by side the new ones come before the old ones go, up to the surge. Anything else (it has its
+ * port for itself, or `overlap: false`) is replaced in place, one instance at a time; with several instances one always serves.
  */
 function planFor(app: WorkerApp, news: string[], olds: readonly Worker[], lbWaitMs: number) {
-	const shared = sharesPorts(app);
+	const beside = startsBeside(app);
 	return {
 		news,
 		olds: olds.map((worker) => worker.id),
-		order: shared ? ('new_first' as const) : ('old_first' as const),
-		surge: shared ? app.surge : 1,
+		order: beside ? ('new_first' as const) : ('old_first' as const),
+		surplusFirst: !app.overlap,
+		worksFromStart: !app.listens,
+		surge: beside ? app.surge : 1,
 		soakMs: app.health.soakMs,
 		proofTimeoutMs: app.health.deadlineMs + app.health.soakMs,
 		settle: { requests: settleRequests, capMs: Math.min(settleCapMs, app.health.soakMs) },
-		drainTimeoutMs: leaveTimeoutOf(app) + (isNode(app) ? 0 : lbWaitMs),
+		drainTimeoutMs: leaveTimeoutOf(app) + lbWaitOf(app, lbWaitMs),
 		goneTimeoutMs,
 	};
 }

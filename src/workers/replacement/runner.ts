@@ -189,7 +189,7 @@ export class ReplacementRunner {
 				probeAt = clock.now() + this.gapAfter(worker, healthy, wasHealthy);
 				wasHealthy = healthy;
 			}
-			const counts = worker.hasJoined && !worker.approved;
+			const counts = worker.hasJoined && !worker.approved && worker.app.listens;
 			if (counts) await this.countServed(worker);
 			const gapMs = Math.max(0, probeAt - clock.now());
 			const isNews = await this.pool.nextWord(worker, counts ? Math.min(lookGapMs, gapMs) : gapMs);
@@ -198,7 +198,7 @@ export class ReplacementRunner {
 	}
 
 	private gapAfter(worker: Worker, healthy: boolean, wasHealthy: boolean): number {
-		if (worker.approved) return steadyGapMs;
+		if (worker.approved || worker.app.health.command) return steadyGapMs;
 		if (healthy) return Math.min(steadyGapMs, Math.max(soakGapLeastMs, this.parts.app.health.soakMs / 5));
 		// One that missed a probe gets a moment before it is asked once more.
 		return wasHealthy || worker.saysWhenItListens ? steadyGapMs : lookGapMs;
@@ -210,10 +210,12 @@ export class ReplacementRunner {
 		if (status) this.dispatch({ event: 'served', id: worker.id, requests: status.served });
 	}
 
-	/** An app that threw before it listened never will: no need to wait for the deadline. */
+	/** An app that threw before it listened never will: no need to wait for the deadline. One that listens nowhere is up once it has joined. */
 	private async judgeFault(worker: Worker, text: string): Promise<void> {
 		const status = await this.pool.status(worker);
-		if (status && !status.listening) this.fall(worker.id, text);
+		if (status === null) return;
+		const isUp = worker.app.listens ? status.listening : status.joined;
+		if (!isUp) this.fall(worker.id, text);
 	}
 
 	private async join(id: string): Promise<void> {

@@ -8,14 +8,20 @@
  * Whatever fails before the old ones drain ends the batch and keeps every old worker that still serves. Those of the batch
  * that have joined drain, since clients have connections to them. A healthy worker that misses one probe is asked once
  * more: some apps close a listen and open it again.
- * `old_first` is for programs that cannot share a port: the old ones of the batch leave before the new ones start.
+ * `old_first` is for programs that may not run side by side: the old ones of the batch leave before the new ones start.
  */
+import { batchCount, newsOf, oldsOf } from './batches.js';
+
 export interface ReplacementPlan {
 	/** Ids of the workers to come. */
 	news: readonly string[];
 	/** Ids of the workers to leave. */
 	olds: readonly string[];
 	order: 'new_first' | 'old_first';
+	/** With `old_first`: what is more than the new set leaves before the first new one starts, so that never more run than wanted. */
+	surplusFirst: boolean;
+	/** New workers take jobs from their start: they drain when they are refused, joined or not. */
+	worksFromStart: boolean;
 	/** Workers of one batch, at least 1. */
 	surge: number;
 	/** A worker is proven once it was healthy for so long without a break. */
@@ -181,7 +187,7 @@ class Draft {
 	/** Starts the next batch, or finishes. */
 	nextBatch(): void {
 		this.batch += 1;
-		if (this.batch >= this.batches()) this.finish('back', null);
+		if (this.batch >= batchCount(this.plan)) this.finish('back', null);
 		else if (this.plan.order === 'old_first') this.drainOlds();
 		else this.startNews();
 	}
@@ -219,13 +225,15 @@ class Draft {
 
 	fell(id: string, detail: string): void {
 		const worker = this.news.get(id);
-		if (!worker || worker.phase === 'ended' || !this.batchNews().includes(id)) return;
+		if (!worker || worker.phase === 'ended' || !newsOf(this.plan, this.batch).includes(id)) return;
 		// Once the old ones drain, the new set is the set: a crash now is the supervisor's daily work, no refusal.
 		if (this.stage.stage === 'draining' || this.stage.stage === 'ending') return;
 		this.endBatch(`worker ${id}: ${detail}`, id);
 	}
 
+	/** Told twice of one that drained and was ended: each asks for its end. */
 	gone(id: string, cutOff: number): void {
+		if (this.olds.get(id)?.phase === 'gone' || this.news.get(id)?.phase === 'ended') return;
 		this.cutOff += cutOff;
 		if (this.olds.has(id)) this.olds.set(id, { phase: 'gone' });
 		if (this.news.get(id)?.phase === 'ending') this.news.set(id, { phase: 'ended' });
@@ -244,11 +252,12 @@ class Draft {
 				return;
 			case 'canary':
 				this.settle();
-				if (!this.hasMissed() && this.batchNews().some((id) => this.news.get(id)?.phase === 'settled')) this.joinRest();
+				if (!this.hasMissed() && newsOf(this.plan, this.batch).some((id) => this.news.get(id)?.phase === 'settled'))
+					this.joinRest();
 				return;
 			case 'joining':
 				this.settle();
-				if (this.batchNews().every((id) => this.news.get(id)?.phase === 'settled')) this.joinedAll();
+				if (newsOf(this.plan, this.batch).every((id) => this.news.get(id)?.phase === 'settled')) this.joinedAll();
 				return;
 			case 'draining':
 				this.advanceDraining(this.stage);
@@ -263,7 +272,7 @@ class Draft {
 	}
 
 	private advanceProving(): void {
-		const batch = this.batchNews();
+		const batch = newsOf(this.plan, this.batch);
 		if (!this.hasMissed() && batch.every((id) => this.news.get(id)?.phase === 'proven')) {
 			this.stage = { stage: 'canary' };
 			for (const id of batch.slice(0, 1)) this.join(id);
@@ -279,7 +288,7 @@ class Draft {
 	}
 
 	private advanceDraining(stage: { since: number; forced: boolean }): void {
-		const left = this.batchOlds().filter((id) => this.olds.get(id)?.phase !== 'gone');
+		const left = oldsOf(this.plan, this.batch).filter((id) => this.olds.get(id)?.phase !== 'gone');
 		if (left.length === 0) {
 			if (this.plan.order === 'old_first') this.startNews();
 			else this.nextBatch();
@@ -295,7 +304,7 @@ class Draft {
 	}
 
 	private advanceEnding(stage: Stage & { stage: 'ending' }): void {
-		const left = this.batchNews().filter((id) => this.news.get(id)?.phase === 'ending');
+		const left = newsOf(this.plan, this.batch).filter((id) => this.news.get(id)?.phase === 'ending');
 		const waited = this.at - stage.since;
 		if (left.length === 0) {
 			this.finish(this.plan.order === 'new_first' ? 'refused' : 'failed', stage.reason, stage.culprit);
@@ -313,7 +322,7 @@ class Draft {
 	}
 
 	private settle(): void {
-		for (const id of this.batchNews()) {
+		for (const id of newsOf(this.plan, this.batch)) {
 			const worker = this.news.get(id);
 			if (worker?.phase !== 'settling' || this.missed.has(id)) continue;
 			const { requests, capMs } = this.plan.settle;
@@ -325,13 +334,13 @@ class Draft {
 
 	/** What follows waits until a worker that missed a probe was asked once more. */
 	private hasMissed(): boolean {
-		return this.batchNews().some((id) => this.missed.has(id));
+		return newsOf(this.plan, this.batch).some((id) => this.missed.has(id));
 	}
 
 	private joinRest(): void {
 		this.stage = { stage: 'joining' };
-		for (const id of this.batchNews()) if (this.news.get(id)?.phase === 'proven') this.join(id);
-		if (this.batchNews().every((id) => this.news.get(id)?.phase === 'settled')) this.joinedAll();
+		for (const id of newsOf(this.plan, this.batch)) if (this.news.get(id)?.phase === 'proven') this.join(id);
+		if (newsOf(this.plan, this.batch).every((id) => this.news.get(id)?.phase === 'settled')) this.joinedAll();
 	}
 
 	private joinedAll(): void {
@@ -346,25 +355,25 @@ class Draft {
 
 	private startNews(): void {
 		this.stage = { stage: 'proving' };
-		for (const id of this.batchNews()) this.effects.push({ effect: 'start', id });
-		if (this.batchNews().length === 0) this.advanceProving();
+		for (const id of newsOf(this.plan, this.batch)) this.effects.push({ effect: 'start', id });
+		if (newsOf(this.plan, this.batch).length === 0) this.advanceProving();
 	}
 
 	private drainOlds(): void {
 		this.stage = { stage: 'draining', since: this.at, forced: false };
-		for (const id of this.batchOlds()) {
+		for (const id of oldsOf(this.plan, this.batch)) {
 			if (this.olds.get(id)?.phase !== 'serving') continue;
 			this.olds.set(id, { phase: 'draining' });
 			this.effects.push({ effect: 'drain', id });
 		}
-		if (this.batchOlds().every((id) => this.olds.get(id)?.phase === 'gone'))
+		if (oldsOf(this.plan, this.batch).every((id) => this.olds.get(id)?.phase === 'gone'))
 			this.advanceDraining({ since: this.at, forced: false });
 	}
 
 	private endBatch(reason: string, culprit: string | null): void {
 		this.stage = { stage: 'ending', since: this.at, forced: false, reason, culprit };
-		for (const id of this.batchNews()) {
-			const served = mayServe.has(this.news.get(id)?.phase);
+		for (const id of newsOf(this.plan, this.batch)) {
+			const served = this.plan.worksFromStart || mayServe.has(this.news.get(id)?.phase);
 			this.news.set(id, { phase: 'ending', served });
 			this.effects.push({ effect: served ? 'drain' : 'end', id });
 		}
@@ -373,20 +382,5 @@ class Draft {
 	private finish(outcome: 'back' | 'refused' | 'failed', reason: string | null, culprit: string | null = null): void {
 		this.stage = { stage: 'finished', outcome, reason };
 		this.effects.push({ effect: 'finish', outcome, reason, culprit });
-	}
-
-	private batches(): number {
-		const longest = Math.max(this.plan.news.length, this.plan.order === 'old_first' ? this.plan.olds.length : 1);
-		return Math.ceil(longest / this.plan.surge);
-	}
-
-	private batchNews(): readonly string[] {
-		return this.plan.news.slice(this.batch * this.plan.surge, (this.batch + 1) * this.plan.surge);
-	}
-
-	/** The last batch takes all the old ones that are left, so that no surplus stays. */
-	private batchOlds(): readonly string[] {
-		const last = this.batch >= this.batches() - 1;
-		return this.plan.olds.slice(this.batch * this.plan.surge, last ? undefined : (this.batch + 1) * this.plan.surge);
 	}
 }

@@ -205,6 +205,8 @@ export const plainApp: WorkerApp = {
 	health: { path: null, timeoutMs: 2_000, deadlineMs: 15_000, soakMs: 300, intervalMs: 300, failures: 3 },
 	gate: true,
 	ports: [],
+	listens: true,
+	overlap: true,
 	reusePort: false,
 	drainTimeoutMs: 8_000,
 	surge: 2,

@@ -98,7 +98,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 		['http_workers:', '  - name: web', '  -', 'cluster:', '  secret_file:', '  peers:', '    - {name: b}'],
 		[
 			'2:5: http_workers[0].script: expected a path, got nothing',
-			'3:4: http_workers[1]: expected a section with keys out of name, script, cwd, args, node_args, interpreter, user, instances, env, env_file, health, gate, ports, reuse_port, drain, surge, max_memory, crash_loop, got nothing (give it a value, or take the key out)',
+			'3:4: http_workers[1]: expected a section with keys out of name, script, cwd, args, node_args, interpreter, user, instances, env, env_file, health, gate, ports, reuse_port, overlap, drain, surge, max_memory, crash_loop, got nothing (give it a value, or take the key out)',
 			'4:1: cluster.listen: expected a section with keys out of host, port, got nothing',
 			'5:3: cluster.secret_file: expected a path, got nothing (give it a value, or take the key out)',
 			'7:7: cluster.peers[0].url: expected an address that begins with wss:// (or ws:// on loopback), got nothing',
@@ -145,7 +145,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 	'ports and fork mode that do not go together': [
 		[
 			'http_workers:',
-			'  - {name: a, script: s.js, ports: []}',
+			'  - {name: a, script: s.js, ports: [], reuse_port: true}',
 			'  - {name: b, script: b.py, interpreter: python3, instances: 2}',
 			'  - {name: c, script: c.py, interpreter: python3, health: {path: /}}',
 			'  - {name: d, script: d.py, interpreter: python3, instances: 3, ports: [8000, 65534]}',
@@ -155,13 +155,29 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'  - {name: h, script: h.py, interpreter: python3, instances: 9, ports: [8300], reuse_port: true}',
 		],
 		[
-			'2:36: http_workers[0].ports: expected at least one port, since a program of interpreter node that does not listen is not supported, got none (leave ports out where the app shall listen wherever its workers before did)',
+			'2:52: http_workers[0].reuse_port: expected no reuse_port, since ports: [] says that the app listens nowhere, got true',
 			'3:62: http_workers[1].instances: expected ports, since several workers in fork mode cannot share one, got none (each worker gets the next port after those given)',
 			'4:66: http_workers[2].health.path: expected ports beside health.path, since a worker in fork mode is asked on its port, got none',
 			'5:79: http_workers[3].ports[1]: expected ports up to 65535 for all instances, got 65536',
 			'6:59: http_workers[4].ports[0]: expected ports that no other worker listens on, got 8002, also of app d',
 			'7:72: http_workers[5].ports: expected exactly one port with reuse_port, which all instances share, got 8100, 8200',
 			'8:41: http_workers[6].reuse_port: expected no reuse_port, since an app of interpreter node shares whatever port it listens on, got true (reuse_port is for fork mode)',
+		],
+	],
+	'proof by an answer for an app that listens nowhere, and by its word for one that listens': [
+		[
+			'http_workers:',
+			'  - {name: a, script: s.js, ports: [], health: {path: /healthz, port: 8080}}',
+			'  - {name: b, script: b.py, ports: [], interpreter: python3, health: {ready: true}}',
+			'  - {name: c, script: s.js, health: {ready: true}}',
+			'  - {name: d, script: d.py, ports: [8080], interpreter: python3, health: {command: [./check]}}',
+		],
+		[
+			'2:55: http_workers[0].health.path: expected no health.path, since ports: [] says that the app listens nowhere, got /healthz (health.command asks a program that does not listen; or name its port in ports)',
+			'2:71: http_workers[0].health.port: expected no health.port, since ports: [] says that the app listens nowhere, got 8080 (health.command asks a program that does not listen; or name its port in ports)',
+			"3:78: http_workers[1].health.ready: expected no health.ready, since only a program of interpreter node can say process.send('ready'), got true (let health.command exit 0 once the program is ready)",
+			'4:45: http_workers[2].health.ready: expected ports: [] beside health.ready, which is for an app that listens nowhere, got true (an app that listens is asked where it listens: see health.path)',
+			'5:84: http_workers[3].health.command: expected ports: [] beside health.command, which is for an app that listens nowhere, got ./check (an app that listens is asked where it listens: see health.path)',
 		],
 	],
 	'one port twice for one app': [
@@ -290,6 +306,8 @@ describe('configuration', () => {
 				health: { path: null, timeoutMs: 2000, deadlineMs: 30_000, soakMs: 1000, intervalMs: 5000, failures: 3 },
 				gate: true,
 				ports: [],
+				listens: true,
+				overlap: true,
 				reusePort: false,
 				drainTimeoutMs: 30_000,
 				surge: 1,
@@ -297,6 +315,35 @@ describe('configuration', () => {
 				crashLoop: { intensity: 5, periodMs: 60_000 },
 			},
 		]);
+	});
+
+	it('lets an app that listens nowhere have several instances in fork mode, and the PORT of another app by one env_file', () => {
+		const env = 'env: {PORT: "8080"}';
+		const config = folder.load(
+			[
+				'node: {name: alpha}',
+				'rollout: {lb_wait: 200s, deadline: 4m}',
+				'http_workers:',
+				`  - {name: web, script: s.js, ${env}}`,
+				`  - {name: mail, script: s.js, ports: [], overlap: false, health: {ready: true}, ${env}}`,
+				'  - {name: bills, script: b.py, interpreter: python3, instances: 4, ports: [], health: {command: [./ok, -q]}}',
+			].join('\n'),
+		);
+		const apps = toWorkerApps(config);
+		assert.deepEqual(
+			apps.map(({ listens, overlap, instances, health }) => [
+				listens,
+				overlap,
+				instances,
+				health.ready,
+				health.command,
+			]),
+			[
+				[true, true, 1, undefined, undefined],
+				[false, false, 1, true, undefined],
+				[false, true, 4, undefined, ['./ok', '-q']],
+			],
+		);
 	});
 
 	it('is refused when the file is empty or holds comments alone, since it would take every app away', () => {

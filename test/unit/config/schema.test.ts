@@ -103,6 +103,7 @@ describe('the example', () => {
 			[
 				['web', 'web'],
 				['reports', undefined],
+				['jobs', undefined],
 			],
 		);
 		assert.equal(config.cluster?.peers.length, 3);

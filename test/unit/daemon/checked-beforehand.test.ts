@@ -92,7 +92,7 @@ test('authorities are told by subject and key, and only those that are valid cou
 	}
 });
 
-test('what an app lacks on a host is said before anything is replaced: script, interpreter, port', () => {
+test('what an app lacks on a host is said before anything is replaced: script, interpreter, command, port', () => {
 	const folder = mkdtempSync(join(tmpdir(), 'rc-needs-'));
 	try {
 		const [script, program] = [join(folder, 'server.js'), join(folder, 'tool')];
@@ -105,8 +105,20 @@ test('what an app lacks on a host is said before anything is replaced: script, i
 			ownPorts: new Set([9090]),
 			path: folder,
 		};
+		const health: WorkerApp['health'] = {
+			...{ path: null, timeoutMs: 1, deadlineMs: 1, soakMs: 1, intervalMs: 1, failures: 1 },
+		};
 		const app = (changes: Partial<WorkerApp>): WorkerApp =>
-			({ name: 'web', script, interpreter: 'node', env: {}, ports: [], ...changes }) as WorkerApp;
+			({
+				name: 'web',
+				script,
+				cwd: folder,
+				interpreter: 'node',
+				env: {},
+				ports: [],
+				health: {},
+				...changes,
+			}) as WorkerApp;
 		const cases: [string, Partial<WorkerApp>, Partial<Surroundings>, RegExp | null][] = [
 			['all there', { ports: [9090, 8081] }, {}, null],
 			[
@@ -120,6 +132,15 @@ test('what an app lacks on a host is said before anything is replaced: script, i
 			['an interpreter by path', { interpreter: program }, {}, null],
 			['no interpreter', { interpreter: 'python9' }, {}, /its interpreter python9 is not there, or not executable/],
 			['one that is not executable', { interpreter: script }, {}, /its interpreter .* is not there, or not executable/],
+			['no interpreter at all', { interpreter: 'none', script: program }, {}, null],
+			['one that cannot run by itself', { interpreter: 'none' }, {}, /its script .* is not executable; chmod \+x it$/],
+			['a command by its path', { health: { ...health, command: ['./tool', '-q'] } }, {}, null],
+			[
+				'a command that is not there',
+				{ health: { ...health, command: ['./gone'] } },
+				{},
+				/\.\/gone of its health\.command is not there, or not executable/,
+			],
 			['a PATH of its own', { interpreter: 'tool', env: { PATH: '/nowhere' } }, {}, /its interpreter tool/],
 			[
 				'a port of another process',

@@ -144,4 +144,8 @@ test('readiness says every reason, and one app is judged by its own workers', ()
 	assert.equal(judgeReadiness({ ...facts, apps: [web, api] }, 'web')?.ready, true);
 	assert.equal(judgeReadiness({ ...facts, apps: [web, api] }, 'api')?.ready, false);
 	assert.equal(judgeReadiness(facts, 'nope'), null);
+	// An app that listens nowhere is no part of the node's readiness; asked for itself it is judged like any other.
+	const jobs = { app: 'jobs', wanted: 1, healthy: 0, degraded: 'it crashed', listens: false } as const;
+	for (const apps of [[web, jobs], [jobs]]) assert.equal(judgeReadiness({ ...facts, apps }, null)?.ready, true);
+	assert.equal(judgeReadiness({ ...facts, apps: [web, jobs] }, 'jobs')?.ready, false);
 });

@@ -14,6 +14,8 @@ const plan: ReplacementPlan = {
 	news: ['n1', 'n2'],
 	olds: ['o1', 'o2'],
 	order: 'new_first',
+	surplusFirst: false,
+	worksFromStart: false,
 	surge: 2,
 	soakMs: 1_000,
 	proofTimeoutMs: 10_000,
@@ -206,3 +208,63 @@ test('a crash of a settled worker while the old ones drain is no refusal any mor
 	assert.deepEqual(happened({ event: 'fell', id: 'n1', detail: 'crash', at: 2_100 }), []);
 	assert.deepEqual(happened({ event: 'gone', id: 'o1', cutOff: 0, at: 2_200 }), ['finish back']);
 });
+
+test('without overlap never more run than the new set has: what is more than that leaves before the first new one starts', () => {
+	const { happened, prove } = play({
+		order: 'old_first',
+		surplusFirst: true,
+		surge: 1,
+		news: ['n1'],
+		olds: ['o1', 'o2', 'o3'],
+	});
+	assert.deepEqual(happened({ event: 'begun', at: 0 }), ['drain o1', 'drain o2', 'drain o3']);
+	assert.deepEqual(gone(happened, ['o1', 'o2'], 10), []);
+	assert.deepEqual(gone(happened, ['o3'], 20), ['start n1']);
+	assert.deepEqual(prove(['n1'], 100), ['join n1']);
+	happened({ event: 'joined', id: 'n1', at: 2_000 });
+	assert.deepEqual(happened({ event: 'time_passed', at: 2_500 }), ['approve n1', 'finish back']);
+	for (const [news, olds, first] of [
+		[
+			['n1', 'n2'],
+			['o1', 'o2', 'o3'],
+			['drain o1', 'drain o2'],
+		],
+		[[], ['o1', 'o2'], ['drain o1', 'drain o2']],
+		[['n1'], [], ['start n1']],
+	] as const) {
+		const { happened: hear } = play({
+			order: 'old_first',
+			surplusFirst: true,
+			surge: 1,
+			news: [...news],
+			olds: [...olds],
+		});
+		assert.deepEqual(hear({ event: 'begun', at: 0 }), first);
+	}
+});
+
+test('new workers that take jobs from their start drain when they are refused, though they never joined', () => {
+	const { happened } = play({ worksFromStart: true });
+	happened({ event: 'begun', at: 0 });
+	for (const id of ['n1', 'n2']) happened({ event: 'process_started', id, at: 10 });
+	assert.deepEqual(happened({ event: 'fell', id: 'n1', detail: 'it threw', at: 20 }), ['drain n1', 'drain n2']);
+	assert.deepEqual(gone(happened, ['n1'], 30), []);
+	// A job that outlasts the drain is cut off.
+	assert.deepEqual(happened({ event: 'time_passed', at: 30_020 }), ['end n2']);
+	assert.deepEqual(gone(happened, ['n2'], 30_030), ['finish refused']);
+});
+
+test('a job that was cut off counts once, though the drain and the end of its worker both tell of it', () => {
+	let state = planReplacement({ ...plan, news: [], olds: ['o1', 'o2'], surge: 1 });
+	const hear = (event: ReplacementEvent) => {
+		state = stepReplacement(state, event).state;
+	};
+	hear({ event: 'begun', at: 0 });
+	hear({ event: 'time_passed', at: 30_000 });
+	for (const _ of ['drain', 'end']) hear({ event: 'gone', id: 'o1', cutOff: 1, at: 30_100 });
+	assert.equal(state.cutOff, 1);
+});
+
+function gone(happened: (event: ReplacementEvent) => string[], ids: readonly string[], at: number): string[] {
+	return ids.flatMap((id) => happened({ event: 'gone', id, cutOff: 0, at }));
+}

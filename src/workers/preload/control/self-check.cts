@@ -63,8 +63,8 @@ class SelfCheck {
 		}
 	}
 
-	/** The app opened a listener: checks without waiting for the next turn. */
-	onListening(): void {
+	/** The app opened a listener, or said that it is ready: checks without waiting for the next turn. */
+	onNews(): void {
 		this.#wake();
 	}
 

@@ -29,6 +29,20 @@ class WorkerExit {
 		process.exit();
 	}
 
+	/** Its own handler of a stop signal decides when the app ends; without one it ends as by the signal. */
+	letAppEnd(): void {
+		if (!this.events.tellApp('SIGTERM')) process.exit();
+		// The channel to the host keeps the process: an app may end by having nothing left to do.
+		void this.#disconnect();
+	}
+
+	/** The app had its time to end, and lives. */
+	async cutShort(): Promise<void> {
+		this.control.push({ event: 'drained', cutOff: 1, handedOver: 0 });
+		await this.control.flush();
+		process.exit();
+	}
+
 	/**
 	 * Leaves the cluster in order: the primary's answer comes after everything that it sent before, so a connection that
 	 * it has handed to this worker is given back rather than lost.

@@ -84,15 +84,14 @@ class ProcessEvents {
 
 	/**
 	 * Tells the app's own stop handlers, now that they cannot lose a request. False if it has none. A
-	 * worker that leaves on word of the supervisor is told as if PM2 had stopped it.
+	 * worker that leaves on word of the supervisor is told as if PM2 had stopped it, or by `first`.
 	 */
-	tellApp(): boolean {
+	tellApp(first: (typeof signals)[number] = this.#stopWord === 'SIGTERM' ? 'SIGTERM' : 'SIGINT'): boolean {
 		this.#released = true;
 		if (this.#stopWord === 'shutdown' && this.#appListeners('message') > this.#messageListenersBefore) {
 			return Reflect.apply(this.#emit, process, ['message', 'shutdown', undefined]) as boolean;
 		}
-		const words = this.#stopWord === 'SIGTERM' ? (['SIGTERM', 'SIGINT'] as const) : (['SIGINT', 'SIGTERM'] as const);
-		const word = words.find((signal) => this.#appListeners(signal) > 0);
+		const word = [first, ...signals].find((signal) => this.#appListeners(signal) > 0);
 		if (word === undefined) return false;
 		this.#letAppRaise();
 		// Some handlers count the listeners, and leave the end to others if there are any beside their own.

@@ -127,7 +127,7 @@ class Gate {
 
 	/** Opens every listen to the public, and each that comes later. If one fails all are as before, and it rejects. */
 	async goLive(): Promise<void> {
-		if (this.#held.size === 0 && this.#direct.size === 0) {
+		if (this.#held.size === 0 && this.#direct.size === 0 && this.settings.listens !== false) {
 			throw Object.assign(new Error('the app has not called listen() yet'), { code: 'ERR_SERVER_NOT_RUNNING' });
 		}
 		const closed = [...this.#held.values()].filter((listen) => !listen.live);

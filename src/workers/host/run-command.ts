@@ -1,0 +1,66 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import PQueue from 'p-queue';
+import { messageOf } from '../../errors.js';
+import type { CommandAnswer, CommandQuestion } from '../pm2/health-command.js';
+import { lineText } from './revision-text.js';
+
+/** Commands of one host that run at the same time; more wait for their turn. */
+const commandsMax = 8;
+/** So much of the end of what a command prints is kept. */
+const outputCharactersMax = 4_096;
+const lineCharactersMax = 300;
+/** What it printed may arrive after its end; a program that it has left behind can hold the pipe for ever. */
+const pipeMs = 100;
+
+const turns = new PQueue({ concurrency: commandsMax });
+
+/** Runs a command until it ends or its time is over; nothing that it has started in its process group is left. Never rejects. */
+export function runCommand(question: CommandQuestion): Promise<CommandAnswer> {
+	return turns.add(() => run(question));
+}
+
+function run({ command: [program = '', ...args], cwd, env, timeoutMs }: CommandQuestion): Promise<CommandAnswer> {
+	return new Promise((resolve) => {
+		let child: ChildProcess;
+		try {
+			child = spawn(program, args, { cwd, env: { ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+		} catch (error) {
+			resolve({ code: null, detail: `could not be started: ${messageOf(error)}` });
+			return;
+		}
+		let output = '';
+		for (const stream of [child.stdout, child.stderr]) {
+			stream?.setEncoding('utf8').on('data', (text: string) => {
+				output = (output + text).slice(-outputCharactersMax);
+			});
+		}
+		const end = (code: number | null, how: string): void => {
+			clearTimeout(timer);
+			killGroup(child);
+			child.stdout?.destroy();
+			child.stderr?.destroy();
+			const line = lineText(output.trim().split('\n').at(-1), lineCharactersMax);
+			resolve({ code, detail: line === null ? how : `${how}: ${line}` });
+		};
+		const timer = setTimeout(() => end(null, `did not end within ${timeoutMs} ms`), timeoutMs);
+		child.once('error', (error) => end(null, `could not be started: ${error.message}`));
+		child.once('exit', (code, signal) => {
+			clearTimeout(timer);
+			const how = code === null ? `was ended by ${String(signal)}` : `exited with ${code}`;
+			const late = setTimeout(() => end(code, how), pipeMs);
+			child.once('close', () => {
+				clearTimeout(late);
+				end(code, how);
+			});
+		});
+	});
+}
+
+function killGroup({ pid }: ChildProcess): void {
+	if (pid === undefined) return;
+	try {
+		process.kill(-pid, 'SIGKILL');
+	} catch {
+		// It is gone.
+	}
+}
