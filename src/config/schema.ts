@@ -79,12 +79,22 @@ const healthListener = section({
 	port: listenPort.default(9926).describe('TCP port of the health listener, 0 takes a free one; default 9926.'),
 });
 
+const metricsListener = section({
+	host: host
+		.default('127.0.0.1')
+		.describe(
+			'Address that the metrics listener listens on, without credentials and in the clear: one that only Prometheus reaches; default 127.0.0.1.',
+		),
+	port: listenPort.default(9927).describe('TCP port of the metrics listener, 0 takes a free one; default 9927.'),
+});
+
 const operationsApi = section({
 	socket: socket.prefault({}).describe('The admin socket, which is always on.'),
 	http: http.optional().describe('The operations API over TCP, always with credentials; default: off.'),
 	health: healthListener
 		.optional()
 		.describe('A plain listener with /livez and /readyz alone, for load balancers; default: off.'),
+	metrics: metricsListener.optional().describe('A plain listener with /metrics alone, for Prometheus; default: off.'),
 });
 
 const health = section({

@@ -51,12 +51,16 @@ export class Certificates {
 		return this.#look().map(({ text }) => text);
 	}
 
+	inUse(): CertificateInUse[] {
+		return [...this.#ofCluster, ...this.#ofHttp];
+	}
+
 	close(): void {
 		clearInterval(this.#timer);
 	}
 
 	#look(): CertificateNote[] {
-		return certificateNotes([...this.#ofCluster, ...this.#ofHttp], this.now());
+		return certificateNotes(this.inUse(), this.now());
 	}
 
 	#tell(): void {

@@ -14,7 +14,7 @@ import { DiskSpace, writtenFolders } from './disk-space.js';
 import { checkNamedFiles, ConfigurationFile } from './configuration-file.js';
 import { ensureFolder, requireUnexchangeable } from './folders.js';
 import { createLocalNode } from './local-node.js';
-import { observe } from './observe.js';
+import { currentRollout, observe } from './observe.js';
 import { Standing } from './availability.js';
 import { statusLine } from './status-line.js';
 import { Reload } from './reload.js';
@@ -256,8 +256,11 @@ class ControlPlane {
 		);
 		this.#metrics.observe({
 			workers: () => supervisor.rows(),
+			apps: () => supervisor.readiness(),
 			links: () => fleet.replication(),
 			ready: () => this.#readiness().ready,
+			certificates: () => this.#certificates.inUse(),
+			rollout: () => currentRollout(fleet),
 		});
 		this.#closers.push(() => system.close());
 		return system;

@@ -44,6 +44,18 @@ export function observe(parts: { fleet: Fleet; supervisor: Supervisor; metrics: 
 	});
 }
 
+/** How many of the last rollouts are looked at: the one that has not ended is among the newest. */
+const rolloutsLookedAt = 10;
+const unended = ['running', 'paused', 'halted'];
+
+/** The rollout that has not ended, else the newest, for the metrics; null while there is none, or its records cannot be read. */
+export function currentRollout(fleet: Pick<Fleet, 'complaint' | 'list'>): { state: string; nodes: string[] } | null {
+	if (fleet.complaint() !== null) return null;
+	const rollouts = fleet.list(rolloutsLookedAt);
+	const rollout = rollouts.find(({ state }) => unended.includes(state)) ?? rollouts[0];
+	return rollout === undefined ? null : { state: rollout.state, nodes: rollout.nodes.map(({ state }) => state) };
+}
+
 const levels: Readonly<Partial<Record<RolloutView['state'], 'error' | 'warn'>>> = { halted: 'error', aborted: 'warn' };
 
 function tellChanges(before: RolloutView | undefined, view: RolloutView, metrics: Metrics, logger: Logger): void {

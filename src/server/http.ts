@@ -57,8 +57,7 @@ export function createOperationsListener(server: Answerer, kind: ListenerKind): 
 			const caller = await identify(request);
 			if (caller.by === 'nothing') throw new RollcallError('unauthenticated', 'Must login');
 			if (caller.by === 'refresh_token') throw new RollcallError('unauthenticated', 'invalid token');
-			const type = 'text/plain; version=0.0.4; charset=utf-8';
-			sendText(response, 200, await server.metrics(), { 'content-type': type });
+			await sendMetrics(server, response);
 		},
 	};
 	return createListener(kind, { ...server, routes });
@@ -76,6 +75,15 @@ export function createHealthListener(server: Answerer, kind: ListenerKind): List
 	// A load balancer keeps its connection; one that asks for anything else has no business here.
 	return createListener(kind, { ...server, routes, closeRefused: true });
 }
+
+/** The plain listener for Prometheus: it answers /metrics and looks at no credentials. */
+export function createMetricsListener(server: Answerer, kind: ListenerKind): Listener {
+	const routes = { 'GET /metrics': ({ response }: Exchange) => sendMetrics(server, response) };
+	return createListener(kind, { ...server, routes, closeRefused: true });
+}
+
+const sendMetrics = async (server: Answerer, response: Exchange['response']): Promise<void> =>
+	sendText(response, 200, await server.metrics(), { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' });
 
 const sayLive = ({ response }: Exchange): void => sendText(response, 200, '{"live":true}');
 

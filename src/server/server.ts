@@ -2,9 +2,9 @@ import { lookup } from 'node:dns/promises';
 import { isLoopback } from '../config/document/network.js';
 import { messageOf, RollcallError } from '../errors.js';
 import { presentFromNowOn, readCertificate } from './listeners/certificate.js';
-import { createHealthListener, createOperationsListener } from './http.js';
+import { createHealthListener, createMetricsListener, createOperationsListener } from './http.js';
 import { defaultLimits, type Limits } from './limits.js';
-import type { Listener } from './listeners/listener.js';
+import type { Listener, ListenerKind } from './listeners/listener.js';
 import { bindSocket } from './listeners/unix-socket.js';
 import type { Server, ServerOptions } from './types.js';
 
@@ -57,24 +57,31 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 			}),
 		};
 		if (http) listeners.push(http.listener);
+		const plain = (host: string, rebindable: boolean): ListenerKind => ({
+			transport: 'http',
+			host,
+			rebindable,
+			tls: null,
+			connectionsMax: limits.healthConnectionsMax,
+			ofOneMax: limits.healthConnectionsOfOneMax,
+		});
 		const health = settings.health && {
 			...settings.health,
-			listener: createHealthListener(parts, {
-				transport: 'http',
-				host: settings.health.host,
-				// It says no more than yes or no, and load balancers name hosts as they like.
-				rebindable: false,
-				tls: null,
-				connectionsMax: limits.healthConnectionsMax,
-				ofOneMax: limits.healthConnectionsOfOneMax,
-			}),
+			// It says no more than yes or no, and load balancers name hosts as they like.
+			listener: createHealthListener(parts, plain(settings.health.host, false)),
 		};
 		if (health) listeners.push(health.listener);
+		const metrics = settings.metrics && {
+			...settings.metrics,
+			listener: createMetricsListener(parts, plain(settings.metrics.host, isLoopback(settings.metrics.host))),
+		};
+		if (metrics) listeners.push(metrics.listener);
 		return {
 			addresses: {
 				socket: settings.socket.path,
 				http: http ? await listen(http, 'operations_api.http') : null,
 				health: health ? await listen(health, 'operations_api.health') : null,
+				metrics: metrics ? await listen(metrics, 'operations_api.metrics') : null,
 			},
 			async renewCertificate() {
 				if (!http?.tls) return null;

@@ -45,6 +45,7 @@ export interface Server {
 		socket: string;
 		http: { host: string; port: number } | null;
 		health: { host: string; port: number } | null;
+		metrics: { host: string; port: number } | null;
 	};
 	/**
 	 * Takes up the certificate of HTTP as its files hold it now; connections that are there go on. Answers the new

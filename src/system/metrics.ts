@@ -1,7 +1,7 @@
 /**
  * The only file that imports prom-client: what Rollcall counts and measures, under the naming rules that promtool checks
  * (base units, `_total` on counters alone). Every label takes its values from a closed set or from the configuration (app,
- * node), so that no caller can make the number of series grow; a release has a series for as long as a worker runs it.
+ * node), so that no caller can make the number of series grow; a worker and a release have series while the worker lives.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
@@ -14,12 +14,29 @@ export interface LinkSample {
 	reconnects: number;
 }
 
+export interface WorkerSample {
+	app: string;
+	id: string;
+	state: string;
+	release: string;
+	revision: string | null;
+	/** Bytes. */
+	memory: number | null;
+	/** Per cent of one processor. */
+	cpu: number | null;
+}
+
 /** Values that are read at each scrape, not written at each change. */
 export interface MetricSources {
 	/** Workers per app and state. */
-	workers(): readonly { app: string; state: string; release: string; revision: string | null }[];
+	workers(): readonly WorkerSample[];
+	apps(): readonly { app: string; wanted: number; healthy: number }[];
 	links(): readonly LinkSample[];
 	ready(): boolean;
+	/** What this node presents: the key of the configuration, and when it expires, in ms since 1970. */
+	certificates(): readonly { key: string; expiresAt: number }[];
+	/** The rollout that has not ended, else the newest; `nodes`: the state of each. null: none is known. */
+	rollout(): { state: string; nodes: readonly string[] } | null;
 }
 
 export interface Metrics {
@@ -61,7 +78,14 @@ export interface MetricsSnapshot {
 	record_errors: { store: string; count: number }[];
 }
 
-const noSources: MetricSources = { workers: () => [], links: () => [], ready: () => false };
+const noSources: MetricSources = {
+	workers: () => [],
+	apps: () => [],
+	links: () => [],
+	ready: () => false,
+	certificates: () => [],
+	rollout: () => null,
+};
 
 /** prom-client names three gauges `_total`, which Prometheus keeps for counters. */
 const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
@@ -181,6 +205,53 @@ function createLookups(registry: Registry, sources: () => MetricSources): void {
 				if (state !== 'failed') this.set({ app, path: release, revision: revision ?? '' }, 1);
 		},
 	});
+	gauge('rollcall_wanted_workers', 'Http workers that the configuration asks for.', ['app'], () =>
+		sources()
+			.apps()
+			.map(({ app, wanted }) => ({ labels: { app }, value: wanted })),
+	);
+	gauge('rollcall_healthy_workers', 'Http workers that have joined and are healthy.', ['app'], () =>
+		sources()
+			.apps()
+			.map(({ app, healthy }) => ({ labels: { app }, value: healthy })),
+	);
+	gauge('rollcall_worker_resident_memory_bytes', 'Resident memory of a worker.', ['app', 'worker'], () =>
+		sources()
+			.workers()
+			.map(({ app, id, memory }) => ({ labels: { app, worker: id }, value: memory })),
+	);
+	gauge(
+		'rollcall_worker_processor_ratio',
+		'Share of one processor that a worker used between its last two reports: 1 is one processor.',
+		['app', 'worker'],
+		() =>
+			sources()
+				.workers()
+				.map(({ app, id, cpu }) => ({ labels: { app, worker: id }, value: cpu === null ? null : cpu / 100 })),
+	);
+	gauge(
+		'rollcall_certificate_expiry_timestamp_seconds',
+		'When the first certificate of a file in use expires, since 1970, by the key of the configuration that names it.',
+		['key'],
+		() =>
+			sources()
+				.certificates()
+				.map(({ key, expiresAt }) => ({ labels: { key }, value: expiresAt / 1_000 })),
+	);
+	gauge(
+		'rollcall_rollout_state',
+		'Constant 1; the label says the state of the rollout that has not ended, else of the newest one.',
+		['state'],
+		() => {
+			const rollout = sources().rollout();
+			return rollout === null ? [] : [{ labels: { state: rollout.state }, value: 1 }];
+		},
+	);
+	gauge('rollcall_rollout_nodes', 'Nodes of that rollout, by state.', ['state'], () => {
+		const counts = new Map<string, number>();
+		for (const state of sources().rollout()?.nodes ?? []) counts.set(state, (counts.get(state) ?? 0) + 1);
+		return [...counts].map(([state, value]) => ({ labels: { state }, value }));
+	});
 	linkGauge('rollcall_link_up', 'Whether the link to the peer is up: 1 or 0.', (link) => (link.connected ? 1 : 0));
 	linkGauge('rollcall_link_round_trip_seconds', 'Last round trip of the link to the peer.', (link) =>
 		link.connected && link.rtt_ms !== null ? link.rtt_ms / 1_000 : null,
@@ -193,6 +264,24 @@ function createLookups(registry: Registry, sources: () => MetricSources): void {
 		(link) => link.reconnects,
 	);
 
+	/** A value of null has no series. */
+	function gauge(
+		name: string,
+		help: string,
+		labelNames: readonly string[],
+		rows: () => readonly { labels: Record<string, string>; value: number | null }[],
+	): void {
+		new Gauge({
+			name,
+			help,
+			labelNames: [...labelNames],
+			registers,
+			collect() {
+				this.reset();
+				for (const { labels, value } of rows()) if (value !== null) this.set(labels, value);
+			},
+		});
+	}
 	function linkGauge(name: string, help: string, value: (link: LinkSample) => number | null): void {
 		new Gauge({
 			name,

@@ -284,7 +284,7 @@ function socketConflicts(config: Config, underSystemd: boolean): Conflict[] {
 }
 
 function listenerConflicts(config: Config): Conflict[] {
-	const { http, health } = config.operations_api;
+	const { http, health, metrics } = config.operations_api;
 	const conflicts: Conflict[] = [];
 	if (http !== undefined && http.tls === undefined && !isLoopback(http.host)) {
 		conflicts.push({
@@ -297,6 +297,7 @@ function listenerConflicts(config: Config): Conflict[] {
 	const listeners: { path: KeyPath; host: string; port: number }[] = [];
 	if (http !== undefined) listeners.push({ path: ['operations_api', 'http', 'port'], ...http });
 	if (health !== undefined) listeners.push({ path: ['operations_api', 'health', 'port'], ...health });
+	if (metrics !== undefined) listeners.push({ path: ['operations_api', 'metrics', 'port'], ...metrics });
 	if (config.cluster !== undefined) listeners.push({ path: ['cluster', 'listen', 'port'], ...config.cluster.listen });
 	for (const [index, one] of listeners.entries()) {
 		const other = listeners.slice(0, index).find((before) => {

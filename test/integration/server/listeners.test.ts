@@ -79,6 +79,20 @@ describe('the pages', () => {
 		server.apps.pop();
 	});
 
+	test('the metrics listener answers /metrics and nothing else, without credentials, and no page that names it by a host of its own', async () => {
+		const port = server.server.addresses.metrics?.port;
+		const at = { host: '127.0.0.1', port };
+		const metrics = await send(at, { method: 'GET', path: '/metrics' });
+		assert.deepEqual([metrics.status, metrics.body], [200, '# HELP fake A fake.\n']);
+		assert.equal(metrics.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+		for (const path of ['/livez', '/readyz', '/metrics/x', '/openapi.json', '/'])
+			assert.equal((await send(at, { method: 'GET', path })).status, 404, path);
+		const operation = { method: 'POST', path: '/', login: admin, json: { operation: 'get_status' } };
+		assert.equal((await send(at, operation)).status, 404);
+		const rebound = { method: 'GET', path: '/metrics', headers: { host: 'evil.example' } };
+		assert.equal((await send(at, rebound)).status, 403);
+	});
+
 	test('the health listener answers livez and readyz and nothing else, and says no more with credentials', async () => {
 		const port = server.server.addresses.health?.port;
 		const ask = (path: string, method = 'GET', login: Parameters<typeof send>[1]['login'] = null): Promise<Reply> =>

@@ -99,6 +99,7 @@ async function startIn(folder: string, options: TestServerOptions): Promise<Test
 			socket: { path: join(folder, 'admin.sock'), mode: 0o660 },
 			http: { host: '127.0.0.1', port: 0 },
 			health: { host: '127.0.0.1', port: 0 },
+			metrics: { host: '127.0.0.1', port: 0 },
 			...options.settings,
 		},
 		node: services.node,

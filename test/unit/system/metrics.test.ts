@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import { createMetrics } from '../../../src/system/metrics.js';
 import { lintMetrics } from '../../support/system/promlint.js';
 
+const dead = { memory: null, cpu: null };
+
 function filled(): ReturnType<typeof createMetrics> {
 	const metrics = createMetrics('1.2.3');
 	metrics.operation('get_status', 200, 0.25);
@@ -14,16 +16,35 @@ function filled(): ReturnType<typeof createMetrics> {
 	metrics.recordError('rollouts');
 	metrics.observe({
 		workers: () => [
-			{ app: 'web', state: 'serving', release: '/srv/2/server.js', revision: 'v2' },
-			{ app: 'web', state: 'serving', release: '/srv/2/server.js', revision: 'v2' },
-			{ app: 'web', state: 'backoff', release: '/srv/1/server.js', revision: null },
-			{ app: 'api', state: 'failed', release: '/srv/api.js', revision: 'v9' },
+			{
+				app: 'web',
+				id: 'web-1',
+				state: 'serving',
+				release: '/srv/2/server.js',
+				revision: 'v2',
+				memory: 5e7,
+				cpu: 12.5,
+			},
+			{
+				app: 'web',
+				id: 'web-2',
+				state: 'serving',
+				release: '/srv/2/server.js',
+				revision: 'v2',
+				memory: 6e7,
+				cpu: null,
+			},
+			{ ...dead, app: 'web', id: 'web-3', state: 'backoff', release: '/srv/1/server.js', revision: null },
+			{ ...dead, app: 'api', id: 'api-1', state: 'failed', release: '/srv/api.js', revision: 'v9' },
 		],
 		links: () => [
 			{ node: 'beta', connected: true, rtt_ms: 2, sent: 5, received: 6, reconnects: 1 },
 			{ node: 'gamma', connected: false, rtt_ms: 2, sent: 0, received: 0, reconnects: 0 },
 		],
 		ready: () => true,
+		apps: () => [{ app: 'web', wanted: 3, healthy: 2 }],
+		certificates: () => [{ key: 'cluster.tls.cert', expiresAt: 1_900_000_000_000 }],
+		rollout: () => ({ state: 'halted', nodes: ['back', 'refused', 'pending', 'pending'] }),
 	});
 	return metrics;
 }
@@ -50,6 +71,14 @@ test('what was recorded stands in the text, and asking twice counts nothing twic
 		'rollcall_workers{app="web",state="backoff"} 1',
 		'rollcall_release_info{app="web",path="/srv/2/server.js",revision="v2"} 1',
 		'rollcall_release_info{app="web",path="/srv/1/server.js",revision=""} 1',
+		'rollcall_wanted_workers{app="web"} 3',
+		'rollcall_healthy_workers{app="web"} 2',
+		'rollcall_worker_resident_memory_bytes{app="web",worker="web-1"} 50000000',
+		'rollcall_worker_processor_ratio{app="web",worker="web-1"} 0.125',
+		'rollcall_certificate_expiry_timestamp_seconds{key="cluster.tls.cert"} 1900000000',
+		'rollcall_rollout_state{state="halted"} 1',
+		'rollcall_rollout_nodes{state="refused"} 1',
+		'rollcall_rollout_nodes{state="pending"} 2',
 		'rollcall_link_up{node="beta"} 1',
 		'rollcall_link_up{node="gamma"} 0',
 		'rollcall_link_round_trip_seconds{node="beta"} 0.002',
@@ -59,6 +88,7 @@ test('what was recorded stands in the text, and asking twice counts nothing twic
 		assert.ok(lines.includes(line), `${line} is missing`);
 	}
 	assert.ok(!text.includes('v9'), 'what was given up does not run');
+	assert.ok(!/_ratio\{[^}]*web-2|_bytes\{[^}]*web-3/.test(text), 'what is not known has no series');
 	assert.ok(!lines.some((line) => line.startsWith('rollcall_link_round_trip_seconds{node="gamma"')));
 });
 

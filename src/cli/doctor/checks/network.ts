@@ -22,10 +22,11 @@ interface Listener {
 }
 
 /** Where the daemon listens, ports that it chooses aside. */
-const listenersOf = ({ operations_api: { http, health }, cluster }: LoadedConfig): Listener[] =>
+const listenersOf = ({ operations_api: { http, health, metrics }, cluster }: LoadedConfig): Listener[] =>
 	[
 		...(http === undefined ? [] : [{ what: 'operations_api.http', ...http }]),
 		...(health === undefined ? [] : [{ what: 'operations_api.health', ...health }]),
+		...(metrics === undefined ? [] : [{ what: 'operations_api.metrics', ...metrics }]),
 		...(cluster === undefined ? [] : [{ what: 'cluster.listen', ...cluster.listen }]),
 	].filter(({ port }) => port !== 0);
 
