@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
 import { install, TestAuthority, type TestCertificate } from '../support/fleet/authority.js';
@@ -56,6 +58,31 @@ describe('two real nodes that know each other by certificates', () => {
 		const old = new Set(before.flat().map(({ pid }) => pid));
 		for (const row of (await Promise.all(fleet.nodes.map((node) => node.workers()))).flat())
 			assert.ok(!old.has(row.pid), `${row.id} is a new process`);
+	});
+
+	test('the metrics of a node say how its workers, its certificates and the rollout stand', async () => {
+		const workers = await beta.workers();
+		const request = get({ socketPath: beta.socketPath, path: '/metrics' });
+		const [response] = (await once(request, 'response')) as [IncomingMessage];
+		const series = new Map(
+			(await text(response)).split('\n').flatMap((line) => {
+				const [, name = '', value] = /^(rollcall_\S+) (\S+)$/.exec(line) ?? [];
+				return name === '' ? [] : [[name, Number(value)] as const];
+			}),
+		);
+		assert.equal(series.get('rollcall_wanted_workers{app="web"}'), workers.length);
+		assert.equal(series.get('rollcall_healthy_workers{app="web"}'), workers.length);
+		assert.equal(series.get('rollcall_rollout_state{state="completed"}'), 1);
+		assert.equal(series.get('rollcall_rollout_nodes{state="back"}'), 2);
+		const daysLeft = (key: string) =>
+			((series.get(`rollcall_certificate_expiry_timestamp_seconds{key="${key}"}`) ?? 0) - Date.now() / 1000) / 86_400;
+		assert.equal(Math.round(daysLeft('cluster.tls.cert')), 200);
+		assert.ok(daysLeft('cluster.tls.ca') > 200);
+		for (const { id, memory } of workers) {
+			if (memory === null) continue;
+			const bytes = series.get(`rollcall_worker_resident_memory_bytes{app="web",worker="${id}"}`) ?? 0;
+			assert.ok(bytes > 1024 * 1024, `${id}: ${bytes}`);
+		}
 	});
 
 	test('a certificate with 20 days left is said in readyz, status and log, and a node with 200 days says nothing', async () => {
