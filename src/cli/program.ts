@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import type { AuthorityOptions } from './certificates/authority.js';
+import { addAuthority } from './certificates/commands.js';
 import type { Context, Session } from './context.js';
 import { addFleet } from './fleet/commands.js';
 import type { InstallFlags } from './install/install.js';
@@ -341,30 +341,6 @@ function addInstall(build: Builder): void {
 		)
 		.option(...dryRun)
 		.option('--purge', 'configuration, state and user too');
-}
-
-function addAuthority(build: Builder): void {
-	const authority = build.group('ca', "the fleet's own certificate authority");
-	const module = () => import('./certificates/authority.js');
-	authority
-		.add<AuthorityOptions>('init', 'make the authority', ['rollcall ca init --dir fleet-ca'], async (context) =>
-			(await module()).init(context),
-		)
-		.requiredOption('--dir <folder>', 'folder of the authority, of mode 0700; made if it is not there')
-		.option('--days <number>', 'how long it is valid', '3650')
-		.option('--force', 'replace an authority that is there; no certificate of the old one counts any more');
-	const issue = ['rollcall ca issue alpha --dir fleet-ca', 'rollcall ca issue alpha --dir fleet-ca --out alpha/tls'];
-	authority
-		.add<AuthorityOptions & { out?: string }>(
-			'issue <node>',
-			'make a key and a certificate for one node',
-			issue,
-			async (context, node) => (await module()).issue(context, node ?? ''),
-		)
-		.requiredOption('--dir <folder>', 'folder of the authority')
-		.option('--out <folder>', 'where ca.pem, cert.pem and key.pem go (default: NODE in the folder of the authority)')
-		.option('--days <number>', 'how long it is valid, at most as long as the authority', '365')
-		.option('--force', 'replace a key and a certificate that are there');
 }
 
 /** Any other first word is an operation. */

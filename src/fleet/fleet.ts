@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { messageOf, RollcallError } from '../errors.js';
-import type { Logger } from '../log.js';
 import { leftNote } from './left.js';
+import { knownPeers, withAuthorities } from './core/cut-off.js';
 import { coreRequest, planWith } from './core/plan.js';
 import { type CoreRequest, endedMax, type Member, type NodeApps } from '../rollout/messages.js';
 import type { NodeName, Readiness, RolloutId, RolloutPlan, RolloutView, Snapshot } from '../rollout/types.js';
@@ -15,7 +15,6 @@ import { Links } from './links/links.js';
 import {
 	assertCanFollow,
 	assertCertificateInDate,
-	type FleetConfig,
 	type Membership,
 	readMembership,
 	withZones,
@@ -25,42 +24,24 @@ import { openRecordLog, type RecordLog, type Sync } from './shell/record-log.js'
 import { ownRow, peerRow, replicationRow } from './rows.js';
 import { Shell } from './shell/shell.js';
 import { checkHere, noConfigHash, runStep, type StepPorts } from './core/run-step.js';
-import type { ClusterNode, Fleet, FleetEvents, LocalNode, ReplicationRow, RolloutRequest } from './types.js';
+import type {
+	ClusterNode,
+	Fleet,
+	FleetEvents,
+	FleetOptions,
+	FleetProbe,
+	OpenedFleet,
+	ReplicationRow,
+	RolloutRequest,
+} from './types.js';
 import { messageBytesMax } from './links/websocket.js';
 import type { FleetMessage } from './messages.js';
 import { type AskedNodes, isQueryMessage, type NodeAnswer, Queries } from './queries/queries.js';
 import type { Query } from './queries/schema.js';
 import type { Hello } from './links/handshake.js';
 
-export interface FleetOptions {
-	config: FleetConfig;
-	/** Holds records.log; made with 0700 if it is not there. */
-	stateDir: string;
-	/** Of this build, for peers to show. */
-	version: string;
-	local: LocalNode;
-	/** Reads the configuration file again for the service clustering_config; throws with key and fault. */
-	readConfig(): FleetConfig | Promise<FleetConfig>;
-	/** Told at the start, and whenever clustering_config has put another reading in force. */
-	onApplied?(membership: Membership): void;
-	logger: Logger;
-	clock?: Clock;
-}
-
-/** For measurements alone. */
-export interface FleetProbe {
-	/** The latest syncs of the record file. */
-	recordSyncs(): readonly Sync[];
-}
-
 /** File name below the state folder. */
 export const recordsFile = 'records.log';
-
-/** Takes no part yet: what it asks of the world is its own file and its own address. */
-export interface OpenedFleet extends Fleet, FleetProbe {
-	/** Counts the boot, carries on what was left in the middle, and dials. Throws `unavailable` (the record file). */
-	begin(): Promise<void>;
-}
 
 /**
  * Reads this node's records and takes its address, so that a start that fails leaves nothing behind. Throws
@@ -129,7 +110,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 			clock: this.#clock,
 			logger,
 			send: (to, message) => this.#send(to, message),
-			readiness: () => local.readiness(),
+			readiness: () => this.#readinessHere(),
 			snapshot: () => this.#snapshot(),
 			check: (request) => checkHere(this.#stepPorts(), request),
 			runStep: (step, onProgress) => runStep(this.#stepPorts(), step, onProgress),
@@ -252,7 +233,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		const { local, logger } = this.options;
 		this.#shell.on('changed', (view) => this.emit('rollout', view));
 		this.#shell.on('failed', (error) => this.emit('recordError', { file: this.log.file, reason: error.message }));
-		local.onReadiness(() => this.#shell.tell({ kind: 'readiness', readiness: local.readiness() }));
+		local.onReadiness(() => this.#tellReadiness());
 		this.#links.on('up', ({ node, hello }) => {
 			this.#frames.begin(node, hello.protocol);
 			this.emit('link', { node, up: true, reason: null });
@@ -361,6 +342,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 			readConfig: async () => this.options.readConfig(),
 			snapshot: () => this.#snapshot(),
 			membership: () => this.membership,
+			peers: () => knownPeers(this.#readiness, this.#links.live()),
 			apply: (membership) => this.#apply(membership),
 			closing: this.#closing.signal,
 		};
@@ -379,13 +361,22 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		await this.#links.reconfigure(next.cluster);
 		this.membership = next;
 		this.options.onApplied?.(next);
+		this.#tellReadiness();
 		this.#shell.tell({ kind: 'members', members: next.members, memberHash: next.memberHash });
 	}
 
 	#ownRow(member: Member): ClusterNode {
-		const { local, version } = this.options;
-		const readiness = local.readiness();
+		const { version } = this.options;
+		const readiness = this.#readinessHere();
 		return ownRow(member, { boot: this.#shell.boot, version, now: this.#clock.wall(), readiness });
+	}
+
+	#readinessHere(): Readiness {
+		return withAuthorities(this.options.local.readiness(), this.membership);
+	}
+
+	#tellReadiness(): void {
+		this.#shell.tell({ kind: 'readiness', readiness: this.#readinessHere() });
 	}
 }
 

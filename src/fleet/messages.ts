@@ -1,3 +1,4 @@
+import { authoritiesMax } from '../config/checks/authorities.js';
 import { z } from '../zod.js';
 import type { PeerMessage } from './core/events.js';
 import { type QueryMessage, queryMessages } from './queries/schema.js';
@@ -80,11 +81,19 @@ const record = z.object({
 	result: stepResult.nullable(),
 });
 
+const authorityId = z.string().regex(/^[0-9a-f]{1,64}$/);
+const authority = z.object({ id: authorityId, name: z.string().max(128), from: milliseconds });
+const nodeAuthorities = z.object({
+	accepts: z.array(authority).max(authoritiesMax),
+	presents: z.array(authorityId).max(authoritiesMax),
+});
+
 const readiness = z.object({
 	apps: z.array(z.object({ app: z.string().max(128), wanted: count, healthy: count })).max(appsMax),
 	availability: z.enum(['Available', 'Unavailable']).nullable(),
 	draining: z.boolean(),
 	configuration: since(2, z.literal('last_good').optional()),
+	authorities: since(2, nodeAuthorities.optional()),
 });
 
 const rolloutType = z.enum(['restart', 'restart_service']);

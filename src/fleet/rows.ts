@@ -24,6 +24,7 @@ export function peerRow(
 		reason: peer?.reason ?? null,
 		clock_offset_ms:
 			peer?.clockOffsetMs === undefined || peer.clockOffsetMs === null ? null : Math.round(peer.clockOffsetMs),
+		authorities: readiness?.authorities ?? null,
 	};
 }
 
@@ -44,6 +45,7 @@ export function ownRow(
 		last_seen: Math.round(now),
 		reason: null,
 		clock_offset_ms: null,
+		authorities: readiness.authorities ?? null,
 	};
 }
 

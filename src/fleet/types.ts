@@ -1,8 +1,13 @@
 import type { EventEmitter } from 'node:events';
+import type { Logger } from '../log.js';
+import type { Clock } from './clock.js';
+import type { FleetConfig, Membership } from './links/membership.js';
+import type { Sync } from './shell/record-log.js';
 import type { AskedNodes, NodeAnswer } from './queries/queries.js';
 import type { Query, QueryPart } from './queries/schema.js';
 import type {
 	AppChanges,
+	Authorities,
 	NodeName,
 	NodeReleases,
 	OnFailure,
@@ -55,6 +60,11 @@ export interface ClusterNode {
 	reason: string | null;
 	/** ms that its clock is ahead of this node's, negative if it is behind; null while unknown. */
 	clock_offset_ms: number | null;
+	/**
+	 * The authorities that its `cluster.tls.ca` accepts, and the ids of those that its certificate comes from; null without
+	 * a link, without TLS, and if it does not say.
+	 */
+	authorities: Authorities | null;
 }
 
 /** One row of `system_information` `replication`. */
@@ -135,4 +145,31 @@ export interface LocalNode {
 		recovered: boolean;
 		onProgress: (text: string) => void;
 	}): Promise<StepResult>;
+}
+
+export interface FleetOptions {
+	config: FleetConfig;
+	/** Holds records.log; made with 0700 if it is not there. */
+	stateDir: string;
+	/** Of this build, for peers to show. */
+	version: string;
+	local: LocalNode;
+	/** Reads the configuration file again for the service clustering_config; throws with key and fault. */
+	readConfig(): FleetConfig | Promise<FleetConfig>;
+	/** Told at the start, and whenever clustering_config has put another reading in force. */
+	onApplied?(membership: Membership): void;
+	logger: Logger;
+	clock?: Clock;
+}
+
+/** For measurements alone. */
+export interface FleetProbe {
+	/** The latest syncs of the record file. */
+	recordSyncs(): readonly Sync[];
+}
+
+/** Takes no part yet: what it asks of the world is its own file and its own address. */
+export interface OpenedFleet extends Fleet, FleetProbe {
+	/** Counts the boot, carries on what was left in the middle, and dials. Throws `unavailable` (the record file). */
+	begin(): Promise<void>;
 }

@@ -243,7 +243,8 @@ export type RolloutEffect =
 	| { kind: 'take_snapshot'; rollout: RolloutId; attempt: number }
 	/** Look at the own file; answered by the event `checked`. */
 	/** `dryRun`: what would be started is looked up, too. */
-	| { kind: 'check'; rollout: RolloutId; service: Service | null; app: string | null; dryRun?: true }
+	/** `local`: for a rollout of this node alone, which no other node looks at. */
+	| { kind: 'check'; rollout: RolloutId; service: Service | null; app: string | null; dryRun?: true; local?: true }
 	/** Do one step here and prove it; answered by `progress` and once by `step_ended`. */
 	| { kind: 'run_step'; spec: RolloutSpec; attempt: number; before: Snapshot; recovered: boolean }
 	/** `apps`: of a dry run, what it would bring to each node and take from it. */

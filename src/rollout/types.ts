@@ -112,6 +112,14 @@ export interface Readiness {
 	draining: boolean;
 	/** Only while its configuration file does not check and it runs by the last good one. */
 	configuration?: 'last_good' | undefined;
+	/** Whose certificates it accepts and shows; left out without TLS, and by earlier versions. */
+	authorities?: Authorities | undefined;
+}
+
+/** Made by config/checks/authorities, which says what each is. */
+export interface Authorities {
+	accepts: { id: string; name: string; from: number }[];
+	presents: string[];
 }
 
 export type RolloutState = 'planned' | 'running' | 'paused' | 'halted' | 'completed' | 'aborted';

@@ -32,8 +32,10 @@ export function issueCertificate(
 	node: string,
 	validity: Validity,
 	signal: AbortSignal,
+	/** In the folder, with the key of the first certificate in `ca.pem`. */
+	key: string = authorityFiles.key,
 ): Promise<Issued> {
-	const { cert, key } = authorityFiles;
+	const { cert } = authorityFiles;
 	const signer = ['-cert', join('..', cert), '-keyfile', join('..', key)];
 	return certify(folder, { name: node, extensions: 'node', validity, signer }, signal);
 }

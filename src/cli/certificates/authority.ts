@@ -3,8 +3,9 @@ import { join, resolve } from 'node:path';
 import type { z } from '../../zod.js';
 import { dayOf, nodeNamePattern, readCertificates, validityOf } from '../../config/checks/certificates.js';
 import { RollcallError } from '../../errors.js';
-import { authorityFiles, issueCertificate, makeAuthority, type Validity } from '../../system/openssl.js';
-import { ensureFolder, holds, type NewFile, onDisk, place, readOwnFile, refuseExisting } from './key-files.js';
+import { authorityFiles, type Issued, issueCertificate, makeAuthority, type Validity } from '../../system/openssl.js';
+import { type AuthorityFolder, forgetNext, readFolder } from './authority-folder.js';
+import { ensureFolder, holds, type NewFile, onDisk, place, refuseExisting } from './key-files.js';
 import type { Context } from '../context.js';
 import type { caInitShape, caIssueShape } from '../output/json-schemas.js';
 import { writeMessage, writeResult } from '../output/terminal.js';
@@ -23,7 +24,7 @@ const clockSkewMs = 60 * 60 * 1000;
 
 /** `rollcall ca init`: makes the fleet's authority, in a folder that other users cannot read. */
 export async function init({ options, terminal, session }: Context<AuthorityOptions>): Promise<number> {
-	const name = `Rollcall fleet ${randomBytes(4).toString('hex')}`;
+	const name = authorityName();
 	const order = { dir: options.dir, days: options.days, name, mayReplace: options.force === true };
 	const document = await createAuthority(order, session.signal);
 	const { cert, key, valid_to } = document;
@@ -78,7 +79,7 @@ export async function createAuthority(
 	const [key, cert] = [join(folder, authorityFiles.key), join(folder, authorityFiles.cert)];
 	if (!mayReplace) {
 		const consequence =
-			'with --force a new authority takes its place, and no certificate of the old one counts any more';
+			'with --force a new authority takes its place, and no certificate of the old one counts any more; rollcall ca rotate changes to a new one step by step';
 		await refuseExisting([key, cert], consequence);
 	}
 	const made = await onDisk(folder, () => makeAuthority(folder, name, wanted, signal));
@@ -87,6 +88,7 @@ export async function createAuthority(
 		{ path: cert, text: made.cert, mode: 0o644 },
 	];
 	await place(files, mayReplace);
+	await forgetNext(folder);
 	return { authority: name, cert, key, ...factsOf(made.cert) };
 }
 
@@ -102,60 +104,45 @@ export async function issueFiles(
 		);
 	}
 	const wanted = validityFrom(Date.now(), daysOf(days));
-	const folder = resolve(dir);
-	const authority = await readAuthority(folder, dir);
-	const validity = withinAuthority(wanted, authority);
+	const folder = await readFolder(resolve(dir), dir);
+	const validity = withinAuthority(wanted, folder);
 	const out = resolve(given);
 	await ensureFolder(out, 'unwritable');
 	const [ca, cert, key] = [join(out, 'ca.pem'), join(out, 'cert.pem'), join(out, 'key.pem')];
-	const hasAuthority = await holds(ca, authority.pem);
+	const hasAuthority = await holds(ca, folder.pem);
 	if (!mayReplace) {
 		const consequence = 'with --force new files take the place of those; --out DIR writes elsewhere';
 		await refuseExisting(hasAuthority ? [key, cert] : [key, cert, ca], consequence);
 	}
-	const made = await onDisk(folder, () => issueCertificate(folder, node, validity, signal));
-	const files: NewFile[] = [
-		{ path: key, text: made.key, mode: 0o600 },
-		{ path: cert, text: made.cert, mode: 0o644 },
-		...(hasAuthority ? [] : [{ path: ca, text: authority.pem, mode: 0o644 }]),
-	];
-	await place(files, mayReplace);
-	const document = { node, ca, cert, key, ...factsOf(made.cert), authority_valid_to: authority.validity.to };
+	const made = await onDisk(folder.path, () => issueCertificate(folder.path, node, validity, signal, folder.keyFile));
+	await place(nodeFiles(out, made, hasAuthority ? null : folder.pem), mayReplace);
+	const document = { node, ca, cert, key, ...factsOf(made.cert), authority_valid_to: validityOf(folder.signer).to };
 	return { document, endsEarlier: validity.to < wanted.to };
 }
 
-interface Authority {
-	pem: string;
-	validity: Validity;
-}
-
-async function readAuthority(folder: string, given: string): Promise<Authority> {
-	const missing = `rollcall ca init --dir ${given} makes one`;
-	const pem = await readOwnFile(join(folder, authorityFiles.cert), 'open', missing);
-	await readOwnFile(join(folder, authorityFiles.key), 'secret', missing);
-	let certificate: ReturnType<typeof readCertificates>[number] | undefined;
-	try {
-		[certificate] = readCertificates(pem);
-	} catch {
-		// Told below, as a file without one is.
-	}
-	if (certificate?.ca !== true) {
-		const file = join(folder, authorityFiles.cert);
-		throw new RollcallError('invalid', `${file} does not begin with the certificate of an authority.`);
-	}
-	return { pem, validity: validityOf(certificate) };
-}
+/** The files of a node; `ca`: null leaves its ca.pem as it is. */
+export const nodeFiles = (out: string, { cert, key }: Issued, ca: string | null): NewFile[] => [
+	{ path: join(out, 'key.pem'), text: key, mode: 0o600 },
+	{ path: join(out, 'cert.pem'), text: cert, mode: 0o644 },
+	...(ca === null ? [] : [{ path: join(out, 'ca.pem'), text: ca, mode: 0o644 }]),
+];
 
 /** A certificate must not outlive its authority: it would be invalid then, although its own date says otherwise. */
-function withinAuthority(wanted: Validity, { validity }: Authority): Validity {
+export function withinAuthority(wanted: Validity, { signer }: AuthorityFolder): Validity {
+	const validity = validityOf(signer);
 	if (validity.to > Date.now()) return { from: wanted.from, to: Math.min(wanted.to, validity.to) };
 	const text = `The authority expired on ${dayOf(validity.to)}: make a new one, and new certificates for every node.`;
 	throw new RollcallError('invalid', text);
 }
 
-const validityFrom = (now: number, days: number): Validity => ({ from: now - clockSkewMs, to: now + days * dayMs });
+export const authorityName = (): string => `Rollcall fleet ${randomBytes(4).toString('hex')}`;
 
-function daysOf(text: string): number {
+export const validityFrom = (now: number, days: number): Validity => ({
+	from: now - clockSkewMs,
+	to: now + days * dayMs,
+});
+
+export function daysOf(text: string): number {
 	const days = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0;
 	if (days >= 1 && days <= daysMax) return days;
 	throw new RollcallError('usage', `--days must be a whole number from 1 to ${daysMax}; got ${JSON.stringify(text)}.`);

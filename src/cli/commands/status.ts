@@ -3,6 +3,7 @@ import { clockOffsetNamedMs } from '../../fleet/links/clock-offset.js';
 import type { ClusterNode } from '../../fleet/types.js';
 import type { RolloutView } from '../../rollout/types.js';
 import type { Release, WorkerRow } from '../../workers/types.js';
+import { rotationNote } from '../certificates/rotation.js';
 import type { Client } from '../client/client.js';
 import type { Context } from '../context.js';
 import { fleetText, isOver, rolloutText, subject, workersText } from '../output/render.js';
@@ -103,6 +104,7 @@ export function findWrong(found: Omit<Status, 'wrong'>, words: string, now: numb
 		...node.notes,
 		...workers.filter(({ state }) => state === 'failed').map(wrongWithWorker),
 		...fleet.nodes.flatMap((row) => wrongWithNode(row, now)),
+		...[rotationNote(fleet.nodes)].filter((note) => note !== null),
 		...(rollout === null ? [] : wrongWithRollout(rollout, words)),
 	];
 }

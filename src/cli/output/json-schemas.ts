@@ -120,6 +120,9 @@ export const planShape = z
 	})
 	.meta({ id: 'plan' });
 
+/** `from`: since when it is valid. */
+const authority = z.object({ id: text, name: text, from: moment });
+
 const clusterNode = z.object({
 	name: text,
 	zone: orNull(text),
@@ -135,6 +138,8 @@ const clusterNode = z.object({
 	reason: orNull(text),
 	/** By how much its clock is ahead of this node's, in ms; negative if it is behind, null while unknown. */
 	clock_offset_ms: orNull(z.number()),
+	/** Certificate authorities: those that it accepts, and the ids of those that its certificate comes from; null while unknown. */
+	authorities: orNull(z.object({ accepts: z.array(authority), presents: z.array(text) })).optional(),
 });
 
 const app = z.object({
@@ -259,6 +264,17 @@ export const fleetShape = z.object({
 	steps: z.array(z.object({ hosts: z.array(text), lines: z.array(text) })),
 });
 
+export const caRotateShape = z.object({
+	/** The step that the nodes are to take now; null: no rotation is under way. */
+	step: orNull(z.union([z.literal(1), z.literal(2), z.literal(3)])),
+	/** The name of the new authority; of the only one without a rotation. */
+	authority: text,
+	/** What was written. */
+	files: z.array(text),
+	/** The nodes that are to get them. */
+	nodes: z.array(text),
+});
+
 /** Also of uninstall: what was done, step by step, or would be with `--dry-run`. */
 export const installShape = z.object({
 	steps: z.array(z.object({ text, outcome: z.enum(['done', 'as it was', 'would be done']) })),
@@ -334,6 +350,7 @@ export const resultShapes = {
 	'fleet init': fleetShape,
 	'fleet add': fleetShape,
 	'fleet renew': fleetShape,
+	'ca rotate': caRotateShape,
 	'user add': messageShape,
 	'user password': messageShape,
 	'token create': tokenCreateShape,

@@ -35,7 +35,7 @@ Set up
   user add|password NAME    let somebody in over the network; asks for the password
   token create|list|drop    API tokens, for jobs that are no persons
   fleet init|add|renew      a fleet at home: its authority, and a bundle for each node
-  ca init|issue NODE        the fleet's own certificate authority
+  ca init|issue NODE|rotate the fleet's own certificate authority
   install, uninstall        put it on this host as a service, or take it away
   completion SHELL          complete commands, apps, nodes and rollouts in bash, zsh or fish
   daemon                    run the control plane in the foreground

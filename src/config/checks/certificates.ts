@@ -67,7 +67,8 @@ const isValidAt =
 		return from <= now && now < to;
 	};
 
-const authorityHash = ({ subject, publicKey }: X509Certificate): string =>
+/** Of subject and key. */
+export const authorityHash = ({ subject, publicKey }: X509Certificate): string =>
 	createHash('sha256')
 		.update(subject)
 		.update(publicKey.export({ type: 'spki', format: 'der' }))
@@ -174,7 +175,7 @@ function privateKeyOf(pem: string): ReturnType<typeof createPrivateKey> {
 }
 
 /** Whether the first of the chain leads, by certificates of the chain, to one of the authorities. */
-function isSignedBy(chain: readonly X509Certificate[], authorities: readonly X509Certificate[]): boolean {
+export function isSignedBy(chain: readonly X509Certificate[], authorities: readonly X509Certificate[]): boolean {
 	let [current] = chain;
 	for (let step = 0; current && step < chain.length; step++) {
 		const subject: X509Certificate = current;

@@ -1,4 +1,5 @@
-import { messageOf } from '../../errors.js';
+import { messageOf, RollcallError } from '../../errors.js';
+import { type KnownPeer, whyCutOff } from './cut-off.js';
 import { LacksApp } from './lacks-app.js';
 import type { CheckResult } from '../../rollout/messages.js';
 import type { Snapshot, StepResult } from '../../rollout/types.js';
@@ -27,6 +28,7 @@ export interface StepPorts {
 	snapshot(): Snapshot;
 	/** In force now. */
 	membership(): Membership;
+	peers(): KnownPeer[];
 	/** Puts the read configuration in force: links, members, hashes. */
 	apply(membership: Membership): Promise<void>;
 	/** Aborted when the fleet closes. */
@@ -39,7 +41,7 @@ const deadlineShare = 0.9;
 /** Looks at this node's file for a service, and starts nothing. */
 export async function checkHere(
 	ports: StepPorts,
-	{ service, app, dryRun }: Omit<CheckRequest, 'kind' | 'rollout'>,
+	{ service, app, dryRun, local }: Omit<CheckRequest, 'kind' | 'rollout'>,
 ): Promise<CheckResult> {
 	const nothing = { fault: null, members: null, memberHash: null, configHash: null };
 	switch (service) {
@@ -51,6 +53,9 @@ export async function checkHere(
 			assertCanFollow(now, next);
 			assertCertificateInDate(next, wall);
 			await assertCanListen(now, next);
+			// Replicated, all nodes' files are held against each other instead.
+			const cutOff = local ? whyCutOff(now, next, ports.peers()) : null;
+			if (cutOff !== null) throw new RollcallError('configuration', cutOff);
 			const { members, memberHash, configHash } = next;
 			const tls = tlsFactsOf(now, next, wall);
 			const moves = movesAddress(now, next);

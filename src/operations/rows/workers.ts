@@ -62,6 +62,16 @@ export const workerOperations = [
 							last_seen: orNull('integer'),
 							reason: orNull('string'),
 							clock_offset_ms: orNull('integer'),
+							authorities: {
+								type: ['object', 'null'],
+								properties: {
+									accepts: {
+										type: 'array',
+										items: { type: 'object', properties: { id: text, name: text, from: { type: 'integer' } } },
+									},
+									presents: { type: 'array', items: text },
+								},
+							},
 						},
 					},
 				},

@@ -48,7 +48,7 @@ export function onLocalRequest(turn: Turn, event: Extract<RolloutEvent, { kind: 
 		return;
 	}
 	turn.state.locals.push({ token, id, request });
-	turn.effects.push({ kind: 'check', rollout: id, service: request.service, app: request.app });
+	turn.effects.push({ kind: 'check', rollout: id, service: request.service, app: request.app, local: true });
 }
 
 export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResult): void {

@@ -24,7 +24,8 @@ export function onDryRun(turn: Turn, { token, request }: Extract<RolloutEvent, {
 	const members = state.members.map((member) => member.name).filter((name) => !unselected.includes(name));
 	if (!unselected.includes(state.settings.self)) {
 		checks[state.settings.self] = null;
-		turn.effects.push({ kind: 'check', rollout: token, service, app, dryRun: true });
+		const alone = replicated ? {} : { local: true as const };
+		turn.effects.push({ kind: 'check', rollout: token, service, app, dryRun: true, ...alone });
 	}
 	for (const peer of replicated ? state.coordination.peers().filter((name) => members.includes(name)) : []) {
 		checks[peer] = null;

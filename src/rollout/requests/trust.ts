@@ -18,6 +18,13 @@ export function findDistrust(checks: readonly (readonly [NodeName, CheckResult |
 	return null;
 }
 
+/** `presents`: as it does now, or did. */
+export const afterAccepting = (caFile: string, node: NodeName, presents: string): string =>
+	`its new ${caFile} does not accept the certificate that ${node} ${presents}; leave the old authority in it, beside the new one, until ${node} has taken up a certificate of the new one; ${rest}`;
+
+export const notAcceptedYet = (certFile: string, node: NodeName): string =>
+	`the new certificate ${certFile} is of an authority that ${node} does not accept yet; put the old and the new authority into cluster.tls.ca of every node and take that up first, with the old certificates; ${rest}`;
+
 interface Told {
 	node: NodeName;
 	tls: TlsFacts;
@@ -25,9 +32,9 @@ interface Told {
 
 function distrustOf(judge: Told, shown: Told): string | null {
 	if (!meets(judge.tls.trusts, shown.tls.presents))
-		return `${judge.node}: its new ${judge.tls.caFile} does not accept the certificate that ${shown.node} presents now; leave the old authority in it, beside the new one, until ${shown.node} has taken up a certificate of the new one; ${rest}`;
+		return `${judge.node}: ${afterAccepting(judge.tls.caFile, shown.node, 'presents now')}`;
 	if (!meets(judge.tls.trustsNow, shown.tls.signedBy))
-		return `${shown.node}: the new certificate ${shown.tls.certFile} is of an authority that ${judge.node} does not accept yet; put the old and the new authority into cluster.tls.ca of every node and take that up first, with the old certificates; ${rest}`;
+		return `${shown.node}: ${notAcceptedYet(shown.tls.certFile, judge.node)}`;
 	if (!meets(judge.tls.trusts, shown.tls.signedBy))
 		return `${shown.node}: the new certificate ${shown.tls.certFile} is of an authority that is not in the new ${judge.tls.caFile} of ${judge.node}; ${rest}`;
 	return null;

@@ -71,6 +71,7 @@ const operandOf: Readonly<Record<string, string[]>> = {
 	'user password': ['ann'],
 	'token create': ['ci', '--role', 'viewer'],
 	'token drop': ['ci'],
+	'ca rotate': ['--dir', 'FOLDER/ca'],
 };
 
 test('every command and every operation exits 4 where no daemon answers, but those that need none', async () => {
@@ -114,6 +115,7 @@ const rows: [exit: number, what: string, words: string[], config?: string][] = [
 	[2, 'a file that exists', ['init']],
 	[2, 'a name that is none', ['ca', 'issue', 'Not.A.Name', '--dir', 'FOLDER/ca']],
 	[2, 'a bundle and a configuration', ['install', '--bundle', 'FOLDER/none.tgz', '--dry-run']],
+	[2, 'a status that is none', ['ca', 'rotate', '--dir', 'FOLDER/ca', '--status', 'FOLDER/c.yaml']],
 	[2, 'a command of the units, typed by a person', ['worker-host', '--stop']],
 	[2, 'validate: a configuration with a fault', ['validate'], 'wrong.yaml'],
 	[2, 'daemon: the same', ['daemon'], 'wrong.yaml'],

@@ -163,6 +163,7 @@ function clusterNode(name: string): ClusterNode {
 		last_seen: Date.now(),
 		reason: null,
 		clock_offset_ms: name === 'alpha' ? null : 12,
+		authorities: null,
 	};
 }
 

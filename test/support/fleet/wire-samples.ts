@@ -95,6 +95,7 @@ const readiness = {
 	availability: 'Available' as const,
 	draining: false,
 	configuration: 'last_good' as const,
+	authorities: { accepts: [{ id: 'ab12', name: 'Rollcall fleet', from: 1_700_000_000_000 }], presents: ['ab12'] },
 };
 export const report: Report = {
 	boot: 3,

@@ -142,6 +142,7 @@ test('tables fit any width: columns are shortened or left off, and no row is lon
 		rtt_ms: 1.2,
 		reason: null,
 		clock_offset_ms: null,
+		authorities: null,
 		last_seen: now - 1000,
 	};
 	const halted = rolloutView({

@@ -3,8 +3,11 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { authoritiesOf } from '../../../src/config/checks/authorities.js';
 import { authoritiesIn, signersOf } from '../../../src/config/checks/certificates.js';
 import { findLack, type Surroundings } from '../../../src/daemon/app-needs.js';
+import { type KnownPeer, whyCutOff } from '../../../src/fleet/core/cut-off.js';
+import type { Membership } from '../../../src/fleet/links/membership.js';
 import type { CheckResult, TlsFacts } from '../../../src/rollout/messages.js';
 import { findDistrust } from '../../../src/rollout/requests/trust.js';
 import type { WorkerApp } from '../../../src/workers/types.js';
@@ -87,6 +90,69 @@ test('authorities are told by subject and key, and only those that are valid cou
 		assert.deepEqual(signersOf(foreign.cert, both, now), authoritiesIn(foreign.ca, now));
 		assert.deepEqual(signersOf(cert, foreign.ca, now), []);
 		assert.deepEqual(authoritiesIn(ca, now + 20 * 365 * 86_400_000), []);
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
+});
+
+test('files that this node alone takes up do not cut it off from a peer, and a repair is never refused', async () => {
+	const folder = mkdtempSync(join(tmpdir(), 'rc-cut-'));
+	try {
+		const [one, other] = [await TestAuthority.make(folder), await TestAuthority.make(folder)];
+		const [old, fresh] = [(await one.issue('alpha')).material, (await other.issue('alpha')).material];
+		const [ofOne, ofOther] = [authoritiesOf(old), authoritiesOf(fresh)];
+		assert.ok(ofOne && ofOther);
+		const ca = { one: old.ca, other: fresh.ca, both: `${old.ca}\n${fresh.ca}` };
+		const cert = { one: old, other: fresh };
+		const holding = (accepts: keyof typeof ca, presents: keyof typeof cert, members = ['alpha', 'beta']): Membership =>
+			({
+				self: 'alpha',
+				members: members.map((name) => ({ name, zone: null })),
+				cluster: { tls: { ...cert[presents], ca: ca[accepts] } },
+				tlsFiles: { ca: '/t/ca.pem', cert: '/t/cert.pem', key: '/t/key.pem' },
+			}) as unknown as Membership;
+		const both = { accepts: [...ofOne.accepts, ...ofOther.accepts], presents: ofOne.presents };
+		const beta = (authorities: KnownPeer['authorities'], linked = true): KnownPeer[] => [
+			{ node: 'beta', linked, authorities },
+		];
+		const loses = /^its new \/t\/ca\.pem does not accept the certificate that beta presents now; leave the old/;
+		const early = /^the new certificate \/t\/cert\.pem is of an authority that beta does not accept yet; put the old/;
+		const cases: [string, Membership, Membership, KnownPeer[], RegExp | null][] = [
+			['both authorities first', holding('one', 'one'), holding('both', 'one'), beta(ofOne), null],
+			['a certificate too early', holding('both', 'one'), holding('both', 'other'), beta(ofOne), early],
+			['a certificate in time', holding('both', 'one'), holding('both', 'other'), beta(both), null],
+			['the old one out too early', holding('both', 'other'), holding('other', 'other'), beta(both), loses],
+			[
+				'the same while beta is down',
+				holding('both', 'other'),
+				holding('other', 'other'),
+				beta(both, false),
+				/that beta presented when it was last linked; leave the old/,
+			],
+			['beta leaves with it', holding('both', 'other'), holding('other', 'other', ['alpha']), beta(both), null],
+			[
+				'in time',
+				holding('both', 'other'),
+				holding('other', 'other'),
+				beta({ ...both, presents: ofOther.presents }),
+				null,
+			],
+			['a repair', holding('other', 'other'), holding('one', 'one'), beta(ofOne, false), null],
+			['half a repair', holding('other', 'other'), holding('both', 'other'), beta(ofOne, false), null],
+			[
+				'nothing new where beta is cut off already',
+				holding('other', 'other'),
+				holding('other', 'other'),
+				beta(ofOne),
+				null,
+			],
+			['an earlier build', holding('both', 'other'), holding('other', 'other'), beta(null), null],
+		];
+		for (const [what, current, next, peers, expected] of cases) {
+			const text = whyCutOff(current, next, peers);
+			if (expected === null) assert.equal(text, null, what);
+			else assert.match(text ?? '', expected, what);
+		}
 	} finally {
 		rmSync(folder, { recursive: true });
 	}

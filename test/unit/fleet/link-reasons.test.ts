@@ -90,6 +90,7 @@ test('status says why a link is down and whose clock is off', () => {
 		last_seen: now - 3_000,
 		reason: null,
 		clock_offset_ms: 4_000,
+		authorities: null,
 		...changes,
 	});
 	const wrong = (changes: Partial<ClusterNode>): string[] => {

@@ -28,6 +28,7 @@ test('links renewed by a daemon that was started in the middle: its workers are 
 		membership: () => {
 			throw new Error('not asked here');
 		},
+		peers: () => [],
 		snapshot: () => ({ boot: 2, workers: local.workers, links: [], configHash: null }),
 		apply: () => Promise.reject(new Error('not applied')),
 		closing: new AbortController().signal,

@@ -34,7 +34,7 @@ function peerOrHandshake(value: object): unknown {
 }
 
 /** Came with a later version than the first, so messages without them are understood. */
-const later: ReadonlySet<string | number | undefined> = new Set(['configuration', 'endedHere']);
+const later: ReadonlySet<string | number | undefined> = new Set(['authorities', 'configuration', 'endedHere']);
 
 /** Records keyed by what the message itself says hold any key. */
 const isFree = (path: Path): boolean => path.at(-2) === 'extra' || path.at(-2) === 'configHashes';
