@@ -7,12 +7,17 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeCertificate } from '../support/fleet/certificate.js';
 import { HostFleet, names, rolloutEnd } from '../support/fleet/host-fleet.js';
+import { repository } from '../support/hosts/hosts.js';
 import { operation } from '../support/hosts/installed-host.js';
 import { type Load, lossOf, startLoad } from '../support/workers/load.js';
 import { freePorts } from '../support/system/ports.js';
 import { appFile } from '../support/workers/primary.js';
 
+const network = '10.88.3';
+
 let fleet: HostFleet;
+/** What config/integrations has for three nodes at 10.0.0.1 and so on. */
+let shipped: string;
 let folder: string;
 let balancer: ChildProcess;
 /** What the balancer speaks with the nodes, each on a port of its own. */
@@ -21,7 +26,8 @@ const urls = { http: '', h2c: '', h2: '' };
 before(async () => {
 	folder = await mkdtemp(join(tmpdir(), 'rc-lb-'));
 	const { key, cert } = makeCertificate(folder);
-	fleet = await HostFleet.boot('rclb', '10.88.3', {
+	shipped = await readFile(join(repository, 'config/integrations/haproxy.cfg'), 'utf8');
+	fleet = await HostFleet.boot('rclb', network, {
 		// Long enough for the balancer to see a node unready (two looks) before its workers leave.
 		lbWait: '3s',
 		apps: `${http2App('h2c', 8081, '')}${http2App('h2', 8443, ', TLS_KEY: /srv/h2/key.pem, TLS_CERT: /srv/h2/cert.pem')}`,
@@ -68,21 +74,7 @@ const http2App = (name: string, port: number, env: string): string => `\
 function configuration(ports: { http: number; h2c: number; h2: number }): string {
 	const servers = (port: number, how: string): string =>
 		names.map((name) => `	server ${name} ${fleet.address(name)}:${port} ${how}`).join('\n');
-	return `
-defaults
-	mode http
-	balance roundrobin
-	timeout connect 2s
-	timeout client 60s
-	timeout server 60s
-listen http
-	bind 127.0.0.1:${ports.http}
-	retries 3
-	option redispatch
-	option httpchk GET /readyz
-	http-check expect status 200
-	default-server check port 9926 inter 500ms fall 2 rise 2
-${servers(8080, '')}
+	return `${shipped.replace('bind :80', `bind 127.0.0.1:${ports.http}`).replaceAll('10.0.0.', `${network}.`)}
 listen h2c
 	bind 127.0.0.1:${ports.h2c}
 	retries 0

@@ -43,7 +43,7 @@ test('every page is linked from the README or from a page other than the content
 });
 
 test('every link between pages leads to a file and a heading that exist', () => {
-	const pages = [...pagePaths, 'SECURITY.md', 'src/README.md', 'test/README.md'];
+	const pages = [...pagePaths, 'CHANGELOG.md', 'SECURITY.md', 'src/README.md', 'test/README.md'];
 	const links = pages.flatMap((path) => linksOf(readPage(path)).map((target) => ({ path, target })));
 	assert.ok(links.length > 50);
 	assert.deepEqual(
@@ -95,7 +95,7 @@ test('every generated part has one place in the manual', () => {
 test('the command line takes every command of the pages, with its options and fields', async () => {
 	const known = [...topics(), ...commandPaths().map((path) => path.split(' ')[0] ?? '')];
 	let lines = 0;
-	for (const path of pagePaths) {
+	for (const path of [...pagePaths, 'CHANGELOG.md']) {
 		const page = readPage(path);
 		const inBlocks = codeBlocks(page).flatMap(commandLines);
 		for (const words of inBlocks)

@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { exists, link, type Step } from './steps.js';
 
 /** What goes onto a host and into packages as it is in the repository. */
-export const documentParts = ['systemd', 'config', 'src/manual', 'README.md', 'SECURITY.md', 'LICENSE'];
+export const documentParts = ['systemd', 'config', 'src/manual', 'README.md', 'SECURITY.md', 'CHANGELOG.md', 'LICENSE'];
 /** What of the program's folder goes onto a host, beside the libraries. */
 const parts = [
 	...['dist/src', 'package.json', ...documentParts],
