@@ -42,13 +42,13 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 		}),
 		answer: (query) => answerHere(parts, query),
 		settled: () => parts.started,
-		async preflight({ service, app, dryRun }) {
+		async preflight({ service, only, dryRun }) {
 			if (service === 'http_workers') {
-				const wanted = readWanted(parts, app);
-				const meant = app === null ? wanted : wanted.filter(({ name }) => name === app);
+				const wanted = readWanted(parts, only);
+				const meant = wanted.filter(({ name }) => covers(only, name));
 				assertNothingLacks(parts.supervisor, meant);
-				const releases = dryRun ? await releasesFor(parts.supervisor, app, meant) : null;
-				return { ...parts.supervisor.changes(wanted, app), names: wanted.map(({ name }) => name), releases };
+				const releases = dryRun ? await releasesFor(parts.supervisor, only, meant) : null;
+				return { ...parts.supervisor.changes(wanted, only), names: wanted.map(({ name }) => name), releases };
 			}
 			if (parts.configuration.standsIn) checked(() => parts.configuration.read());
 			return null;
@@ -64,12 +64,13 @@ async function* answerHere({ supervisor }: LocalNodeParts, { about }: Query): As
 	yield { about, rows: supervisor.rows() };
 }
 
-async function releasesFor(
-	supervisor: Supervisor,
-	app: string | null,
-	meant: readonly WorkerApp[],
-): Promise<NodeReleases> {
-	const rows = supervisor.rows().filter((row) => app === null || row.app === app);
+/** Names; null: all. */
+type Apps = readonly string[] | null;
+
+const covers = (only: Apps, app: string): boolean => only?.includes(app) ?? true;
+
+async function releasesFor(supervisor: Supervisor, only: Apps, meant: readonly WorkerApp[]): Promise<NodeReleases> {
+	const rows = supervisor.rows().filter((row) => covers(only, row.app));
 	return { before: releasesOf(rows), after: await supervisor.nextReleases(meant) };
 }
 
@@ -87,15 +88,16 @@ function readinessOf(parts: LocalNodeParts): Readiness {
 }
 
 /**
- * The wanted apps of the file; `unavailable` when the file does not check, or neither it nor this node has such an app; the
+ * The wanted apps of the file; `unavailable` when the file does not check, or neither it nor this node has any of the apps asked for; the
  * fleet names the node. An app that runs here and is not in the file any more is taken away.
  */
-function readWanted(parts: LocalNodeParts, app: string | null): WorkerApp[] {
+function readWanted(parts: LocalNodeParts, only: Apps): WorkerApp[] {
 	const apps = checked(() => parts.readApps());
-	const runs = (name: string): boolean => parts.supervisor.identities(name).length > 0;
-	if (app !== null && !apps.some(({ name }) => name === app) && !runs(app)) {
+	const isHere = (app: string): boolean =>
+		apps.some(({ name }) => name === app) || parts.supervisor.identities(app).length > 0;
+	if (only !== null && !only.some(isHere)) {
 		throw new LacksApp(
-			app,
+			only,
 			apps.map(({ name }) => name),
 		);
 	}
@@ -144,9 +146,9 @@ async function replaceStep(parts: LocalNodeParts, step: Step): Promise<StepResul
 
 async function replaceWorkers(parts: LocalNodeParts, step: Step): Promise<StepResult> {
 	const result = await parts.supervisor.replace({
-		app: step.spec.app,
+		only: step.only,
 		// What was to be taken away may be gone already when a step goes forward.
-		apps: readWanted(parts, step.recovered ? null : step.spec.app),
+		apps: readWanted(parts, step.recovered ? null : step.only),
 		...(step.recovered ? { before: step.before.workers } : {}),
 		deadlineMs: step.spec.deadlineMs,
 		onProgress: step.onProgress,

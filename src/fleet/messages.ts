@@ -99,6 +99,8 @@ const readiness = z.object({
 const rolloutType = z.enum(['restart', 'restart_service']);
 const service = z.enum(['http_workers', 'clustering', 'clustering_config']).nullable();
 const app = z.string().max(128).nullable();
+/** More than one. */
+const apps = z.array(z.string().max(128)).min(2).max(appsMax).readonly();
 const user = z.string().max(256);
 
 const note = z.string().max(noteCharactersMax);
@@ -124,6 +126,7 @@ const spec = z.object({
 	membersNext: members.nullable(),
 	memberHashNext: hash.nullable(),
 	configHashes: z.record(nodeName, hash).nullable(),
+	apps: since(2, apps.optional()),
 	without: since(2, z.array(nodeName).max(membersMax).optional()),
 	note: since(2, note.optional()),
 	holdAfter: since(2, count.optional()),
@@ -179,6 +182,7 @@ const view = z.object({
 	nodes: z.array(viewNode).max(membersMax),
 	created_at: milliseconds,
 	ended_at: milliseconds.nullable(),
+	apps: since(2, apps.optional()),
 	note: since(2, note.nullable().optional()),
 	hold_after: since(2, count.optional()),
 	held: since(2, z.boolean().optional()),
@@ -303,7 +307,7 @@ const schema = z.discriminatedUnion('kind', [
 	z.object({ kind: z.literal('heartbeat'), epoch, number: counter, live: z.boolean() }),
 	z.object({ kind: z.literal('report'), epoch, report }),
 	z.object({ kind: z.literal('store'), epoch, open, ended }),
-	z.object({ kind: z.literal('check'), epoch, rollout: token, service, app }),
+	z.object({ kind: z.literal('check'), epoch, rollout: token, service, app, apps: since(2, apps.optional()) }),
 	z.object({ kind: z.literal('checked'), epoch, rollout: token, result: checkResult }),
 	z.object({ kind: z.literal('restart'), epoch, rollout: token, version, attempt: counter }),
 	z.object({ kind: z.literal('handover'), epoch, rollout: token }),
@@ -323,7 +327,7 @@ const schema = z.discriminatedUnion('kind', [
 	),
 	since(2, z.object({ kind: z.literal('view_wanted'), rollout: token })),
 	z.object({ kind: z.literal('ended'), endings: ended }),
-	z.object({ kind: z.literal('look'), id: token, service, app }),
+	z.object({ kind: z.literal('look'), id: token, service, app, apps: since(2, apps.optional()) }),
 	z.object({ kind: z.literal('looked'), id: token, result: checkResult }),
 	z.object({ kind: z.literal('inquiry'), rollout: token }),
 	z.object({ kind: z.literal('ongoing'), rollout: token }),

@@ -5,6 +5,7 @@ import type { FleetConfig, Membership } from './links/membership.js';
 import type { Sync } from './shell/record-log.js';
 import type { AskedNodes, NodeAnswer } from './queries/queries.js';
 import type { Query, QueryPart } from './queries/schema.js';
+import type { Scope } from '../rollout/targets/scope.js';
 import type {
 	AppChanges,
 	Authorities,
@@ -23,10 +24,9 @@ import type {
 } from '../rollout/types.js';
 
 /** What an operator asked for, before defaults. */
-export interface RolloutRequest {
+export interface RolloutRequest extends Scope {
 	type: RolloutType;
 	service: Service | null;
-	app: string | null;
 	replicated: boolean;
 	user: string;
 	/** A number of nodes, or a text with per cent; undefined: the configuration's. */
@@ -130,7 +130,8 @@ export interface LocalNode {
 	 */
 	preflight(request: {
 		service: Service | null;
-		app: string | null;
+		/** The apps that it covers; null: all. */
+		only: readonly string[] | null;
 		/** What would be started is looked up, too. */
 		dryRun: boolean;
 	}): Promise<(AppChanges & { names: string[]; releases: NodeReleases | null }) | null>;
@@ -140,6 +141,8 @@ export interface LocalNode {
 	 */
 	execute(step: {
 		spec: RolloutSpec;
+		/** The apps that it covers; null: all. */
+		only: readonly string[] | null;
 		attempt: number;
 		before: Snapshot;
 		recovered: boolean;

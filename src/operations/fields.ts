@@ -194,6 +194,30 @@ export function list<Value extends string = string>(options: {
 	};
 }
 
+/** One text, or an array of them with at least one item. */
+export function textOrList(options: {
+	summary: string;
+	/** Longest text, in UTF-16 units. */
+	lengthMax: number;
+	/** Most items. */
+	itemsMax: number;
+}): Field<string | readonly string[], false> {
+	const { summary, lengthMax, itemsMax } = options;
+	const one = optionalText({ summary, lengthMax });
+	return {
+		required: false,
+		summary,
+		missing: isRequired,
+		schema: { oneOf: [one.schema, { type: 'array', minItems: 1, maxItems: itemsMax, items: one.schema }] },
+		faults(name, value, request) {
+			if (!Array.isArray(value)) return one.faults(name, value, request);
+			if (value.length === 0) return [`'${name}' must contain at least 1 items`];
+			if (value.length > itemsMax) return [`'${name}' must contain at most ${itemsMax} items`];
+			return value.flatMap((item, index) => one.faults(`${name}[${index}]`, item, request)).slice(0, faultsMax);
+		},
+	};
+}
+
 /** A field with one text for everything that can be wrong with it, its absence included. */
 export function withOneFault<Value, Required extends boolean>(
 	field: Field<Value, Required>,

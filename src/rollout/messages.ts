@@ -19,6 +19,7 @@ import type {
 	Snapshot,
 	StepResult,
 } from './types.js';
+import type { Scope } from './targets/scope.js';
 
 export type { Member, NackReason, Version };
 
@@ -179,7 +180,7 @@ export interface TlsFacts {
 
 export type RolloutMessage =
 	/** Look at your file; start nothing. */
-	| { kind: 'check'; epoch: Epoch; rollout: RolloutId; service: Service | null; app: string | null }
+	| ({ kind: 'check'; epoch: Epoch; rollout: RolloutId; service: Service | null } & Scope)
 	| { kind: 'checked'; epoch: Epoch; rollout: RolloutId; result: CheckResult }
 	/** The grant of a slot, to a node that has stored this version of the rollout's flags. Idempotent. */
 	| { kind: 'restart'; epoch: Epoch; rollout: RolloutId; version: Version; attempt: number }
@@ -191,7 +192,7 @@ export type RolloutMessage =
 	/** The sender was sent a change of a view that it was not shown. */
 	| { kind: 'view_wanted'; rollout: RolloutId }
 	/** Look at your file for a dry run: nothing is promised, stored or started; answered by `looked`. */
-	| { kind: 'look'; id: string; service: Service | null; app: string | null }
+	| ({ kind: 'look'; id: string; service: Service | null } & Scope)
 	| { kind: 'looked'; id: string; result: CheckResult }
 	/** Whether this rollout, which the sender knows to run, still does; answered by `ended` or `ongoing`. */
 	| { kind: 'inquiry'; rollout: RolloutId }
@@ -201,10 +202,9 @@ export type RolloutMessage =
 // Into the core
 
 /** What an operator asked for, as far as the core needs it; defaults are in the settings. */
-export interface CoreRequest {
+export interface CoreRequest extends Scope {
 	type: RolloutType;
 	service: Service | null;
-	app: string | null;
 	replicated: boolean;
 	user: string;
 	maxUnavailable: number | string | null;
@@ -244,7 +244,7 @@ export type RolloutEffect =
 	/** Look at the own file; answered by the event `checked`. */
 	/** `dryRun`: what would be started is looked up, too. */
 	/** `local`: for a rollout of this node alone, which no other node looks at. */
-	| { kind: 'check'; rollout: RolloutId; service: Service | null; app: string | null; dryRun?: true; local?: true }
+	| ({ kind: 'check'; rollout: RolloutId; service: Service | null; dryRun?: true; local?: true } & Scope)
 	/** Do one step here and prove it; answered by `progress` and once by `step_ended`. */
 	| { kind: 'run_step'; spec: RolloutSpec; attempt: number; before: Snapshot; recovered: boolean }
 	/** `apps`: of a dry run, what it would bring to each node and take from it. */

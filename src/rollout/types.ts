@@ -42,6 +42,8 @@ export interface RolloutSpec {
 	configHashes: Record<NodeName, string> | null;
 	/** Nodes that have no such app, as their files said: they are passed over. */
 	without?: NodeName[] | undefined;
+	/** The apps that it covers, where it is more than one but not all; `app` is null then. */
+	apps?: readonly string[] | undefined;
 	/** Why it was asked for, in the words of who asked. */
 	note?: string | undefined;
 	/** It pauses once so many nodes are back; left out: it does not. */
@@ -157,6 +159,8 @@ export interface RolloutView {
 	created_at: number;
 	ended_at: number | null;
 	/** These are not in what an older version wrote. */
+	/** The apps that it covers, where it is more than one but not all; `app` is null then. */
+	apps?: readonly string[] | undefined;
 	note?: string | null | undefined;
 	/** 0: it does not hold. */
 	hold_after?: number | undefined;

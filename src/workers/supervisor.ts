@@ -107,8 +107,8 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 
 	async replace(request: Parameters<Supervisor['replace']>[0]): Promise<ReplacementResult> {
 		const { apps, before, deadlineMs } = request;
-		const wanted = request.app === null ? apps : apps.filter((app) => app.name === request.app);
-		const leaving = this.leavingSets(apps, request.app);
+		const wanted = namedBy(request.only, apps);
+		const leaving = this.leavingSets(apps, request.only);
 		this.replacements += 1;
 		this.claims.want(apps);
 		try {
@@ -126,9 +126,9 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		}
 	}
 
-	changes(apps: readonly WorkerApp[], app: string | null = null): AppChanges {
-		const meant = app === null ? apps : apps.filter(({ name }) => name === app);
-		const leaving = this.leavingSets(apps, app).filter(({ workers }) => workers.length > 0);
+	changes(apps: readonly WorkerApp[], only: readonly string[] | null = null): AppChanges {
+		const meant = namedBy(only, apps);
+		const leaving = this.leavingSets(apps, only).filter(({ workers }) => workers.length > 0);
 		return {
 			added: meant.map(({ name }) => name).filter((name) => !this.runs(name)),
 			removed: [...new Set(leaving.map(({ name }) => name))],
@@ -207,9 +207,12 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	/** What runs here and these apps do not have; with a name, of that app alone. */
-	private leavingSets(apps: readonly WorkerApp[], name: string | null): (AppSupervisor | UnconfiguredSet)[] {
+	private leavingSets(
+		apps: readonly WorkerApp[],
+		only: readonly string[] | null,
+	): readonly (AppSupervisor | UnconfiguredSet)[] {
 		const dropped = this.all().filter((one) => !apps.some((app) => app.name === one.name));
-		return [...dropped, ...this.unconfigured.all].filter((one) => name === null || one.name === name);
+		return namedBy(only, [...dropped, ...this.unconfigured.all]);
 	}
 
 	private readonly runs = (name: string): boolean => (this.supervisors.get(name)?.workers.length ?? 0) > 0;
@@ -387,3 +390,10 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 }
 
 const idsOf = ({ pool }: UnconfiguredSet): string[] => [...pool.workers.keys()];
+
+function namedBy<One extends { readonly name: string }>(
+	names: readonly string[] | null,
+	all: readonly One[],
+): readonly One[] {
+	return names === null ? all : all.filter(({ name }) => names.includes(name));
+}

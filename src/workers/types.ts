@@ -146,14 +146,15 @@ export interface Supervisor extends EventEmitter<SupervisorEvents> {
 	 * Progress is a short text for `waiting_for`.
 	 */
 	replace(request: {
-		app: string | null;
+		/** Names; null: all. */
+		only: readonly string[] | null;
 		apps: readonly WorkerApp[];
 		before?: readonly WorkerIdentity[];
 		deadlineMs: number;
 		onProgress?: (text: string) => void;
 	}): Promise<ReplacementResult>;
-	/** What a replacement with these apps would add and remove; with `app`, one of that app alone. */
-	changes(apps: readonly WorkerApp[], app?: string | null): AppChanges;
+	/** What a replacement with these apps would add and remove; with `only`, one of these alone. */
+	changes(apps: readonly WorkerApp[], only?: readonly string[] | null): AppChanges;
 	/** What new workers of these apps would be started from now; resolves within about a second. */
 	nextReleases(apps: readonly WorkerApp[]): Promise<Releases>;
 	/** The workers that live now, joined or not. */

@@ -170,11 +170,12 @@ describe('routine work on a fleet with certificates', () => {
 	});
 
 	test('an app that some nodes have is rolled there, the others are passed over and said, and a plan ends as the roll would', async () => {
-		const ports = await freePorts(2);
+		const ports = await freePorts(3);
+		const third = { ...webApp(ports[2] ?? 0, 'beta'), name: 'third', instances: 1 };
 		for (const [index, node] of fleet.nodes.entries()) {
 			const web = webApp(node.ports.app, node.name);
 			const api = { ...webApp(ports[index] ?? 0, node.name), name: 'api', instances: 1 };
-			configure(node, names, node === gamma ? [web] : [web, api]);
+			configure(node, names, node === gamma ? [web] : node === alpha ? [web, api] : [web, api, third]);
 		}
 		const roll = async (fields: object = {}) => {
 			const { json } = await ask({ service: 'http_workers', ...fields });
@@ -194,7 +195,10 @@ describe('routine work on a fleet with certificates', () => {
 		const planned = await plan('app=api');
 		assert.equal(planned.code, 0, planned.stderr);
 		assert.match(planned.stdout, /passed over, without the app: gamma/);
-		assert.match(planned.stdout, /note: the apps are not the same on all nodes \(alpha, beta: api, web; gamma: web\)/);
+		assert.match(
+			planned.stdout,
+			/note: the apps are not the same on all nodes \(alpha: api, web; beta: api, third, web; gamma: web\)/,
+		);
 		assert.doesNotMatch(planned.stdout, /\d\. .*gamma/);
 		const { state, nodes } = await roll({ app: 'api' });
 		assert.equal(state, 'completed');
@@ -208,6 +212,22 @@ describe('routine work on a fleet with certificates', () => {
 			(await gamma.workers()).map(({ pid }) => pid),
 			before,
 		);
+		const beta = fleet.node('beta');
+		const pidsOf = async (app: string) => (await beta.workers()).filter((row) => row.app === app).map(({ pid }) => pid);
+		const [apiBefore, thirdBefore] = [await pidsOf('api'), await pidsOf('third')];
+		const some = await alpha.call('start_rollout', { app: ['web', 'api', 'web'], note: 'both' });
+		const both = await alpha.rollout(String(some.json['job_id']));
+		assert.deepEqual([both.state, both.app, both.apps], ['completed', null, ['api', 'web']]);
+		assert.deepEqual(
+			both.nodes.map((row) => row.state),
+			['back', 'back', 'back'],
+			'gamma has one of them',
+		);
+		assert.notDeepEqual(await pidsOf('api'), apiBefore);
+		assert.deepEqual(await pidsOf('third'), thirdBefore);
+		const unknown = await alpha.call('start_rollout', { app: ['web', 'nowhere'] });
+		assert.equal(unknown.status, 503);
+		assert.match(String(unknown.json['error']), /no app 'nowhere' on any node; the apps are: api, third, web/);
 		const nowhere = await plan('app=nowhere');
 		assert.deepEqual([nowhere.code, /alpha: http_workers has no app 'nowhere'/.test(nowhere.stdout)], [1, true]);
 		const { json } = await ask({ service: 'http_workers' });

@@ -12,13 +12,8 @@ export interface RequestFlags {
 
 export function requestedFields(flags: RequestFlags, apps: readonly string[]): Record<string, unknown> {
 	const { node, zone, holdAfter, note, maxUnavailable, onFailure } = flags;
-	const [app, ...others] = [...new Set(apps)];
-	if (others.length > 0) {
-		const text = `One app at a time: ${app}, then ${others.join(', ')}; without an app all of them roll.`;
-		throw new RollcallError('usage', text);
-	}
 	const fields: Record<string, unknown> = {
-		app,
+		app: apps.length > 1 ? apps : apps[0],
 		nodes: node,
 		zone,
 		hold_after: holdAfter === undefined ? undefined : wholeNumber('--hold-after', holdAfter),

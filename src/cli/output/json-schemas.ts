@@ -78,7 +78,9 @@ export const rolloutShape = z
 		),
 		created_at: moment,
 		ended_at: orNull(moment),
-		/** Why, in the words of who asked. Like all that follows, not of rollouts that an earlier version wrote. */
+		/** Where it covers more than one app, but not all; app is null then. Like all that follows, not of rollouts that an earlier version wrote. */
+		apps: z.array(text).optional(),
+		/** Why, in the words of who asked. */
 		note: orNull(text).optional(),
 		/** It pauses once so many nodes are back; 0: it does not. */
 		hold_after: whole.optional(),

@@ -71,10 +71,11 @@ export function toneOf(state: WorkerRow['state'] | RolloutState | NodeView['stat
 export const isOver = (state: RolloutState): boolean =>
 	state === 'completed' || state === 'halted' || state === 'aborted';
 
-/** What a rollout restarts, in a word or two: `http_workers`, `http_workers (web)`, `restart`. */
-export function subject(view: Pick<RolloutView, 'type' | 'service' | 'app'>): string {
+/** What a rollout restarts, in a word or two: `http_workers`, `http_workers (web, api)`, `restart`. */
+export function subject(view: Pick<RolloutView, 'type' | 'service' | 'app' | 'apps'>): string {
 	const what = view.type === 'restart' ? 'restart' : (view.service ?? view.type);
-	return clean(view.app === null ? what : `${what} (${view.app})`);
+	const apps = view.apps ?? view.app;
+	return clean(apps === null ? what : `${what} (${[apps].flat().join(', ')})`);
 }
 
 /** One rollout in full: what became of it first, then a line a node, then what to do. */

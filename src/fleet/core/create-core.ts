@@ -4,6 +4,7 @@ import { Quorum } from '../../coordination/quorum/engine.js';
 import { estimateOf } from '../../rollout/requests/estimate.js';
 import { type CoreRequest, type CoreSettings, endedMax } from '../../rollout/messages.js';
 import type { NodeName, RolloutView } from '../../rollout/types.js';
+import { sameScope } from '../../rollout/targets/scope.js';
 import type { Clock } from '../clock.js';
 import type { FleetConfig, Membership } from '../links/membership.js';
 import type { Core } from '../ports.js';
@@ -41,10 +42,10 @@ function settingsOf({ rollout }: FleetConfig, { self, members, memberHash, clust
 }
 
 /** ms that each node's step took, in the middle of the earlier rollouts of the same kind. */
-function mediansOf({ type, service, app }: CoreRequest, views: readonly RolloutView[]): Record<NodeName, number> {
+function mediansOf(request: CoreRequest, views: readonly RolloutView[]): Record<NodeName, number> {
 	const durations = new Map<NodeName, number[]>();
 	for (const view of views) {
-		if (view.type !== type || view.service !== service || view.app !== app) continue;
+		if (view.type !== request.type || view.service !== request.service || !sameScope(view, request)) continue;
 		for (const { node, state, started_at: started, back_at: back } of view.nodes) {
 			if (state !== 'back' || started === null || back === null) continue;
 			durations.set(node, [...(durations.get(node) ?? []), back - started]);

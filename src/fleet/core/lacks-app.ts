@@ -1,13 +1,13 @@
 import { RollcallError } from '../../errors.js';
 
-/** The app that was asked for is neither in the node's file nor running there. */
+/** None of the apps that were asked for is in the node's file, or runs there. */
 export class LacksApp extends RollcallError {
 	constructor(
-		app: string,
+		apps: readonly string[],
 		/** The apps of the file. */
 		readonly names: string[],
 	) {
 		const known = names.join(', ') || 'none';
-		super('unavailable', `http_workers has no app '${app}', and none runs here; it has: ${known}.`);
+		super('unavailable', `http_workers has no app '${apps.join("' or '")}', and none runs here; it has: ${known}.`);
 	}
 }

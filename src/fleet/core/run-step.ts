@@ -2,6 +2,7 @@ import { messageOf, RollcallError } from '../../errors.js';
 import { type KnownPeer, whyCutOff } from './cut-off.js';
 import { LacksApp } from './lacks-app.js';
 import type { CheckResult } from '../../rollout/messages.js';
+import { appsOf } from '../../rollout/targets/scope.js';
 import type { Snapshot, StepResult } from '../../rollout/types.js';
 import type { Clock } from '../clock.js';
 import type { Links } from '../links/links.js';
@@ -41,8 +42,9 @@ const deadlineShare = 0.9;
 /** Looks at this node's file for a service, and starts nothing. */
 export async function checkHere(
 	ports: StepPorts,
-	{ service, app, dryRun, local }: Omit<CheckRequest, 'kind' | 'rollout'>,
+	request: Omit<CheckRequest, 'kind' | 'rollout'>,
 ): Promise<CheckResult> {
+	const { service, dryRun, local } = request;
 	const nothing = { fault: null, members: null, memberHash: null, configHash: null };
 	switch (service) {
 		case 'clustering_config': {
@@ -64,7 +66,10 @@ export async function checkHere(
 		case 'clustering':
 		case 'http_workers':
 		case null:
-			return { ...nothing, ...(await appsHere(ports.local, { service, app, dryRun: dryRun === true })) };
+			return {
+				...nothing,
+				...(await appsHere(ports.local, { service, only: appsOf(request), dryRun: dryRun === true })),
+			};
 	}
 }
 
@@ -110,7 +115,7 @@ export async function runStep(
 	const { spec, attempt, before, recovered } = step;
 	if (spec.type === 'restart_service' && spec.service === 'clustering') return renewLinks(ports, step, onProgress);
 	if (spec.type === 'restart_service' && spec.service === 'clustering_config') return applyConfig(ports, step);
-	const result = await ports.local.execute({ spec, attempt, before, recovered, onProgress });
+	const result = await ports.local.execute({ spec, only: appsOf(spec), attempt, before, recovered, onProgress });
 	const reason = result.reason === null ? null : clipped(result.reason);
 	if (!result.after) return { ...result, before, reason };
 	return { ...result, before, reason, after: { ...ports.snapshot(), workers: result.after.workers } };

@@ -1,12 +1,14 @@
 import type { RolloutRequest } from '../../fleet/types.js';
 import type { OnFailure, Service } from '../../rollout/types.js';
-import { count, countOrPercent, flag, list, optionalText, text, withOneFault } from '../fields.js';
+import { count, countOrPercent, flag, list, optionalText, text, textOrList, withOneFault } from '../fields.js';
 import { operation, userOf } from '../operation.js';
 import type { OperationContext } from '../types.js';
 
 const restartMessage = 'Restarting HarperDB. This may take up to 60 seconds.';
 const services: readonly Service[] = ['http_workers', 'clustering_config', 'clustering'];
 const appLengthMax = 128;
+/** As peers take it; see fleet/messages.ts. */
+const appsMax = 256;
 const zoneLengthMax = 63;
 /** As peers take it; see fleet/messages.ts. */
 const noteLengthMax = 256;
@@ -34,7 +36,7 @@ export const restartOperations = [
 		name: 'start_rollout',
 		access: 'operator',
 		fields: {
-			app: optionalText(oneApp),
+			app: textOrList({ summary: 'One app of http_workers, or some.', lengthMax: appLengthMax, itemsMax: appsMax }),
 			nodes: list({ summary: 'These nodes alone; the others are not touched.', lengthMin: 1 }),
 			zone: optionalText({ summary: 'The nodes of this zone alone.', lengthMax: zoneLengthMax }),
 			hold_after: count({
@@ -119,7 +121,7 @@ function serviceRollout(
 	context: OperationContext,
 	request: {
 		service: Service;
-		app: string | undefined;
+		app: string | readonly string[] | undefined;
 		replicated: boolean | undefined;
 		max_unavailable: number | string | undefined;
 		on_failure: OnFailure | undefined;
@@ -128,11 +130,18 @@ function serviceRollout(
 	return {
 		type: 'restart_service',
 		service: request.service,
-		app: request.app ?? null,
+		...scopeAsked(request.app),
 		replicated: request.replicated ?? false,
 		user: userOf(context),
 		from: context.caller.address,
 		...(request.max_unavailable === undefined ? {} : { maxUnavailable: request.max_unavailable }),
 		...(request.on_failure === undefined ? {} : { onFailure: request.on_failure }),
 	};
+}
+
+/** In one order, each name once: so asked for again it is the same. */
+function scopeAsked(asked: string | readonly string[] | undefined): Pick<RolloutRequest, 'app' | 'apps'> {
+	const names = typeof asked === 'object' ? [...new Set(asked)].sort() : [];
+	if (names.length > 1) return { app: null, apps: names };
+	return { app: typeof asked === 'string' ? asked : (names[0] ?? null) };
 }

@@ -67,6 +67,7 @@ export const rolloutSchema = {
 		},
 		created_at: { type: 'integer', description: 'ms since 1970' },
 		ended_at: timeOrNull,
+		apps: { type: 'array', items: text, description: 'More than one app, but not all; app is null then.' },
 		note: textOrNull,
 		hold_after: { type: 'integer', description: 'It pauses once so many nodes are back; 0: it does not.' },
 		held: { type: 'boolean', description: 'It is paused because of hold_after.' },

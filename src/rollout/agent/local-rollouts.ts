@@ -4,11 +4,12 @@ import { firstFlags } from '../records.js';
 import { nextStep } from './execution.js';
 import { judge } from '../targets/proof.js';
 import type { CheckResult, RolloutEvent, ForwardedWord, OpenRollout, Refusal } from '../messages.js';
-import { conflictWith, requestText, specOf } from '../requests/request.js';
+import { appNowhere, conflictWith, requestText, specOf } from '../requests/request.js';
 import { selectionFault } from '../requests/selection.js';
 import type { Execution } from '../state.js';
 import { clause, mayStillRestart } from '../views/text.js';
 import { arm, inTheWayHere, recordOf, store, type Turn } from '../outbox.js';
+import { scopeOf } from '../targets/scope.js';
 import type { RolloutId } from '../types.js';
 import { viewOf } from '../views/view.js';
 import { isShared, openOf } from '../../coordination/port.js';
@@ -48,7 +49,7 @@ export function onLocalRequest(turn: Turn, event: Extract<RolloutEvent, { kind: 
 		return;
 	}
 	turn.state.locals.push({ token, id, request });
-	turn.effects.push({ kind: 'check', rollout: id, service: request.service, app: request.app, local: true });
+	turn.effects.push({ kind: 'check', rollout: id, service: request.service, ...scopeOf(request), local: true });
 }
 
 export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResult): void {
@@ -58,9 +59,10 @@ export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResu
 	state.locals = state.locals.filter((one) => one !== pending);
 	const { token, id, request } = pending;
 	const isConfig = request.service === 'clustering_config';
+	const fault = result.fault ?? appNowhere(request, [result]);
 	const refusal: Refusal | null =
-		result.fault !== null && !isConfig
-			? { code: 'unavailable', message: `${state.settings.self}: ${result.fault}`, extra: {} }
+		fault !== null && !isConfig
+			? { code: 'unavailable', message: `${state.settings.self}: ${fault}`, extra: {} }
 			: whyRefused(turn);
 	if (refusal) {
 		turn.effects.push({ kind: 'refuse', token, refusal });

@@ -1,10 +1,11 @@
 /** What every target's file says, for a dry run: nothing is promised, stored or started for it. */
 import type { CheckResult, RolloutEvent, NodeApps, RolloutMessage } from '../messages.js';
-import { requestText } from './request.js';
+import { appNowhere, requestText } from './request.js';
 import { unselectedBy } from './selection.js';
 import { faultOf, isPassedOver } from './member-change.js';
 import type { CoreState, PendingDryRun } from '../state.js';
 import { arm, send, type Turn } from '../outbox.js';
+import { scopeOf } from '../targets/scope.js';
 import type { NodeName } from '../types.js';
 
 /** Longest that an answer is waited for. */
@@ -18,31 +19,29 @@ export function onDryRun(turn: Turn, { token, request }: Extract<RolloutEvent, {
 		refuse(turn, token, 'too many dry runs wait for an answer; try again');
 		return;
 	}
-	const { service, app, replicated } = request;
+	const { service, replicated } = request;
+	const scope = scopeOf(request);
 	const checks: PendingDryRun['checks'] = {};
 	const unselected = unselectedBy(state, request);
 	const members = state.members.map((member) => member.name).filter((name) => !unselected.includes(name));
 	if (!unselected.includes(state.settings.self)) {
 		checks[state.settings.self] = null;
 		const alone = replicated ? {} : { local: true as const };
-		turn.effects.push({ kind: 'check', rollout: token, service, app, dryRun: true, ...alone });
+		turn.effects.push({ kind: 'check', rollout: token, service, ...scope, dryRun: true, ...alone });
 	}
 	for (const peer of replicated ? state.coordination.peers().filter((name) => members.includes(name)) : []) {
 		checks[peer] = null;
-		send(turn, peer, { kind: 'look', id: token, service, app });
+		send(turn, peer, { kind: 'look', id: token, service, ...scope });
 	}
 	state.dryRuns.push({ token, request, until: now + lookLimitMs, checks });
 }
 
-export function onPeerDryRun(
-	turn: Turn,
-	from: NodeName,
-	{ id, service, app }: Extract<RolloutMessage, { kind: 'look' }>,
-): void {
+export function onPeerDryRun(turn: Turn, from: NodeName, message: Extract<RolloutMessage, { kind: 'look' }>): void {
 	const { checkers: lookers } = turn.state;
+	const { id, service } = message;
 	if (Object.keys(lookers).length >= looksMax) return;
 	lookers[id] = from;
-	turn.effects.push({ kind: 'check', rollout: id, service, app, dryRun: true });
+	turn.effects.push({ kind: 'check', rollout: id, service, ...scopeOf(message), dryRun: true });
 }
 
 export function onDryRunAnswer(
@@ -84,7 +83,7 @@ function whatIsWrong(state: CoreState, look: PendingDryRun): string | null {
 	const { request, checks } = look;
 	const { self } = state.settings;
 	if (!request.replicated || state.members.length === 1) {
-		const fault = checks[self]?.fault ?? null;
+		const fault = checks[self]?.fault ?? appNowhere(request, [checks[self]]);
 		return fault === null ? null : `${self}: ${fault}`;
 	}
 	const names = state.members.map((member) => member.name);
@@ -110,6 +109,6 @@ function refuse(turn: Turn, token: string, message: string): void {
 
 /** A coordinator asks for a look at the own file before it starts anything. */
 export function onCheck(turn: Turn, message: Extract<RolloutMessage, { kind: 'check' }>): void {
-	const { rollout, service, app } = message;
-	turn.effects.push({ kind: 'check', rollout, service, app });
+	const { rollout, service } = message;
+	turn.effects.push({ kind: 'check', rollout, service, ...scopeOf(message) });
 }

@@ -3,7 +3,7 @@ import type { CheckResult, Member } from '../messages.js';
 import type { Turn } from '../outbox.js';
 import type { CoreState, PendingStart } from '../state.js';
 import type { NodeName } from '../types.js';
-import { lackingApp, meetAgain } from './request.js';
+import { appNowhere, lackingApp, meetAgain } from './request.js';
 import { findDistrust } from './trust.js';
 
 type Asked = Pick<PendingStart, 'checks' | 'request'>;
@@ -46,6 +46,8 @@ export function faultOf(state: CoreState, start: Asked): string | null {
 	const isNowhere = checks.every(([node]) => lacking.includes(node));
 	for (const [node, check] of checks)
 		if (check?.fault && (isNowhere || !lacking.includes(node))) return `${node}: ${check.fault}`;
+	const nowhere = appNowhere(start.request, Object.values(start.checks));
+	if (nowhere !== null) return nowhere;
 	if (start.request.service !== 'clustering_config') return null;
 	const own = start.checks[state.settings.self];
 	const next = own?.members ?? [];

@@ -1,14 +1,16 @@
 /** What a request is called, why it is refused at once, and the spec that it becomes. */
-import type { CoreRequest, OpenRollout, Refusal } from '../messages.js';
+import type { CheckResult, CoreRequest, OpenRollout, Refusal } from '../messages.js';
 import type { CoreState, PendingStart } from '../state.js';
 import { holdAfterOf, selectionFault, selectionInTheWay, unselectedBy } from './selection.js';
 import { wayOut } from '../views/way-out.js';
 import { inTheWayHere, isAtRestHere, type Turn } from '../outbox.js';
+import { appsOf, namesOf, type Scope, scopeOf } from '../targets/scope.js';
 import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 
 /** `restart_service http_workers`, `restart` */
-export function requestText(request: Pick<CoreRequest, 'type' | 'service' | 'app'>): string {
-	const of = request.app === null ? '' : ` of ${request.app}`;
+export function requestText(request: Pick<CoreRequest, 'type' | 'service'> & Scope): string {
+	const apps = appsOf(request);
+	const of = apps === null ? '' : ` of ${namesOf(apps)}`;
 	return request.type === 'restart' ? 'restart' : `restart_service ${request.service ?? ''}${of}`;
 }
 
@@ -77,10 +79,19 @@ export function whyNoVote(state: CoreState): string | null {
 
 /** Nodes that have no such app, as their files say. */
 export function lackingApp({ request, checks }: Pick<PendingStart, 'request' | 'checks'>): NodeName[] {
-	if (request.app === null || !request.replicated) return [];
+	if (appsOf(request) === null || !request.replicated) return [];
 	return Object.keys(checks)
 		.filter((node) => checks[node]?.lacksApp)
 		.sort();
+}
+
+/** Of several apps one that no node has, as far as their files were looked at; null: each is somewhere. */
+export function appNowhere({ apps = [] }: Scope, checks: readonly (CheckResult | null | undefined)[]): string | null {
+	const known = new Set(checks.flatMap((check) => [...(check?.appNames ?? []), ...(check?.apps?.removed ?? [])]));
+	const unknown = apps.filter((app) => !known.has(app));
+	if (unknown.length === 0) return null;
+	const names = [...known].sort().join(', ') || 'none';
+	return `http_workers has no app '${unknown.join("' or '")}' on any node; the apps are: ${names}`;
 }
 
 /** The spec of a request; of a change of members with what the files say. */
@@ -102,7 +113,7 @@ export function specOf(
 		id: start.id,
 		type: request.type,
 		service: request.service,
-		app: request.app,
+		...scopeOf(request),
 		replicated: request.replicated,
 		user: request.user,
 		maxUnavailable: start.maxUnavailable,

@@ -10,7 +10,7 @@ const selectionVersion = 2;
 const namesShownMax = 10;
 const nameCharactersMax = 63;
 
-type Asked = Pick<CoreRequest, 'type' | 'service' | 'replicated' | 'nodes' | 'zone' | 'holdAfter'>;
+type Asked = Pick<CoreRequest, 'type' | 'service' | 'apps' | 'replicated' | 'nodes' | 'zone' | 'holdAfter'>;
 
 /** The nodes that a request could cover: the fleet, or this node alone. */
 function concerned({ settings, members }: CoreState, { replicated }: Asked): readonly Member[] {
@@ -103,6 +103,7 @@ const hasUnknownZone = ({ settings, coordination }: CoreState, { name, zone }: M
 	zone === null && name !== settings.self && coordination.peer(name) === undefined;
 
 function fieldOf(state: CoreState, asked: Asked): string | null {
+	if (asked.apps !== undefined) return 'app';
 	if (asked.nodes !== undefined) return 'nodes';
 	if (asked.zone !== undefined) return 'zone';
 	return holdAfterOf(state, asked) > 0 ? 'hold_after' : null;

@@ -23,6 +23,7 @@ import {
 } from './request.js';
 import type { CoreState, PendingStart } from '../state.js';
 import { arm, send, type Turn } from '../outbox.js';
+import { scopeOf } from '../targets/scope.js';
 import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 import { viewOf } from '../views/view.js';
 import { hasEnded, openOf, toldEndings } from '../../coordination/port.js';
@@ -131,7 +132,8 @@ export function driveStart(turn: Turn, drive: Drive): void {
 
 function driveCheck(turn: Turn, drive: Drive, start: PendingStart): void {
 	const { state, now } = turn;
-	const { service, app } = start.request;
+	const { service } = start.request;
+	const scope = scopeOf(start.request);
 	const active = openOf(state, drive.rollout);
 	if (active && isInTheWay(active, start)) {
 		// It was halted when this was asked for, and an operator has resumed it since.
@@ -143,8 +145,8 @@ function driveCheck(turn: Turn, drive: Drive, start: PendingStart): void {
 	for (const node of heard) {
 		if (start.checks[node] !== undefined) continue;
 		start.checks[node] = null;
-		if (node === state.settings.self) turn.effects.push({ kind: 'check', rollout: start.id, service, app });
-		else send(turn, node, { kind: 'check', epoch: drive.epoch, rollout: start.id, service, app });
+		if (node === state.settings.self) turn.effects.push({ kind: 'check', rollout: start.id, service, ...scope });
+		else send(turn, node, { kind: 'check', epoch: drive.epoch, rollout: start.id, service, ...scope });
 	}
 	if (heard.some((node) => !start.checks[node])) return;
 	const fault = faultOf(state, start);

@@ -1,5 +1,6 @@
 /** What a step's facts prove. An acknowledgement, an open port, a callback or a timer prove nothing. */
 import type { ProvenWorker, RequiredPorts, WorkerIdentity } from '../../workers/types.js';
+import { coversApp, type Scope } from './scope.js';
 import type { NodeName, NodeRecord, RolloutSpec, Service, Snapshot, StepResult } from '../types.js';
 
 export interface Verdict {
@@ -112,8 +113,7 @@ function sameProcess(a: WorkerIdentity, b: WorkerIdentity): boolean {
 	return a.pid === b.pid && a.started === b.started;
 }
 
-/** The workers that a rollout covers: all, or those of one app, whose ids are `<app>-<number>`. */
-export function inScope<T extends WorkerIdentity>(spec: Pick<RolloutSpec, 'app'>, workers: readonly T[]): T[] {
-	if (spec.app === null) return [...workers];
-	return workers.filter((worker) => worker.id.slice(0, worker.id.lastIndexOf('-')) === spec.app);
+/** The workers that a rollout covers: all, or those of some apps, whose ids are `<app>-<number>`. */
+export function inScope<T extends WorkerIdentity>(spec: Scope, workers: readonly T[]): T[] {
+	return workers.filter((worker) => coversApp(spec, worker.id.slice(0, worker.id.lastIndexOf('-'))));
 }

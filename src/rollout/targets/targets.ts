@@ -2,6 +2,7 @@
 import { standingOf } from './budget.js';
 import type { Drive } from '../controller/state.js';
 import { judge, type Verdict } from './proof.js';
+import { appsOf } from './scope.js';
 import { isSelected, notSelected } from './selection.js';
 import { isLeaving } from '../../coordination/port.js';
 import type { OpenRollout, Report } from '../messages.js';
@@ -77,8 +78,8 @@ const passedOver = (node: NodeName, heard: boolean, record: NodeRecord | null): 
 	record,
 });
 
-const whySkipped = ({ without, app }: RolloutSpec, node: NodeName): string =>
-	without?.includes(node) ? `has no app ${app}` : 'skipped by an operator';
+const whySkipped = (spec: RolloutSpec, node: NodeName): string =>
+	spec.without?.includes(node) ? `has no app ${appsOf(spec)?.join(', ')}` : 'skipped by an operator';
 
 /** Why a node takes no step of the rollout any more: an operator has ended it there. null: it does. */
 export function endedThere(told: Report['endedHere'], rollout: RolloutId): string | null {

@@ -1,4 +1,5 @@
 /** The parts that every view of a rollout is made of. */
+import { coversApp, scopeOf } from '../targets/scope.js';
 import { orderOf } from '../targets/order.js';
 import { inScope } from '../targets/proof.js';
 import { isSelected, notSelected } from '../targets/selection.js';
@@ -65,7 +66,7 @@ export function headOf(spec: RolloutSpec, coordinator: string): RolloutView {
 		id: spec.id,
 		type: spec.type,
 		service: spec.service,
-		app: spec.app,
+		...scopeOf(spec),
 		replicated: spec.replicated,
 		user: spec.user,
 		state: 'running',
@@ -96,10 +97,10 @@ export function processesOf(
 }
 
 /** Of the apps that the rollout concerns. */
-export function releasesOf({ app }: RolloutSpec, record: NodeRecord): NodeReleases {
+export function releasesOf(spec: RolloutSpec, record: NodeRecord): NodeReleases {
 	const inScope = (releases: Releases | undefined): Releases | null => {
-		if (!releases || app === null) return releases ?? null;
-		return Object.fromEntries(Object.entries(releases).filter(([name]) => name === app));
+		if (!releases) return null;
+		return Object.fromEntries(Object.entries(releases).filter(([name]) => coversApp(spec, name)));
 	};
 	return { before: inScope(record.before?.releases), after: inScope(record.result?.after?.releases) };
 }

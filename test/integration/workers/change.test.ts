@@ -29,7 +29,7 @@ describe('a change of http_workers is rolled as carefully as a release', () => {
 	/** The node's one app under another name; its port is the same. */
 	const named = (name: string, settings: Partial<WorkerApp> = {}): WorkerApp => ({ ...node.app, name, ...settings });
 	const roll = (apps: readonly WorkerApp[], app: string | null = null) =>
-		node.supervisor.replace({ app, apps, deadlineMs: 60_000 });
+		node.supervisor.replace({ only: app === null ? null : [app], apps, deadlineMs: 60_000 });
 	const names = () => [...new Set(node.supervisor.rows().map(({ app }) => app))];
 
 	/** Nobody who uses the node may notice what happens. */
@@ -136,14 +136,14 @@ test('a program that shares its port with no one is refused beside the one that 
 	try {
 		const old = node.pids;
 		const renamed = { ...node.app, name: 'site' };
-		const result = await node.supervisor.replace({ app: null, apps: [renamed], deadlineMs: 60_000 });
+		const result = await node.supervisor.replace({ only: null, apps: [renamed], deadlineMs: 60_000 });
 		assert.equal(result.outcome, 'refused', result.reason ?? '');
 		assert.match(result.reason ?? '', /port \d+ is held by web-1.*app=web/);
 		assert.deepEqual(node.pids, old);
 		await node.restartWith([renamed]);
 		assert.deepEqual(node.pids, old);
 		// Taken away by hand, it makes room, and what was refused starts.
-		const away = await node.supervisor.replace({ app: 'web', apps: [renamed], deadlineMs: 60_000 });
+		const away = await node.supervisor.replace({ only: ['web'], apps: [renamed], deadlineMs: 60_000 });
 		assert.equal(away.outcome, 'back', away.reason ?? '');
 		await until(() => node.supervisor.identities('site').some(({ joined }) => joined), 20_000, 'the new one to serve');
 	} finally {

@@ -27,7 +27,7 @@ for (const [when, progress] of Object.entries(moments)) {
 			const again = node.pids;
 			const identities = before.map((pid, index) => ({ id: `web-${index + 1}`, pid, started: 1 }));
 			const result = await node.supervisor.replace({
-				app: null,
+				only: null,
 				apps: [node.app],
 				before: identities,
 				deadlineMs: 60_000,

@@ -83,7 +83,7 @@ test('two apps never share a port that only they know of: the second is refused,
 			ratePerSecond: 60,
 			onAnswer: (_, body) => answers.add(body),
 		});
-		const result = await supervisor.replace({ app: 'two', apps: moved, deadlineMs: 60_000 });
+		const result = await supervisor.replace({ only: ['two'], apps: moved, deadlineMs: 60_000 });
 		await load.answered(30);
 		const { lost } = await load.stop();
 		assert.equal(result.outcome, 'refused', result.reason ?? '');

@@ -86,7 +86,7 @@ class Table {
 				const app = wanted[index] as WorkerApp;
 				const before = pidsOf(app);
 				this.release(app, row.release, row.extension ?? 'js', 2);
-				const result = await supervisor.replace({ app: app.name, apps: wanted, deadlineMs: 60_000 });
+				const result = await supervisor.replace({ only: [app.name], apps: wanted, deadlineMs: 60_000 });
 				// A process that is being ended may take its time on a busy machine.
 				await until(() => pidsOf(app).length <= app.instances, 30_000, `${row.what}: what lost to be gone`);
 				this.trials.set(row, { row, app, before, result, after: pidsOf(app) });

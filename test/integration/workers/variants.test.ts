@@ -30,7 +30,7 @@ describe('what an operator may set', () => {
 			const report = await load.stop();
 			assert.deepEqual({ lost: report.lost, failures: report.failures }, { lost: 0, failures: [] });
 			const left = node.pids;
-			const result = await node.supervisor.replace({ app: null, apps: [], deadlineMs: 60_000 });
+			const result = await node.supervisor.replace({ only: null, apps: [], deadlineMs: 60_000 });
 			assert.equal(result.outcome, 'back', result.reason ?? '');
 			assert.ok(!left.some(lives));
 			assert.deepEqual(node.supervisor.readiness(), []);
@@ -90,7 +90,7 @@ describe('what an operator may set', () => {
 			assert.deepEqual(node.pids.sort(), before.sort());
 			// An app that is new is refused just so, and is no part of what the node serves.
 			const app = { ...node.app, name: 'other', script: '/nowhere/server.js', env: {} };
-			const added = await node.supervisor.replace({ app: 'other', apps: [node.app, app], deadlineMs: 5_000 });
+			const added = await node.supervisor.replace({ only: ['other'], apps: [node.app, app], deadlineMs: 5_000 });
 			assert.equal(added.outcome, 'refused', added.reason ?? '');
 			assert.match(added.reason ?? '', /other.*\/nowhere\/server\.js.*cannot be found/);
 			assert.deepEqual(node.pids.sort(), before.sort());

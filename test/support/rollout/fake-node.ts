@@ -25,7 +25,7 @@ export class FakeNode implements LocalNode {
 	/** Called when a step of type restart ends this daemon. */
 	dies: (() => void) | null = null;
 	readonly steps: FakeStep[] = [];
-	readonly preflights: { service: string | null; app: string | null }[] = [];
+	readonly preflights: { service: string | null; only: readonly string[] | null }[] = [];
 	#healthy: number;
 	#nextPid: number;
 	#listeners: (() => void)[] = [];
@@ -63,7 +63,7 @@ export class FakeNode implements LocalNode {
 	snapshot(): { workers: WorkerIdentity[] } {
 		return { workers: [...this.workers] };
 	}
-	async preflight(request: { service: string | null; app: string | null }): Promise<null> {
+	async preflight(request: { service: string | null; only: readonly string[] | null }): Promise<null> {
 		this.preflights.push(request);
 		if (this.fault) throw this.fault;
 		return null;

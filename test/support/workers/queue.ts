@@ -127,7 +127,7 @@ export class Queues {
 	}
 
 	replace(onProgress = (_: string): void => undefined): Promise<ReplacementResult> {
-		return this.supervisor.replace({ app: null, apps: this.apps, deadlineMs: 60_000, onProgress });
+		return this.supervisor.replace({ only: null, apps: this.apps, deadlineMs: 60_000, onProgress });
 	}
 
 	/** What was said of one app in a result. */

@@ -6,7 +6,7 @@ const { app, folder } = JSON.parse(process.argv[2] ?? '') as { app: WorkerApp; f
 const supervisor = createFor(app, folder);
 await supervisor.start();
 await supervisor.replace({
-	app: null,
+	only: null,
 	apps: [app],
 	deadlineMs: 60_000,
 	onProgress: (text) => process.stdout.write(`${text}\n`),

@@ -114,7 +114,7 @@ export class Supervised {
 
 	replace(settings: Partial<WorkerApp> = {}, onProgress = (_: string): void => undefined): Promise<ReplacementResult> {
 		this.app = { ...this.app, ...settings };
-		return this.supervisor.replace({ app: null, apps: [this.app], deadlineMs: 60_000, onProgress });
+		return this.supervisor.replace({ only: null, apps: [this.app], deadlineMs: 60_000, onProgress });
 	}
 
 	create(): Supervisor {

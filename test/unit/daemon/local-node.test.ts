@@ -31,6 +31,7 @@ function nodeWith(standsIn: boolean) {
 	const step = (type: RolloutSpec['type'], recovered: boolean) =>
 		local.execute({
 			spec: { type, service: type === 'restart' ? null : 'http_workers', app: null } as RolloutSpec,
+			only: null,
 			attempt: 1,
 			before,
 			recovered,
@@ -45,7 +46,7 @@ describe('a node whose configuration file does not check', () => {
 	it('refuses a part in every rollout while it runs by the last good one, and says so in its readiness', async () => {
 		const { local, configuration } = nodeWith(true);
 		for (const service of ['http_workers', 'clustering', 'clustering_config', null] as const)
-			await assert.rejects(local.preflight({ service, app: null, dryRun: false }), refusal, String(service));
+			await assert.rejects(local.preflight({ service, only: null, dryRun: false }), refusal, String(service));
 		assert.equal(local.readiness().configuration, 'last_good');
 		let told = 0;
 		local.onReadiness(() => {

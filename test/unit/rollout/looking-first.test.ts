@@ -200,7 +200,7 @@ test('a peer that would coordinate without selection and hold is named, and noth
 	fleet.node('gamma').settings.core.protocol = { min: 1, max: 1 };
 	fleet.node('gamma').start();
 	zoned(fleet.settled(), zones);
-	for (const request of [{ nodes: ['beta'] }, { zone: 'a' }, { holdAfter: 1 }]) {
+	for (const request of [{ nodes: ['beta'] }, { zone: 'a' }, { holdAfter: 1 }, { apps: ['api', 'web'] }]) {
 		const { refusal } = fleet.ask('alpha', request);
 		assert.match(refusal?.message ?? '', /^'\w+' needs .* protocol 2 on every node; upgrade gamma first$/);
 		assert.equal(refusal?.code, 'unavailable');
