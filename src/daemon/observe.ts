@@ -65,7 +65,8 @@ function tellChanges(before: RolloutView | undefined, view: RolloutView, metrics
 		if (node.state === was || node.state === 'pending') continue;
 		logger.info({ event: 'node_state', ...base, target: node.node, state: node.state, reason: node.reason });
 		if (node.started_at === null || node.state === 'restarting' || node.state === 'skipped') continue;
-		metrics.stepEnded(node.state, Math.max(0, ((node.back_at ?? Date.now()) - node.started_at) / 1000));
+		const endedAt = node.back_at ?? node.ended_at ?? Date.now();
+		metrics.stepEnded(node.state, Math.max(0, (endedAt - node.started_at) / 1000));
 	}
 	if (before?.state === view.state) return;
 	// Aborted: by an operator, or by a fault in a file, which is the only word of it that a reload leaves.

@@ -1,4 +1,5 @@
 /** What the core holds in memory. Plain data: it can be copied, compared and printed. */
+import type { Anchor } from './times.js';
 import type { Drive } from './controller/state.js';
 import type { Coordination } from '../coordination/port.js';
 import type {
@@ -92,6 +93,8 @@ interface Memory {
 	commands: PendingCommand[];
 	/** Pushed by the coordinator, or last built here. */
 	views: Record<RolloutId, { epoch: Epoch; number: number; view: RolloutView }>;
+	/** The time of each rollout that is open; see times.ts. */
+	anchors: Record<RolloutId, Anchor>;
 	/** What was told last of hearing no coordinator. */
 	leaderless: string | null;
 }
@@ -119,6 +122,7 @@ export function emptyMemory(): Memory {
 		checkers: {},
 		commands: [],
 		views: {},
+		anchors: {},
 		leaderless: null,
 	};
 }

@@ -1,6 +1,6 @@
 import type { NodeReleases, RolloutView } from '../../rollout/types.js';
 import { releaseChange } from './releases.js';
-import { elapsedMs, isOver, isTarget, nodesInOrder, phase, subject, targetsOf, toneOf } from './render.js';
+import { elapsedMs, isOver, isTarget, nodesInOrder, phase, subject, targetsOf, tookMs, toneOf } from './render.js';
 import { paint, table } from './table.js';
 import { clean, fit, type Page, plainPage, type Terminal, toJson, writeMessage } from './terminal.js';
 import { clock, count, forPeople, span } from './format.js';
@@ -174,7 +174,7 @@ class RedrawnProgress implements Progress {
 export function screenLines(view: RolloutView, rows: number, now: number, page = plainPage): string[] {
 	const fitted = (line: string) => (page.columns === null ? line : fit(line, page.columns + 1));
 	const back = view.nodes.filter(({ state }) => state === 'back').length;
-	const took = span((view.ended_at ?? now) - view.created_at);
+	const took = span(tookMs(view, now));
 	const rest = fitted(`${view.state}: ${subject(view)}, ${back} of ${count(view.order.length, 'node')} back, ${took}`);
 	const head = rest.startsWith(view.state)
 		? `${paint(view.state, toneOf(view.state), page)}${rest.slice(view.state.length)}`

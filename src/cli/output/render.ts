@@ -78,10 +78,16 @@ export function subject(view: Pick<RolloutView, 'type' | 'service' | 'app' | 'ap
 	return clean(apps === null ? what : `${what} (${[apps].flat().join(', ')})`);
 }
 
+/** How long it took, or runs: no shorter than its steps show, should the clock have been set back meanwhile. */
+export function tookMs({ created_at, ended_at, nodes }: RolloutView, now: number): number {
+	const stamps = nodes.map((node) => node.back_at ?? node.started_at ?? 0);
+	return (ended_at ?? Math.max(now, ...stamps)) - created_at;
+}
+
 /** One rollout in full: what became of it first, then a line a node, then what to do. */
 export function rolloutText(view: RolloutView, now: number, page = plainPage): string {
 	const back = view.nodes.filter(({ state }) => state === 'back').length;
-	const took = span((view.ended_at ?? now) - view.created_at);
+	const took = span(tookMs(view, now));
 	const state = paint(view.state, toneOf(view.state), page);
 	const lines = [`${state}: ${subject(view)}, ${back} of ${count(view.order.length, 'node')} back, ${took}`];
 	if (view.reason !== null)
@@ -177,7 +183,7 @@ export function historyText(views: readonly RolloutView[], now: number, page = p
 		{ title: 'STATE', value: (view) => view.state, tone: (view) => toneOf(view.state) },
 		{ title: 'WHAT', value: subject },
 		{ title: 'BACK', value: (view) => `${back(view)}/${view.order.length}`, align: 'right' },
-		{ title: 'TOOK', value: (view) => span((view.ended_at ?? now) - view.created_at), align: 'right', leaveOff: 2 },
+		{ title: 'TOOK', value: (view) => span(tookMs(view, now)), align: 'right', leaveOff: 2 },
 		{ title: 'BY', value: (view) => view.user, leaveOff: 1 },
 		...(views.some(({ note }) => note) ? [noteColumn] : []),
 		{ title: 'RELEASE', value: releasesAfter, cut: 'end', leaveOff: 3 },

@@ -61,7 +61,8 @@ import type { NodeName, RolloutId, RolloutView } from '../../rollout/types.js';
 import { onClosed, onView, onViewChange } from '../../rollout/views/follow-view.js';
 import { isToShow, onViewWanted, showAfterMs, showChanges, tellLeaderless } from '../../rollout/views/show.js';
 import { viewOf } from '../../rollout/views/view.js';
-import { sameEpoch } from '../../coordination/epoch.js';
+import { resumeTimes } from '../../rollout/times.js';
+import { compareEpochs, type Epoch, sameEpoch } from '../../coordination/epoch.js';
 import { isShared } from '../../coordination/port.js';
 
 /** Does what one event asks for. The effects are to be carried out in order; see events.ts. */
@@ -178,6 +179,7 @@ function onRequest(turn: Turn, event: Request): void {
 function onStarted(turn: Turn, event: Extract<CoreEvent, { kind: 'started' }>): void {
 	const { state } = turn;
 	state.durable = event.durable;
+	resumeTimes(turn);
 	state.readiness = event.readiness;
 	state.started = true;
 	turn.state.engine.input(turn, { kind: 'started', process: event.process, kept: state.durable });
@@ -348,9 +350,29 @@ export function getRollout(state: CoreState, id: RolloutId, at: Instant): Rollou
 	return viewOf(state, id, new Turn(state, at.now, at.wall));
 }
 
+/**
+ * By what happened, not by clocks: as this node heard of them, and the fleet's own by their epochs, since it may have heard late of
+ * what it missed.
+ */
+function inOrder({ heard, open, ended }: CoreState['durable']): RolloutId[] {
+	const epochs = new Map<RolloutId, Epoch | null>([
+		...open.map(({ spec, flags }) => [spec.id, flags.version.epoch] as const),
+		...ended.map(({ rollout, epoch }) => [rollout, epoch] as const),
+	]);
+	const known = heard.filter((id) => epochs.has(id));
+	const shared = known.flatMap((id) => {
+		const epoch = epochs.get(id);
+		return epoch ? [{ id, epoch }] : [];
+	});
+	// The sort is stable: under one epoch it stays as heard.
+	shared.sort((a, b) => compareEpochs(a.epoch, b.epoch));
+	return known.map((id) => (epochs.get(id) ? (shared.shift()?.id ?? id) : id));
+}
+
 /** Newest first, at most `limit`. */
 export function listRollouts(state: CoreState, limit: number, at: Instant): RolloutView[] {
-	const ids = [...state.durable.open.map(({ spec }) => spec.id), ...state.durable.ended.map(({ rollout }) => rollout)];
-	const views = ids.flatMap((id) => getRollout(state, id, at) ?? []);
-	return views.sort((a, b) => b.created_at - a.created_at).slice(0, limit);
+	return inOrder(state.durable)
+		.slice(-limit)
+		.reverse()
+		.flatMap((id) => getRollout(state, id, at) ?? []);
 }

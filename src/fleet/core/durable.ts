@@ -28,6 +28,7 @@ const kinds: Readonly<Record<DurableEntry['kind'], true>> = {
 	ended_here: true,
 	unfinished: true,
 	peer: true,
+	heard: true,
 	needs: true,
 };
 
@@ -57,6 +58,7 @@ export function emptyDurable(): DurableState {
 		ended: [],
 		endedHere: [],
 		peers: {},
+		heard: [],
 	};
 }
 
@@ -96,15 +98,34 @@ export function foldEntry(state: DurableState, entry: DurableEntry): void {
 		case 'peer':
 			state.peers[entry.node] = entry.peer;
 			return;
+		case 'heard':
+			// Also behind entries that a build has written which did not know it.
+			state.heard = [...new Set([...entry.rollouts, ...state.heard])];
+			return;
 		case 'needs':
 			return;
 	}
+}
+
+/** Beyond this those that are neither open nor kept as ended are forgotten. */
+const heardMax = 4 * endedMax;
+
+function hearOf(state: DurableState, id: RolloutId): void {
+	if (state.heard.includes(id)) return;
+	if (state.heard.length >= heardMax) state.heard = knownOf(state);
+	state.heard.push(id);
+}
+
+function knownOf({ heard, open, ended }: DurableState): RolloutId[] {
+	const known = new Set([...open.map(({ spec }) => spec.id), ...ended.map(({ rollout }) => rollout)]);
+	return heard.filter((id) => known.has(id));
 }
 
 function foldOpen(state: DurableState, entry: Extract<DurableEntry, { kind: 'open' }>): void {
 	if (state.ended.some((one) => one.rollout === entry.spec.id)) return;
 	const at = state.open.findIndex((one) => one.spec.id === entry.spec.id);
 	// Replaced, not changed: what was handed out keeps what it said.
+	hearOf(state, entry.spec.id);
 	const open = { spec: entry.spec, flags: entry.flags };
 	if (at >= 0) state.open[at] = open;
 	else state.open.push(open);
@@ -132,6 +153,7 @@ function foldEnding(state: DurableState, ending: Ending): void {
 		if (newer) state.ended[at] = ending;
 		return;
 	}
+	hearOf(state, ending.rollout);
 	state.ended.push(ending);
 	state.ended.splice(0, state.ended.length - keptOf(state.ended));
 	forgetOldRecords(state);
@@ -176,6 +198,7 @@ export function entriesOf(state: DurableState): DurableEntry[] {
 	const entries: DurableEntry[] = [{ kind: 'boot', boot: state.boot }];
 	if (state.instance !== null) entries.push({ kind: 'instance', instance: state.instance, voting: state.voting });
 	entries.push({ kind: 'promised', epoch: state.promised });
+	entries.push({ kind: 'heard', rollouts: knownOf(state) });
 	for (const [node, peer] of Object.entries(state.peers)) entries.push({ kind: 'peer', node, peer });
 	for (const open of state.open) entries.push({ kind: 'open', spec: open.spec, flags: open.flags });
 	for (const ending of state.ended) entries.push({ kind: 'ending', ending });

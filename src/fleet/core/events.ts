@@ -22,11 +22,13 @@ import type {
 	RolloutMessage,
 	RolloutTimer,
 } from '../../rollout/messages.js';
-import type { NodeName, NodeRecord, Readiness, RolloutSpec } from '../../rollout/types.js';
+import type { NodeName, NodeRecord, Readiness, RolloutId, RolloutSpec } from '../../rollout/types.js';
 
 /** The fold of all entries, in the order written. See `foldEntry` in durable.ts. */
 export interface DurableState extends Kept<RolloutBodies>, DurableRollouts {
 	records: NodeRecord[];
+	/** In which order this node heard of its rollouts; some of them may be forgotten. */
+	heard: RolloutId[];
 }
 
 export type DurableEntry =
@@ -35,6 +37,8 @@ export type DurableEntry =
 	| RolloutEntry
 	/** Written only when a log is rewritten. */
 	| { kind: 'unfinished'; spec: RolloutSpec }
+	/** Written only when a log is rewritten. A build that does not know it lists what it rewrites by the other entries. */
+	| { kind: 'heard'; rollouts: RolloutId[] }
 	/** Written before entries that a build of an earlier version must not pass over; see `recordsVersion` in durable.ts. */
 	| { kind: 'needs'; version: number };
 

@@ -5,6 +5,7 @@ import type { EngineTurn } from '../../coordination/engine.js';
 import { saysTheSame, statusOf } from '../../rollout/agent/report.js';
 import type { NoteEvent, Report, RolloutBodies } from '../../rollout/messages.js';
 import type { Fact, Fields, Turn } from '../../rollout/outbox.js';
+import { hearOfTime } from '../../rollout/times.js';
 import type { NodeName, Readiness } from '../../rollout/types.js';
 import { foldEntry } from './durable.js';
 import type { CoreEffect, DurableEntry, EngineTypes, PeerMessage, TimerName } from './events.js';
@@ -32,7 +33,10 @@ export class CoreTurn implements Turn, EngineTurn<EngineTypes, RolloutBodies> {
 	}
 
 	keep(entries: readonly DurableEntry[]): void {
-		for (const entry of entries) foldEntry(this.state.durable, entry);
+		for (const entry of entries) {
+			if (entry.kind === 'open') hearOfTime(this, entry);
+			foldEntry(this.state.durable, entry);
+		}
 		this.hasStored = true;
 		const last = this.effects.at(-1);
 		if (last?.kind === 'store') last.entries.push(...entries);

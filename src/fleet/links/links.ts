@@ -107,14 +107,17 @@ export class Links extends EventEmitter<LinksEvents> {
 
 	status(): PeerStatus[] {
 		const { now, wall } = this.options.clock;
+		// As far back from now as it was: the wall clock may have been set since.
+		const wallAt = (at: number): number => Math.round(wall() - (now() - at));
 		return [...this.#peers.values()].map((peer) => {
 			const link = peer.live?.link;
+			const seenAt = link?.lastHeard ?? peer.lastSeenAt;
 			return {
 				node: peer.node,
 				url: peer.url,
 				link: peer.live?.id ?? null,
 				since: link?.since ?? null,
-				lastSeen: link ? Math.round(wall() - (now() - link.lastHeard)) : peer.lastSeen,
+				lastSeen: seenAt === null ? null : wallAt(seenAt),
 				rttMs: link?.rttMs ?? null,
 				clockOffsetMs: link?.clockOffsetMs ?? null,
 				hello: peer.hello,
@@ -372,7 +375,7 @@ export class Links extends EventEmitter<LinksEvents> {
 		peer.reason = reason;
 		peer.sent += live.link.sent;
 		peer.received += live.link.received;
-		peer.lastSeen = Math.round(clock.wall() - (clock.now() - live.link.lastHeard));
+		peer.lastSeenAt = live.link.lastHeard;
 		// A link that stood for a while was no failure to connect: the next attempt may come soon.
 		if (clock.now() - live.since > backOffLastMs) peer.attempts = 0;
 		logger.info({ event: 'link_down', peer: peer.node, link: live.id, reason });

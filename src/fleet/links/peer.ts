@@ -16,7 +16,8 @@ export interface Peer {
 	reason: string | null;
 	/** The last connection in its name that was refused here, since there was a link. */
 	refused: { remote: string; reason: string } | null;
-	lastSeen: number | null;
+	/** On the own monotonic clock; null: never. */
+	lastSeenAt: number | null;
 	links: number;
 	/** Where it has been seen or is configured to be. */
 	addresses: Set<string>;
@@ -36,7 +37,7 @@ export function newPeer(node: NodeName, url: string): Peer {
 		hello: null,
 		reason: 'not connected yet',
 		refused: null,
-		lastSeen: null,
+		lastSeenAt: null,
 		links: 0,
 		addresses: configuredAddresses(url),
 		sent: 0,

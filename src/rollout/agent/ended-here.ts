@@ -21,6 +21,7 @@ import type { OpenRollout, Refusal } from '../messages.js';
 import { mayStillRestart, timeOfDay } from '../views/text.js';
 import { endedHereOf, isAtRestHere, note, recordOf, store, type Turn } from '../outbox.js';
 import type { RolloutSpec } from '../types.js';
+import { timeOf } from '../times.js';
 import { viewOf } from '../views/view.js';
 import { openOf } from '../../coordination/port.js';
 
@@ -38,7 +39,7 @@ export function endHere(turn: Turn, open: OpenRollout, user: string): Refusal | 
 	const by = `ended on ${self} alone by ${user} at ${timeOfDay(wall)}, after ${alone} s without a majority`;
 	const runs = recordOf(state, id)?.state === 'restarting';
 	const reason = runs ? `${by}; ${mayStillRestart([self], 'workers')}` : by;
-	const view = endedView(last, 'aborted', reason, wall);
+	const view = endedView(last, 'aborted', reason, timeOf(turn, id));
 	store(turn, { kind: 'ended_here', rollout: id, view });
 	note(turn, 'rollout_ended_here', { rollout: id, user });
 	turn.effects.push({ kind: 'changed', view });

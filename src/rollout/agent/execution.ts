@@ -9,6 +9,8 @@ import { judge } from '../targets/proof.js';
 import { isSelected } from '../targets/selection.js';
 import { endedHereOf, note, recordOf, store, type Turn } from '../outbox.js';
 import type { Epoch, NodeName, NodeRecord, RolloutId, RolloutSpec, Snapshot, StepResult } from '../types.js';
+import type { Execution } from '../state.js';
+import { timeOf } from '../times.js';
 import { hasEnded, isShared, openOf, toldEndings } from '../../coordination/port.js';
 
 interface GrantReceived {
@@ -42,7 +44,7 @@ function takeGrant(turn: Turn, grant: GrantReceived): boolean {
 		...grant,
 		phase: 'snapshot',
 		since: turn.now,
-		sinceWall: turn.wall,
+		sinceWall: timeOf(turn, grant.rollout),
 		progress: null,
 	};
 	turn.effects.push({ kind: 'take_snapshot', rollout: grant.rollout, attempt: grant.attempt });
@@ -87,7 +89,7 @@ function begin(
 	step: { rollout: RolloutId; attempt: number; epoch: Epoch | null; before: Snapshot },
 ): void {
 	const begun = nextBegun(turn.state.durable.records);
-	const times = { startedAt: turn.wall, endedAt: null };
+	const times = { startedAt: turn.state.execution?.sinceWall ?? turn.wall, endedAt: null };
 	store(turn, { kind: 'record', record: { ...step, ...times, state: 'restarting', begun, result: null } });
 	note(turn, 'step_begun', { rollout: spec.id, attempt: step.attempt });
 }
@@ -107,15 +109,20 @@ export function onStepEnded(turn: Turn, rollout: RolloutId, attempt: number, res
 	if (state.execution?.rollout !== rollout || state.execution.attempt !== attempt) return;
 	if (!record || record.attempt !== attempt) return;
 	const known = specOf(turn, rollout);
+	const endedAt = endOfStep(turn, state.execution, record);
 	state.execution = null;
 	const verdict = judgeOwn(turn, known, { ...record, result });
-	store(turn, { kind: 'record', record: { ...record, result, state: verdict, endedAt: turn.wall } });
+	store(turn, { kind: 'record', record: { ...record, result, state: verdict, endedAt } });
 	note(turn, 'step_done', { rollout, attempt, state: verdict, cut_off: result.cutOff });
 	turn.command({ kind: 'report' });
 	// The end of a rollout comes before the next step begins.
 	if (known && !isShared(known)) turn.facts.push({ kind: 'local_step_ended', rollout: known.id });
 	else nextStep(turn);
 }
+
+/** As long after its beginning as it took by the monotonic clock, whatever became of the wall clock. */
+const endOfStep = ({ now }: Turn, { since, sinceWall }: Execution, { startedAt }: NodeRecord): number =>
+	Math.round(Math.max(startedAt, sinceWall + (now - since)));
 
 function judgeOwn(turn: Turn, spec: RolloutSpec | undefined, record: NodeRecord): 'back' | 'refused' | 'failed' {
 	const { state } = turn;
@@ -147,7 +154,7 @@ function recover(turn: Turn, record: NodeRecord): boolean {
 		version: null,
 		phase: 'running',
 		since: turn.now,
-		sinceWall: turn.wall,
+		sinceWall: timeOf(turn, record.rollout),
 		progress: null,
 	};
 	turn.effects.push({

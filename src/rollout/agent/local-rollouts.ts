@@ -11,6 +11,7 @@ import { clause, mayStillRestart } from '../views/text.js';
 import { arm, inTheWayHere, recordOf, store, type Turn } from '../outbox.js';
 import { scopeOf } from '../targets/scope.js';
 import type { RolloutId } from '../types.js';
+import { beginTime, timeOf } from '../times.js';
 import { viewOf } from '../views/view.js';
 import { isShared, openOf } from '../../coordination/port.js';
 
@@ -74,6 +75,7 @@ export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResu
 	const full = specOf(state, { id, request, maxUnavailable: 1, wall: turn.wall, checks: { [self]: result } });
 	const own = full.members.filter((member) => member.name === self);
 	const spec = { ...full, members: own, maxUnavailable: 1, membersNext: null, memberHashNext: null };
+	beginTime(turn, id, spec.createdAt);
 	store(turn, { kind: 'open', spec, flags: firstFlags(null) });
 	const open = openOf(state, id);
 	if (open && result.fault !== null) end(turn, open, 'aborted', `${self}: ${result.fault}`);
@@ -104,7 +106,7 @@ export function advanceLocal(turn: Turn): void {
 		version: null,
 		phase: 'snapshot',
 		since: turn.now,
-		sinceWall: turn.wall,
+		sinceWall: timeOf(turn, next.spec.id),
 		progress: null,
 	};
 	turn.effects.push({ kind: 'take_snapshot', rollout: next.spec.id, attempt: next.flags.attempt });
@@ -174,7 +176,7 @@ function change(turn: Turn, open: OpenRollout, flags: Partial<OpenRollout['flags
 function end(turn: Turn, open: OpenRollout, result: 'completed' | 'aborted', reason: string | null): void {
 	const known = viewOf(turn.state, open.spec.id, turn);
 	if (!known) return;
-	const view = endedView(known, result, reason, turn.wall);
+	const view = endedView(known, result, reason, timeOf(turn, open.spec.id));
 	turn.command({ kind: 'keep', ending: { rollout: open.spec.id, epoch: null, view } });
 }
 

@@ -4,17 +4,18 @@ import { judge } from '../targets/proof.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
 import { costOf, timeOfDay } from '../views/text.js';
-import { recordOf } from '../outbox.js';
+import { recordOf, type Turn } from '../outbox.js';
 import type { NodeState, RolloutState, RolloutView } from '../types.js';
 
-export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
+export function localViewOf(turn: Turn, open: OpenRollout): RolloutView {
+	const { state } = turn;
 	const { self } = state.settings;
 	const { spec, flags } = open;
 	const record = recordOf(state, spec.id);
 	const runs = state.execution?.rollout === spec.id;
 	const nodeState = localNodeState(open, record?.state ?? 'none', record?.attempt ?? 0);
 	const verdict = record?.result ? judge(spec, self, record) : null;
-	const waiting = runs ? stepText(state, open) : waitingFor(state, open);
+	const waiting = runs ? stepText(turn, open) : waitingFor(state, open);
 	return {
 		...emptyView(spec, self),
 		state: localState(open, runs || record?.state === 'restarting'),
@@ -37,9 +38,9 @@ export function localViewOf(state: CoreState, open: OpenRollout): RolloutView {
 	};
 }
 
-function stepText(state: CoreState, { spec }: OpenRollout): string {
-	const since = state.execution?.sinceWall;
-	const until = since === undefined ? '' : `, until ${timeOfDay(since + spec.deadlineMs)}`;
+function stepText({ state, now, wall }: Turn, { spec }: OpenRollout): string {
+	const since = state.execution?.since;
+	const until = since === undefined ? '' : `, until ${timeOfDay(wall + since + spec.deadlineMs - now)}`;
 	return `${state.settings.self}: ${state.execution?.progress ?? 'restarting'}${until}`;
 }
 

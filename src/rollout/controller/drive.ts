@@ -9,6 +9,7 @@ import { compareVersions } from '../../coordination/epoch.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
+import { stepEnd, timeOf } from '../times.js';
 import { isSelected } from '../targets/selection.js';
 import { endedThere, isGone, shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { arm, note, send, type Turn } from '../outbox.js';
@@ -36,19 +37,19 @@ function driveRollout(turn: Turn, drive: Drive, known: OpenRollout, majority: bo
 	const open = noteLeft(turn, known, targets);
 	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
 	if (open.flags.aborting) {
-		if (running.length === 0) endRollout(turn, drive, open, 'aborted', abortReason(open, targets));
+		if (running.length === 0) endRollout(turn, drive, open, 'aborted', abortReason(state, open, targets));
 		return;
 	}
 	if (open.flags.halted !== null) return;
 	if (isFinished(turn, open, targets)) {
 		const apart = endedOnEach(turn, open);
-		if (apart === null) endRollout(turn, drive, open, 'completed', whatIsOpen(open, targets));
+		if (apart === null) endRollout(turn, drive, open, 'completed', whatIsOpen(state, open, targets));
 		else endRollout(turn, drive, open, 'aborted', apart);
 		return;
 	}
 	const failing = targets.filter(isFailing);
 	if (!open.flags.paused && mustHalt(open, targets, failing)) {
-		halt(turn, drive, open, haltReason(open, targets, failing));
+		halt(turn, drive, open, haltReason(state, open, targets, failing));
 		return;
 	}
 	if (isHoldDue(open, targets)) {
@@ -92,18 +93,23 @@ function settleRecord(turn: Turn, drive: Drive, open: OpenRollout, node: NodeNam
 	const grant = drive.grants[node];
 	// Who granted the step knows its times by its own clock; who did not was told of them by the node.
 	if (!grant && !drive.times[node]?.back)
-		drive.times[node] = { started: record.startedAt, back: record.state === 'back' ? record.endedAt : null };
+		drive.times[node] = knownTimes(drive.times[node]?.started ?? record.startedAt, record);
 	if (record.state === 'restarting') noteRunning(turn, drive, node, record.attempt, open.spec.deadlineMs);
 	if (grant && record.attempt >= grant.attempt) grant.begun = true;
 	if (record.state === 'restarting' || record.state === 'none') return;
 	if (record.state === 'back') {
 		if (grant) {
 			drive.backAt = turn.now;
-			drive.times[node] = { started: drive.times[node]?.started ?? null, back: turn.wall };
+			drive.times[node] = { started: drive.times[node]?.started ?? null, back: timeOf(turn, open.spec.id) };
 		}
 		forgetStep(drive, node);
 	} else if (!grant || record.attempt >= grant.attempt) forgetStep(drive, node);
 }
+
+const knownTimes = (started: number, record: NodeRecord): Drive['times'][string] => ({
+	started,
+	back: record.state === 'back' ? stepEnd(started, record) : null,
+});
 
 type Have = readonly { rollout: string; version: OpenRollout['flags']['version'] }[];
 
@@ -273,7 +279,7 @@ function grant(turn: Turn, drive: Drive, open: OpenRollout, node: NodeName): voi
 	drive.deadlines[node] = { attempt, at: now + open.spec.deadlineMs };
 	delete drive.overdue[node];
 	drive.idleSince = null;
-	drive.times[node] = { started: turn.wall, back: null };
+	drive.times[node] = { started: timeOf(turn, open.spec.id), back: null };
 	if (!drive.begun.includes(node)) drive.begun.push(node);
 	note(turn, 'step_granted', { rollout: open.spec.id, node, attempt });
 	const message = { kind: 'restart', epoch: drive.epoch, rollout: open.spec.id, version, attempt } as const;
@@ -311,7 +317,7 @@ function idle(turn: Turn, drive: Drive, open: OpenRollout, now_: { busy: boolean
 		turn,
 		drive,
 		open,
-		failing.length > 0 ? `${why}; ${haltReason(open, targets, failing)}` : idleReason(open, targets, why),
+		failing.length > 0 ? `${why}; ${haltReason(state, open, targets, failing)}` : idleReason(state, open, targets, why),
 	);
 }
 

@@ -5,6 +5,7 @@ import type { Ending, OpenRollout, Report, RolloutFlags } from '../messages.js';
 import { note, store, type Turn } from '../outbox.js';
 import type { Epoch, NodeName, RolloutId, RolloutView } from '../types.js';
 import { endedView } from '../views/view-parts.js';
+import { catchUpTime, timeOf } from '../times.js';
 import { viewOf } from '../views/view.js';
 import { openOf, toldEndings } from '../../coordination/port.js';
 
@@ -28,6 +29,7 @@ export function takeUp(turn: Turn, drive: Drive, rollout: OpenRollout): void {
 	drive.openedHere = false;
 	drive.idleSince = null;
 	const seen = state.views[rollout.spec.id]?.view;
+	if (seen) catchUpTime(turn, seen);
 	for (const node of seen?.nodes ?? []) drive.times[node.node] = { started: node.started_at, back: node.back_at };
 	drive.begun = (seen?.order ?? []).filter((name) => drive.times[name]?.started != null);
 	if (seen?.nodes.some((node) => node.state === 'back')) drive.backAt = now;
@@ -68,7 +70,10 @@ export function endRollout(
 /** Stores and announces how a rollout ended; also one that was never opened, so that no node can resume it. */
 export function endAs(turn: Turn, last: RolloutView, result: 'completed' | 'aborted', reason: string | null): void {
 	note(turn, 'rollout_ended', { rollout: last.id, state: result, reason });
-	turn.command({ kind: 'close', ending: { rollout: last.id, view: endedView(last, result, reason, turn.wall) } });
+	turn.command({
+		kind: 'close',
+		ending: { rollout: last.id, view: endedView(last, result, reason, timeOf(turn, last.id)) },
+	});
 }
 
 /** A peer reported: it may know of an ending, or have a rollout open that no other node has. */

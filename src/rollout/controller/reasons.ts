@@ -1,5 +1,7 @@
 /** Why a rollout halted or ended, for people; of a change of members also who has which members, and how they meet again. */
 import type { OpenRollout } from '../messages.js';
+import type { CoreState } from '../state.js';
+import { standingOf } from '../targets/budget.js';
 import { isSelected } from '../targets/selection.js';
 import { isGone, isPassedOver, type TargetStatus } from '../targets/targets.js';
 import { clause, mayStillRestart } from '../views/text.js';
@@ -10,6 +12,7 @@ const applyHere = 'rollcall restart_service service=clustering_config';
 const changeAgain = 'send restart_service service=clustering_config replicated=true again';
 
 export function haltReason(
+	state: CoreState,
 	open: OpenRollout,
 	targets: readonly TargetStatus[],
 	failing: readonly TargetStatus[],
@@ -20,26 +23,26 @@ export function haltReason(
 	});
 	const names = namesOf(failing);
 	if (isChange(open))
-		return `${parts.join('; ')}. Correct that, then resume_rollout tries ${names} again, or ${changeAgain}; abort_rollout ends it here: ${standText(open, targets)}`;
+		return `${parts.join('; ')}. Correct that, then resume_rollout tries ${names} again, or ${changeAgain}; abort_rollout ends it here: ${standText(state, open, targets)}`;
 	return `${parts.join('; ')}. resume_rollout tries ${names} again, with skip it stays as it is, abort_rollout ends the rollout`;
 }
 
 /** `why`: for whom or what it waited too long. */
-export function idleReason(open: OpenRollout, targets: readonly TargetStatus[], why: string): string {
+export function idleReason(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[], why: string): string {
 	const away = targets.filter((one) => one.state === 'pending' && !one.heard);
 	if (!isChange(open) || away.length === 0) return `${why}. Mend it, then resume_rollout`;
-	return `${why}. Start ${namesOf(away)}, then resume_rollout; or take what is gone for good out of cluster.peers of every other node and ${changeAgain}; abort_rollout ends it here: ${standText(open, targets)}`;
+	return `${why}. Start ${namesOf(away)}, then resume_rollout; or take what is gone for good out of cluster.peers of every other node and ${changeAgain}; abort_rollout ends it here: ${standText(state, open, targets)}`;
 }
 
-export function abortReason(open: OpenRollout, targets: readonly TargetStatus[]): string {
+export function abortReason(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[]): string {
 	const by = `aborted by ${open.flags.aborting?.by ?? 'an operator'}`;
-	const rest = whatIsOpen(open, targets);
+	const rest = whatIsOpen(state, open, targets);
 	return rest ? `${by}; ${rest}` : by;
 }
 
 /** What is not known to be done when the rollout ends; null: all is. */
-export function whatIsOpen(open: OpenRollout, targets: readonly TargetStatus[]): string | null {
-	const parts = isChange(open) ? notApplied(open, targets) : mayStillLive(open, targets);
+export function whatIsOpen(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
+	const parts = isChange(open) ? notApplied(state, open, targets) : mayStillLive(open, targets);
 	return parts.length > 0 ? parts.join('; ') : null;
 }
 
@@ -62,22 +65,28 @@ const namesOf = (targets: readonly { node: NodeName }[]): string => targets.map(
 
 /** The targets that have applied their files, those that have not, and those that leave unheard. */
 function standOf(
+	state: CoreState,
 	open: OpenRollout,
 	targets: readonly TargetStatus[],
 ): Record<'done' | 'rest' | 'gone', TargetStatus[]> {
+	const { memberHash, memberHashNext } = open.spec;
+	// It may have taken up its file by a restart of its own.
+	const hasNext = ({ node }: TargetStatus): boolean =>
+		memberHash !== memberHashNext && standingOf(state, node)?.memberHash === memberHashNext;
+	const isDone = (one: TargetStatus): boolean => one.state === 'back' || hasNext(one);
 	const isAway = (one: TargetStatus): boolean => isGone(open, one) || isPassedOver(open.spec, one.node);
-	const left = targets.filter((one) => one.state !== 'back');
+	const left = targets.filter((one) => !isDone(one));
 	return {
-		done: targets.filter((one) => one.state === 'back'),
+		done: targets.filter(isDone),
 		rest: left.filter((one) => !isAway(one)),
 		gone: left.filter(isAway),
 	};
 }
 
 /** `beta, delta have the new members (…), alpha, gamma the old ones (…)` */
-function standText(open: OpenRollout, targets: readonly TargetStatus[]): string {
+function standText(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[]): string {
 	const { members, membersNext, memberHash, memberHashNext } = open.spec;
-	const { done, rest } = standOf(open, targets);
+	const { done, rest } = standOf(state, open, targets);
 	if (done.length === 0) return 'no node has applied its file';
 	if (memberHash === memberHashNext) return `${namesOf(done)} applied the new file, ${namesOf(rest)} did not`;
 	const list = (some: readonly { name: NodeName }[]): string => some.map(({ name }) => name).join(', ');
@@ -91,11 +100,11 @@ function standText(open: OpenRollout, targets: readonly TargetStatus[]): string 
 }
 
 /** Where the files were not applied, and how all come together again. */
-function notApplied(open: OpenRollout, targets: readonly TargetStatus[]): string[] {
-	const { done, rest, gone } = standOf(open, targets);
+function notApplied(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[]): string[] {
+	const { done, rest, gone } = standOf(state, open, targets);
 	const parts = gone.length === 0 ? [] : [`${namesOf(gone)} did not hear of it; stop it if it still runs`];
 	if (rest.length === 0) return parts;
-	const stand = standText(open, targets);
+	const stand = standText(state, open, targets);
 	if (done.length === 0) return [...parts, stand];
 	const forward = `to go forward, run on ${namesOf(rest)}: ${applyHere}`;
 	return [...parts, `${stand}; ${forward}; to go back, restore the old file on ${namesOf(done)} and run it there`];

@@ -25,6 +25,7 @@ import type { CoreState, PendingStart } from '../state.js';
 import { arm, send, type Turn } from '../outbox.js';
 import { scopeOf } from '../targets/scope.js';
 import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
+import { beginTime, timeOf } from '../times.js';
 import { viewOf } from '../views/view.js';
 import { hasEnded, openOf, toldEndings } from '../../coordination/port.js';
 
@@ -41,6 +42,7 @@ export function onReplicatedRequest(turn: Turn, event: Extract<RolloutEvent, { k
 		if (refusal) turn.effects.push({ kind: 'refuse', token, refusal });
 		return;
 	}
+	beginTime(turn, id, turn.wall);
 	state.start = {
 		token,
 		id,
@@ -330,7 +332,7 @@ function endWithoutLease(turn: Turn, open: OpenRollout, reason: string): void {
 	const ending = {
 		rollout: open.spec.id,
 		epoch: open.flags.version.epoch,
-		view: endedView(view, 'aborted', reason, turn.wall),
+		view: endedView(view, 'aborted', reason, timeOf(turn, open.spec.id)),
 	};
 	turn.command({ kind: 'keep', ending });
 	for (const to of state.coordination.peers()) turn.command({ kind: 'tell', to, endings: [ending] });

@@ -23,6 +23,7 @@ import { wayOut } from './way-out.js';
 import { leaderlessText, takeoverText } from './leaderless.js';
 import { localViewOf } from '../agent/local-view.js';
 import { endOf, type Turn } from '../outbox.js';
+import { stepEnd } from '../times.js';
 import type { NodeRecord, RolloutId, RolloutView } from '../types.js';
 import { costOf, frozen, timeOfDay } from './text.js';
 import { isShared, openOf } from '../../coordination/port.js';
@@ -33,7 +34,7 @@ export function viewOf(state: CoreState, id: RolloutId, turn: Turn): RolloutView
 	if (ended) return ended;
 	const open = openOf(state, id);
 	if (!open) return undefined;
-	if (!isShared(open.spec)) return localViewOf(state, open);
+	if (!isShared(open.spec)) return localViewOf(turn, open);
 	const drive = driveOf(state);
 	if (drive?.rollout === id) return drivenView(turn, drive, open);
 	return followedView(turn, open);
@@ -110,7 +111,7 @@ function viewNode(drive: Drive, open: OpenRollout, target: TargetStatus, seen: V
 		release: record ? processes(open, record).release : (seen?.release ?? { before: null, after: null }),
 		started_at: times?.started ?? null,
 		back_at: target.state === 'back' ? (times?.back ?? null) : null,
-		ended_at: record?.endedAt ?? null,
+		ended_at: record ? stepEnd(times?.started ?? null, record) : null,
 		reason: target.overdue ? 'not back within the deadline' : (target.reason ?? costOf(record)),
 	};
 }

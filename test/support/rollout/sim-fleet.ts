@@ -1,5 +1,5 @@
 /** A small fleet in virtual time for scenario tests: the real core on every node, nothing random but latencies. */
-import { getRollout } from '../../../src/fleet/core/core.js';
+import { getRollout, listRollouts } from '../../../src/fleet/core/core.js';
 import type { CoreEffect, PeerMessage } from '../../../src/fleet/core/events.js';
 import type { CoreRequest, OperatorCommand, Refusal } from '../../../src/rollout/messages.js';
 import type { RolloutView } from '../../../src/rollout/types.js';
@@ -204,6 +204,17 @@ export class SimFleet {
 	view(name: string, id: string): RolloutView | undefined {
 		const node = this.node(name);
 		return node.core ? getRollout(node.core, id, { now: node.now(), wall: 0 }) : undefined;
+	}
+
+	/** Sets the wall clock of these nodes, of all if none is named, forward or back; their monotonic clocks run on. */
+	setClocks(byMs: number, names: readonly string[] = [...this.nodes.keys()]): void {
+		for (const name of names) this.node(name).wallOffset += byMs;
+	}
+
+	/** What the node lists, newest first. */
+	history(name: string): RolloutView[] {
+		const node = this.node(name);
+		return node.core ? listRollouts(node.core, 100, { now: node.now(), wall: 0 }) : [];
 	}
 
 	untilState(name: string, id: string, state: RolloutView['state']): RolloutView {

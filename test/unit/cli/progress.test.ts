@@ -52,7 +52,7 @@ test('only what is new becomes a line, whatever was said before', () => {
 
 test('a screen has one line a node in the order of the rollout: phase, time, what it waits for', () => {
 	assert.deepEqual(screenLines(rolling(), 24, now), [
-		'running: http_workers, 1 of 3 nodes back, 1.7 s',
+		'running: http_workers, 1 of 3 nodes back, 2.6 s',
 		'NODE   PHASE        TIME  WAITS FOR',
 		'beta   back        2.1 s  -',
 		'gamma  restarting  1.2 s  1 of 2 workers healthy, until 12:00:31',
