@@ -57,11 +57,13 @@ test('who follows the README word by word has three fresh hosts rolling within f
 	const env = { ...process.env, PATH: `${bin}:${process.env['PATH']}`, npm_config_prefer_offline: 'true' };
 	await run('bash', ['-euc', here(onOwnMachine)], { cwd: clone, env, maxBuffer: 64 * 1024 * 1024 });
 	t.diagnostic(`built, and brought to three hosts: ${took()}`);
-	for (const [index, name] of names.entries()) {
-		const text = onEachHost.replace('alpha.tgz', `${name}.tgz`);
-		const { code, stdout, stderr } = (await hosts[index]?.try(['bash', '-euc', `cd /root\n${text}`])) ?? {};
-		assert.equal(code, 0, `${name}: ${stdout}${stderr}`);
-	}
+	await Promise.all(
+		names.map(async (name, index) => {
+			const text = onEachHost.replace('alpha.tgz', `${name}.tgz`);
+			const { code, stdout, stderr } = (await hosts[index]?.try(['bash', '-euc', `cd /root\n${text}`])) ?? {};
+			assert.equal(code, 0, `${name}: ${stdout}${stderr}`);
+		}),
+	);
 	t.diagnostic(`installed on three hosts: ${took()}`);
 	const fleet = hosts.slice(0, names.length);
 	const before = await Promise.all(fleet.map((host) => servingOn(host, 2)));

@@ -18,12 +18,14 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { archiveBytesMax } from '../../../src/cli/fleet/archive.js';
+import { addNext, endRotation, readFolder, writeCertificates } from '../../../src/cli/certificates/authority-folder.js';
 import { readBundle } from '../../../src/cli/fleet/bundle.js';
 import { nodesFrom } from '../../../src/cli/fleet/nodes.js';
 import { bundleSteps, forThisHost } from '../../../src/cli/install/bundle.js';
 import { resultShapes } from '../../../src/cli/output/json-schemas.js';
+import { readCertificates } from '../../../src/config/checks/certificates.js';
 import { RollcallError } from '../../../src/errors.js';
-import { issueCertificate } from '../../../src/system/openssl.js';
+import { issueCertificate, makeAuthority } from '../../../src/system/openssl.js';
 import { documentOf } from '../../support/cli/command-document.js';
 import { runCommand } from '../../support/cli/command.js';
 
@@ -177,6 +179,46 @@ describe('at home', () => {
 		assert.equal(serialOf('alpha'), before[0]);
 		assert.notEqual(serialOf('beta'), before[1]);
 		assert.equal(readBundle(join(home, 'beta.tgz')).tls.cert, read('beta', 'cert.pem'));
+	});
+
+	test('at each step of a change of the authority renew makes bundles that hosts of the step before take, and none that skips one', async () => {
+		const { signal } = new AbortController();
+		const host = join(folder, 'rotating');
+		const bundle = async () => {
+			assert.equal((await fleet('renew', 'shop', 'gamma')).code, 0);
+			return readBundle(join(home, 'gamma.tgz'));
+		};
+		const put = ({ text, tls }: ReturnType<typeof readBundle>) => {
+			mkdirSync(join(host, 'tls'), { recursive: true });
+			writeFileSync(join(host, 'rollcall.yaml'), text);
+			for (const [name, pem] of Object.entries(tls)) writeFileSync(join(host, `tls/${name}.pem`), pem);
+		};
+		const [old] = readCertificates(read('ca.pem'));
+		assert.ok(old);
+		const first = readBundle(join(home, 'gamma.tgz'));
+		put(first);
+		const validity = { from: Date.now() - 60_000, to: Date.now() + 864e5 };
+		const made = await makeAuthority(home, 'Rollcall fleet shop next', validity, signal);
+		const [next] = readCertificates(made.cert);
+		assert.ok(next);
+		const steps: [both: number, signer: typeof old, begin: () => Promise<void>][] = [
+			[2, old, async () => addNext(await readFolder(home, home), made)],
+			[2, next, () => writeCertificates(home, [next, old])],
+			[1, next, () => writeCertificates(home, [next]).then(async () => endRotation(await readFolder(home, home)))],
+		];
+		for (const [count, signer, begin] of steps) {
+			await begin();
+			const given = await bundle();
+			assert.equal(readCertificates(given.tls.ca).length, count);
+			const [own] = readCertificates(given.tls.cert);
+			assert.ok(own?.verify(signer.publicKey));
+			assert.deepEqual(forThisHost(given, host, false).remarks, []);
+			put(given);
+		}
+		const last = readBundle(join(home, 'gamma.tgz'));
+		put(first);
+		assert.throws(() => forThisHost(last, host, false), /is of another fleet/);
+		assert.equal((await fleet('renew', 'shop')).code, 0);
 	});
 
 	test('add tells every node of the new one and keeps what was changed by hand; cut short, the same again completes it', async () => {
