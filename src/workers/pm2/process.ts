@@ -21,6 +21,8 @@ export interface Pm2Start {
 	pidFile: string;
 	/** How long PM2 waits after its signal before it kills, in ms. */
 	killTimeoutMs: number;
+	/** Whether PM2's signal goes to all that the process has started, too; its end is waited for together then. */
+	endsTree: boolean;
 	/** A process that ends with one of these is not started again. */
 	stopExitCodes: readonly number[];
 }
@@ -80,7 +82,7 @@ export function describe(start: Pm2Start): object {
 		vizion: false,
 		pmx: false,
 		automation: false,
-		treekill: true,
+		treekill: start.endsTree,
 		kill_timeout: start.killTimeoutMs,
 		kill_retry_time: killPollMs,
 		exp_backoff_restart_delay: backoffFirstMs,

@@ -45,6 +45,8 @@ export function describeWorker(worker: Worker): Pm2Start {
 		errorFile: logs.error,
 		pidFile: join(home.pids, `${id}.pid`),
 		killTimeoutMs: killTimeoutOf(app),
+		// A job may be a process of its own, which the worker waits for.
+		endsTree: app.listens,
 		stopExitCodes: [],
 	};
 }

@@ -86,7 +86,7 @@ export class WorkerShutdown {
 		const { identity, pmId, host } = worker;
 		if (!identity || !isAlive(identity)) return;
 		try {
-			if (pmId !== null && host.isUp) await host.client().signal(pmId, signal);
+			if (pmId !== null && host.isUp) await this.signalThroughHost(worker, pmId, identity, signal);
 			// Another user's process is signalled by the host of that user alone.
 			else if (host.owner !== process.geteuid?.()) await host.client().signalOrphan(identity, signal);
 			else signalTree(identity, host.owner, signal);
@@ -94,6 +94,18 @@ export class WorkerShutdown {
 			const reason = messageOf(error);
 			this.pool.parts.log.warn({ event: 'signal_failed', worker: worker.id, worker_pid: identity.pid, signal, reason });
 		}
+	}
+
+	/** In the order of all calls to the host: a process that ends before PM2 was told to stop it is started again. */
+	private signalThroughHost(
+		{ app, host }: Worker,
+		pmId: number,
+		identity: WorkerIdentity,
+		signal: 'SIGTERM' | 'SIGKILL',
+	): Promise<void> {
+		// PM2 kills the process alone: what a job has started must not outlive its worker.
+		if (signal === 'SIGKILL' && !app.listens) return host.client().signalOrphan(identity, signal);
+		return host.client().signal(pmId, signal);
 	}
 
 	/** Resolves when the process is gone, or the pool closed. No bound: a process that cannot be killed is waited for, and tried again. */
@@ -120,7 +132,8 @@ export class WorkerShutdown {
 		const { pmId, identity, host } = worker;
 		let removed: Promise<unknown> = Promise.resolve();
 		if (pmId !== null && host.isUp) {
-			const direct = !isNode(worker.app);
+			// By PM2's signal alone it does not end before PM2 knows that it is to stop, and would start it again.
+			const direct = !isNode(worker.app) || !worker.app.listens;
 			removed = host
 				.client()
 				.remove(pmId, killTimeoutOf(worker.app), direct ? undefined : ask)

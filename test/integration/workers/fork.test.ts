@@ -140,6 +140,7 @@ describe('programs that are not Node', () => {
 				errorFile: '/dev/null',
 				pidFile: `${node.folder}/web-2.pid`,
 				killTimeoutMs: 1_000,
+				endsTree: true,
 				stopExitCodes: [],
 			});
 			assert.notEqual(next.pmId, old.pmId, 'a removal that is late finds nothing under its number');

@@ -20,6 +20,10 @@ export interface Ways {
 	before?: string;
 	/** How long a job takes. */
 	jobMs?: number;
+	/** A job takes until this file is there. */
+	until?: string;
+	/** A job is a process of its own, and done if that ends well. */
+	child?: boolean;
 	/** At SIGTERM it finishes its job and exits; false: it takes no notice. */
 	finishes?: boolean;
 }
@@ -28,8 +32,14 @@ export interface Ways {
  * A queue worker of Node. Each process has a file in the folder `jobs` of its own: `+` for each job that it takes, `-` when
  * that is done. At its start it looks whether another process of its app lives, and notes that in the folder `together`.
  */
-export const nodeQueue = ({ before = '', jobMs = 40, finishes = true }: Ways = {}): string => `
-const fs = require('fs');
+export const nodeQueue = ({
+	before = '',
+	jobMs = 40,
+	until = '',
+	child = false,
+	finishes = true,
+}: Ways = {}): string => `
+const fs = require('fs'), { spawn } = require('child_process');
 const file = 'jobs/' + process.env.QUEUE + '-' + process.pid;
 for (const name of fs.readdirSync('jobs')) {
 	const [, queue, pid] = /^(.*)-(\\d+)$/.exec(name);
@@ -42,19 +52,28 @@ process.on('SIGTERM', () => { ${finishes ? 'ending = true; if (!busy) process.ex
 function next() {
 	busy = true;
 	fs.appendFileSync(file, '+');
-	setTimeout(() => {
-		fs.appendFileSync(file, '-');
-		busy = false;
-		if (ending) process.exit(0);
-		setTimeout(next, 5);
-	}, ${jobMs});
+	if (${child}) spawn('sleep', ['${jobMs / 1_000}']).on('exit', (code) => (code === 0 ? done() : process.exit(1)));
+	else setTimeout(done, ${jobMs});
+}
+function done() {
+	if ('${until}' !== '' && !fs.existsSync('${until}')) return setTimeout(done, 10);
+	fs.appendFileSync(file, '-');
+	busy = false;
+	if (ending) process.exit(0);
+	setTimeout(next, 5);
 }
 ${before}
 next();
 `;
 
 /** The same in Python. */
-export const pythonQueue = ({ before = '', jobMs = 40, finishes = true }: Ways = {}): string => `
+export const pythonQueue = ({
+	before = '',
+	jobMs = 40,
+	until = '',
+	child = false,
+	finishes = true,
+}: Ways = {}): string => `
 import os, signal, subprocess, sys, time
 queue = os.environ['QUEUE']
 file = 'jobs/%s-%d' % (queue, os.getpid())
@@ -74,7 +93,9 @@ ${before}
 while not ending:
     note('+')
     until = time.monotonic() + ${jobMs / 1_000}
+    if ${child ? 'True' : 'False'}: subprocess.run(['sleep', '${jobMs / 1_000}'], check=True)
     while time.monotonic() < until: time.sleep(0.005)
+    while '${until}' and not os.path.exists('${until}'): time.sleep(0.01)
     note('-')
     time.sleep(0.005)
 `;
@@ -145,6 +166,13 @@ export class Queues {
 			.filter((marks) => marks.endsWith('+')).length;
 	}
 
+	/** Whether a process of the app has a job. */
+	isBusy(name: string): boolean {
+		const [{ pid } = { pid: 0 }] = this.supervisor.identities(name);
+		const file = join(this.folder, 'jobs', `${name}-${pid}`);
+		return existsSync(file) && readFileSync(file, 'latin1').endsWith('+');
+	}
+
 	/** Which processes of an app ran at the same time. */
 	get together(): string[] {
 		return readdirSync(join(this.folder, 'together'));
@@ -162,5 +190,6 @@ export const queueApp: WorkerApp = {
 	instances: 1,
 	surge: 1,
 	listens: false,
-	health: { path: null, timeoutMs: 2_000, deadlineMs: 20_000, soakMs: 400, intervalMs: 1_000, failures: 3 },
+	drainTimeoutMs: 30_000,
+	health: { path: null, timeoutMs: 5_000, deadlineMs: 30_000, soakMs: 400, intervalMs: 1_000, failures: 3 },
 };
