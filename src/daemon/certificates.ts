@@ -77,7 +77,8 @@ export class Certificates {
 function clusterInUse(node: string, files: ClusterFiles, { cert, ca }: TlsMaterial): CertificateInUse[] {
 	const takeUp = 'then run: rollcall restart_service service=clustering_config';
 	const issue = `put a new one there (rollcall ca issue ${node}), ${takeUp}`;
-	const renew = `add a new authority to it on every node, then give every node a certificate of that one, ${takeUp}`;
+	const renew =
+		'change to a new authority, which takes three steps: rollcall ca rotate at home (rollcall help certificates)';
 	return [...inUse('cluster.tls.cert', files.cert, cert, issue), ...inUse('cluster.tls.ca', files.ca, ca, renew)];
 }
 

@@ -224,7 +224,11 @@ class ControlPlane {
 			stateDir: config.state_dir,
 			version: this.#version,
 			local,
-			readConfig: () => this.#configuration.read(),
+			readConfig: async () => {
+				const fresh = this.#configuration.read();
+				await this.#server?.checkCertificate();
+				return fresh;
+			},
 			onApplied: ({ cluster, tlsFiles }) => {
 				this.#certificates.clusterUses(tlsFiles, cluster?.tls ?? null);
 				void this.#renewHttpCertificate();

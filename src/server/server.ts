@@ -1,7 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { isLoopback } from '../config/document/network.js';
 import { messageOf, RollcallError } from '../errors.js';
-import { presentFromNowOn, readCertificate } from './listeners/certificate.js';
+import { assertHttpInDate, type HttpCertificate, readHttpCertificate } from '../config/checks/http-certificate.js';
+import { presentFromNowOn } from './listeners/certificate.js';
 import { createHealthListener, createMetricsListener, createOperationsListener } from './http.js';
 import { defaultLimits, type Limits } from './limits.js';
 import type { Listener, ListenerKind } from './listeners/listener.js';
@@ -23,13 +24,22 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 		await Promise.all(listeners.map((listener) => closeListener(listener, limits.closeMs)));
 	};
 	try {
-		let tls = settings.http?.tls ? await readCertificate(settings.http.tls) : null;
+		let tls = settings.http?.tls ? await readHttpCertificate(settings.http.tls) : null;
 		if (settings.http && !tls && !isLoopback(settings.http.host)) {
 			throw new RollcallError(
 				'configuration',
 				`operations_api.http.tls is required: ${settings.http.host} is not a loopback address.`,
 			);
 		}
+		/** Null: it is the one in use, or there is none. That one stays when it has expired; another has to be valid. */
+		const newCertificate = async (): Promise<HttpCertificate | null> => {
+			const files = settings.http?.tls;
+			if (!files) return null;
+			const certificate = await readHttpCertificate(files);
+			if (tls?.cert.equals(certificate.cert)) return null;
+			assertHttpInDate(certificate, files.cert, Date.now());
+			return certificate;
+		};
 		const socketListener = createOperationsListener(parts, {
 			transport: 'socket',
 			host: null,
@@ -83,10 +93,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 				health: health ? await listen(health, 'operations_api.health') : null,
 				metrics: metrics ? await listen(metrics, 'operations_api.metrics') : null,
 			},
+			checkCertificate: async () => void (await newCertificate()),
 			async renewCertificate() {
-				if (!http?.tls) return null;
-				const certificate = await readCertificate(http.tls);
-				if (tls?.cert.equals(certificate.cert)) return null;
+				const certificate = await newCertificate();
+				if (!http || certificate === null) return null;
 				tls = certificate;
 				presentFromNowOn(http.listener.server, certificate);
 				return certificate.cert.toString('utf8');

@@ -52,6 +52,8 @@ export interface Server {
 	 * one in PEM, null if it is the old one or there is no TLS. Rejects with `configuration`, naming key and file, and then the old one stays.
 	 */
 	renewCertificate(): Promise<string | null>;
+	/** Rejects as `renewCertificate` would now; changes nothing. */
+	checkCertificate(): Promise<void>;
 	/** Finishes the answers under way, ends those who follow, and removes the socket if it is still its own. */
 	close(): Promise<void>;
 }

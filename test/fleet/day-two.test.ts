@@ -38,7 +38,21 @@ describe('routine work on a fleet with certificates', () => {
 			.filter(({ name }) => members.includes(name))
 			.map(({ name, ports }) => ({ name, url: `wss://127.0.0.1:${ports.cluster}` }));
 		const listen = { host: '127.0.0.1', port: node.ports.cluster };
-		node.configure({ http_workers: apps, cluster: { listen, tls: Object.fromEntries(tls) as object, peers } });
+		const http = { host: '127.0.0.1', port: node.ports.operations, tls: httpFiles(node) };
+		const operations_api = { socket: { path: node.socketPath, mode: '0600' }, http };
+		node.configure({
+			operations_api,
+			http_workers: apps,
+			cluster: { listen, tls: Object.fromEntries(tls) as object, peers },
+		});
+	};
+	const httpFiles = (node: RealNode) => ({
+		cert: join(node.folder, 'tls', 'http.pem'),
+		key: join(node.folder, 'tls', 'http-key.pem'),
+	});
+	const putHttp = (node: RealNode, { material }: TestCertificate): void => {
+		writeFileSync(httpFiles(node).cert, material.cert);
+		writeFileSync(httpFiles(node).key, material.key, { mode: 0o600 });
 	};
 	const certificateOf = (node: RealNode): TestCertificate => kept.get(node.name) as TestCertificate;
 	const rows = async (node: RealNode): Promise<Row[]> =>
@@ -70,6 +84,7 @@ describe('routine work on a fleet with certificates', () => {
 		for (const node of fleet.nodes) {
 			kept.set(node.name, await authority.issue(node.name));
 			put(node, certificateOf(node));
+			putHttp(node, certificateOf(node));
 			configure(node, names);
 		}
 		await fleet.start();
@@ -88,6 +103,11 @@ describe('routine work on a fleet with certificates', () => {
 				'an expired certificate',
 				async () => put(gamma, await authority.issue('gamma', -1)),
 				/gamma: cluster\.tls\.cert: .* expired on .*; put a new one into .*cert\.pem: rollcall ca issue gamma/,
+			],
+			[
+				'an expired certificate of HTTP',
+				async () => putHttp(gamma, await authority.issue('gamma', -1)),
+				/gamma: operations_api\.http\.tls\.cert: .* got one that expired on .*; put a new one into .*http\.pem/,
 			],
 			[
 				'an authority that does not accept the others',
@@ -118,6 +138,7 @@ describe('routine work on a fleet with certificates', () => {
 				assert.deepEqual(await links(), before, what);
 			} finally {
 				put(gamma, certificateOf(gamma));
+				putHttp(gamma, certificateOf(gamma));
 				writeFileSync(gamma.configFile, good, { mode: 0o600 });
 			}
 		}
@@ -145,6 +166,13 @@ describe('routine work on a fleet with certificates', () => {
 		const { code, stderr } = await rollcall(['validate', '--config', gamma.configFile]);
 		assert.equal(code, 2);
 		assert.match(stderr, /expired on .*; put a new one into .*cert\.pem: rollcall ca issue gamma/);
+		put(gamma, certificateOf(gamma));
+		putHttp(gamma, await authority.issue('gamma', -1));
+		const ofHttp = await rollcall(['validate', '--config', gamma.configFile]);
+		assert.equal(ofHttp.code, 2);
+		assert.match(ofHttp.stderr, /operations_api\.http\.tls\.cert: .* got one that expired on .*http\.pem/);
+		putHttp(gamma, certificateOf(gamma));
+		put(gamma, await authority.issue('gamma', -1));
 		await gamma.kill();
 		gamma.start();
 		await waitFor(

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { assertHttpInDate, readHttpCertificate } from '../../config/checks/http-certificate.js';
 import { loadConfig } from '../../config/load.js';
 import { assertCertificateInDate, readMembership } from '../../fleet/links/membership.js';
 import type { AppChanges, WorkerRow } from '../../workers/types.js';
@@ -18,6 +19,8 @@ export async function validate({ options, terminal, session }: Context): Promise
 	const config = loadConfig({ file: options.config ?? configFileDefault, env: process.env, underSystemd: true });
 	// Keys and certificates are looked into as well: whether they are there says little about whether they fit.
 	assertCertificateInDate(readMembership(config), Date.now());
+	const { http } = config.operations_api;
+	if (http?.tls) assertHttpInDate(await readHttpCertificate(http.tls), http.tls.cert, Date.now());
 	const apps = config.http_workers.map(({ name }) => name);
 	const warnings = config.http_workers.flatMap(scriptWarning);
 	const document = {

@@ -118,6 +118,12 @@ describe('the operations API over TLS', () => {
 				renewing.server.renewCertificate(),
 				/operations_api\.http\.tls: a certificate and its private key/,
 			);
+			put(await authority.issue('alpha', -1));
+			for (const way of ['checkCertificate', 'renewCertificate'] as const)
+				await assert.rejects(
+					renewing.server[way](),
+					/^RollcallError: operations_api\.http\.tls\.cert: expected a certificate that is valid now \(.*\), got one that expired on .*; put a new one into .*cert\.pem$/,
+				);
 			rmSync(files.cert);
 			await assert.rejects(renewing.server.renewCertificate(), /operations_api\.http\.tls\.cert: .* cannot be read/);
 			assert.equal(await serialOf(), after);

@@ -291,7 +291,7 @@ const illnesses: readonly Illness[] = [
 		strike: (well) => issued(well, 'alpha', -10, 3, 'ca'),
 		state: 'warning',
 		says: /days from now/,
-		command: /^rollcall ca init /,
+		command: /^rollcall ca rotate /,
 	},
 	{
 		check: 'http-certificate-dates',

@@ -49,7 +49,7 @@ const authorityDates = withConfig(({ cluster }, { host, now }) =>
 					host,
 					cluster.tls.ca,
 					now,
-					'rollcall ca init --dir fleet-ca-2   # at home; then as rollcall help certificates says',
+					'rollcall ca rotate --dir fleet-ca --begin   # at home, as rollcall help certificates says',
 				),
 			],
 );
