@@ -19,7 +19,8 @@ import {
 import { freePorts } from '../support/system/ports.js';
 
 /** Where nodes were slower than the two seconds that an answer may take: that is the machine's, not the fleet's. */
-const tooSlow = /in time|too slow|just been linked|is not heard|may not vote/;
+const tooSlow =
+	/in time|too slow|just been linked|not heard|not linked|may not vote|has other members|coordinate;|coordinate,/;
 const three = ['alpha', 'beta', 'gamma'];
 const four = [...three, 'delta'];
 
@@ -95,6 +96,9 @@ describe('members come, leave, move and are replaced, and what halts names its w
 		const back = view.nodes.filter((one) => one.state === 'back').map((one) => one.node);
 		assert.deepEqual([view.state, back.sort()], ['completed', [...members].sort()], view.reason ?? '');
 	};
+	/** An operator's word, repeated until a coordinator was there to do it. */
+	const say = async (node: RealNode, word: string, id: string): Promise<void> =>
+		waitFor(`${word} on ${node.name}`, async () => (await node.call(`${word}_rollout`, { id })).status === 200);
 	const command = (node: RealNode, ...words: string[]): Promise<CommandResult> =>
 		rollcall([...words, '--config', node.configFile]);
 	const startAgain = async (node: RealNode): Promise<void> => {
@@ -147,10 +151,9 @@ describe('members come, leave, move and are replaced, and what halts names its w
 			return /alpha is not linked, .*nothing was started/.test(String(json['error']));
 		});
 		await startAgain(alpha);
-		const aborted = await command(beta, 'rollout', 'abort', id);
-		assert.equal(aborted.code, 0, aborted.stderr);
+		await say(beta, 'abort', id);
 		assert.match(
-			aborted.stdout,
+			(await beta.rollout(id)).reason ?? '',
 			/to go forward, run on (alpha, )?gamma: rollcall restart_service service=clustering_config/,
 		);
 		await waitFor('the refusal that names the others', async () => {
@@ -165,11 +168,11 @@ describe('members come, leave, move and are replaced, and what halts names its w
 
 	test('amid a roll a change is refused with what is in its way, and begins once that has ended', async () => {
 		const id = await started(alpha, 'http_workers');
-		assert.equal((await alpha.call('pause_rollout', { id })).status, 200);
+		await say(alpha, 'pause', id);
 		const { code, stderr } = await command(beta, 'restart_service', 'service=clustering_config', 'replicated=true');
 		assert.deepEqual([code, stderr.includes(id)], [8, true]);
 		assert.match(stderr, /is paused; rollcall rollout resume or abort it \(rollcall rollout abort\)/);
-		assert.equal((await beta.call('resume_rollout', { id })).status, 200);
+		await say(beta, 'resume', id);
 		assert.equal((await beta.rollout(id)).state, 'completed');
 		assert.equal((await change(beta)).state, 'completed');
 	});
@@ -219,6 +222,7 @@ describe('members come, leave, move and are replaced, and what halts names its w
 			await delta.kill('SIGTERM');
 		}
 		await startAgain(delta);
+		await delta.ready();
 		assert.equal((await command(delta, 'restart_service', 'service=http_workers')).code, 0);
 	});
 
