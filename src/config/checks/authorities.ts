@@ -1,5 +1,12 @@
 import type { X509Certificate } from 'node:crypto';
-import { authorityHash, isSignedBy, readCertificates, type TlsMaterial, validityOf } from './certificates.js';
+import {
+	authoritiesIn as authorityHashes,
+	authorityHash,
+	isSignedBy,
+	readCertificates,
+	type TlsMaterial,
+	validityOf,
+} from './certificates.js';
 
 /** Which authorities a node accepts, and which of them its own certificate comes from: what a rotation goes by. */
 
@@ -27,7 +34,7 @@ const nameCharactersMax = 128;
 /** Undefined without TLS, and for files that name more than {@link authoritiesMax}. */
 export function authoritiesOf(material: Material | null | undefined): Authorities | undefined {
 	if (!material) return undefined;
-	if (!read.has(material)) read.set(material, readAuthorities(material));
+	if (!read.has(material)) read.set(material, readOrNone(material));
 	return read.get(material);
 }
 
@@ -35,6 +42,15 @@ type Material = Pick<TlsMaterial, 'ca' | 'cert'>;
 
 /** Asked whenever a node says how it stands; material is never changed in place. */
 const read = new WeakMap<Material, Authorities | undefined>();
+
+/** A key of a kind that node:crypto does not know is no reason for a node not to run. */
+function readOrNone(material: Material): Authorities | undefined {
+	try {
+		return readAuthorities(material);
+	} catch {
+		return undefined;
+	}
+}
 
 function readAuthorities(material: Material): Authorities | undefined {
 	const inFile = readCertificates(material.ca);
@@ -46,6 +62,9 @@ function readAuthorities(material: Material): Authorities | undefined {
 	const signers = roots.filter((root) => isSignedBy(chain, [root]));
 	return { accepts, presents: [...new Set(signers.map(idOf))] };
 }
+
+/** The ids of those in a PEM text that are valid at `now` (ms since 1970). */
+export const validIds = (ca: string, now: number): string[] => authorityHashes(ca, now).map(idOfHash);
 
 /** Each once, the oldest first. */
 function authoritiesIn(roots: readonly X509Certificate[]): Authority[] {
@@ -68,7 +87,8 @@ export function authorityOf(certificate: X509Certificate): Authority {
 export const byAge = (one: Authority, other: Authority): number =>
 	one.from - other.from || (one.id < other.id ? -1 : 1);
 
-const idOf = (certificate: X509Certificate): string => authorityHash(certificate).slice(0, idCharacters);
+const idOfHash = (hash: string): string => hash.slice(0, idCharacters);
+const idOf = (certificate: X509Certificate): string => idOfHash(authorityHash(certificate));
 
 /** Only what has signed itself ends a chain of node:tls. */
 const isRoot = (one: X509Certificate): boolean => one.ca && one.checkIssued(one) && one.verify(one.publicKey);

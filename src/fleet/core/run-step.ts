@@ -56,7 +56,7 @@ export async function checkHere(
 			assertCertificateInDate(next, wall);
 			await assertCanListen(now, next);
 			// Replicated, all nodes' files are held against each other instead.
-			const cutOff = local ? whyCutOff(now, next, ports.peers()) : null;
+			const cutOff = local ? whyCutOff(now, next, ports.peers(), wall) : null;
 			if (cutOff !== null) throw new RollcallError('configuration', cutOff);
 			const { members, memberHash, configHash } = next;
 			const tls = tlsFactsOf(now, next, wall);

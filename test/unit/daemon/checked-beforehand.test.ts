@@ -149,9 +149,11 @@ test('files that this node alone takes up do not cut it off from a peer, and a r
 			['an earlier build', holding('both', 'other'), holding('other', 'other'), beta(null), null],
 		];
 		for (const [what, current, next, peers, expected] of cases) {
-			const text = whyCutOff(current, next, peers);
+			const text = whyCutOff(current, next, peers, Date.now());
 			if (expected === null) assert.equal(text, null, what);
 			else assert.match(text ?? '', expected, what);
+			const later = Date.now() + 20 * 365 * 86_400_000;
+			if (expected !== early) assert.equal(whyCutOff(current, next, peers, later), null, `${what}, expired`);
 		}
 	} finally {
 		rmSync(folder, { recursive: true });
