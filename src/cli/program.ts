@@ -6,6 +6,7 @@ import type { InstallFlags } from './install/install.js';
 import { mainHelp } from './output/main-help.js';
 import type { RequestFlags } from './client/rollout-request.js';
 import type { InitFlags } from './commands/init.js';
+import type { LogFlags } from './commands/logs.js';
 import { configFileDefault } from './client/places.js';
 import type { CommonOptions } from './client/connect.js';
 import { processTerminal } from './output/terminal.js';
@@ -86,14 +87,18 @@ function addViews(build: Builder): void {
 		)
 		.option('--node <node>', nodeOption);
 	build
-		.add<{ follow?: boolean; lines?: string }>(
+		.add<LogFlags>(
 			'logs [app]',
 			'what the workers write',
-			['rollcall logs', 'rollcall logs -f web'],
+			['rollcall logs', 'rollcall logs -f web', 'rollcall logs web --node all --since 10m'],
 			async (context, app) => (await import('./commands/logs.js')).logs(context, app),
 		)
 		.option('-f, --follow', 'go on with what is written from now on')
-		.option('-n, --lines <number>', 'how many of the last lines of each file', '20');
+		.option('-n, --lines <number>', 'how many of the last lines of each stream (default: 20, or all with --since)')
+		.option('--since <when>', 'what was written since: 10m, 2h, or a time such as 2026-05-18T12:00:00Z')
+		.option('--node <node>', nodeOption)
+		.option('--worker <id>', 'of this worker alone')
+		.option('--release <release>', 'of workers that ran it: its path, or the beginning of its revision');
 }
 
 function addRollout(build: Builder): void {

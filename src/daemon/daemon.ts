@@ -212,6 +212,7 @@ class ControlPlane {
 		const { config, underSystemd, logger } = this.surroundings;
 		const local = createLocalNode({
 			supervisor: this.#supervisor,
+			workerDir: config.worker_dir,
 			standing: this.#standing,
 			started: this.#workersStarted,
 			boot: () => this.#fleet?.clusterStatus().boot ?? 0,

@@ -4,11 +4,12 @@ import type { Query, QueryPart } from '../fleet/queries/schema.js';
 import type { LocalNode } from '../fleet/types.js';
 import type { NodeReleases, Readiness, Snapshot, StepResult } from '../rollout/types.js';
 import { listenerInodes } from '../system/proc/sockets.js';
+import { readLogs } from '../system/logs/read-logs.js';
 import { isAlive } from '../system/proc/process.js';
 import { findLack } from './app-needs.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import type { Standing } from './availability.js';
-import { releasesOf } from '../workers/pool/rows.js';
+import { releasesOf, SeenReleases } from '../workers/pool/rows.js';
 import type { ProvenWorker, ReplacementResult, Supervisor, WorkerApp } from '../workers/types.js';
 
 type Step = Parameters<LocalNode['execute']>[0];
@@ -16,6 +17,7 @@ type Step = Parameters<LocalNode['execute']>[0];
 /** What the local node needs of the composition root. */
 export interface LocalNodeParts {
 	supervisor: Supervisor;
+	workerDir: string;
 	/** Resolves when the supervisor has given every app its first chance. */
 	started: Promise<void>;
 	standing: Standing;
@@ -27,11 +29,21 @@ export interface LocalNodeParts {
 	restartInstance(): void;
 }
 
+interface Parts extends LocalNodeParts {
+	seen: SeenReleases;
+	/** Looks at the workers that there are now. */
+	learn(): void;
+}
+
 /** The fleet's hands on this node: what a rollout's step does here, in terms of the supervisor. */
-export function createLocalNode(parts: LocalNodeParts): LocalNode {
+export function createLocalNode(given: LocalNodeParts): LocalNode {
+	const seen = new SeenReleases();
+	const learn = (): void => seen.learn(given.supervisor.rows());
+	const parts: Parts = { ...given, seen, learn };
 	return {
 		readiness: () => readinessOf(parts),
 		onReadiness(listener) {
+			parts.supervisor.on('readiness', learn);
 			parts.supervisor.on('readiness', listener);
 			parts.standing.on('changed', listener);
 			parts.configuration.on('changed', listener);
@@ -40,7 +52,7 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 			workers: parts.supervisor.identities().map(identityOf),
 			releases: releasesOf(parts.supervisor.rows()),
 		}),
-		answer: (query) => answerHere(parts, query),
+		answer: (query, signal) => answerHere(parts, query, signal),
 		settled: () => parts.started,
 		async preflight({ service, only, dryRun }) {
 			if (service === 'http_workers') {
@@ -60,8 +72,23 @@ export function createLocalNode(parts: LocalNodeParts): LocalNode {
 	};
 }
 
-async function* answerHere({ supervisor }: LocalNodeParts, { about }: Query): AsyncGenerator<QueryPart> {
-	yield { about, rows: supervisor.rows() };
+async function* answerHere(parts: Parts, query: Query, signal: AbortSignal): AsyncGenerator<QueryPart> {
+	if (query.about === 'workers') {
+		yield { about: 'workers', rows: parts.supervisor.rows() };
+		return;
+	}
+	const { app, worker, release, lines, agoMs, charactersMax, follow } = query;
+	parts.learn();
+	const asked = {
+		...(app === null ? {} : { app }),
+		...(worker === null ? {} : { worker }),
+		...(release === null ? {} : { isMeant: (id: string) => parts.seen.isOf(id, release) }),
+		lines,
+		since: agoMs === null ? 0 : Date.now() - agoMs,
+		charactersMax,
+		follow,
+	};
+	for await (const part of readLogs(parts.workerDir, asked, signal)) yield { about: 'logs', ...part };
 }
 
 /** Names; null: all. */
@@ -125,7 +152,7 @@ function checked<Value>(read: () => Value): Value {
 	}
 }
 
-async function replaceStep(parts: LocalNodeParts, step: Step): Promise<StepResult> {
+async function replaceStep(parts: Parts, step: Step): Promise<StepResult> {
 	await parts.started;
 	try {
 		return await replaceWorkers(parts, step);
@@ -144,14 +171,18 @@ async function replaceStep(parts: LocalNodeParts, step: Step): Promise<StepResul
 	}
 }
 
-async function replaceWorkers(parts: LocalNodeParts, step: Step): Promise<StepResult> {
+async function replaceWorkers(parts: Parts, step: Step): Promise<StepResult> {
 	const result = await parts.supervisor.replace({
 		only: step.only,
 		// What was to be taken away may be gone already when a step goes forward.
 		apps: readWanted(parts, step.recovered ? null : step.only),
 		...(step.recovered ? { before: step.before.workers } : {}),
 		deadlineMs: step.spec.deadlineMs,
-		onProgress: step.onProgress,
+		onProgress(text) {
+			// Workers of a release that is refused are gone soon.
+			parts.learn();
+			step.onProgress(text);
+		},
 	});
 	if (result.outcome === 'back') await parts.configuration.accepted();
 	return stepResultOf(parts, step.before, result);
@@ -161,7 +192,7 @@ async function replaceWorkers(parts: LocalNodeParts, step: Step): Promise<StepRe
  * Before the process ends the promise never settles: what follows is another process's. Afterwards the instance that came
  * up proves itself: the boot is greater, the workers are new ones and nothing of the set before lives.
  */
-async function restartStep(parts: LocalNodeParts, step: Step): Promise<StepResult> {
+async function restartStep(parts: Parts, step: Step): Promise<StepResult> {
 	// A node that went down now would come back by another configuration than its file's, or has done so.
 	if (!step.recovered || parts.configuration.standsIn) checked(() => parts.configuration.read());
 	if (!step.recovered) {

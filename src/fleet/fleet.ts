@@ -37,6 +37,7 @@ import type {
 import { messageBytesMax } from './links/websocket.js';
 import type { FleetMessage } from './messages.js';
 import { type AskedNodes, isQueryMessage, type NodeAnswer, Queries } from './queries/queries.js';
+import type { LogLine } from './queries/merged-by-time.js';
 import type { Query } from './queries/schema.js';
 import type { Hello } from './links/handshake.js';
 
@@ -122,6 +123,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 			self: () => this.membership.self,
 			answer: (query, signal) => local.answer(query, signal),
 			send: (to, message) => this.#send(to, message),
+			clockAheadMs: (peer) => this.#links.status().find(({ node }) => node === peer)?.clockOffsetMs ?? null,
 			newId: randomUUID,
 			clock: this.#clock,
 			logger,
@@ -203,6 +205,10 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 
 	ask(query: Query, asked: AskedNodes): NodeAnswer[] {
 		return this.#queries.ask(query, asked);
+	}
+
+	logs(...[query, asked]: Parameters<Fleet['logs']>): AsyncIterable<LogLine> {
+		return this.#queries.logs(query, asked);
 	}
 
 	stores(): { table: string; record_count: number; table_size: number }[] {

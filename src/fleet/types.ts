@@ -4,7 +4,8 @@ import type { Clock } from './clock.js';
 import type { FleetConfig, Membership } from './links/membership.js';
 import type { Sync } from './shell/record-log.js';
 import type { AskedNodes, NodeAnswer } from './queries/queries.js';
-import type { Query, QueryPart } from './queries/schema.js';
+import type { LogLine } from './queries/merged-by-time.js';
+import type { LogsQuery, Query, QueryPart } from './queries/schema.js';
 import type { Scope } from '../rollout/targets/scope.js';
 import type {
 	AppChanges,
@@ -109,6 +110,8 @@ export interface Fleet extends EventEmitter<FleetEvents> {
 	clusterStatus(): { node: NodeName; boot: number; coordinator: NodeName | null; nodes: ClusterNode[] };
 	/** Asks one node or all, this one included, at once. Throws `not_found` for a name that is no member's. */
 	ask(query: Query, asked: AskedNodes): NodeAnswer[];
+	/** Lines of the workers of one node or all, by their time. Throws as {@link Fleet.ask} does. */
+	logs(query: Omit<LogsQuery, 'about' | 'charactersMax'>, asked: AskedNodes): AsyncIterable<LogLine>;
 	replication(): ReplicationRow[];
 	/** The durable stores of the fleet: one row each. */
 	stores(): { table: string; record_count: number; table_size: number }[];

@@ -4,7 +4,11 @@ import { operationsByName } from './table.js';
 import { type Caller, type Follow, type NodeServices, type Operation, roles } from './types.js';
 
 /** What came of a request; every refusal is a RollcallError, thrown or the rejection of a body that is a promise. */
-export type Outcome = { kind: 'answer'; body: unknown } | { kind: 'follow'; follow: Follow };
+export type Outcome =
+	| { kind: 'answer'; body: unknown }
+	| { kind: 'follow'; follow: Follow }
+	/** `abort` ends what makes the rows. */
+	| { kind: 'stream'; rows: AsyncIterable<unknown>; abort: AbortController };
 
 export interface DispatchRequest {
 	caller: Caller;
@@ -25,6 +29,10 @@ export function dispatch(node: NodeServices, { caller, body, follow }: DispatchR
 	if (faults.length > 0) throw new RollcallError('invalid', faults.join('. '));
 	const context = { caller, node };
 	if (follow && row.follow) return { kind: 'follow', follow: row.follow(context, request) };
+	if (follow && row.stream) {
+		const abort = new AbortController();
+		return { kind: 'stream', rows: row.stream(context, request, abort.signal), abort };
+	}
 	return { kind: 'answer', body: row.handler(context, request) };
 }
 

@@ -114,6 +114,9 @@ const durationPattern = /^[1-9][0-9]{0,8}[smhd]$/;
 export const durationOf = (value: string): number =>
 	Number(value.slice(0, -1)) * unitMs[value.slice(-1) as keyof typeof unitMs];
 
+/** Whether {@link durationOf} takes it. */
+export const isDuration = (value: string): boolean => durationPattern.test(value);
+
 /** A whole number and a unit within bounds, both included: `30s`, `5m`, `1h`, `90d`. */
 export function duration(options: { summary: string; minMs: number; maxMs: number }): Field<string, false> {
 	const { minMs, maxMs } = options;

@@ -11,9 +11,10 @@ export function operation<const Fields extends FieldSet>(row: {
 	answer: Record<string, unknown>;
 	handler(context: OperationContext, request: RequestOf<Fields>): unknown;
 	follow?(context: OperationContext, request: RequestOf<Fields>): Follow;
+	stream?(context: OperationContext, request: RequestOf<Fields>, signal: AbortSignal): AsyncIterable<unknown>;
 }): Operation {
-	// Dispatch has checked the request against these very fields, which is what makes the two casts true.
-	const { follow } = row;
+	// Dispatch has checked the request against these very fields, which is what makes the casts true.
+	const { follow, stream } = row;
 	return {
 		name: row.name,
 		access: row.access,
@@ -23,6 +24,7 @@ export function operation<const Fields extends FieldSet>(row: {
 		answer: row.answer,
 		handler: (context, request) => row.handler(context, request as RequestOf<Fields>),
 		...(follow ? { follow: (context, request) => follow(context, request as RequestOf<Fields>) } : {}),
+		...(stream ? { stream: (context, request, signal) => stream(context, request as RequestOf<Fields>, signal) } : {}),
 	};
 }
 

@@ -1,5 +1,6 @@
 import { apiTokenOperations } from './rows/api-tokens.js';
 import { auditOperations } from './rows/audit.js';
+import { logOperations } from './rows/logs.js';
 import { restartOperations } from './rows/restart.js';
 import { rolloutOperations } from './rows/rollouts.js';
 import { statusOperations } from './rows/status.js';
@@ -15,6 +16,7 @@ export const operations: readonly Operation[] = [
 	...statusOperations,
 	...rolloutOperations,
 	...workerOperations,
+	...logOperations,
 	...userOperations,
 	...apiTokenOperations,
 	...auditOperations,

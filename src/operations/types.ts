@@ -161,4 +161,10 @@ export interface Operation {
 	handler(context: OperationContext, request: Readonly<Record<string, unknown>>): unknown;
 	/** For callers that accept application/x-ndjson: the answer as it changes. */
 	follow?(context: OperationContext, request: Readonly<Record<string, unknown>>): Follow;
+	/** The same for rows without end: one is made when whoever reads has room for it, until the signal. Throws as the handler does. */
+	stream?(
+		context: OperationContext,
+		request: Readonly<Record<string, unknown>>,
+		signal: AbortSignal,
+	): AsyncIterable<unknown>;
 }

@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream';
 import { faults, RollcallError } from '../errors.js';
-import { dispatch } from '../operations/dispatch.js';
+import { dispatch, type Outcome } from '../operations/dispatch.js';
 import { openApiDocument } from '../operations/openapi.js';
 import { operationsByName } from '../operations/table.js';
-import type { Caller, Follow } from '../operations/types.js';
+import type { Caller } from '../operations/types.js';
 import { createPeerReader } from '../system/connections/peer-credentials.js';
 import { addressKey } from '../system/connections/source-address.js';
 import { SocketUsers } from './access/socket-users.js';
 import { readBody } from './request/body.js';
-import { followAsLines, linesMediaType } from './request/ndjson.js';
+import { followAsLines, linesMediaType, rowsAsLines } from './request/ndjson.js';
 import { parseJson } from './request/strict-json.js';
 import type { Limits } from './limits.js';
 import {
@@ -159,9 +159,9 @@ function operate({ server, followers, caller, body, exchange }: Asked): void {
 		const wantsLines = exchange.request.headers.accept?.includes(linesMediaType) ?? false;
 		const current = server.logins.asOfNow(caller);
 		const outcome = dispatch(server.node, { caller: current, body, follow: wantsLines });
-		if (outcome.kind === 'follow') {
+		if (outcome.kind !== 'answer') {
 			const isAllowed = (): boolean => server.logins.isAsBefore(current);
-			sendLines({ server, followers, isAllowed, follow: outcome.follow, exchange });
+			sendLines({ server, followers, isAllowed, outcome, exchange });
 			observe(200);
 		} else if (outcome.body instanceof Promise) outcome.body.then(answer).catch(refuse);
 		else answer(outcome.body);
@@ -171,17 +171,18 @@ function operate({ server, followers, caller, body, exchange }: Asked): void {
 }
 
 interface Followed extends Pick<Asked, 'server' | 'followers' | 'exchange'> {
-	follow: Follow;
+	outcome: Exclude<Outcome, { kind: 'answer' }>;
 	isAllowed(): boolean;
 }
 
-function sendLines({ server, followers, follow, isAllowed, exchange }: Followed): void {
+function sendLines({ server, followers, outcome, isAllowed, exchange }: Followed): void {
 	if (followers.count >= server.limits.followersMax) {
 		throw new RollcallError('unavailable', `${followers.count} callers follow already; try again later.`);
 	}
 	followers.count++;
 	const onAccessChange = (listener: () => void) => server.logins.onChange(listener);
-	const lines = followAsLines(follow, { ...server.limits, isAllowed, onAccessChange });
+	const terms = { ...server.limits, isAllowed, onAccessChange };
+	const lines = outcome.kind === 'follow' ? followAsLines(outcome.follow, terms) : rowsAsLines(outcome, terms);
 	lines.once('close', () => followers.count--);
 	exchange.response.writeHead(200, { connection: 'close', 'content-type': linesMediaType });
 	// A follower that is cut off, or that went away, is no fault; its end shows at the other end.

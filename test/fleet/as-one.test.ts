@@ -1,8 +1,11 @@
 /** The fleet is seen as one from any node: its workers, by the caller's role, and whoever does not answer by name. */
 import assert from 'node:assert/strict';
+import { appendFileSync, existsSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { resultShapes } from '../../src/cli/output/json-schemas.js';
-import { makeFleet, type RealFleet, type RealNode, rollcall } from '../support/fleet/nodes.js';
+import { type RunningCommand, startCommand } from '../support/cli/command.js';
+import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/fleet/nodes.js';
 
 let fleet: RealFleet;
 let alpha: RealNode;
@@ -15,6 +18,103 @@ before(async () => {
 after(() => fleet.end());
 
 const at = (node: RealNode, ...words: string[]) => rollcall([...words, '--config', node.configFile]);
+
+type Line = { time: number; node: string; worker: string; text: string };
+
+test('any node reads the lines of any node, or all, by their time, for who may roll and for nobody else', async () => {
+	const made = async (name: string, role: string) => {
+		const { stdout } = await at(alpha, 'token', 'create', name, '--role', role, '--json');
+		return resultShapes['token create'].parse(JSON.parse(stdout)).token;
+	};
+	const url = `http://127.0.0.1:${alpha.ports.operations}`;
+	const job = async (token: string, ...words: string[]) =>
+		rollcall([...words, '--url', url], { ROLLCALL_TOKEN: token });
+	const [operator, viewer] = [await made('ci', 'operator'), await made('eye', 'viewer')];
+	for (const node of fleet.nodes) {
+		const [worker] = await node.workers();
+		appendFileSync(join(node.workerDir, 'self', 'logs', `${worker?.id}-out.log`), `\u001b[1mhello of ${node.name}\n`);
+	}
+	const { json } = await alpha.call<Line[]>('read_logs', { node: 'all', app: 'web' });
+	const nodes = new Set(json.map(({ node }) => node));
+	assert.deepEqual([...nodes].sort(), ['alpha', 'beta', 'gamma']);
+	assert.ok(json.every(({ text }) => text.startsWith('hello of')));
+	const times = json.map(({ time }) => time);
+	assert.deepEqual([...times].sort(), times);
+	const [own] = json.filter(({ node }) => node === 'beta');
+	assert.ok(own);
+	for (const [fields, expected] of [
+		[{ node: 'beta', worker: own.worker }, [own.worker]],
+		[{ node: 'beta', release: 'no such release' }, []],
+		[{ node: 'beta', release: (await beta.workers())[0]?.release, worker: own.worker }, [own.worker]],
+		[{ node: 'beta', since: new Date(Date.now() + 60_000).toISOString() }, []],
+	] as const)
+		assert.deepEqual(
+			(await alpha.call<Line[]>('read_logs', fields)).json.map(({ worker }) => worker),
+			expected,
+			JSON.stringify(fields),
+		);
+
+	const remote = await job(operator, 'logs', 'web', '--node', 'all', '--json');
+	assert.equal(remote.code, 0, remote.stderr);
+	const lines = remote.stdout
+		.trimEnd()
+		.split('\n')
+		.map((line) => resultShapes.logs.parse(JSON.parse(line)));
+	assert.deepEqual(new Set(lines.map(({ node }) => node)), nodes);
+	// Without --node these are the lines of the host that was asked, which has no files of the others.
+	const ofOne = await job(operator, 'logs');
+	assert.match(ofOne.stdout, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} web-\d+ \| hello of alpha\n$/);
+	const refused = await job(viewer, 'logs', '--node', 'all');
+	assert.deepEqual([refused.code, refused.stdout], [5, '']);
+});
+
+test('what three nodes write is followed from one of them: no line is lost or comes twice, whatever is turned over meanwhile', async () => {
+	const count = 300;
+	const command = startCommand(['logs', '--node', 'all', '-f', '-n', '0', '--json', '--config', alpha.configFile]);
+	const folder = (node: RealNode) => join(node.workerDir, 'self', 'logs');
+	const file = (node: RealNode) => join(folder(node), 'job-1-out.log');
+	for (const node of fleet.nodes) writeFileSync(file(node), '');
+	await Promise.all(fleet.nodes.map((node) => until(command, node, () => appendFileSync(file(node), 'begin\n'))));
+	for (let number = 0; number < count; number++) {
+		for (const node of fleet.nodes) appendFileSync(file(node), `${node.name} ${number}\n`);
+		if (number % 100 === 50) for (const node of fleet.nodes) turnOver(file(node));
+		if (number % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+	}
+	for (const node of fleet.nodes) await command.says(`${node.name} ${count - 1}`);
+	command.child.kill('SIGINT');
+	const { code, stdout } = await command.result;
+	assert.equal(code, 130);
+	for (const node of fleet.nodes) {
+		const texts = stdout
+			.trimEnd()
+			.split('\n')
+			.map((line) => resultShapes.logs.parse(JSON.parse(line)))
+			.flatMap((row) => ('line' in row && row.node === node.name && row.line.startsWith(node.name) ? [row.line] : []));
+		assert.deepEqual(
+			texts,
+			Array.from({ length: count }, (_, number) => `${node.name} ${number}`),
+		);
+	}
+});
+
+/** As the worker host does. */
+function turnOver(file: string): void {
+	for (const turn of [3, 2, 1]) if (existsSync(`${file}.${turn}`)) renameSync(`${file}.${turn}`, `${file}.${turn + 1}`);
+	renameSync(file, `${file}.1`);
+	writeFileSync(file, '');
+}
+
+/** Writes until the first line has come: by then the node is followed. */
+async function until(command: RunningCommand, node: RealNode, write: () => void): Promise<void> {
+	let isHeard = false;
+	void command.says(`"node":"${node.name}"`).then(() => {
+		isHeard = true;
+	});
+	await waitFor(`${node.name} to be followed`, () => {
+		if (!isHeard) write();
+		return isHeard;
+	});
+}
 
 test('any node shows the workers of any node, or all; one that is dead or stands still is named', async () => {
 	const workersAt = async (node: RealNode, whose: string, exit = 0) => {

@@ -117,7 +117,7 @@ test('logs shows what real workers write, each line with its worker', async () =
 			.split('\n')
 			.filter(Boolean)
 			.map((line) => logLineShape.parse(JSON.parse(line)));
-		const said = lines.filter(({ line }) => line.startsWith('listening')).map(({ worker }) => worker);
+		const said = lines.map((row) => ('line' in row && row.line.startsWith('listening') ? row.worker : ''));
 		return said.includes('web-1') && said.includes('web-2');
 	});
 });

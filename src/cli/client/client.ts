@@ -33,9 +33,9 @@ export interface Answer {
 
 /** Longest answer that is read; a longer one is a fault, not a reason to fill the memory. */
 const answerBytesMax = 32 * 1024 * 1024;
-/** Longest line of a followed rollout. */
+/** Longest line of what is followed. */
 const lineBytesMax = 4 * 1024 * 1024;
-/** A followed rollout has to say something this often (a blank line will do); after that the link counts as broken. */
+/** What is followed has to say something this often (a blank line will do); after that the link counts as broken. */
 const streamSilenceMaxMs = 90_000;
 
 const socketFaults: Readonly<Record<string, string>> = {
@@ -77,8 +77,13 @@ export class Client {
 	 * One rollout, over one connection: first as it stands, then whole again at each change. Ends when the daemon ends
 	 * it, and rejects with `unreachable` when the connection breaks.
 	 */
-	async *changes(id: string, signal: AbortSignal): AsyncGenerator<RolloutView> {
-		const body = JSON.stringify({ operation: 'get_rollout', id });
+	changes(id: string, signal: AbortSignal): AsyncGenerator<RolloutView> {
+		return this.lines('get_rollout', { id }, signal) as AsyncGenerator<RolloutView>;
+	}
+
+	/** What an operation goes on to answer, each line of it, over one connection; ends and rejects as {@link changes} does. */
+	async *lines(name: string, fields: Readonly<Record<string, unknown>>, signal: AbortSignal): AsyncGenerator<unknown> {
+		const body = JSON.stringify({ ...fields, operation: name });
 		let response: IncomingMessage | null = null;
 		try {
 			response = await this.#send('POST', '/', body, 'application/x-ndjson', signal);
@@ -87,7 +92,7 @@ export class Client {
 			}
 			this.#endIfSilent(response);
 			for await (const line of linesOf(response)) {
-				if (line.trim() !== '') yield JSON.parse(line) as RolloutView;
+				if (line.trim() !== '') yield JSON.parse(line) as unknown;
 			}
 		} catch (error) {
 			throw error instanceof RollcallError ? error : this.#asFault(error);
@@ -214,7 +219,7 @@ async function* linesOf(response: IncomingMessage): AsyncGenerator<string> {
 		const lines = (rest + text).split('\n');
 		rest = lines.pop() ?? '';
 		if (rest.length > lineBytesMax) {
-			throw new RollcallError('internal', `A line of the rollout is longer than ${lineBytesMax} characters.`);
+			throw new RollcallError('internal', `A line of what is followed is longer than ${lineBytesMax} characters.`);
 		}
 		yield* lines;
 	}

@@ -1,220 +1,155 @@
-import { closeSync, fstatSync, lstatSync, readdirSync, readSync, type Stats, watch } from 'node:fs';
-import { join } from 'node:path';
-import { StringDecoder } from 'node:string_decoder';
-import { messageOf, RollcallError } from '../../errors.js';
-import {
-	type UntrustedPlace,
-	untrustedPlace,
-	inUntrustedFolder,
-	openUntrustedFile,
-} from '../../system/files/untrusted-file.js';
-import { readPlaces } from '../client/places.js';
+import { faults, RollcallError } from '../../errors.js';
+import { readLogs } from '../../system/logs/read-logs.js';
+import { connect } from '../client/connect.js';
+import { parseSpan, readPlaces } from '../client/places.js';
 import type { Context } from '../context.js';
-import { clean, cleanLines, type Terminal, toJson } from '../output/terminal.js';
+import { moment } from '../output/format.js';
+import { clean, cleanLines, type Terminal, toJson, writeMessage } from '../output/terminal.js';
 
-/** One log file of a worker. */
-interface LogFile {
-	worker: string;
-	app: string;
-	stream: 'out' | 'error';
-	path: string;
-	/** The home that it lies in: its user can put anything in the file's place. */
-	place: UntrustedPlace;
-	/** ms since 1970: the last line. Whatever was written last is shown last. */
-	writtenAt: number;
+export interface LogFlags {
+	follow?: boolean;
+	lines?: string;
+	node?: string;
+	worker?: string;
+	release?: string;
+	since?: string;
 }
 
-/** How much of a file's end is looked at for its last lines. */
-const tailBytesMax = 1024 * 1024;
-const readBytesMax = 256 * 1024;
+/** A line of `read_logs`, or why lines of a node are missing. */
+type Row =
+	| { time: number; node: string; app: string; worker: string; stream: 'out' | 'error'; text: string }
+	| { node: string; error: string };
+
+const linesDefault = 20;
 const linesMax = 100_000;
-/** A longer line is shown in parts. */
-const lineCharactersMax = 1024 * 1024;
+/** Of log files that are read without a daemon. */
+const charactersMax = 32 * 1024 * 1024;
 
-/** Where the workers of one user write. */
-interface LogFolder {
-	path: string;
-	place: UntrustedPlace;
+/**
+ * Shows what workers wrote, and with `--follow` what they write: the daemon that is named reads it, of its own node or of
+ * others. Without one that answers the files of this host are read, unless another daemon than the default one is named.
+ */
+export async function logs(context: Context<LogFlags>, app: string | undefined): Promise<number> {
+	const { options, terminal } = context;
+	const lines = linesOf(options.lines);
+	const show = new Lines(terminal, options.node === 'all');
+	try {
+		await fromDaemon(context, app, lines, show);
+	} catch (error) {
+		const isAway = error instanceof RollcallError && error.code === 'unreachable' && !show.hasBegun;
+		if (!isAway || [options.url, options.socket, options.node, options.release].some((one) => one !== undefined))
+			throw error;
+		writeMessage(terminal, `${error.message}\nUntil it does, these are the log files of this host.`);
+		await fromFiles(context, app, lines, show);
+		if (!show.hasBegun) throw new RollcallError('not_found', nothingFound(app));
+	}
+	if (!show.hasBegun) writeMessage(terminal, nothingFound(app));
+	return show.isMissing ? faults.unavailable.exit : 0;
 }
 
-/** Shows the last lines that the workers of this host wrote, and with `--follow` what comes. */
-export async function logs(
-	{ options, terminal, session }: Context<{ follow?: boolean; lines?: string }>,
+function linesOf(text: string | undefined): number | undefined {
+	if (text === undefined) return undefined;
+	const lines = Number(text);
+	if (/^\d+$/.test(text) && lines <= linesMax) return lines;
+	throw new RollcallError('usage', `--lines takes a number up to ${linesMax}, not '${text}'.`);
+}
+
+function nothingFound(app: string | undefined): string {
+	const who = app === undefined ? 'No worker' : `No worker of '${app}'`;
+	return `${who} has written a line that can be shown.`;
+}
+
+async function fromDaemon(
+	{ options, session }: Context<LogFlags>,
 	app: string | undefined,
-): Promise<number> {
-	if (options.url !== undefined) throw remoteLogs(options.url);
-	const lines = Number(options.lines);
-	if (!Number.isInteger(lines) || lines < 0 || lines > linesMax) {
-		throw new RollcallError('usage', `--lines takes a number up to ${linesMax}, not '${options.lines}'.`);
+	lines: number | undefined,
+	show: Lines,
+): Promise<void> {
+	const { client } = await connect(options, session.signal);
+	const { node, worker, release, since, follow } = options;
+	const given = Object.entries({ app, worker, release, node, lines, since }).filter(([, value]) => value !== undefined);
+	const fields = Object.fromEntries(given);
+	try {
+		if (follow === true) {
+			const rows = client.lines('read_logs', fields, session.signal) as AsyncIterable<Row>;
+			for await (const row of rows) await show.row(row);
+			throw new RollcallError('unreachable', `${client.where} ended what was followed; follow it again.`);
+		}
+		for (const row of (await client.operation('read_logs', fields)) as Row[]) await show.row(row);
+	} finally {
+		client.close();
 	}
+}
+
+async function fromFiles(
+	{ options, session }: Context<LogFlags>,
+	app: string | undefined,
+	lines: number | undefined,
+	show: Lines,
+): Promise<void> {
 	const { workerDir } = await readPlaces(options.config ?? null, process.env);
-	const folders = logFolders(workerDir);
-	const files = folders
-		.flatMap((folder) => logFiles(folder, app))
-		.sort((one, other) => one.writtenAt - other.writtenAt);
-	if (files.length === 0 && options.follow !== true) {
-		const what = app === undefined ? 'No worker has' : `No worker of '${app}' has`;
-		throw new RollcallError('not_found', `${what} a log file below ${workerDir}.`);
-	}
-	const readers = new Map<string, LogReader>();
-	for (const file of files) {
-		const reader = new LogReader(file, terminal, files.length > 1 || app === undefined);
-		reader.tail(lines);
-		readers.set(file.path, reader);
-	}
-	if (options.follow === true) await followFolders(folders, app, readers, terminal, session.signal);
-	return 0;
+	const { worker, since, follow = false } = options;
+	const query = {
+		...(app === undefined ? {} : { app }),
+		...(worker === undefined ? {} : { worker }),
+		lines: lines ?? (since === undefined ? linesDefault : linesMax),
+		since: since === undefined ? 0 : timeOf(since),
+		charactersMax,
+		follow,
+	};
+	for await (const { rows } of readLogs(workerDir, query, session.signal))
+		for (const row of rows) await show.row({ ...row, node: '' });
+	if (session.signal.aborted) throw session.signal.reason;
 }
 
-/** The files of this host say nothing about the daemon that was named. */
-function remoteLogs(url: string): RollcallError {
-	const text = `rollcall logs reads the files of the host that it runs on, so it cannot show those of ${url}. Run it on that host, without --url.`;
-	return new RollcallError('usage', text);
+function timeOf(since: string): number {
+	const agoMs = parseSpan(since);
+	const at = agoMs === null ? Date.parse(since) : Date.now() - agoMs;
+	if (Number.isFinite(at)) return at;
+	throw new RollcallError('usage', `--since takes a duration such as 10m, or a time, not '${since}'.`);
 }
 
-function logFolders(workerDir: string): LogFolder[] {
-	try {
-		return readdirSync(workerDir, { withFileTypes: true })
-			.filter((entry) => entry.isDirectory())
-			.map(({ name }) => ({ path: join(workerDir, name, 'logs'), place: untrustedPlace(join(workerDir, name)) }));
-	} catch (error) {
-		const text = `${workerDir} cannot be read: ${messageOf(error)}. The logs belong to the workers' user; run this as root or as that user.`;
-		const code = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'not_found' : 'forbidden';
-		throw new RollcallError(code, text, {}, { cause: error });
-	}
-}
-
-function logFiles({ path: folder, place }: LogFolder, app: string | undefined): LogFile[] {
-	let names: string[];
-	try {
-		names = inUntrustedFolder(folder, place, (path) => readdirSync(path));
-	} catch (error) {
-		// A symbolic link in place of the folder may lead to files of other users.
-		if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
-		throw new RollcallError('forbidden', `${folder} cannot be read: ${messageOf(error)}.`, {}, { cause: error });
-	}
-	return names
-		.map((name) => logFile({ path: folder, place }, name))
-		.filter((file) => file !== null)
-		.filter((file) => isOf(file, app));
-}
-
-/** An app's name stands for all of its workers; a worker's id for itself. */
-const isOf = (file: LogFile, app: string | undefined) => app === undefined || file.app === app || file.worker === app;
-
-/** `<app>-<number>-out.log`, `<app>-<number>-error.log`. */
-function logFile({ path: folder, place }: LogFolder, name: string): LogFile | null {
-	const [, worker, app, stream] = /^((.+)-\d+)-(out|error)\.log$/.exec(name) ?? [];
-	if (worker === undefined || app === undefined) return null;
-	const path = join(folder, name);
-	const stat = lstatSync(path, { throwIfNoEntry: false });
-	if (!stat?.isFile()) return null;
-	return { worker, app, stream: stream === 'error' ? 'error' : 'out', path, place, writtenAt: stat.mtimeMs };
-}
-
-/** Reads one file on from where it was; a file that was cut or put aside is read from its beginning. */
-class LogReader {
-	#position = 0;
-	#inode = 0;
-	#rest = '';
-	/** A character may lie across two reads. */
-	#decoder = new StringDecoder('utf8');
+/** Writes rows as they come, no faster than they are taken. */
+class Lines {
+	hasBegun = false;
+	/** Of some node lines are missing. */
+	isMissing = false;
 
 	constructor(
-		private readonly file: LogFile,
 		private readonly terminal: Terminal,
 		private readonly named: boolean,
 	) {}
 
-	/** Shows the last lines. */
-	tail(lines: number): void {
-		this.#withFile((descriptor, { size, ino }) => {
-			this.#inode = ino;
-			const from = Math.max(0, size - tailBytesMax);
-			const found = this.#read(descriptor, from, size).split('\n');
-			// What stands after the last line break is not a line yet.
-			this.#rest = found.pop() ?? '';
-			if (from > 0) found.shift();
-			for (const line of found.slice(found.length - Math.min(lines, found.length))) this.#show(line);
-			this.#position = size;
-		});
-	}
-
-	/** Shows what was written since. */
-	more(): void {
-		this.#withFile((descriptor, { size, ino }) => {
-			if (ino !== this.#inode || size < this.#position) {
-				this.#position = 0;
-				this.#rest = '';
-				this.#decoder = new StringDecoder('utf8');
-				this.#inode = ino;
-			}
-			while (this.#position < size) {
-				const to = Math.min(size, this.#position + readBytesMax);
-				const lines = (this.#rest + this.#read(descriptor, this.#position, to)).split('\n');
-				if ((lines.at(-1)?.length ?? 0) > lineCharactersMax) lines.push('');
-				this.#rest = lines.pop() ?? '';
-				this.#position = to;
-				for (const line of lines) this.#show(line);
-			}
-		});
-	}
-
-	/** Does nothing when the file is gone, or something else stands in its place. */
-	#withFile(use: (descriptor: number, stat: Stats) => void): void {
-		let descriptor: number;
-		try {
-			descriptor = openUntrustedFile(this.file.path, this.file.place);
-		} catch {
+	async row(row: Row): Promise<void> {
+		const { terminal } = this;
+		this.hasBegun = true;
+		if ('error' in row) {
+			this.isMissing = true;
+			if (terminal.json) await this.#write(toJson({ node: row.node, error: row.error }));
+			else writeMessage(terminal, `${row.node}: ${row.error}`);
 			return;
 		}
-		try {
-			use(descriptor, fstatSync(descriptor));
-		} finally {
-			closeSync(descriptor);
+		const { time, node, app, worker, stream, text } = row;
+		if (terminal.json) {
+			await this.#write(toJson({ time, ...(node === '' ? {} : { node }), app, worker, stream, line: text }));
+			return;
 		}
-	}
-
-	#read(descriptor: number, from: number, to: number): string {
-		const buffer = Buffer.alloc(to - from);
-		const length = readSync(descriptor, buffer, 0, buffer.length, from);
-		return this.#decoder.write(buffer.subarray(0, length));
-	}
-
-	#show(line: string): void {
-		const { worker, app, stream } = this.file;
 		const mark = stream === 'error' ? '!' : '|';
-		const text = this.named ? `${clean(worker)} ${mark} ${cleanLines(line)}` : cleanLines(line);
-		this.terminal.out.write(this.terminal.json ? `${toJson({ app, worker, stream, line })}\n` : `${text}\n`);
+		const who = this.named ? `${clean(node)} ${clean(worker)}` : clean(worker);
+		await this.#write(
+			`${moment(time)}.${String(Math.trunc(time) % 1000).padStart(3, '0')} ${who} ${mark} ${cleanLines(text)}`,
+		);
 	}
-}
 
-/** Goes on until the signal; workers that are new are followed from their first line. */
-function followFolders(
-	folders: readonly LogFolder[],
-	app: string | undefined,
-	readers: Map<string, LogReader>,
-	terminal: Terminal,
-	signal: AbortSignal,
-): Promise<void> {
-	return new Promise((_, reject) => {
-		signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-		const look = (file: LogFile) => {
-			const reader = readers.get(file.path) ?? new LogReader(file, terminal, true);
-			readers.set(file.path, reader);
-			reader.more();
-		};
-		for (const folder of folders) {
-			const watcher = inUntrustedFolder(folder.path, folder.place, (path) => watch(path, { signal }));
-			watcher.on('change', (_event, name) => {
-				const file = typeof name === 'string' ? logFile(folder, name) : null;
-				if (file !== null && isOf(file, app)) look(file);
-			});
-			// What was written between the last lines and the watch raises no event.
-			for (const file of logFiles(folder, app)) look(file);
-			watcher.on('error', (error) => {
-				if (!signal.aborted) reject(error);
-			});
-		}
-	});
+	async #write(line: string): Promise<void> {
+		const { out } = this.terminal;
+		if (out.write(`${line}\n`) || out.destroyed) return;
+		await new Promise<void>((resolve) => {
+			const go = (): void => {
+				for (const event of ['drain', 'close', 'error']) out.off(event, go);
+				resolve();
+			};
+			for (const event of ['drain', 'close', 'error']) out.once(event, go);
+		});
+	}
 }

@@ -2,8 +2,7 @@ import { faults } from '../../errors.js';
 import type { WorkerRow } from '../../workers/types.js';
 import type { Context } from '../context.js';
 import { connect } from '../client/connect.js';
-import { type NodeRow, nodeRows } from '../output/node-rows.js';
-import { workersText } from '../output/render.js';
+import { type NodeRow, nodeRows, workersText } from '../output/render.js';
 import { writeResult } from '../output/terminal.js';
 
 /** 1 when a node that was asked does not answer; the others are shown all the same. */

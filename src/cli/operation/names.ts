@@ -19,6 +19,7 @@ export const operationNames: readonly string[] = [
 	'admit_node',
 	'cluster_status',
 	'list_workers',
+	'read_logs',
 	'add_user',
 	'alter_user',
 	'drop_user',

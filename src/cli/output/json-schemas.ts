@@ -4,6 +4,16 @@
  * all of it as JSON Schema into config/output.schema.json.
  */
 import { z } from '../../zod.js';
+import {
+	appChanges,
+	authority,
+	nodeReleases,
+	nodeState,
+	planShape,
+	release,
+	rolloutShape,
+	rolloutState,
+} from './rollout-shapes.js';
 
 const text = z.string();
 const whole = z.int();
@@ -31,99 +41,6 @@ export const workerShape = z
 /** With `--node` each row has the node that it is of; one with `error` names a node that does not answer. */
 const silentNode = z.object({ node: text, error: text });
 export const workersShape = z.array(z.union([workerShape.extend({ node: text.optional() }), silentNode]));
-
-const release = z.object({ path: text, revision: orNull(text) });
-
-const processes = z.object({
-	boot: whole,
-	workers: z.array(z.object({ id: text, pid: whole, started: whole })),
-});
-
-const releases = z.record(text, release);
-const nodeReleases = z.object({ before: orNull(releases), after: orNull(releases) });
-
-const rolloutState = z.enum(['planned', 'running', 'paused', 'halted', 'completed', 'aborted']);
-const nodeState = z.enum(['pending', 'restarting', 'back', 'refused', 'failed', 'skipped']);
-
-export const rolloutShape = z
-	.object({
-		id: text,
-		type: z.enum(['restart', 'restart_service']),
-		service: orNull(z.enum(['http_workers', 'clustering_config', 'clustering'])),
-		app: orNull(text),
-		replicated: z.boolean(),
-		user: text,
-		state: rolloutState,
-		reason: orNull(text),
-		waiting_for: orNull(text),
-		coordinator: text,
-		epoch: orNull(text),
-		max_unavailable: whole,
-		order: z.array(text),
-		nodes: z.array(
-			z.object({
-				node: text,
-				state: nodeState,
-				attempt: whole,
-				before: orNull(processes),
-				after: orNull(processes),
-				/** By app; null: not known yet. */
-				release: nodeReleases.optional(),
-				started_at: orNull(moment),
-				back_at: orNull(moment),
-				/** When its last step ended, whatever came of it. */
-				ended_at: orNull(moment).optional(),
-				reason: orNull(text),
-			}),
-		),
-		created_at: moment,
-		ended_at: orNull(moment),
-		/** Where it covers more than one app, but not all; app is null then. Like all that follows, not of rollouts that an earlier version wrote. */
-		apps: z.array(text).optional(),
-		/** Why, in the words of who asked. */
-		note: orNull(text).optional(),
-		/** It pauses once so many nodes are back; 0: it does not. */
-		hold_after: whole.optional(),
-		/** It is paused because of hold_after. */
-		held: z.boolean().optional(),
-		/** What the request selected; both null: every node. */
-		selected: z.object({ nodes: orNull(z.array(text)), zone: orNull(text) }).optional(),
-		/** from: socket, signal, or a network address. */
-		asked_by: z.object({ user: text, from: orNull(text) }).optional(),
-	})
-	.meta({ id: 'rollout' });
-
-const appChanges = z.object({ added: z.array(text), removed: z.array(text) });
-
-export const planShape = z
-	.object({
-		order: z.array(text),
-		max_unavailable: whole,
-		down: z.array(text),
-		steps: z.array(z.object({ nodes: z.array(text), estimate_ms: z.number() })),
-		estimate_ms: z.number(),
-		/** No earlier rollout of this kind says how long a node takes. */
-		guess: z.boolean().optional(),
-		refused: orNull(text),
-		/** The fault that a start would be refused with; null if it would not. */
-		refused_as: orNull(z.enum(['conflict', 'invalid', 'unavailable'])).optional(),
-		/** Nodes that have no such app and are passed over. */
-		without: z.array(text).optional(),
-		/** Nodes that the selection leaves out. */
-		unselected: z.array(text).optional(),
-		/** It would pause once so many nodes are back; left out: it would not. */
-		hold_after: whole.optional(),
-		/** What may be unexpected, though it stops nothing. */
-		remarks: z.array(text).optional(),
-		/** By node: apps that would come and go. Only of http_workers, and without nodes that do not say. */
-		apps: z.record(text, appChanges).optional(),
-		/** By node: what each app runs and would start. Only of http_workers, and without nodes that do not say. */
-		release: z.record(text, nodeReleases).optional(),
-	})
-	.meta({ id: 'plan' });
-
-/** `from`: since when it is valid. */
-const authority = z.object({ id: text, name: text, from: moment });
 
 const clusterNode = z.object({
 	name: text,
@@ -283,7 +200,19 @@ export const installShape = z.object({
 });
 
 /** One of these a line. */
-export const logLineShape = z.object({ app: text, worker: text, stream: z.enum(['out', 'error']), line: text });
+export const logLineShape = z.union([
+	z.object({
+		time: moment,
+		/** Left out where no daemon answers and the files of this host are read. */
+		node: text.optional(),
+		app: text,
+		worker: text,
+		stream: z.enum(['out', 'error']),
+		line: text,
+	}),
+	/** Lines of this node are missing, and why. */
+	silentNode,
+]);
 
 /** The answer of restart and restart_service with `--detach`. */
 export const startedShape = z.object({ message: text, job_id: text });

@@ -15,7 +15,7 @@ Examples
 See
   status                    what is going on, the wrong things first
   workers [--node all]      the workers of this node, of another one, or of all
-  logs [-f] [APP]           what the workers write
+  logs [-f] [APP]           what the workers write; --node all, --since 10m
   doctor                    check this host, and show how to fix each fault
   rollout plan [APP]        what a rolling restart would do
   rollout status [ID]       one rollout; the newest without ID

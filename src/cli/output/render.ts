@@ -4,8 +4,24 @@ import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { clean, cleanLines, fit, indent, type Page, plainPage } from './terminal.js';
 import { type Column, paint, table, type Tone } from './table.js';
 import { planReleases, releaseChange, releasesAfter } from './releases.js';
-import { type NodeRow, nodeRows } from './node-rows.js';
 import { bytes, count, forPeople, moment, shortRevision, span } from './format.js';
+
+/** A row of an operation that was asked for a node, or all. */
+export type NodeRow<Row> = (Row & { node: string }) | { node: string; error: string };
+
+/** The rows, and a sentence for each node that does not answer. */
+export function nodeRows<Row extends object>(
+	answer: readonly (Row | NodeRow<Row>)[],
+): { rows: (Row & { node?: string })[]; silent: string[] } {
+	const rows: (Row & { node?: string })[] = [];
+	const silent: string[] = [];
+	for (const row of answer) {
+		if ('error' in row && 'node' in row)
+			silent.push(`${clean(String(row.node))} does not answer: ${clean(String(row.error))}`);
+		else rows.push(row as Row & { node?: string });
+	}
+	return { rows, silent };
+}
 
 export function workersText(
 	answer: readonly (WorkerRow | NodeRow<WorkerRow>)[],

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.js';
 import type { QueryRole } from './answering.js';
 import { partsAheadMax, type Query, type QueryMessage, type QueryPart } from './schema.js';
 
-/** Longest wait for a node's next part; afterwards it is named as one that does not answer. */
+/** Longest wait for a node's next part, of what it has already; afterwards it is named as one that does not answer. */
 export const partMsMax = 1_000;
 /** Queries to peers that are open at once, one for each peer. */
 export const asksMax = 1_024;
@@ -66,6 +66,7 @@ class Ask implements AsyncIterable<QueryPart> {
 	#over: { error: string | null } | null = null;
 	#wake: (() => void) | null = null;
 	#stopTimer: () => void = () => undefined;
+	#hasBegun = false;
 	/** Parts that the peer may send and has not. */
 	#expected = partsAheadMax;
 
@@ -97,6 +98,7 @@ class Ask implements AsyncIterable<QueryPart> {
 			this.end(fault ?? `it was asked for ${this.query.about} and answers ${part.about}`);
 			return;
 		}
+		this.#hasBegun = true;
 		this.#parts.push(part);
 		this.#await();
 		this.#ring();
@@ -135,10 +137,11 @@ class Ask implements AsyncIterable<QueryPart> {
 		this.#await();
 	}
 
-	/** Nothing is awaited while all that may come has come. */
+	/** Nothing is awaited while all that may come has come, nor of who follows what may never be written. */
 	#await(): void {
 		this.#stopTimer();
-		if (this.#expected === 0) return;
+		const follows = this.query.about === 'logs' && this.query.follow;
+		if (this.#expected === 0 || (follows && this.#hasBegun)) return;
 		this.#stopTimer = this.ports.clock.after(partMsMax, () => {
 			this.#tell({ kind: 'query_cancel', id: this.id });
 			this.end(`it does not answer within ${partMsMax} ms`);

@@ -2,12 +2,15 @@ import { RollcallError } from '../../errors.js';
 import type { NodeName } from '../../rollout/types.js';
 import { Answers, type AnsweringPorts, type QueryRole } from './answering.js';
 import { Asks, type AskingPorts } from './asking.js';
-import type { Query, QueryMessage, QueryPart } from './schema.js';
+import { type LogLine, mergedByTime, slowNodeMs } from './merged-by-time.js';
+import { logCharactersMax, type LogsQuery, type Query, type QueryMessage, type QueryPart } from './schema.js';
 
 /** The answer of one node: parts in their order; it throws why the node does not answer. */
 export interface NodeAnswer {
 	node: NodeName;
 	parts: AsyncIterable<QueryPart>;
+	/** ms that the node's clock is ahead of this one's, as far as that is known. */
+	clockAheadMs: number;
 }
 
 export interface AskedNodes {
@@ -25,6 +28,7 @@ interface QueryPorts extends AskingPorts {
 	/** Sorted by name, own node included. */
 	members(): readonly NodeName[];
 	self(): NodeName;
+	clockAheadMs(peer: NodeName): number | null;
 }
 
 /** Asks nodes for rows of theirs, and answers peers that ask. Works without the core: while it is down a node still shows what it has. */
@@ -47,8 +51,17 @@ export class Queries {
 		const asked = node === 'all' ? members : [node];
 		return asked.map((name) => ({
 			node: name,
+			clockAheadMs: this.ports.clockAheadMs(name) ?? 0,
 			parts: name === this.ports.self() ? this.ports.answer(query, signal) : this.#asks.ask(name, query, role, signal),
 		}));
+	}
+
+	/** Lines of all nodes that were asked, by their time: see {@link mergedByTime}. */
+	logs(query: Omit<LogsQuery, 'about' | 'charactersMax'>, asked: AskedNodes): AsyncIterable<LogLine> {
+		const nodes = asked.node === 'all' ? this.ports.members().length : 1;
+		const charactersMax = Math.floor(logCharactersMax / nodes);
+		const answers = this.ask({ about: 'logs', ...query, charactersMax }, asked);
+		return mergedByTime(answers, query.follow ? slowNodeMs : null, this.ports.clock);
 	}
 
 	received(from: NodeName, message: QueryMessage): void {

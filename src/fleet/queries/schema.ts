@@ -2,18 +2,19 @@
  * What one node asks another to show: rows of its own, in parts, and no more of them than were asked for. Nothing of it
  * reaches the core. How messages may change: links/handshake.ts.
  */
+import { cleanLine } from '../../system/logs/clean-line.js';
 import { z } from '../../zod.js';
 import { counter, since, token } from '../links/handshake.js';
 
-/** Most parts that may be under way to whom asked: with {@link partCharactersMax} this bounds what a slow reader makes a peer keep. */
+/** Most parts that may be under way to whom asked; with the size of a part this bounds what a slow reader makes a peer keep. */
 export const partsAheadMax = 2;
-/** A part is sent once its texts have so many characters; one row more may stand in it. */
-export const partCharactersMax = 64 * 1024;
 /** Longest text of one row: a longer line of a log is shown in parts. */
-export const rowCharactersMax = 64 * 1024;
+const rowCharactersMax = 64 * 1024;
 const rowsMax = 4_096;
 /** Most lines of each log file that a query may ask for. */
 export const linesMax = 100_000;
+/** Most characters of lines that are there already, of all nodes together. */
+export const logCharactersMax = 8 * 1024 * 1024;
 
 const appName = z.string().max(128);
 const workerId = z.string().max(256);
@@ -36,13 +37,47 @@ const workerRow = z.object({
 	revision: orNull(z.string().max(256)),
 });
 
-const queryAbout = z.discriminatedUnion('about', [z.object({ about: z.literal('workers') })]);
+/** A peer may be hostile, and a terminal obeys what it would send. */
+const cleaned = (charactersMax: number) => z.string().max(charactersMax).transform(cleanLine);
+const logRow = z.object({
+	time: milliseconds,
+	app: cleaned(256),
+	worker: cleaned(256),
+	stream: z.enum(['out', 'error']),
+	text: cleaned(rowCharactersMax),
+});
+
+const logsQuery = z.object({
+	about: z.literal('logs'),
+	/** null: of all. */
+	app: orNull(appName),
+	worker: orNull(workerId),
+	/** The path or the revision of a release, or the beginning of a revision. */
+	release: orNull(path),
+	lines: counter.max(linesMax),
+	/** Written at most so long ago: it means the same on nodes whose clocks differ. */
+	agoMs: orNull(milliseconds),
+	charactersMax: counter,
+	/** Goes on with what is written from now on. */
+	follow: z.boolean(),
+});
+
+const queryAbout = z.discriminatedUnion('about', [z.object({ about: z.literal('workers') }), logsQuery]);
 const answerAbout = z.discriminatedUnion('about', [
 	z.object({ about: z.literal('workers'), rows: z.array(workerRow).max(rowsMax) }),
+	z.object({
+		about: z.literal('logs'),
+		/** Oldest first, and none is older than those of the part before. */
+		rows: z.array(logRow).max(rowsMax),
+		/** Lines are missing before these: for their size, or since their file went away before it was read. */
+		leftOut: z.boolean(),
+	}),
 ]);
 
 /** What is asked of one node. */
 export type Query = z.infer<typeof queryAbout>;
+export type LogsQuery = z.infer<typeof logsQuery>;
+export type LogRow = z.infer<typeof logRow>;
 /** One part of the answer, about what was asked. */
 export type QueryPart = z.infer<typeof answerAbout>;
 

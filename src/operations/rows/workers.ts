@@ -1,5 +1,5 @@
 import { operation } from '../operation.js';
-import { nodeField, ofOtherNodes, rowsOf } from './of-nodes.js';
+import { nodeField, ofOtherNodes, rowsOf } from '../of-nodes.js';
 
 const text = { type: 'string' };
 const integer = { type: 'integer' };

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import { RollcallError } from '../../errors.js';
 import { acquireLock } from '../../system/files/process-lock.js';
+import { LineTimeNotes } from '../../system/logs/line-times.js';
 import { signalTree } from '../../system/proc/process-tree.js';
 import { heldSockets } from '../../system/proc/sockets.js';
 import { createNotifier } from '../../system/systemd/notify.js';
@@ -80,6 +81,7 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 		signalOrphan: ({ orphan, signal }) => signalTree(orphan, ownerOf(home), signal),
 	});
 	keepLastWords(home, pm2);
+	const times = noteTimes(home);
 	notifier.ready();
 	const rotation = setInterval(() => tendLogs(home, pm2, limits), logCheckMs);
 	// A host that is blocked or stopped does not feed: the service manager ends it then, and the workers serve on.
@@ -92,6 +94,7 @@ export async function runHost(workerDir: string, user: string | null, limits: Lo
 	} finally {
 		clearInterval(feeding);
 		clearInterval(rotation);
+		times?.close();
 		lock.release();
 	}
 }
@@ -134,6 +137,16 @@ function keepLastWords(home: HostHome, pm2: Pm2Host): void {
 			}
 		}, channelMs);
 	});
+}
+
+/** Without it, lines have the time at which their file was last written. */
+function noteTimes(home: HostHome): LineTimeNotes | null {
+	try {
+		return new LineTimeNotes(home.logs);
+	} catch (error) {
+		process.stderr.write(`The times of log lines are not noted: ${String(error)}\n`);
+		return null;
+	}
 }
 
 function tendLogs(home: HostHome, pm2: Pm2Host, limits: LogLimits): void {

@@ -1,6 +1,7 @@
-import { copyFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { untrustedPlace, readUntrustedFile } from '../../system/files/untrusted-file.js';
+import { timesFileOf } from '../../system/logs/line-times.js';
 import type { HostHome } from '../pm2/home.js';
 import { appOf } from '../pool/worker-id.js';
 
@@ -55,8 +56,10 @@ export function turnOverLogs(logs: string, hostLog: string, limits: LogLimits): 
 	let moved = false;
 	for (const file of scan(logs)) {
 		if (file.turn !== 0 || file.size <= limits.maxSizeBytes) continue;
-		shift(file.path, limits.keep);
-		renameSync(file.path, `${file.path}.1`);
+		for (const path of [file.path, timesFileOf(file.path)]) {
+			shift(path, limits.keep);
+			if (path === file.path || existsSync(path)) renameSync(path, `${path}.1`);
+		}
 		moved = true;
 	}
 	// The host's own log is this process's stdout: it cannot be opened anew, but, being appended to, it can be cut.
@@ -82,7 +85,10 @@ export function pruneLogs(logs: string, living: ReadonlySet<string>, keep: numbe
 		const count = (kept.get(appOf(worker)) ?? 0) + 1;
 		kept.set(appOf(worker), count);
 		if (count <= keep) continue;
-		for (const file of files) if (file.worker === worker) rmSync(file.path, { force: true });
+		for (const file of files) {
+			if (file.worker !== worker) continue;
+			for (const path of [file.path, timesFileOf(file.path)]) rmSync(path, { force: true });
+		}
 	}
 }
 

@@ -42,6 +42,31 @@ export function releasesOf(rows: readonly WorkerRow[]): Releases {
 	);
 }
 
+/** Workers whose release is remembered after they have ended: more than have log files. */
+const rememberedMax = 4_096;
+
+/** What workers ran, also those that have ended since: their lines are asked for by release. */
+export class SeenReleases {
+	readonly #seen = new Map<string, Pick<WorkerRow, 'release' | 'revision'>>();
+
+	learn(rows: readonly WorkerRow[]): void {
+		for (const { id, release, revision } of rows) {
+			this.#seen.delete(id);
+			this.#seen.set(id, { release, revision });
+		}
+		for (const id of this.#seen.keys()) {
+			if (this.#seen.size <= rememberedMax) break;
+			this.#seen.delete(id);
+		}
+	}
+
+	/** `text`: the path of the script, or the beginning of a revision. */
+	isOf(worker: string, text: string): boolean {
+		const seen = this.#seen.get(worker);
+		return seen !== undefined && (seen.release === text || (seen.revision?.startsWith(text) ?? false));
+	}
+}
+
 /** A worker as `system_information` shows it; nothing for one that has not reported. */
 export function threadOf(worker: Worker, now: number): ThreadRow[] {
 	const { identity } = worker;

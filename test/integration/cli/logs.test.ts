@@ -38,20 +38,22 @@ afterEach(() => rmSync(folder, { recursive: true }));
 test('the last lines of one app, each with its worker, nothing of another app', async () => {
 	const { code, stdout } = await runCommand(['logs', 'web', '-n', '2', ...config]);
 	assert.equal(code, 0);
-	assert.equal(stdout, 'web-1 ! bad[31m\nweb-1 | two\nweb-1 | three\n');
+	const moment = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} /gm;
+	assert.equal(stdout.match(moment)?.length, 3);
+	assert.equal(stdout.replace(moment, ''), 'web-1 ! bad\nweb-1 | two\nweb-1 | three\n');
 	const all = await runCommand(['logs', '--json', ...config]);
 	const lines = all.stdout
 		.trimEnd()
 		.split('\n')
 		.map((line) => logLineShape.parse(JSON.parse(line)));
 	assert.deepEqual(
-		lines.map(({ app, line }) => [app, line]),
+		lines.map((row) => ('line' in row ? [row.app, row.line, row.time < 10_000 ? row.time : 'now'] : [row.error])),
 		[
-			['web', 'bad\u001b[31m'],
-			['web', 'one'],
-			['web', 'two'],
-			['web', 'three'],
-			['web-api', 'other app'],
+			['web', 'bad', 1_000],
+			['web', 'one', 2_000],
+			['web', 'two', 2_000],
+			['web', 'three', 2_000],
+			['web-api', 'other app', 'now'],
 		],
 	);
 });

@@ -78,15 +78,42 @@ test('help TOPIC is the help of that command or operation; -v is the version, --
 	assert.equal((await on('workers', '--no-color')).code, 0);
 });
 
-test('logs with --url reads no file of this host, and says where to run it', async () => {
+test('logs shows files of this host while its daemon is away, and never in the place of another one that was named', async () => {
 	const file = join(folder, 'c.yaml');
 	mkdirSync(join(folder, 'w', 'self', 'logs'), { recursive: true });
 	writeFileSync(join(folder, 'w', 'self', 'logs', 'web-1-out.log'), 'of this host\n');
-	writeFileSync(file, 'worker_dir: ./w\n', { mode: 0o600 });
-	assert.match((await runCommand(['logs', '--config', file])).stdout, /of this host/);
-	const { code, stdout, stderr } = await runCommand(['logs', '--config', file, '--url', 'https://beta:9925']);
-	assert.deepEqual([code, stdout], [2, '']);
-	assert.match(stderr, /https:\/\/beta:9925.*Run it on that host, without --url/);
+	writeFileSync(file, 'worker_dir: ./w\nruntime_dir: ./run\n', { mode: 0o600 });
+	const own = await runCommand(['logs', '--config', file]);
+	assert.match(own.stdout, /of this host/);
+	assert.match(own.stderr, /No daemon answers at [\s\S]*these are the log files of this host/);
+	for (const other of [
+		['--url', 'http://127.0.0.1:1'],
+		['--socket', join(folder, 'none.sock')],
+		['--node', 'beta'],
+	]) {
+		const { code, stdout } = await runCommand(['logs', '--config', file, ...other]);
+		assert.deepEqual([code, stdout], [4, ''], other.join(' '));
+	}
+	const row = { time: 1_000, node: 'beta', app: 'web', worker: 'web-1', stream: 'out', text: 'of beta' };
+	daemon.operations['read_logs'] = ({ node }) => ({
+		body: node === 'beta' ? [row, { node: 'gamma', error: 'away' }] : [],
+	});
+	const { code, stdout, stderr } = await on('logs', '--node', 'beta', '--json');
+	const { text, ...shown } = row;
+	assert.deepEqual(
+		stdout
+			.trimEnd()
+			.split('\n')
+			.map((line) => JSON.parse(line)),
+		[
+			{ ...shown, line: text },
+			{ node: 'gamma', error: 'away' },
+		],
+		stderr,
+	);
+	assert.equal(code, 1);
+	const words = await on('logs', '--node', 'beta');
+	assert.match(words.stderr, /gamma: away/);
 });
 
 test('a restart is called by its name here; with --json the answer is the API’s', async () => {

@@ -25,6 +25,7 @@ export const accessOf: Record<string, Access> = {
 	admit_node: 'super_user',
 	cluster_status: 'viewer',
 	list_workers: 'viewer',
+	read_logs: 'operator',
 	add_user: 'super_user',
 	alter_user: 'super_user',
 	drop_user: 'super_user',

@@ -107,6 +107,12 @@ export class FakeFleet extends EventEmitter<FleetEvents> implements Fleet {
 		return [];
 	}
 
+	/** What the next who ask for logs are given. */
+	lines: Fleet['logs'] = async function* () {};
+	logs(...[query, asked]: Parameters<Fleet['logs']>): ReturnType<Fleet['logs']> {
+		return this.lines(query, asked);
+	}
+
 	replication(): [] {
 		return [];
 	}

@@ -58,7 +58,7 @@ export class FakeNode implements LocalNode {
 	async settled(): Promise<void> {}
 	/** What it shows to whoever asks. */
 	answer: LocalNode['answer'] = async function* ({ about }) {
-		yield { about, rows: [] };
+		yield about === 'logs' ? { about, rows: [], leftOut: false } : { about, rows: [] };
 	};
 	snapshot(): { workers: WorkerIdentity[] } {
 		return { workers: [...this.workers] };

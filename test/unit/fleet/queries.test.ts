@@ -4,8 +4,11 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, test } from 'node:test';
 import { answersOfPeerMax } from '../../../src/fleet/queries/answering.js';
 import { partMsMax } from '../../../src/fleet/queries/asking.js';
+import { parseFrame } from '../../../src/fleet/links/handshake.js';
+import { peerMessage } from '../../../src/fleet/messages.js';
 import { Queries, type NodeAnswer } from '../../../src/fleet/queries/queries.js';
-import { partsAheadMax, type QueryMessage, type QueryPart } from '../../../src/fleet/queries/schema.js';
+import { mergedByTime, slowNodeMs } from '../../../src/fleet/queries/merged-by-time.js';
+import { type LogRow, partsAheadMax, type QueryMessage, type QueryPart } from '../../../src/fleet/queries/schema.js';
 
 const none: QueryPart = { about: 'workers', rows: [] };
 
@@ -20,6 +23,7 @@ class Node {
 	readonly queries = new Queries({
 		members: () => ['alpha', 'beta', 'gamma'],
 		self: () => 'alpha',
+		clockAheadMs: () => null,
 		answer: (_query, signal) => {
 			signal.addEventListener('abort', () => this.aborted++);
 			return this.answer();
@@ -177,6 +181,20 @@ describe('a node that answers', () => {
 		}
 	});
 
+	test('shows nothing that the role of the caller may not see, and takes from a terminal what a hostile peer sends to it', async () => {
+		const query = { app: null, worker: null, release: null, lines: 1, agoMs: null, charactersMax: 100, follow: false };
+		node.queries.received('beta', { kind: 'query', id: 'q1', role: 'viewer', query: { about: 'logs', ...query } });
+		await settle();
+		assert.deepEqual(node.said('query_part'), []);
+		const [end] = node.said('query_end');
+		assert.equal(end?.kind === 'query_end' ? end.error : '', 'the caller has the role viewer; it takes operator');
+		const row = { time: 1, app: '\u001b[1mweb', worker: 'web-1', stream: 'out', text: '\u001b]0;x\u0007said' };
+		const part = { kind: 'query_part', id: 'q1', part: { about: 'logs', rows: [row], leftOut: false } };
+		const read = parseFrame(peerMessage, JSON.stringify(part));
+		assert.ok(read.ok && read.value.kind === 'query_part' && read.value.part.about === 'logs');
+		assert.deepEqual(read.value.part.rows, [{ ...row, app: 'web', text: 'said' }]);
+	});
+
 	test('answers only so many queries of one peer at once, and a fault of its own without its text', async () => {
 		for (let number = 0; number <= answersOfPeerMax; number++) node.queries.received('beta', query(`q${number}`));
 		const [end] = node.said('query_end');
@@ -188,5 +206,113 @@ describe('a node that answers', () => {
 		await settle();
 		const last = node.said('query_end').at(-1);
 		assert.equal(last?.kind === 'query_end' ? last.error : '', 'it failed; its log says why');
+	});
+});
+
+describe('lines of several nodes', () => {
+	const line = (time: number, text: string): LogRow => ({ time, app: 'web', worker: 'web-1', stream: 'out', text });
+	/** A peer that sends what it is told to, when it is told. */
+	class Peer implements AsyncIterable<QueryPart> {
+		readonly #queue: (QueryPart | Error | null)[] = [];
+		#wake = (): void => undefined;
+		taken = 0;
+		say(...rows: LogRow[]): void {
+			this.#put({ about: 'logs', rows, leftOut: false });
+		}
+		end(error: Error | null = null): void {
+			this.#put(error);
+		}
+		#put(one: QueryPart | Error | null): void {
+			this.#queue.push(one);
+			this.#wake();
+		}
+		async *[Symbol.asyncIterator](): AsyncGenerator<QueryPart> {
+			for (;;) {
+				const next = this.#queue.shift();
+				if (next === undefined)
+					await new Promise<void>((resolve) => {
+						this.#wake = resolve;
+					});
+				else if (next === null) return;
+				else if (next instanceof Error) throw next;
+				else {
+					this.taken += 1;
+					yield next;
+				}
+			}
+		}
+	}
+	const peers = () => ({ beta: new Peer(), gamma: new Peer() });
+	class Clock {
+		time = 0;
+		readonly #due: { at: number; call: () => void }[] = [];
+		now = () => this.time;
+		after(delayMs: number, call: () => void): () => void {
+			this.#due.push({ at: this.time + delayMs, call });
+			return () => undefined;
+		}
+		pass(ms: number): void {
+			this.time += ms;
+			for (const { at, call } of this.#due) if (at <= this.time) call();
+		}
+	}
+
+	test('are given out by their time: a line waits for a slower node, no longer than the window, and what comes later still comes', async () => {
+		const { beta, gamma } = peers();
+		const clock = new Clock();
+		const came: string[] = [];
+		const merged = mergedByTime(
+			[
+				{ node: 'beta', clockAheadMs: 0, parts: beta },
+				// Its clock is ahead: what it calls 1030 was 30 here.
+				{ node: 'gamma', clockAheadMs: 1_000, parts: gamma },
+			],
+			slowNodeMs,
+			clock,
+		);
+		const reading = (async () => {
+			for await (const row of merged) came.push('error' in row ? row.error : `${row.time} ${row.text}`);
+		})();
+		const says = async (...expected: string[]) => {
+			await settle();
+			assert.deepEqual(came.splice(0), expected);
+		};
+		beta.say(line(10, 'a'), line(40, 'd'));
+		await says();
+		gamma.say(line(1_020, 'b'), line(1_030, 'c'), line(1_050, 'e'));
+		await says('10 a', '20 b', '30 c', '40 d');
+		clock.pass(slowNodeMs - 1);
+		await says();
+		clock.pass(1);
+		await says('50 e');
+		beta.say(line(45, 'late'));
+		await says();
+		clock.pass(slowNodeMs);
+		await says('45 late');
+		gamma.end(new Error('the link to it was lost'));
+		await says('the link to it was lost');
+		// Who is gone is waited for no more.
+		beta.say(line(60, 'f'));
+		await says('60 f');
+		beta.end();
+		await reading;
+	});
+
+	test('are taken from a node no faster than they are read', async () => {
+		const { beta, gamma } = peers();
+		const merged = mergedByTime(
+			[beta, gamma].map((parts) => ({ node: 'beta', clockAheadMs: 0, parts })),
+			null,
+			new Clock(),
+		);
+		for (let number = 0; number < 100; number++) for (const peer of [beta, gamma]) peer.say(line(number, 'x'));
+		await merged.next();
+		await settle();
+		assert.ok(beta.taken <= 2 && gamma.taken <= 2);
+		beta.end();
+		gamma.end();
+		let rows = 1;
+		for await (const _ of merged) rows++;
+		assert.equal(rows, 200);
 	});
 });

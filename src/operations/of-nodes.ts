@@ -1,8 +1,8 @@
-import { messageOf } from '../../errors.js';
-import type { NodeAnswer } from '../../fleet/queries/queries.js';
-import type { Query } from '../../fleet/queries/schema.js';
-import { optionalText } from '../fields.js';
-import type { OperationContext } from '../types.js';
+import { messageOf } from '../errors.js';
+import type { NodeAnswer } from '../fleet/queries/queries.js';
+import type { Query } from '../fleet/queries/schema.js';
+import { optionalText } from './fields.js';
+import type { OperationContext } from './types.js';
 
 /** Rows of other nodes: how an operation is told of which ones, and how it answers. */
 export const nodeField = optionalText({
