@@ -47,7 +47,7 @@ function listeningConflicts({ health }: HttpWorkerConfig, at: At): Conflict[] {
 	return [
 		...(health.ready ? [{ at: [at('health', 'ready')], expected: expected('ready'), got: 'true', hint }] : []),
 		...(health.command.length > 0
-			? [{ at: [at('health', 'command')], expected: expected('command'), got: health.command.join(' '), hint }]
+			? [{ at: [at('health', 'command')], expected: expected('command'), got: health.command[0] ?? '', hint }]
 			: []),
 	];
 }

@@ -27,6 +27,9 @@ export interface HealthCheck extends ListenSettings {
 	ready?: true;
 }
 
+const notListening =
+	'it has not called listen() yet; an app that listens nowhere, such as a queue worker, needs ports: []';
+
 /** `place`: where the worker's sockets lie, which it names itself; null for a worker that asks itself. */
 export async function checkHealth(
 	status: WorkerStatus,
@@ -37,7 +40,7 @@ export async function checkHealth(
 	const { listens, faults, pid } = status;
 	const listeners = listens.map(publicListener);
 	const unhealthy = (detail: string): Probe => ({ healthy: false, detail, listeners, ports: [] });
-	if (listens.length === 0) return unhealthy(faults[0] ?? 'it has not called listen() yet');
+	if (listens.length === 0) return unhealthy(faults[0] ?? notListening);
 	const [threadPort] = status.threadPorts ?? [];
 	if (threadPort !== undefined) return unhealthy(`a worker thread of it wants to listen on port ${threadPort}`);
 	const joined = status.state === 'live';

@@ -8,12 +8,13 @@ import type { Probe } from '../connection/worker-connection.js';
 export async function askCommand(worker: Worker, word: Probe): Promise<Probe> {
 	const { app, host } = worker;
 	const { command, timeoutMs } = app.health;
+	const [program] = command ?? [];
 	if (command === undefined) return word;
 	const question: CommandQuestion = { command, cwd: app.cwd, env: commandEnvironment(worker), timeoutMs };
 	try {
 		const { code, detail } = await host.client().runCommand(question);
-		const text = `health.command ${command.join(' ')} ${detail}`;
-		return { ...word, healthy: code === 0, detail: text };
+		// Its arguments may hold a secret; a reason is shown to every viewer.
+		return { ...word, healthy: code === 0, detail: `health.command ${program} ${detail}` };
 	} catch (error) {
 		return { ...word, healthy: false, detail: `health.command was not run: ${messageOf(error)}` };
 	}

@@ -77,7 +77,7 @@ const rows: Row[] = [
 		program: nodeQueue,
 		release: nodeQueue(),
 		changes: { health: { ...impatient, timeoutMs: 500, command: ['sh', '-c', 'sleep 600 & wait'] } },
-		says: /health\.command sh -c sleep 600 & wait did not end within 500 ms/,
+		says: /health\.command sh did not end within 500 ms/,
 	},
 	{
 		name: 'command-fails',
@@ -85,7 +85,7 @@ const rows: Row[] = [
 		release: pythonQueue(),
 		settings: python,
 		changes: { health: { ...impatient, command: ['sh', '-c', 'echo "no broker for $ROLLCALL_WORKER"; exit 3'] } },
-		says: /health\.command sh -c .* exited with 3: no broker for command-fails-2/,
+		says: /health\.command sh exited with 3: no broker for command-fails-2/,
 	},
 	{
 		name: 'command-well',
