@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { emptyDurable, entriesOf, foldEntry } from '../../../src/fleet/core/durable.js';
 import { fleetLeaseMs, SimFleet } from '../../support/rollout/sim-fleet.js';
 
 const names = ['alpha', 'beta', 'gamma'];
@@ -123,4 +124,21 @@ test('a node that missed a rollout lists it where it happened, not where it hear
 		fleet.history('beta').map(({ id }) => id),
 		[later, missed],
 	);
+});
+
+test('the order outlives a rewrite of the log, by this build or by one that does not know of it', () => {
+	const fleet = new SimFleet(names).settled();
+	const { disk } = fleet.node('alpha');
+	const first = fleet.ask('alpha', { replicated: false }).view?.id ?? '';
+	fleet.untilState('alpha', first, 'completed');
+	for (const name of names) fleet.node(name).executor.fates = ['refused'];
+	const second = fleet.ask('alpha').view?.id ?? '';
+	fleet.untilState('alpha', second, 'halted');
+	const entries = entriesOf(disk.durable);
+	const ofItsOwn = entries.filter(({ kind }) => kind === 'heard');
+	for (const log of [entries, [...entries.filter(({ kind }) => kind !== 'heard'), ...ofItsOwn]]) {
+		const again = emptyDurable();
+		for (const entry of log) foldEntry(again, entry);
+		assert.deepEqual(again.heard, [first, second]);
+	}
 });
