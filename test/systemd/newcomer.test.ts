@@ -133,6 +133,12 @@ test('the lines that fleet add prints bring a fourth node in, without a lost req
 	assert.doesNotMatch(again.stdout, /"outcome":"done"/);
 	const wrong = await install(first, added);
 	assert.deepEqual([wrong.code, wrong.stdout], [1, '']);
+	const strangers = await fourth.try([
+		'sh',
+		'-c',
+		'cp /root/delta.tgz /tmp/theirs.tgz; chown web /tmp/theirs.tgz; rollcall install --bundle /tmp/theirs.tgz',
+	]);
+	assert.match(strangers.stderr, /belongs to user \d+, who could have put anything in it/);
 	const serialOf = (host: Host) => host.shell('openssl x509 -in /etc/rollcall/tls/cert.pem -noout -serial');
 	const serial = await serialOf(fourth);
 	await home('renew', 'shop', added);
