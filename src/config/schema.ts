@@ -159,7 +159,7 @@ const httpWorker = section({
 	interpreter: path('the name or path of a program')
 		.default('node')
 		.describe(
-			'Program that runs the script; anything but node runs in fork mode, without the gate, and shares a port only with reuse_port; default node.',
+			'Program that runs the script; anything but node runs in fork mode, without the gate, and shares a port only with reuse_port; none: the script runs by itself; default node.',
 		),
 	user: userName
 		.optional()

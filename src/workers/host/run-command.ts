@@ -6,6 +6,7 @@ import { lineText } from './revision-text.js';
 
 /** Commands of one host that run at the same time; more wait for their turn. */
 const commandsMax = 8;
+const waitingMax = 256;
 /** So much of the end of what a command prints is kept. */
 const outputCharactersMax = 4_096;
 const lineCharactersMax = 300;
@@ -15,7 +16,8 @@ const pipeMs = 100;
 const turns = new PQueue({ concurrency: commandsMax });
 
 /** Runs a command until it ends or its time is over; nothing that it has started in its process group is left. Never rejects. */
-export function runCommand(question: CommandQuestion): Promise<CommandAnswer> {
+export async function runCommand(question: CommandQuestion): Promise<CommandAnswer> {
+	if (turns.size >= waitingMax) return { code: null, detail: `was not run, since ${waitingMax} others wait already` };
 	return turns.add(() => run(question));
 }
 
@@ -29,12 +31,15 @@ function run({ command: [program = '', ...args], cwd, env, timeoutMs }: CommandQ
 			return;
 		}
 		let output = '';
+		let isOver = false;
 		for (const stream of [child.stdout, child.stderr]) {
 			stream?.setEncoding('utf8').on('data', (text: string) => {
 				output = (output + text).slice(-outputCharactersMax);
 			});
 		}
 		const end = (code: number | null, how: string): void => {
+			if (isOver) return;
+			isOver = true;
 			clearTimeout(timer);
 			killGroup(child);
 			child.stdout?.destroy();
