@@ -27,7 +27,7 @@ import { createLogger, type Logger } from '../log.js';
 import { Statuses } from '../operations/statuses.js';
 import { type Access, openAccess } from '../server/access/access.js';
 import { type Audit, openAudit } from '../server/audit.js';
-import { judgeReadiness, type ReadinessFacts, type ReadinessReport } from '../server/readiness.js';
+import { detailsOf, judgeReadiness, type ReadinessFacts, type ReadinessReport } from '../server/readiness.js';
 import { createServer } from '../server/server.js';
 import type { Server } from '../server/types.js';
 import { createSystemInformation, type SystemInformation } from '../system/information/information.js';
@@ -213,6 +213,7 @@ class ControlPlane {
 		const local = createLocalNode({
 			supervisor: this.#supervisor,
 			workerDir: config.worker_dir,
+			status: () => detailsOf(this.#readiness(), this.#facts()),
 			standing: this.#standing,
 			started: this.#workersStarted,
 			boot: () => this.#fleet?.clusterStatus().boot ?? 0,

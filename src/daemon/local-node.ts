@@ -4,6 +4,7 @@ import type { Query, QueryPart } from '../fleet/queries/schema.js';
 import type { LocalNode } from '../fleet/types.js';
 import type { NodeReleases, Readiness, Snapshot, StepResult } from '../rollout/types.js';
 import { listenerInodes } from '../system/proc/sockets.js';
+import type { detailsOf } from '../server/readiness.js';
 import { readLogs } from '../system/logs/read-logs.js';
 import { isAlive } from '../system/proc/process.js';
 import { findLack } from './app-needs.js';
@@ -18,6 +19,8 @@ type Step = Parameters<LocalNode['execute']>[0];
 export interface LocalNodeParts {
 	supervisor: Supervisor;
 	workerDir: string;
+	/** What `/readyz` says to who may see details. */
+	status(): ReturnType<typeof detailsOf>;
 	/** Resolves when the supervisor has given every app its first chance. */
 	started: Promise<void>;
 	standing: Standing;
@@ -75,6 +78,10 @@ export function createLocalNode(given: LocalNodeParts): LocalNode {
 async function* answerHere(parts: Parts, query: Query, signal: AbortSignal): AsyncGenerator<QueryPart> {
 	if (query.about === 'workers') {
 		yield { about: 'workers', rows: parts.supervisor.rows() };
+		return;
+	}
+	if (query.about === 'status') {
+		yield { about: 'status', rows: [parts.status()] };
 		return;
 	}
 	const { app, worker, release, lines, agoMs, charactersMax, follow } = query;

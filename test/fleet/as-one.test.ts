@@ -133,6 +133,13 @@ test('any node shows the workers of any node, or all; one that is dead or stands
 			await pids(beta),
 		);
 	}
+	const stand = await alpha.call<{ node: string; ready: boolean; apps: { app: string }[] }[]>('node_status', {
+		node: 'all',
+	});
+	assert.deepEqual(
+		stand.json.map(({ node, ready, apps }) => [node, ready, apps.map(({ app }) => app)]),
+		['alpha', 'beta', 'gamma'].map((node) => [node, true, ['web']]),
+	);
 	const own = (await workersAt(alpha, 'alpha')).map(({ node, ...row }) => ({ node, keys: Object.keys(row).sort() }));
 	const keys = Object.keys((await alpha.workers())[0] ?? {}).sort();
 	assert.deepEqual(own, [

@@ -20,6 +20,7 @@ export const operationNames: readonly string[] = [
 	'cluster_status',
 	'list_workers',
 	'read_logs',
+	'node_status',
 	'add_user',
 	'alter_user',
 	'drop_user',

@@ -9,7 +9,7 @@ export const queryRoles = ['super_user', 'operator', 'viewer'] as const;
 export type QueryRole = (typeof queryRoles)[number];
 
 /** What each query takes: a peer is told the caller's role and judges it by its own table. */
-const roleFor: Readonly<Record<Query['about'], QueryRole>> = { workers: 'viewer', logs: 'operator' };
+const roleFor: Readonly<Record<Query['about'], QueryRole>> = { workers: 'viewer', status: 'viewer', logs: 'operator' };
 
 /** Queries of one peer that are answered at once. */
 export const answersOfPeerMax = 16;

@@ -47,6 +47,24 @@ const logRow = z.object({
 	text: cleaned(rowCharactersMax),
 });
 
+const texts = z.array(z.string().max(4_000)).max(1_000);
+const statusRow = z.object({
+	ready: z.boolean(),
+	reasons: texts,
+	notes: texts,
+	apps: z
+		.array(
+			z.object({
+				app: appName,
+				wanted: counter,
+				healthy: counter,
+				degraded: orNull(z.string().max(16_000)),
+				release: orNull(z.object({ path, revision: orNull(z.string().max(256)) })),
+			}),
+		)
+		.max(256),
+});
+
 const logsQuery = z.object({
 	about: z.literal('logs'),
 	/** null: of all. */
@@ -62,9 +80,14 @@ const logsQuery = z.object({
 	follow: z.boolean(),
 });
 
-const queryAbout = z.discriminatedUnion('about', [z.object({ about: z.literal('workers') }), logsQuery]);
+const queryAbout = z.discriminatedUnion('about', [
+	z.object({ about: z.literal('workers') }),
+	z.object({ about: z.literal('status') }),
+	logsQuery,
+]);
 const answerAbout = z.discriminatedUnion('about', [
 	z.object({ about: z.literal('workers'), rows: z.array(workerRow).max(rowsMax) }),
+	z.object({ about: z.literal('status'), rows: z.array(statusRow).max(1) }),
 	z.object({
 		about: z.literal('logs'),
 		/** Oldest first, and none is older than those of the part before. */

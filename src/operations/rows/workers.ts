@@ -35,6 +35,43 @@ export const workerOperations = [
 			node === undefined ? context.node.workers.rows() : rowsOf(context, { about: 'workers' }, node),
 	}),
 	operation({
+		name: 'node_status',
+		access: 'viewer',
+		fields: { node: nodeField },
+		summary:
+			'Says of this node, or of others, whether it is ready, why not, what to know of it, and how its apps stand.',
+		answer: {
+			type: 'array',
+			items: {
+				type: 'object',
+				properties: {
+					...ofOtherNodes,
+					ready: { type: 'boolean' },
+					reasons: { type: 'array', items: text },
+					notes: { type: 'array', items: text },
+					apps: {
+						type: 'array',
+						items: {
+							type: 'object',
+							properties: {
+								app: text,
+								wanted: integer,
+								healthy: integer,
+								degraded: orNull('string'),
+								release: {
+									type: ['object', 'null'],
+									properties: { path: text, revision: orNull('string') },
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		handler: (context, { node }) =>
+			rowsOf(context, { about: 'status' }, node ?? context.node.fleet.clusterStatus().node),
+	}),
+	operation({
 		name: 'cluster_status',
 		access: 'viewer',
 		fields: {},

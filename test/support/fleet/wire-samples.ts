@@ -221,6 +221,30 @@ export const queryMessages: QueryMessage[] = [
 			leftOut: false,
 		},
 	},
+	{ kind: 'query', id: 'q3', role: 'super_user', query: { about: 'status' } },
+	{
+		kind: 'query_part',
+		id: 'q3',
+		part: {
+			about: 'status',
+			rows: [
+				{
+					ready: false,
+					reasons: ['draining'],
+					notes: ['why'],
+					apps: [
+						{
+							app: 'web',
+							wanted: 2,
+							healthy: 1,
+							degraded: 'why',
+							release: { path: '/srv/web/server.js', revision: 'v1' },
+						},
+					],
+				},
+			],
+		},
+	},
 	{ kind: 'query_more', id: 'q1', parts: 1 },
 	{ kind: 'query_end', id: 'q1', error: 'why' },
 	{ kind: 'query_cancel', id: 'q1' },

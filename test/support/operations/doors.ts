@@ -26,6 +26,7 @@ export const accessOf: Record<string, Access> = {
 	cluster_status: 'viewer',
 	list_workers: 'viewer',
 	read_logs: 'operator',
+	node_status: 'viewer',
 	add_user: 'super_user',
 	alter_user: 'super_user',
 	drop_user: 'super_user',
