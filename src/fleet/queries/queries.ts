@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { RollcallError } from '../../errors.js';
 import type { NodeName } from '../../rollout/types.js';
 import { Answers, type AnsweringPorts, type QueryRole } from './answering.js';
@@ -49,6 +50,8 @@ export class Queries {
 			throw new RollcallError('not_found', text);
 		}
 		const asked = node === 'all' ? members : [node];
+		// One for each node that is asked, and a few that read here.
+		setMaxListeners(0, signal);
 		return asked.map((name) => ({
 			node: name,
 			clockAheadMs: this.ports.clockAheadMs(name) ?? 0,

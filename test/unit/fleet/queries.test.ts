@@ -19,9 +19,10 @@ class Node {
 	parts = 0;
 	aborted = 0;
 	fault: string | null = null;
+	names = ['alpha', 'beta', 'gamma'];
 	answer: () => AsyncIterable<QueryPart> = () => this.#endless();
 	readonly queries = new Queries({
-		members: () => ['alpha', 'beta', 'gamma'],
+		members: () => this.names,
 		self: () => 'alpha',
 		clockAheadMs: () => null,
 		answer: (_query, signal) => {
@@ -137,6 +138,20 @@ describe('a node that asks', () => {
 		const answers = node.ask('all');
 		assert.deepEqual(await Promise.all(answers.map(outcome)), ['1 parts', node.fault, node.fault]);
 		assert.throws(() => node.ask('delta'), /'delta' is no member; the members are alpha, beta, gamma/);
+	});
+
+	test('asks a fleet of any size without a warning', async () => {
+		const warnings: Error[] = [];
+		const hear = (warning: Error) => warnings.push(warning);
+		process.on('warning', hear);
+		node.names = Array.from({ length: 50 }, (_, number) => `node-${number}`);
+		const abort = new AbortController();
+		node.ask('all', abort.signal);
+		assert.equal(node.said('query').length, 50);
+		abort.abort();
+		await settle();
+		process.off('warning', hear);
+		assert.deepEqual(warnings, []);
 	});
 
 	test('tells the peer when nobody listens any more', async () => {
