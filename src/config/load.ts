@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { parseEnvironmentFile } from './apps.js';
 import { type Conflict, findConflicts, runsInForkMode } from './checks/conflicts.js';
-import { readClusterSecret } from './checks/cluster.js';
+import { readSharedSecret } from './checks/cluster.js';
 import { parseConfigurationDocument } from './document/yaml.js';
 import { applyOverrides, type Override } from './overrides.js';
 import { ConfigurationError, type ConfigurationFault, type KeyPath, keyText } from './document/faults.js';
@@ -151,8 +151,10 @@ function fileConflicts(config: Config): Conflict[] {
 	trusted(['cluster', 'tls', 'ca'], config.cluster?.tls?.ca, 'open');
 	trusted(['cluster', 'tls', 'cert'], config.cluster?.tls?.cert, 'open');
 	trusted(['cluster', 'tls', 'key'], config.cluster?.tls?.key, 'secret');
+	for (const [index, { secret_file: file }] of config.rollout.notify.entries())
+		attempt(['rollout', 'notify', index, 'secret_file'], () => readSharedSecret(file));
 	const secret = config.cluster?.secret_file;
-	if (secret !== undefined) attempt(['cluster', 'secret_file'], () => readClusterSecret(secret));
+	if (secret !== undefined) attempt(['cluster', 'secret_file'], () => readSharedSecret(secret));
 	return conflicts;
 }
 

@@ -28,6 +28,10 @@ export function resolveConfiguration(parsed: ParsedConfiguration, folder: string
 		},
 		http_workers: parsed.http_workers.map((app) => resolveApp(app, folder)),
 		...(parsed.cluster && { cluster: resolveCluster(parsed.cluster, absolute) }),
+		rollout: {
+			...parsed.rollout,
+			notify: parsed.rollout.notify.map((one) => ({ ...one, secret_file: absolute(one.secret_file) })),
+		},
 	};
 }
 

@@ -20,6 +20,9 @@ import {
  * and the messages all come from it. Durations become ms, sizes bytes, the socket's mode a number.
  */
 
+/** What a rollout tells the addresses of `rollout.notify`. */
+export const rolloutEvents = ['started', 'held', 'halted', 'completed', 'aborted'] as const;
+
 export const nodesMax = 128;
 export const instancesMax = 256;
 
@@ -247,6 +250,19 @@ const cluster = section({
 		),
 });
 
+const notify = section({
+	url: matching(
+		/^(https:\/\/[^\s/@]+(\/\S*)?|http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?(\/\S*)?)$/,
+		'an https:// address without credentials (http:// on loopback alone)',
+	).describe('Address that each event is sent to, as https://HOST/PATH; must be given.'),
+	secret_file: path().describe(
+		'File with the secret that events are signed with, at least 32 bytes, not readable by others; must be given.',
+	),
+	events: list(oneOf(rolloutEvents), rolloutEvents.length, 'events')
+		.default([...rolloutEvents])
+		.describe(`The events that are sent, out of ${rolloutEvents.join(', ')}; default all.`),
+});
+
 const rollout = section({
 	max_unavailable: wholeOrPercent(nodesMax)
 		.default(1)
@@ -271,6 +287,9 @@ const rollout = section({
 		.describe(
 			'After how many nodes that are back a rollout of http_workers over the fleet pauses until an operator resumes it, as a whole number; 0: it does not; default 0.',
 		),
+	notify: list(notify, 16, 'addresses')
+		.default([])
+		.describe('Addresses that are told what becomes of a rollout; default none.'),
 	wait_between: duration(0).prefault('0s').describe('Pause between one node and the next, as a duration; default 0s.'),
 	lb_wait: duration(0)
 		.prefault('0s')

@@ -14,9 +14,10 @@ import { DiskSpace, writtenFolders } from './disk-space.js';
 import { checkNamedFiles, ConfigurationFile } from './configuration-file.js';
 import { ensureFolder, requireUnexchangeable } from './folders.js';
 import { createLocalNode } from './local-node.js';
-import { currentRollout, observe } from './observe.js';
+import { currentRollout, observe } from './telling/observe.js';
 import { Standing } from './availability.js';
-import { statusLine } from './status-line.js';
+import { statusLine, tellStatusLine } from './telling/status-line.js';
+import { openWebhooks } from './telling/webhooks.js';
 import { Reload } from './reload.js';
 import { spawnSuccessor } from './successor.js';
 import { openFleet } from '../fleet/fleet.js';
@@ -185,6 +186,8 @@ class ControlPlane {
 		await this.#configuration.accepted();
 		this.#watch();
 		this.#tellStatus(fleet);
+		const webhooks = openWebhooks(this.surroundings.config, fleet, this.surroundings.logger);
+		this.#closers.push(() => webhooks.close());
 		this.#reloadOnHangup(fleet);
 	}
 
@@ -353,24 +356,13 @@ class ControlPlane {
 		return report;
 	}
 
-	/** The line that `systemctl status` shows, told anew whenever it changes. */
+	/** The line that `systemctl status` shows. */
 	#tellStatus(fleet: Fleet): void {
 		const { environment, notifier } = this.surroundings;
 		if (!environment['NOTIFY_SOCKET']) return;
-		let told = '';
-		const tell = (): void => {
-			const line = statusLine(this.#readiness(), fleet, this.#configuration.standsIn);
-			if (line === told) return;
-			told = line;
-			notifier.status(line);
-		};
-		fleet.on('rollout', tell);
-		fleet.on('link', tell);
-		fleet.on('recordError', tell);
-		this.#supervisor.on('readiness', tell);
-		this.#standing.on('changed', tell);
-		this.#configuration.on('changed', tell);
-		tell();
+		const line = (): string => statusLine(this.#readiness(), fleet, this.#configuration.standsIn);
+		const around = [this.#standing, this.#configuration];
+		tellStatusLine({ fleet, supervisor: this.#supervisor, around }, line, (text) => notifier.status(text));
 	}
 
 	/** systemd's watchdog is fed by the event loop, the admin socket and the record file; never by peers or workers. */

@@ -1,5 +1,11 @@
 /** A rollout that looks first, on real nodes and by the command line: one node, a hold that outlives its coordinator, then the others. */
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { RolloutView } from '../../src/rollout/types.js';
 import { type CommandResult, makeFleet, type RealFleet, type RealNode, rollcall } from '../support/fleet/nodes.js';
@@ -7,12 +13,33 @@ import { type CommandResult, makeFleet, type RealFleet, type RealNode, rollcall 
 const zones: Readonly<Record<string, string>> = { alpha: 'east', beta: 'east', gamma: 'west' };
 let fleet: RealFleet;
 
+/** What the address of `rollout.notify` was told, and by which node. */
+const told: { event: string; node: string }[] = [];
+const telling = new EventEmitter();
+const hook = createServer(async (request, response) => {
+	let body = '';
+	for await (const part of request) body += String(part);
+	told.push(JSON.parse(body) as (typeof told)[number]);
+	response.writeHead(204).end();
+	telling.emit('one');
+});
+const folder = mkdtempSync(join(tmpdir(), 'rollcall-hook-'));
+
 before(async () => {
+	const secret = join(folder, 'secret');
+	writeFileSync(secret, 'a secret of more than thirty-two bytes\n', { mode: 0o600 });
+	hook.listen(0, '127.0.0.1');
+	await once(hook, 'listening');
+	const notify = [{ url: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`, secret_file: secret }];
 	const nodes = Object.entries(zones).map(([name, zone]) => ({ name, config: { node: { name, zone } } }));
-	fleet = await makeFleet(nodes, { rollout: { lease: '1s' } });
+	fleet = await makeFleet(nodes, { rollout: { lease: '1s', notify } });
 	await fleet.start();
 });
-after(() => fleet.end());
+after(async () => {
+	await fleet.end();
+	hook.close();
+	rmSync(folder, { recursive: true });
+});
 
 const on = (node: RealNode, ...words: string[]): Promise<CommandResult> =>
 	rollcall(['rollout', ...words, '--json', '--config', node.configFile]);
@@ -56,6 +83,14 @@ test('a start with --hold-after ends with 0 once one node is back; the hold outl
 	assert.equal(resumed.code, 0, resumed.stderr);
 	assert.equal(documentOf<RolloutView>(resumed).state, 'completed');
 	assert.deepEqual(await rolledSince(then), ['alpha', 'beta', 'gamma']);
+
+	while (told.length < 3) await once(telling, 'one');
+	assert.deepEqual(
+		told.map(({ event }) => event),
+		['started', 'held', 'completed'],
+	);
+	const [first, second, last] = told.map(({ node }) => node);
+	assert.deepEqual([first, second, last === 'alpha'], ['alpha', 'alpha', false], 'whoever coordinates says it');
 });
 
 test('a zone, and nodes by name, roll alone; the others show that they were not selected', async () => {

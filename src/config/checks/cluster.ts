@@ -83,7 +83,7 @@ function canonicalJson(value: unknown): string {
 }
 
 /** The shared secret without the white space around it. Throws {@link FileRefused}; its content is in no message. */
-export function readClusterSecret(file: string): string {
+export function readSharedSecret(file: string): string {
 	const secret = readTrustedFile(file, 'secret').trim();
 	if (Buffer.byteLength(secret) < secretBytesMin) {
 		throw new FileRefused({

@@ -5,7 +5,7 @@ import {
 	signersOf,
 	type TlsMaterial,
 } from '../../config/checks/certificates.js';
-import { clusterHash, memberHash, members, readClusterSecret } from '../../config/checks/cluster.js';
+import { clusterHash, memberHash, members, readSharedSecret } from '../../config/checks/cluster.js';
 import { FileRefused, readTrustedFile } from '../../config/document/trusted-files.js';
 import type { ClusterConfig, Config } from '../../config/schema.js';
 import { messageOf, RollcallError } from '../../errors.js';
@@ -13,7 +13,7 @@ import type { Member, TlsFacts } from '../../rollout/messages.js';
 import type { NodeName } from '../../rollout/types.js';
 
 /** The part of the configuration that the fleet lives by. */
-export type FleetConfig = Pick<Config, 'node' | 'cluster' | 'rollout'>;
+export type FleetConfig = Pick<Config, 'node' | 'cluster'> & { rollout: Omit<Config['rollout'], 'notify'> };
 
 /** Who belongs to the fleet, as one reading of the configuration has it. */
 export interface Membership {
@@ -104,7 +104,7 @@ function readCluster(self: NodeName, config: ClusterConfig): Cluster {
 	return {
 		listen: { host: config.listen.host, port: config.listen.port },
 		peers: config.peers.filter((peer) => peer.name !== self).map(({ name, url }) => ({ name, url })),
-		secret: secretFile === undefined ? null : named('secret_file', () => Buffer.from(readClusterSecret(secretFile))),
+		secret: secretFile === undefined ? null : named('secret_file', () => Buffer.from(readSharedSecret(secretFile))),
 		tls: tls ? readMaterial(self, tls) : null,
 	};
 }

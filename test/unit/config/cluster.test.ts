@@ -4,7 +4,7 @@ import {
 	clusterHash,
 	memberHash,
 	members,
-	readClusterSecret,
+	readSharedSecret,
 	resolveMaxUnavailable,
 } from '../../../src/config/checks/cluster.js';
 import { RollcallError } from '../../../src/errors.js';
@@ -133,7 +133,7 @@ describe('the cluster section', () => {
 
 	it('gives its secret without the white space around it', () => {
 		const { cluster: section } = folder.load(cluster(loopback, 'secret_file: secret'));
-		assert.equal(readClusterSecret(section?.secret_file ?? ''), 'sixteen-bytes-xx');
+		assert.equal(readSharedSecret(section?.secret_file ?? ''), 'sixteen-bytes-xx');
 	});
 });
 

@@ -37,7 +37,7 @@ describe('the JSON Schema of the configuration', () => {
 			if (schema.items !== undefined) visit(schema.items);
 		};
 		visit(configurationJsonSchema());
-		assert.equal(sections, 18);
+		assert.equal(sections, 19);
 	});
 });
 
@@ -59,7 +59,7 @@ describe('the reference table', () => {
 		for (const row of rows) {
 			assert.match(row.meaning, /^[A-Z].*[A-Za-z0-9)]\.$/, row.key);
 			const value = defaults.get(row.key);
-			if (Array.isArray(value)) assert.equal(row.default, 'none', row.key);
+			if (Array.isArray(value)) assert.equal(row.default, value.length === 0 ? 'none' : 'all', row.key);
 			else if (value !== undefined && typeof value !== 'object') {
 				assert.equal(row.default.replaceAll('"', ''), String(value), row.key);
 			}
@@ -96,6 +96,7 @@ describe('the example', () => {
 	it('is a valid configuration with every key that is switched off switched on', () => {
 		for (const name of ['ca', 'cert', 'key']) folder.write(`tls/${name}.pem`, name);
 		folder.write('web.env', 'TOKEN=x\n');
+		folder.write('webhook.secret', 'a secret of more than thirty-two bytes');
 		const all = text.replaceAll(/^#(?! [^ ]|$)/gm, '');
 		const config = folder.load(all, { underSystemd: true });
 		assert.deepEqual(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { statusLine } from '../../../src/daemon/status-line.js';
+import { statusLine } from '../../../src/daemon/telling/status-line.js';
 import { RollcallError } from '../../../src/errors.js';
 
 const report = { ready: true, reasons: [], notes: [], apps: [{ app: 'web', wanted: 2, healthy: 2, degraded: null }] };

@@ -1,8 +1,8 @@
-import type { Fleet } from '../fleet/types.js';
-import type { Logger } from '../log.js';
-import type { RolloutView } from '../rollout/types.js';
-import type { Metrics } from '../system/metrics.js';
-import type { Supervisor } from '../workers/types.js';
+import type { Fleet } from '../../fleet/types.js';
+import type { Logger } from '../../log.js';
+import type { RolloutView } from '../../rollout/types.js';
+import type { Metrics } from '../../system/metrics.js';
+import type { Supervisor } from '../../workers/types.js';
 
 /** Most rollouts whose last change is remembered, so that each end is logged once. */
 const seenMax = 200;

@@ -1,5 +1,6 @@
-import type { Fleet } from '../fleet/types.js';
-import type { ReadinessReport } from '../server/readiness.js';
+import type { Fleet } from '../../fleet/types.js';
+import type { ReadinessReport } from '../../server/readiness.js';
+import type { Supervisor } from '../../workers/types.js';
 
 /** How many of the last rollouts are looked at: the one that has not ended is among the newest. */
 const rolloutsLookedAt = 10;
@@ -31,4 +32,27 @@ function rolloutParts(fleet: Pick<Fleet, 'complaint' | 'list'>): string[] {
 	if (!rollout) return [];
 	const waits = rollout.waiting_for ?? rollout.reason;
 	return [`${rollout.service ?? rollout.type} ${rollout.state}${waits === null ? '' : `, ${waits}`}`];
+}
+
+/** Tells the line now, and anew whenever it changes. */
+export function tellStatusLine(
+	sources: {
+		fleet: Fleet;
+		supervisor: Supervisor;
+		around: readonly { on(event: 'changed', listener: () => void): unknown }[];
+	},
+	line: () => string,
+	tell: (line: string) => void,
+): void {
+	let told = '';
+	const look = (): void => {
+		const text = line();
+		if (text === told) return;
+		told = text;
+		tell(text);
+	};
+	for (const event of ['rollout', 'link', 'recordError'] as const) sources.fleet.on(event, look);
+	sources.supervisor.on('readiness', look);
+	for (const one of sources.around) one.on('changed', look);
+	look();
 }
