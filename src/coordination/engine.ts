@@ -65,7 +65,7 @@ export interface Engine<T extends EngineTypes, B extends Bodies = Opaque> {
 
 	/** Once the facts of the event were heard. */
 	settle(turn: EngineTurn<T, B>): void;
-	/** Tells if this node has left, once requests were looked at. */
+	/** Once requests were handled: tells `left` if a change of members has taken this node out. */
 	settleLeft(turn: EngineTurn<T, B>): void;
 	/** Whether a leader hears a majority, and may have its commands carried out. */
 	mayLead(turn: EngineTurn<T, B>): boolean;

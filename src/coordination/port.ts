@@ -113,7 +113,7 @@ export type NackReason =
 
 /** `put` to `resign` are a leader's: of another node they change nothing. */
 export type Command<B extends Bodies = Opaque> =
-	/** Answered by `leading`, `denied`, or `refused` by each who refuses. `start`: of this entry, which has to be the only one that runs. */
+	/** Answered by `leading`, `denied`, or `refused` by each who refuses. `start`: to open this entry; refused while any other one is running. */
 	| { kind: 'campaign'; purpose: 'start'; rollout: EntryId }
 	| { kind: 'campaign'; purpose: 'takeover'; rollout: null }
 	/** Takes back the asking; not told. */

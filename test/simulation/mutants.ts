@@ -180,7 +180,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 	'report-epoch': {
 		rule: 'a report counts only with the current epoch',
 		serves: ['I2', 'I6', 'I7', 'I9', 'I10'],
-		patches: [{ file: 'coordination/quorum/lead', from: 'if (!own) return;', to: '' }],
+		patches: [{ file: 'coordination/quorum/lead', from: 'if (!sameEpoch(epoch, lease.epoch)) return;', to: '' }],
 	},
 	'report-order': {
 		rule: 'a report counts only with a greater (boot, sequence)',

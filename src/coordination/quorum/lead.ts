@@ -1,5 +1,5 @@
 /** What holding the lease means: heartbeats out, reports in, and everyone told what a majority has to know. */
-import { openAgain, storeEndings } from './replicate.js';
+import { reopenEndedHere, storeEndings } from './replicate.js';
 import { heardMembers, hearsMajority, heldLease, isHeard, isLive, knows } from './heard.js';
 import type { MessageOf } from './messages.js';
 import type { Candidacy, CoordinationState, Leadership } from './state.js';
@@ -17,7 +17,7 @@ export function gather(turn: Turn, lease: Leadership, candidacy: Candidacy, left
 		turn,
 		told.flatMap((one) => one.ended),
 	);
-	openAgain(turn, open);
+	reopenEndedHere(turn, open);
 	for (const { spec } of open)
 		if (hasEnded(state, spec.id) && !lease.spreading.includes(spec.id)) lease.spreading.push(spec.id);
 	return mergeOpen(state, open).map((one) => withLeft(one, left));
@@ -119,11 +119,10 @@ export function hearReport(turn: Turn, from: NodeName, epoch: Epoch, report: Rep
 	const { state, now } = turn;
 	const lease = heldLease(state);
 	if (!lease) return;
-	const own = sameEpoch(epoch, lease.epoch);
-	if (!own) return;
+	if (!sameEpoch(epoch, lease.epoch)) return;
 	const before = lease.reports[from];
 	if (!isNewer(before?.report, report)) return;
-	const sentAt = own ? (lease.sent[report.echo] ?? Number.NEGATIVE_INFINITY) : now;
+	const sentAt = lease.sent[report.echo] ?? Number.NEGATIVE_INFINITY;
 	const wasHeard = isHeard(state, from, now);
 	const at = Math.max(before?.at ?? Number.NEGATIVE_INFINITY, sentAt);
 	lease.reports[from] = { at, report, decided: true };

@@ -23,7 +23,7 @@ const openMax = 32;
 /** Stores newer versions of these rollouts, unless they have ended. */
 export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly Entry[]): void {
 	const { state } = turn;
-	openAgain(turn, rollouts);
+	reopenEndedHere(turn, rollouts);
 	const entries: KeptEntry[] = [];
 	for (const { spec, flags } of rollouts) {
 		if (hasEnded(state, spec.id)) {
@@ -67,7 +67,7 @@ export function newestEndings(state: CoordinationState): Ending[] {
 }
 
 /** A coordinator of its members tells of a rollout that had ended here for good: this node votes on it again. */
-export function openAgain(turn: Turn, told: readonly Entry[]): void {
+export function reopenEndedHere(turn: Turn, told: readonly Entry[]): void {
 	const { state } = turn;
 	for (const { spec, flags } of told) {
 		const ending = state.durable.ended.find((one) => one.rollout === spec.id);

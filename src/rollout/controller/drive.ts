@@ -302,9 +302,9 @@ function handOver(turn: Turn, drive: Drive, open: OpenRollout): boolean {
 }
 
 /** Waiting without a step longer than the deadline halts, whatever the cause, while a majority is heard. */
-function idle(turn: Turn, drive: Drive, open: OpenRollout, now_: { busy: boolean; majority: boolean }): void {
+function idle(turn: Turn, drive: Drive, open: OpenRollout, standing: { busy: boolean; majority: boolean }): void {
 	const { state, now } = turn;
-	if (now_.busy || !now_.majority) {
+	if (standing.busy || !standing.majority) {
 		drive.idleSince = null;
 		return;
 	}

@@ -37,7 +37,7 @@ export function takeUp(turn: Turn, drive: Drive, rollout: OpenRollout): void {
 }
 
 /** A request opens its rollout; nothing of an earlier one counts for it. */
-export function openAnew(turn: Turn, drive: Drive, rollout: OpenRollout): void {
+export function openNew(turn: Turn, drive: Drive, rollout: OpenRollout): void {
 	Object.assign(drive, { times: {}, begun: [], backAt: null });
 	takeUp(turn, drive, rollout);
 	drive.openedHere = true;

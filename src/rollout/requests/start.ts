@@ -1,7 +1,7 @@
 /** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
 import { emptyView, endedView } from '../views/view-parts.js';
 import { budgetOf, budgetUsed, unhealthyIn } from '../targets/budget.js';
-import { endAs, endRollout, openAnew } from '../controller/outcome.js';
+import { endAs, endRollout, openNew } from '../controller/outcome.js';
 import { type Drive, driveOf } from '../controller/state.js';
 import { firstFlags } from '../records.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
@@ -213,7 +213,7 @@ function openRollout(turn: Turn, drive: Drive, start: PendingStart): void {
 	if (active) endRollout(turn, drive, active, 'aborted', `superseded by ${start.id}`);
 	start.phase = 'open';
 	const spec = specOf(state, start);
-	openAnew(turn, drive, { spec, flags: firstFlags(drive.epoch, spec.without) });
+	openNew(turn, drive, { spec, flags: firstFlags(drive.epoch, spec.without) });
 }
 
 /** Every node that is heard should be able to answer for the rollout; a majority has to. */

@@ -35,7 +35,7 @@ const threadPortsMax = 10;
 const faultCharactersMax = 2_000;
 
 /** All that the preload does in one worker, put together. */
-class Residence {
+class WorkerRuntime {
 	readonly #settings: PreloadSettings;
 	readonly #connections = new Connections();
 	readonly #events = new ProcessEvents();
@@ -223,4 +223,4 @@ function removeLeftovers(directory: string, id: string): void {
 	}
 }
 
-export = Residence;
+export = WorkerRuntime;

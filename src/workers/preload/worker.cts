@@ -12,7 +12,7 @@ const settings = threads.isMainThread ? takeSettings(process.env) : null;
 if (settings !== null) {
 	const cluster = require('node:cluster') as unknown as import('node:cluster').Cluster;
 	if (cluster.isWorker) {
-		const Residence = require('./worker-runtime.cjs') as typeof import('./worker-runtime.cjs');
-		new Residence(settings).begin(__filename);
+		const WorkerRuntime = require('./worker-runtime.cjs') as typeof import('./worker-runtime.cjs');
+		new WorkerRuntime(settings).begin(__filename);
 	}
 }
