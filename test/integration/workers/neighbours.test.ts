@@ -106,7 +106,7 @@ test('a worker host speaks for the processes of its user and the apps of its use
 	mine.tell('process:event', { event: 'online', process: rows.at(-1) });
 	await until(() => looks() > before + 1, 30_000, 'looks at what the host holds now');
 	// The one that is its own is ended: the others have had their turn by then.
-	assert.deepEqual(await own.exit, [null, 'SIGKILL']);
+	assert.deepEqual(await own.exit, [null, 'SIGTERM']);
 	assert.equal(rowOf(supervisor, 'other-1')?.pid, theirs.pid);
 	assert.equal(rowOf(supervisor, 'mine-1')?.pid, mineServing.pid);
 	assert.ok(supervisor.identities().every(({ pid }) => pid !== process.pid && pid !== process.ppid));
