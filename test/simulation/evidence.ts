@@ -165,6 +165,22 @@ export class Evidence {
 		return kept.sort(compareVersions).at(-1) ?? null;
 	}
 
+	/** What every node that had stored it has lost with its disk cannot be told to anyone again, so it is counted for no more. */
+	forgetWhatIsNowhere(id: string, known: Known): void {
+		const open = [...this.nodes.values()].flatMap(({ disk }) => disk.durable.open.filter((one) => one.spec.id === id));
+		const newest = open
+			.map((one) => one.flags.version)
+			.sort(compareVersions)
+			.at(-1);
+		if (newest === undefined) return;
+		const atMost = (version: Version): Version => (compareVersions(version, newest) > 0 ? newest : version);
+		if (known.confirmed) known.confirmed = atMost(known.confirmed);
+		for (const name of this.nodes.keys()) {
+			const stored = this.stored.get(`${name} ${id}`);
+			if (stored) this.stored.set(`${name} ${id}`, atMost(stored));
+		}
+	}
+
 	/** false: whoever had stored it lost its disk, and nobody is left to tell of it. */
 	isAnywhere(rollout: string): boolean {
 		const knows = ({ durable }: SimNode['disk']): boolean =>

@@ -58,7 +58,10 @@ export class Oracle implements Watcher {
 		}
 		for (const key of [...this.evidence.back])
 			if (key.startsWith(`${node.name} `) && this.evidence.back.delete(key)) this.evidence.backBefore.add(key);
-		for (const [id, known] of this.evidence.rollouts) if (!this.evidence.isAnywhere(id)) known.ended = true;
+		for (const [id, known] of this.evidence.rollouts) {
+			if (!this.evidence.isAnywhere(id)) known.ended = true;
+			this.evidence.forgetWhatIsNowhere(id, known);
+		}
 	}
 
 	/** The copy is so recent that nobody can tell; what it has forgotten is on whoever put it there. */

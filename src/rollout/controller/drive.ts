@@ -162,7 +162,7 @@ function isFinished(turn: Turn, open: OpenRollout, targets: readonly TargetStatu
 	const { state } = turn;
 	const { membersNext, memberHashNext } = open.spec;
 	const done = (one: TargetStatus): boolean => {
-		if (isGone(open, one) && one.state !== 'restarting') return true;
+		if (isGone(open, one) && one.state !== 'restarting' && !isFailing(one)) return true;
 		if (one.hearsay) return one.state === 'skipped';
 		return one.state === 'back' || one.state === 'skipped';
 	};

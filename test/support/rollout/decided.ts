@@ -92,7 +92,7 @@ function recordOf(name: Name, { state, attempt = 1, proven = true }: NonNullable
 	const result = {
 		outcome,
 		before,
-		after: { ...before, boot: 2, workers },
+		after: { ...before, boot: 2, configHash: 'x', workers },
 		wanted: 1,
 		oldGone: true,
 		cutOff: 0,

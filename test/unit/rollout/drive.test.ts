@@ -7,6 +7,19 @@ const back: Known = { record: { state: 'back' } };
 const refused: Known = { record: { state: 'refused' } };
 const running: Known = { grant: { begun: true }, record: { state: 'restarting' } };
 
+/** Gamma leaves; the others have applied their files. */
+const changed: Situation = {
+	spec: {
+		service: 'clustering_config',
+		membersNext: ['alpha', 'beta'].map((name) => ({ name, zone: null })),
+		memberHash: 'before',
+		memberHashNext: 'abc',
+		configHashes: { alpha: 'x', beta: 'x', gamma: 'x' },
+	},
+	alpha: back,
+	beta: back,
+};
+
 const rows: [what: string, situation: Situation, decided: (string | RegExp)[]][] = [
 	['nothing has begun', {}, ['beta restarts']],
 	['the first is back', { beta: back }, ['gamma restarts']],
@@ -67,6 +80,16 @@ const rows: [what: string, situation: Situation, decided: (string | RegExp)[]][]
 	],
 	['nothing could begin for less than a deadline', { gamma: { heard: false }, idleMs: 59_999 }, []],
 	['nothing could begin, and no majority was heard', { gamma: { heard: false }, idleMs: 60_000, majority: false }, []],
+	[
+		'a node that leaves is not heard, and the others have applied the change',
+		{ ...changed, gamma: { heard: false } },
+		[/^completed: gamma did not hear of it/],
+	],
+	[
+		'a node that leaves has refused its part, and is not heard any more',
+		{ ...changed, gamma: { ...refused, heard: false } },
+		[/^halts: gamma failed: gamma says why/],
+	],
 	['it is paused', { flags: { paused: true } }, []],
 	['it is paused, and a node refused', { beta: refused, flags: { paused: true } }, []],
 	['it has halted', { flags: { halted: 'beta refused' } }, []],
