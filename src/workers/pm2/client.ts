@@ -149,8 +149,8 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	}
 
 	/** Sends a signal to the process. A process that is gone is no error. */
-	async signal(pmId: number, signal: NodeJS.Signals): Promise<void> {
-		await this.call('sendSignalToProcessId', { process_id: pmId, signal }).catch((error: unknown) => {
+	async signal(pmId: number, pid: number, signal: NodeJS.Signals): Promise<void> {
+		await this.call('sendSignalToProcessId', { process_id: pmId, pid, signal }).catch((error: unknown) => {
 			if (error instanceof RollcallError) throw error;
 		});
 	}

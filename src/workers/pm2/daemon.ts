@@ -95,7 +95,11 @@ function teach(god: RawGod, errands: HostErrands): void {
 		else getReport(argument, callback);
 	};
 	god.sendSignalToProcessId = (argument, callback) => {
-		if (!isOrphanSignal(argument)) return sendSignalToProcessId(argument, callback);
+		if (!isOrphanSignal(argument)) {
+			if (isMeant(god, argument)) sendSignalToProcessId(argument, callback);
+			else callback(null, {});
+			return;
+		}
 		try {
 			errands.signalOrphan(argument);
 			callback(null, {});
@@ -103,6 +107,16 @@ function teach(god: RawGod, errands: HostErrands): void {
 			callback(error as Error);
 		}
 	};
+}
+
+/**
+ * Whether PM2 has the process that is to be signalled, and has not started another one in its place. PM2 has the number 0 for
+ * one that has ended: to the kernel that is every process of the host's own group, the host and its workers.
+ */
+function isMeant(god: RawGod, argument: unknown): boolean {
+	const { process_id: pmId, pid } = (argument ?? {}) as { process_id?: unknown; pid?: unknown };
+	const running = god.clusters_db[String(pmId)]?.process?.pid;
+	return typeof running === 'number' && running > 0 && (pid === undefined || pid === running);
 }
 
 /**

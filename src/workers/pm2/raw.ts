@@ -45,6 +45,8 @@ export interface RawGod {
 	/** Fork a process as its description says, the first time and after each crash. */
 	nodeApp: RawFork;
 	forkMode: RawFork;
+	/** By number; `pid` is 0 for one that has ended and is not started again yet. */
+	readonly clusters_db: Readonly<Record<string, { process?: { pid?: unknown } } | undefined>>;
 	/** The number that the next process gets. */
 	next_id: number;
 	bus: EventEmitter;

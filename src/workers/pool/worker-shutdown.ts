@@ -96,16 +96,20 @@ export class WorkerShutdown {
 		}
 	}
 
-	/** In the order of all calls to the host: a process that ends before PM2 was told to stop it is started again. */
+	/**
+	 * In the order of all calls to the host: a process that ends before PM2 was told to stop it is started again. It is told which
+	 * process is meant: PM2 has the number 0 for one that has just ended, and that would be every process of the host's group.
+	 */
 	private signalThroughHost(
 		{ app, host }: Worker,
 		pmId: number,
 		identity: WorkerIdentity,
 		signal: 'SIGTERM' | 'SIGKILL',
 	): Promise<void> {
-		// PM2 kills the process alone: what a job has started must not outlive its worker.
-		if (signal === 'SIGKILL' && !app.listens) return host.client().signalOrphan(identity, signal);
-		return host.client().signal(pmId, signal);
+		// A program asks its own children to end; what it has started must not outlive it, though.
+		const withChildren = signal === 'SIGKILL' || (isNode(app) && app.listens);
+		if (withChildren) return host.client().signalOrphan(identity, signal);
+		return host.client().signal(pmId, identity.pid, signal);
 	}
 
 	/** Resolves when the process is gone, or the pool closed. No bound: a process that cannot be killed is waited for, and tried again. */

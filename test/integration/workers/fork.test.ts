@@ -156,4 +156,44 @@ describe('programs that are not Node', () => {
 			await node.end();
 		}
 	});
+
+	test('a signal for a process that has ended reaches no other one, nor the worker host', async () => {
+		// PM2 has the number 0 for it until it starts again; to the kernel that is all of the host's process group.
+		const node = await Supervised.start(python('one'), { interpreter: 'python3', instances: 1, health });
+		try {
+			await node.supervisor.detach();
+			const client = await Pm2Client.connect(node.home);
+			const [serving] = await client.list();
+			assert.ok(serving?.pid);
+			const script = `${node.folder}/ends.py`;
+			writeFileSync(script, 'raise SystemExit(1)\n');
+			const ends = await client.start({
+				name: 'web-9',
+				script,
+				cwd: node.folder,
+				args: [],
+				mode: 'fork',
+				interpreter: 'python3',
+				nodeArgs: [],
+				env: { PATH: process.env['PATH'] ?? '' },
+				outFile: '/dev/null',
+				errorFile: '/dev/null',
+				pidFile: `${node.folder}/web-9.pid`,
+				killTimeoutMs: 1_000,
+				endsTree: true,
+				stopExitCodes: [],
+			});
+			const row = async () => (await client.list()).find(({ name }) => name === 'web-9');
+			await until(async () => (await row())?.status !== 'online', 10_000, 'its end');
+			for (let tried = 0; tried < 20; tried += 1) await client.signal(ends.pmId, ends.pid ?? 0, 'SIGTERM');
+			await client.signal(serving.pmId, ends.pid ?? 0, 'SIGTERM');
+			assert.equal((await client.list()).find(({ name }) => name === serving.name)?.pid, serving.pid);
+			assert.ok(lives(serving.pid));
+			await client.remove(ends.pmId, 1_000);
+			client.close();
+		} finally {
+			await node.restartSupervisor();
+			await node.end();
+		}
+	});
 });
