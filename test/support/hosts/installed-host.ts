@@ -44,6 +44,8 @@ export async function installOn(
 	const main = join(repository, 'dist/src/main.js');
 	await writeApp(host);
 	await host.write('/srv/rollcall.yaml', configuration);
+	// It has the secrets of an app: what is shown of the host is that the installed copy is not for everyone.
+	await host.run('chmod', '600', '/srv/rollcall.yaml');
 	for (const [path, text] of Object.entries(secrets)) {
 		await host.write(path, text);
 		await host.run('chmod', '640', path);
