@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { install, TestAuthority, type TestCertificate } from '../support/fleet/authority.js';
 import {
 	type Answer,
+	askInTime,
 	makeFleet,
 	type RealFleet,
 	type RealNode,
@@ -58,15 +59,7 @@ describe('routine work on a fleet with certificates', () => {
 	const rows = async (node: RealNode): Promise<Row[]> =>
 		(await node.call<{ nodes: Row[] }>('cluster_status')).json.nodes;
 	const linked = async (node: RealNode): Promise<boolean> => (await rows(node)).every(({ link }) => link !== 'down');
-	/** Repeated where nodes were slower than the two seconds that an answer may take: that is the machine's, not the fleet's. */
-	const ask = async (fields: Record<string, unknown>): Promise<Answer> => {
-		let answer: Answer | undefined;
-		await waitFor('an answer in time', async () => {
-			answer = await alpha.call('restart_service', { replicated: true, ...fields });
-			return !(answer.status === 503 && tooSlow.test(String(answer.json['error'])));
-		});
-		return answer as Answer;
-	};
+	const ask = (fields: Record<string, unknown>): Promise<Answer> => askInTime(alpha, fields, tooSlow);
 	/** A change of `cluster:` on all nodes, to its end: its reason, or the text that refused it. */
 	const changeAll = async (): Promise<string> => {
 		const { status, json } = await ask({ service: 'clustering_config' });

@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import type { RolloutView } from '../../src/rollout/types.js';
 import {
 	type Answer,
+	askInTime,
 	type CommandResult,
 	isOver,
 	makeFleet,
@@ -75,14 +76,7 @@ describe('members come, leave, move and are replaced, and what halts names its w
 			return rows.every(({ nodes: all }) => all.length === members.length && all.every(({ link }) => link !== 'down'));
 		});
 	};
-	const ask = async (node: RealNode, service: string): Promise<Answer> => {
-		let answer: Answer | undefined;
-		await waitFor('an answer in time', async () => {
-			answer = await node.call('restart_service', { service, replicated: true });
-			return !(answer.status === 503 && tooSlow.test(String(answer.json['error'])));
-		});
-		return answer as Answer;
-	};
+	const ask = (node: RealNode, service: string): Promise<Answer> => askInTime(node, { service }, tooSlow);
 	const started = async (node: RealNode, service = 'clustering_config'): Promise<string> => {
 		const { status, json } = await ask(node, service);
 		assert.equal(status, 200, JSON.stringify(json));

@@ -382,7 +382,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/targets/targets',
-				from: "if (isGone) return { state: 'failed'",
+				from: "if (isForgotten) return { state: 'failed'",
 				to: "if (false) return { state: 'failed'",
 			},
 			{

@@ -81,7 +81,7 @@ export class Client {
 		return this.lines('get_rollout', { id }, signal) as AsyncGenerator<RolloutView>;
 	}
 
-	/** What an operation goes on to answer, each line of it, over one connection; ends and rejects as {@link changes} does. */
+	/** The lines of an operation that answers until it is cancelled, over one connection; ends and rejects as {@link changes} does. */
 	async *lines(name: string, fields: Readonly<Record<string, unknown>>, signal: AbortSignal): AsyncGenerator<unknown> {
 		const body = JSON.stringify({ ...fields, operation: name });
 		let response: IncomingMessage | null = null;

@@ -72,7 +72,7 @@ export async function init(
 	return 0;
 }
 
-/** `rollcall fleet add NAME`: bundles for further nodes, and new ones for those that are there. The same again goes on where it was. */
+/** `rollcall fleet add NAME`: bundles for further nodes, and new ones for those that are there. Run again, it continues where it stopped. */
 export async function add(
 	{ options, terminal, session }: Context<FleetOptions & { node: string[] }>,
 	name: string,
@@ -215,7 +215,7 @@ async function writeBundle(folder: string, node: string): Promise<NodeRow> {
 	return { node, url, bundle: `${node}.tgz`, valid_to: certificate ? validityOf(certificate).to : 0 };
 }
 
-/** What is to be typed on these hosts; NODE stands for each one's name. No hosts: any one of them. */
+/** Commands to type on these hosts; NODE stands for the name of each. Without hosts: on any one of them. */
 type HostStep = FleetDocument['steps'][number];
 
 const stepOf = (nodes: readonly FleetNode[], lines: string[]): HostStep => ({

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { authorityOf } from '../../config/checks/authorities.js';
 import {
 	assertBelongTogether,
 	dayOf,
@@ -111,8 +112,8 @@ function readTls(place: string): Partial<Bundle['tls']> {
 
 /** The folder of certificates is another fleet's where no authority of it is one of the bundle's. */
 function refuseOtherFleet({ node, tls }: Bundle, present: Partial<Bundle['tls']>, place: string): void {
-	const authorities = authoritiesOf(tls.ca);
-	const found = authoritiesOf(present.ca ?? '');
+	const authorities = authorityNames(tls.ca);
+	const found = authorityNames(present.ca ?? '');
 	const path = join(place, defaultTlsFiles.ca);
 	if (found.size > 0 && ![...found.keys()].some((key) => authorities.has(key))) {
 		const [theirs, own] = [found, authorities].map((all) => [...all.values()].join(', '));
@@ -125,13 +126,13 @@ function refuseOtherFleet({ node, tls }: Bundle, present: Partial<Bundle['tls']>
 	throw new RollcallError('invalid', `${text}. If this host is to become ${node}: mv ${place} ${place}.old`);
 }
 
-/** Names of the authorities in a PEM text, by their keys. */
-function authoritiesOf(pem: string): Map<string, string> {
+/** Names of the authorities in a PEM text, by their ids. */
+function authorityNames(pem: string): Map<string, string> {
 	return new Map(
-		certificatesIn(pem).map(({ subject, publicKey }) => [
-			publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
-			subject.replace(/^CN=/, ''),
-		]),
+		certificatesIn(pem).map((certificate) => {
+			const { id, name } = authorityOf(certificate);
+			return [id, name];
+		}),
 	);
 }
 

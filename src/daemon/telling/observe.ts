@@ -46,13 +46,21 @@ export function observe(parts: { fleet: Fleet; supervisor: Supervisor; metrics: 
 
 /** How many of the last rollouts are looked at: the one that has not ended is among the newest. */
 const rolloutsLookedAt = 10;
-const unended = ['running', 'paused', 'halted'];
+const unendedStates: readonly string[] = ['running', 'paused', 'halted'];
+
+/** The one of these that has not ended. */
+const unendedIn = (rollouts: readonly RolloutView[]): RolloutView | undefined =>
+	rollouts.find(({ state }) => unendedStates.includes(state));
+
+/** The rollout that has not ended. Throws as {@link Fleet.list} does. */
+export const unendedRollout = (fleet: Pick<Fleet, 'list'>): RolloutView | undefined =>
+	unendedIn(fleet.list(rolloutsLookedAt));
 
 /** The rollout that has not ended, else the newest, for the metrics; null while there is none, or its records cannot be read. */
 export function currentRollout(fleet: Pick<Fleet, 'complaint' | 'list'>): { state: string; nodes: string[] } | null {
 	if (fleet.complaint() !== null) return null;
 	const rollouts = fleet.list(rolloutsLookedAt);
-	const rollout = rollouts.find(({ state }) => unended.includes(state)) ?? rollouts[0];
+	const rollout = unendedIn(rollouts) ?? rollouts[0];
 	return rollout === undefined ? null : { state: rollout.state, nodes: rollout.nodes.map(({ state }) => state) };
 }
 

@@ -1,9 +1,7 @@
+import { unendedRollout } from './observe.js';
 import type { Fleet } from '../../fleet/types.js';
 import type { ReadinessReport } from '../../server/readiness.js';
 import type { Supervisor } from '../../workers/types.js';
-
-/** How many of the last rollouts are looked at: the one that has not ended is among the newest. */
-const rolloutsLookedAt = 10;
 
 /**
  * One line for `systemctl status`: whether the node is ready and why not, the workers of each app, the fleet, and the
@@ -28,7 +26,7 @@ export function statusLine(
 function rolloutParts(fleet: Pick<Fleet, 'complaint' | 'list'>): string[] {
 	const complaint = fleet.complaint();
 	if (complaint !== null) return [complaint];
-	const rollout = fleet.list(rolloutsLookedAt).find(({ state }) => ['running', 'paused', 'halted'].includes(state));
+	const rollout = unendedRollout(fleet);
 	if (!rollout) return [];
 	const waits = rollout.waiting_for ?? rollout.reason;
 	return [`${rollout.service ?? rollout.type} ${rollout.state}${waits === null ? '' : `, ${waits}`}`];

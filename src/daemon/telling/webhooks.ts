@@ -65,7 +65,7 @@ export class Webhooks {
 		const { fleet, webhooks, logger } = options;
 		const pauses = options.pausesMs ?? pausesMs;
 		this.#senders = webhooks.map((webhook) => new Sender(webhook, pauses, this.#stop.signal, logger));
-		// What had happened before this start was told by whoever coordinated then.
+		// The coordinator of that time has told what happened before this start.
 		if (fleet.complaint() === null) for (const view of fleet.list(seenMax)) this.#seen.set(view.id, eventOf(view));
 		if (webhooks.length > 0) fleet.on('rollout', this.#onRollout);
 	}
@@ -129,7 +129,7 @@ function textOf(event: WebhookEvent, view: RolloutView): string {
 		.replace(/@(?=\w)/g, '@\u2060');
 }
 
-/** What is told to one URL, in order. */
+/** Sends the events of one URL, in order. */
 class Sender {
 	readonly #waiting: Delivery[] = [];
 	#isSending = false;

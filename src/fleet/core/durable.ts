@@ -1,6 +1,7 @@
 /** The fold of what a node keeps on disk: entries in the order written make a {@link DurableState}. */
 import { compareEpochs } from '../../coordination/epoch.js';
-import { type EndedHere, type Ending, endedMax } from '../../rollout/messages.js';
+import { nothingKept } from '../../coordination/quorum/state.js';
+import { type EndedHere, type Ending, endedMax, type RolloutBodies } from '../../rollout/messages.js';
 import type { NodeRecord, RolloutId } from '../../rollout/types.js';
 import type { DurableEntry, DurableState } from './events.js';
 
@@ -47,19 +48,7 @@ export function neededVersion(entries: readonly unknown[]): number {
 }
 
 export function emptyDurable(): DurableState {
-	return {
-		boot: 0,
-		instance: null,
-		voting: false,
-		promised: { counter: 0, node: '' },
-		open: [],
-		records: [],
-		unfinished: [],
-		ended: [],
-		endedHere: [],
-		peers: {},
-		heard: [],
-	};
+	return { ...nothingKept<RolloutBodies>(), records: [], unfinished: [], heard: [] };
 }
 
 /** Applies one entry in place. Every entry may be applied twice without harm, so a log may be rewritten at any time. */

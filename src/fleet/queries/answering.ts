@@ -32,7 +32,7 @@ interface Answer {
 	abort: AbortController;
 }
 
-/** Answers what peers ask: a part is made and sent only while whoever asked has room for it. */
+/** Answers the queries of peers. A part is made and sent only while the peer has room for it. */
 export class Answers {
 	readonly #open = new Map<string, Answer>();
 

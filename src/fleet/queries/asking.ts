@@ -23,7 +23,7 @@ export class Asks {
 	constructor(private readonly ports: AskingPorts) {}
 
 	/**
-	 * Asks at once. What is not taken is not sent for: the peer makes no part for which nobody waits. The answer throws
+	 * Asks at once. A part is requested when the one before was taken, so the peer makes none in vain. The answer throws
 	 * `unavailable` with the reason when the peer does not answer, or answers what was not asked.
 	 */
 	ask(peer: NodeName, query: Query, role: QueryRole, signal: AbortSignal): AsyncIterable<QueryPart> {

@@ -83,19 +83,20 @@ function standOf(
 	};
 }
 
-/** `beta, delta have the new members (…), alpha, gamma the old ones (…)` */
+/** `delta left, new members (…) on beta, old members (…) on alpha, gamma` */
 function standText(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[]): string {
 	const { members, membersNext, memberHash, memberHashNext } = open.spec;
 	const { done, rest } = standOf(state, open, targets);
 	if (done.length === 0) return 'no node has applied its file';
-	if (memberHash === memberHashNext) return `${namesOf(done)} applied the new file, ${namesOf(rest)} did not`;
+	if (memberHash === memberHashNext)
+		return `${namesOf(done)} applied the new file${rest.length > 0 ? `, ${namesOf(rest)} did not` : ''}`;
 	const list = (some: readonly { name: NodeName }[]): string => some.map(({ name }) => name).join(', ');
 	const left = done.filter((one) => isLeaving(open, one.node));
 	const taken = done.filter((one) => !isLeaving(open, one.node));
 	return [
 		...(left.length > 0 ? [`${namesOf(left)} left`] : []),
 		...(taken.length > 0 ? [`new members (${list(membersNext ?? [])}) on ${namesOf(taken)}`] : []),
-		`old members (${list(members)}) on ${namesOf(rest)}`,
+		...(rest.length > 0 ? [`old members (${list(members)}) on ${namesOf(rest)}`] : []),
 	].join(', ');
 }
 

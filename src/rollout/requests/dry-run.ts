@@ -2,7 +2,7 @@
 import type { CheckResult, RolloutEvent, NodeApps, RolloutMessage } from '../messages.js';
 import { appNowhere, requestText } from './request.js';
 import { unselectedBy } from './selection.js';
-import { faultOf, isPassedOver } from './member-change.js';
+import { faultOf, isTakenForDead } from './member-change.js';
 import type { CoreState, PendingDryRun } from '../state.js';
 import { arm, send, type Turn } from '../outbox.js';
 import { scopeOf } from '../targets/scope.js';
@@ -87,7 +87,7 @@ function whatIsWrong(state: CoreState, look: PendingDryRun): string | null {
 		return fault === null ? null : `${self}: ${fault}`;
 	}
 	const names = state.members.map((member) => member.name);
-	const away = names.filter((name) => checks[name] === undefined && !isPassedOver(state, look, name));
+	const away = names.filter((name) => checks[name] === undefined && !isTakenForDead(state, look, name));
 	if (request.service === 'clustering_config' && away.length > 0)
 		return `${requestText(request)} needs every node that stays in the fleet; not linked: ${away.join(', ')}`;
 	return faultOf(state, look);

@@ -9,7 +9,7 @@ import { findDistrust } from './trust.js';
 type Asked = Pick<PendingStart, 'checks' | 'request'>;
 
 /** A node that the new members lack and that has no link is taken for dead: it has to be taken out, not asked. */
-export function isPassedOver(state: CoreState, { checks }: Pick<Asked, 'checks'>, node: NodeName): boolean {
+export function isTakenForDead(state: CoreState, { checks }: Pick<Asked, 'checks'>, node: NodeName): boolean {
 	const next = checks[state.settings.self]?.members;
 	return next?.every(({ name }) => name !== node) === true && state.coordination.peer(node) === undefined;
 }
@@ -19,7 +19,7 @@ export function notAsked(state: CoreState, start: Asked, now: number): NodeName[
 	const heard = state.coordination.heard(now);
 	return state.members
 		.map(({ name }) => name)
-		.filter((name) => !heard.includes(name) && !isPassedOver(state, start, name));
+		.filter((name) => !heard.includes(name) && !isTakenForDead(state, start, name));
 }
 
 /** Why a change of members did not begin in time although this node leads; with the way out. */

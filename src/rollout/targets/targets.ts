@@ -102,8 +102,8 @@ function judgedOf(
 	const grant = drive.grants[node];
 	const waiting: Judged = { state: grant ? 'restarting' : 'pending', attempt: open.flags.attempt, reason: null };
 	if (record?.state === 'restarting') return { state: 'restarting', attempt: record.attempt, reason: null };
-	const isGone = record?.state !== 'back' && (record?.attempt ?? 0) < attemptSeen(state, drive, open, node);
-	if (isGone) return { state: 'failed', attempt: open.flags.attempt, reason: lostText };
+	const isForgotten = record?.state !== 'back' && (record?.attempt ?? 0) < attemptSeen(state, drive, open, node);
+	if (isForgotten) return { state: 'failed', attempt: open.flags.attempt, reason: lostText };
 	if (!record || record.state === 'none') return waiting;
 	if (record.state === 'lost' && record.attempt >= open.flags.attempt)
 		return { state: 'failed', attempt: record.attempt, reason: lostText };

@@ -17,6 +17,7 @@ import type {
 	RolloutSpec,
 	RolloutView,
 } from '../../../src/rollout/types.js';
+import { specFor } from './spec.js';
 import { emptyView, type ViewNode } from '../../../src/rollout/views/view-parts.js';
 
 export const now = 100_000;
@@ -60,25 +61,7 @@ export interface Situation extends Partial<Record<Name, Known>> {
 
 function openRollout({ spec, flags }: Situation): OpenRollout {
 	return {
-		spec: {
-			id: 'r1',
-			type: 'restart_service',
-			service: 'http_workers',
-			app: null,
-			replicated: true,
-			user: 'admin',
-			maxUnavailable: 1,
-			onFailure: 'halt',
-			waitBetweenMs: 0,
-			deadlineMs: 60_000,
-			members: names.map((name) => ({ name, zone: null })),
-			memberHash: 'abc',
-			membersNext: null,
-			memberHashNext: null,
-			configHashes: null,
-			createdAt: 0,
-			...spec,
-		},
+		spec: specFor(names, spec),
 		flags: { version, attempt: 1, skipped: [], left: [], paused: false, aborting: null, halted: null, ...flags },
 	};
 }

@@ -28,17 +28,15 @@ export interface Ways {
 	finishes?: boolean;
 }
 
+const usual: Required<Ways> = { before: '', jobMs: 40, until: '', child: false, finishes: true };
+
 /**
  * A queue worker of Node. Each process has a file in the folder `jobs` of its own: `+` for each job that it takes, `-` when
  * that is done. At its start it looks whether another process of its app lives, and notes that in the folder `together`.
  */
-export const nodeQueue = ({
-	before = '',
-	jobMs = 40,
-	until = '',
-	child = false,
-	finishes = true,
-}: Ways = {}): string => `
+export function nodeQueue(ways: Ways = {}): string {
+	const { before, jobMs, until, child, finishes } = { ...usual, ...ways };
+	return `
 const fs = require('fs'), { spawn } = require('child_process');
 const file = 'jobs/' + process.env.QUEUE + '-' + process.pid;
 for (const name of fs.readdirSync('jobs')) {
@@ -65,15 +63,12 @@ function done() {
 ${before}
 next();
 `;
+}
 
 /** The same in Python. */
-export const pythonQueue = ({
-	before = '',
-	jobMs = 40,
-	until = '',
-	child = false,
-	finishes = true,
-}: Ways = {}): string => `
+export function pythonQueue(ways: Ways = {}): string {
+	const { before, jobMs, until, child, finishes } = { ...usual, ...ways };
+	return `
 import os, signal, subprocess, sys, time
 queue = os.environ['QUEUE']
 file = 'jobs/%s-%d' % (queue, os.getpid())
@@ -99,6 +94,7 @@ while not ending:
     note('-')
     time.sleep(0.005)
 `;
+}
 
 /** Apps that listen nowhere on one supervisor, each with a release of its own that can be changed. */
 export class Queues {

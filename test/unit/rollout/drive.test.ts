@@ -88,7 +88,9 @@ const rows: [what: string, situation: Situation, decided: (string | RegExp)[]][]
 	[
 		'a node that leaves has refused its part, and is not heard any more',
 		{ ...changed, gamma: { ...refused, heard: false } },
-		[/^halts: gamma failed: gamma says why/],
+		[
+			/^halts: gamma failed: gamma says why.*; abort_rollout ends it here: gamma left, new members \(alpha, beta\) on alpha, beta$/,
+		],
 	],
 	['it is paused', { flags: { paused: true } }, []],
 	['it is paused, and a node refused', { beta: refused, flags: { paused: true } }, []],

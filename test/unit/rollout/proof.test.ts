@@ -1,27 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judge } from '../../../src/rollout/targets/proof.js';
-import type { NodeRecord, RolloutSpec, StepResult } from '../../../src/rollout/types.js';
+import type { NodeRecord, StepResult } from '../../../src/rollout/types.js';
 import type { ProvenWorker } from '../../../src/workers/types.js';
+import { specFor } from '../../support/rollout/spec.js';
 
-const spec: RolloutSpec = {
-	id: 'r1',
-	type: 'restart_service',
-	service: 'http_workers',
-	app: null,
-	replicated: true,
-	user: 'admin',
-	maxUnavailable: 1,
-	onFailure: 'halt',
-	waitBetweenMs: 0,
-	deadlineMs: 60_000,
-	members: [{ name: 'alpha', zone: null }],
-	memberHash: 'a',
-	membersNext: null,
-	memberHashNext: null,
-	configHashes: null,
-	createdAt: 0,
-};
+const spec = specFor(['alpha']);
 const before = { boot: 1, workers: [{ id: 'web-1', pid: 10, started: 1 }], links: [], configHash: null };
 const worker = (ports?: number[]): ProvenWorker => ({
 	id: 'web-2',
