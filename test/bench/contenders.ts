@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync, mkdtempSync } from 'node:fs';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
 import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor } from '../support/fleet/nodes.js';
 import { freePorts } from '../support/system/ports.js';
@@ -79,6 +80,8 @@ export class Pm2Reload implements Contender {
 		/** PM2's own advice: the app says when it is ready, and closes its server at SIGINT. */
 		readonly graceful: boolean,
 		readonly app = 'bench.cjs',
+		/** More of PM2's own settings for the app. */
+		readonly settings: Record<string, unknown> = {},
 	) {}
 
 	get url(): string {
@@ -94,6 +97,7 @@ export class Pm2Reload implements Contender {
 			instances: this.instances,
 			env: { PORT: String(this.#port), ...(this.graceful ? { GRACEFUL: '1' } : {}) },
 			...(this.graceful ? { wait_ready: true, listen_timeout: 10_000, kill_timeout: 3_000 } : {}),
+			...this.settings,
 		};
 		const file = join(this.#home, 'ecosystem.config.js');
 		writeFileSync(file, `module.exports = ${JSON.stringify({ apps: [app] })};`);
@@ -133,6 +137,57 @@ export class Pm2Reload implements Contender {
 		}
 		const [code] = (await once(child, 'exit')) as [number | null];
 		if (code !== 0) throw new Error(`pm2 ${words.join(' ')} ended with ${code}: ${text.slice(-2_000)}`);
+	}
+}
+
+/** Node's own cluster and nothing around it: only what it costs at rest is compared. */
+export class BareCluster implements Contender {
+	#port = 0;
+	#primary: ChildProcess | null = null;
+
+	constructor(
+		readonly name: string,
+		readonly instances: number,
+		readonly policy: 'none' | 'rr',
+	) {}
+
+	get url(): string {
+		return `http://127.0.0.1:${this.#port}/`;
+	}
+
+	async start(): Promise<void> {
+		[this.#port = 0] = await freePorts(1);
+		const words = [fileURLToPath(new URL('./bare-cluster.cjs', import.meta.url)), appFile('bench.cjs')];
+		this.#primary = spawn(process.execPath, [...words, String(this.instances)], {
+			stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+			env: { PATH: process.env['PATH'], PORT: String(this.#port), NODE_CLUSTER_SCHED_POLICY: this.policy },
+		});
+		await answers(this.url);
+		await waitFor(
+			'every worker',
+			() => this.workers().length === this.instances,
+			() => '',
+			30_000,
+			lookMs,
+		);
+	}
+
+	replace(): Promise<void> {
+		return Promise.reject(new Error('nothing of a bare cluster replaces its workers'));
+	}
+
+	workers(): number[] {
+		return clusterWorkersOf(this.#primary?.pid ?? 0);
+	}
+
+	processes(): number[] {
+		return [this.#primary?.pid ?? 0, ...this.workers()];
+	}
+
+	async end(): Promise<void> {
+		const pids = this.processes();
+		this.#primary?.kill();
+		await gone(pids);
 	}
 }
 
