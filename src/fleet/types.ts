@@ -12,6 +12,7 @@ import type {
 	Authorities,
 	NodeName,
 	NodeReleases,
+	Releases,
 	OnFailure,
 	Readiness,
 	RolloutId,
@@ -137,6 +138,8 @@ export interface LocalNode {
 		only: readonly string[] | null;
 		/** What would be started is looked up, too. */
 		dryRun: boolean;
+		/** By app, the release that it is to go back to; throws `unavailable` if one is gone or was written over. null: each starts what its file says. */
+		putBack: Releases | null;
 	}): Promise<(AppChanges & { names: string[]; releases: NodeReleases | null }) | null>;
 	/**
 	 * Does one step here and proves it. `before` is the stored set; `recovered` is true when the daemon died in the
@@ -149,6 +152,8 @@ export interface LocalNode {
 		attempt: number;
 		before: Snapshot;
 		recovered: boolean;
+		/** As in the preflight. An app that goes back stays there until the next step that covers it. */
+		putBack: Releases | null;
 		onProgress: (text: string) => void;
 	}): Promise<StepResult>;
 }

@@ -5,7 +5,7 @@
 import type { Epoch, NodeName } from '../coordination/epoch.js';
 import type { AppChanges, ProvenWorker, Releases, RequiredPorts, WorkerIdentity } from '../workers/types.js';
 
-export type { AppChanges, Epoch, NodeName };
+export type { AppChanges, Epoch, NodeName, Releases };
 
 export type RolloutId = string;
 

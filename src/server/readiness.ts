@@ -1,4 +1,4 @@
-import type { AppReadiness, Release, Releases } from '../workers/types.js';
+import type { AppReadiness, PutBackBy, Release, Releases } from '../workers/types.js';
 
 /** What readiness is judged by; the composition root knows it. */
 export interface ReadinessFacts {
@@ -13,6 +13,8 @@ export interface ReadinessFacts {
 	notes?: readonly string[];
 	/** What each app runs. */
 	releases?: () => Releases;
+	/** Apps that a rollout put back on an earlier release. */
+	putBack?: () => Record<string, PutBackBy>;
 }
 
 export interface ReadinessReport {
@@ -25,10 +27,12 @@ export interface ReadinessReport {
 /** The details of a report, for callers that may see more than ready or not. */
 export function detailsOf(
 	{ apps, ...report }: ReadinessReport,
-	{ releases = () => ({}) }: ReadinessFacts,
-): Omit<ReadinessReport, 'apps'> & { apps: (AppReadiness & { release: Release | null })[] } {
+	{ releases = () => ({}), putBack = () => ({}) }: ReadinessFacts,
+): Omit<ReadinessReport, 'apps'> & { apps: (AppReadiness & { release: Release | null; pinned: PutBackBy | null })[] } {
 	const running = new Map(Object.entries(releases()));
-	return { ...report, apps: apps.map((row) => ({ ...row, release: running.get(row.app) ?? null })) };
+	const pinned = new Map(Object.entries(putBack()));
+	const about = (app: string) => ({ release: running.get(app) ?? null, pinned: pinned.get(app) ?? null });
+	return { ...report, apps: apps.map((row) => ({ ...row, ...about(row.app) })) };
 }
 
 /** Judges the node, or one app of it; null if there is no such app. */

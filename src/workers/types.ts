@@ -34,6 +34,14 @@ export interface WorkerRow {
 	release: string;
 	/** The revision that this script had when the process was started; null while unknown. */
 	revision: string | null;
+	/** Not null: a rollout put the app back on this release, and it stays there until the next one. */
+	pinned: PutBackBy | null;
+}
+
+/** Which rollout put an app back on an earlier release of its node, and why. */
+export interface PutBackBy {
+	rollout: string;
+	reason: string;
 }
 
 /** What workers are started from. */

@@ -23,6 +23,7 @@ const row = {
 	cpu: 1.5,
 	release: '/srv/web/releases/4f2a9c1/server.js',
 	revision: '4f2a9c1',
+	pinned: null,
 } as const;
 
 const names = Array.from({ length: count }, (_, index) => `node-${String(index).padStart(2, '0')}`);

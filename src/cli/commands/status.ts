@@ -2,7 +2,7 @@ import { RollcallError } from '../../errors.js';
 import { clockOffsetNamedMs } from '../../fleet/links/clock-offset.js';
 import type { ClusterNode } from '../../fleet/types.js';
 import type { RolloutView } from '../../rollout/types.js';
-import type { Release, WorkerRow } from '../../workers/types.js';
+import type { PutBackBy, Release, WorkerRow } from '../../workers/types.js';
 import { rotationNote } from '../certificates/rotation.js';
 import type { Client } from '../client/client.js';
 import type { Context } from '../context.js';
@@ -19,6 +19,7 @@ export interface AppStatus {
 	degraded: string | null;
 	listens?: false;
 	release?: Release | null;
+	pinned?: PutBackBy | null;
 }
 
 /** What `status --json` prints. */

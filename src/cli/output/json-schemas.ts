@@ -21,6 +21,9 @@ const whole = z.int();
 const moment = z.int();
 const orNull = <Shape extends z.ZodType>(shape: Shape) => shape.nullable();
 
+/** The rollout that put an app back on an earlier release, where it stays until the next one. */
+const putBackBy = z.object({ rollout: text, reason: text });
+
 export const workerShape = z
 	.object({
 		app: text,
@@ -35,6 +38,7 @@ export const workerShape = z
 		release: text,
 		/** What the release was called when the worker was started; null if that is unknown. */
 		revision: orNull(text),
+		pinned: orNull(putBackBy),
 	})
 	.meta({ id: 'worker' });
 
@@ -70,6 +74,7 @@ const app = z.object({
 	listens: z.literal(false).optional(),
 	/** What it runs; null if it runs nothing. */
 	release: orNull(release).optional(),
+	pinned: orNull(putBackBy).optional(),
 });
 
 export const statusShape = z.object({

@@ -68,7 +68,7 @@ export async function checkHere(
 		case null:
 			return {
 				...nothing,
-				...(await appsHere(ports.local, { service, only: appsOf(request), dryRun: dryRun === true })),
+				...(await appsHere(ports.local, { service, only: appsOf(request), dryRun: dryRun === true, putBack: null })),
 			};
 	}
 }
@@ -115,7 +115,8 @@ export async function runStep(
 	const { spec, attempt, before, recovered } = step;
 	if (spec.type === 'restart_service' && spec.service === 'clustering') return renewLinks(ports, step, onProgress);
 	if (spec.type === 'restart_service' && spec.service === 'clustering_config') return applyConfig(ports, step);
-	const result = await ports.local.execute({ spec, only: appsOf(spec), attempt, before, recovered, onProgress });
+	const only = appsOf(spec);
+	const result = await ports.local.execute({ spec, only, attempt, before, recovered, putBack: null, onProgress });
 	const reason = result.reason === null ? null : clipped(result.reason);
 	if (!result.after) return { ...result, before, reason };
 	return { ...result, before, reason, after: { ...ports.snapshot(), workers: result.after.workers } };

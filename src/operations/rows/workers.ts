@@ -4,6 +4,8 @@ import { nodeField, ofOtherNodes, rowsOf } from '../of-nodes.js';
 const text = { type: 'string' };
 const integer = { type: 'integer' };
 const orNull = (type: string) => ({ type: [type, 'null'] });
+/** Which rollout put an app back on this release, and why; null if none did. */
+export const putBackBy = { type: ['object', 'null'], properties: { rollout: text, reason: text } };
 
 export const workerOperations = [
 	operation({
@@ -28,6 +30,7 @@ export const workerOperations = [
 					cpu: orNull('number'),
 					release: text,
 					revision: orNull('string'),
+					pinned: putBackBy,
 				},
 			},
 		},
@@ -62,6 +65,7 @@ export const workerOperations = [
 									type: ['object', 'null'],
 									properties: { path: text, revision: orNull('string') },
 								},
+								pinned: putBackBy,
 							},
 						},
 					},

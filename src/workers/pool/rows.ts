@@ -20,6 +20,7 @@ export function rowOf(app: string, worker: Worker): WorkerRow {
 		cpu: worker.news.cpu,
 		release: worker.release,
 		revision: worker.revision,
+		pinned: null,
 	};
 }
 

@@ -50,7 +50,16 @@ describe('the pages', () => {
 			ready: true,
 			reasons: [],
 			notes: [],
-			apps: [{ app: 'web', wanted: 2, healthy: 2, degraded: null, release: { path: '/srv/web.js', revision: 'v1' } }],
+			apps: [
+				{
+					app: 'web',
+					wanted: 2,
+					healthy: 2,
+					degraded: null,
+					release: { path: '/srv/web.js', revision: 'v1' },
+					pinned: null,
+				},
+			],
 		};
 		assert.deepEqual(JSON.parse((await get('http', '/readyz', bob)).body), detailed);
 		assert.deepEqual(JSON.parse((await get('socket', '/readyz')).body), detailed);

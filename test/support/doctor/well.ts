@@ -179,6 +179,7 @@ const workerRow = (app: string, index: number): WorkerRow => ({
 	cpu: 1,
 	release: `/srv/${app}`,
 	revision: null,
+	pinned: null,
 });
 
 function examinationOf({ host, configuration, daemon }: Omit<Well, 'examination'>, configFile: string): Examination {

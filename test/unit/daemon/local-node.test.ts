@@ -35,18 +35,20 @@ function nodeWith(standsIn: boolean) {
 			attempt: 1,
 			before,
 			recovered,
+			putBack: null,
 			onProgress: () => undefined,
 		});
 	return { local, step, ended, configuration };
 }
 
+const look = { only: null, dryRun: false, putBack: null };
 const refusal = { code: 'unavailable', message: `the configuration does not check: ${fault}` };
 
 describe('a node whose configuration file does not check', () => {
 	it('refuses a part in every rollout while it runs by the last good one, and says so in its readiness', async () => {
 		const { local, configuration } = nodeWith(true);
 		for (const service of ['http_workers', 'clustering', 'clustering_config', null] as const)
-			await assert.rejects(local.preflight({ service, only: null, dryRun: false }), refusal, String(service));
+			await assert.rejects(local.preflight({ service, ...look }), refusal, String(service));
 		assert.equal(local.readiness().configuration, 'last_good');
 		let told = 0;
 		local.onReadiness(() => {

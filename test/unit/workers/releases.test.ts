@@ -16,6 +16,7 @@ const row = (id: string, state: WorkerState, revision: string | null): WorkerRow
 	cpu: null,
 	release: `/srv/${revision}.js`,
 	revision,
+	pinned: null,
 });
 
 for (const [what, rows, expected] of [
