@@ -23,7 +23,6 @@ const orNull = <Shape extends z.ZodType>(shape: Shape) => shape.nullable();
 /** ms since 1970, or a duration. */
 const milliseconds = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 
-/** What an earlier build of this version does not say is null. */
 const putBackBy = z.object({ rollout: token, reason: z.string().max(4_000) });
 const workerRow = z.object({
 	app: appName,
@@ -37,7 +36,7 @@ const workerRow = z.object({
 	cpu: orNull(milliseconds),
 	release: path,
 	revision: orNull(z.string().max(256)),
-	pinned: orNull(putBackBy).default(null),
+	pinned: orNull(putBackBy),
 });
 
 /** A peer may be hostile, and a terminal obeys what it would send. */
@@ -63,7 +62,7 @@ const statusRow = z.object({
 				healthy: counter,
 				degraded: orNull(z.string().max(16_000)),
 				release: orNull(z.object({ path, revision: orNull(z.string().max(256)) })),
-				pinned: orNull(putBackBy).default(null),
+				pinned: orNull(putBackBy),
 			}),
 		)
 		.max(256),
