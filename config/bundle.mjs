@@ -58,6 +58,14 @@ function outside(folder) {
 	};
 }
 
+/** zod's messages in some fifty languages: a third of all the code, and none of them is used. */
+const withoutLanguages = {
+	name: 'without-languages',
+	setup({ onLoad }) {
+		onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, () => ({ contents: '', loader: 'js' }));
+	},
+};
+
 /** null where only the modules are to be had: a checkout that was updated without `npm ci`. */
 async function loadBuild() {
 	try {
@@ -98,7 +106,7 @@ for (const { folder, entries, splitting } of layouts) {
 		// Packages of CommonJS ask for Node's own modules.
 		banner: { js: "import { createRequire as createNodeRequire } from 'node:module'; const require = createNodeRequire(import.meta.url);" },
 		external: ['pm2', 'koffi'],
-		plugins: [places(join(bundle, folder)), outside(join(bundle, folder))],
+		plugins: [places(join(bundle, folder)), outside(join(bundle, folder)), withoutLanguages],
 	});
 }
 await build({
