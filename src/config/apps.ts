@@ -1,4 +1,4 @@
-import type { WorkerApp } from '../workers/types.js';
+import type { TrafficRule, WorkerApp } from '../workers/types.js';
 import { instancesOf, runsInForkMode } from './checks/conflicts.js';
 import { ConfigurationError, type ConfigurationFault } from './document/faults.js';
 import { FileRefused, readTrustedFile } from './document/trusted-files.js';
@@ -65,9 +65,14 @@ function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
 		reusePort: app.reuse_port,
 		drainTimeoutMs: app.drain.timeout,
 		surge: Math.min(instances, shareOf(app.surge, instances)),
+		...(app.traffic.window === 0 ? {} : { traffic: trafficOf(app) }),
 		maxMemory: app.max_memory ?? null,
 		crashLoop: { intensity: app.crash_loop.intensity, periodMs: app.crash_loop.period },
 	};
+}
+
+function trafficOf({ traffic }: HttpWorkerConfig): TrafficRule {
+	return { windowMs: traffic.window, requests: traffic.requests, errors: traffic.errors };
 }
 
 function environmentOf(app: string, file: string): Record<string, string> {

@@ -7,6 +7,7 @@ import {
 	oneOf,
 	path,
 	section,
+	share,
 	size,
 	text,
 	truth,
@@ -145,6 +146,22 @@ const crashLoop = section({
 		.describe('Time over which crashes are counted, as a duration of at least 1s; default 60s.'),
 });
 
+const traffic = section({
+	window: duration(0)
+		.prefault('0s')
+		.describe(
+			'How long old and new workers serve side by side before the old ones drain, while their answers are compared, as a duration of at least 5s; 0s: not at all; default 0s.',
+		),
+	requests: whole(1, 1_000_000)
+		.default(20)
+		.describe('How many requests new workers must have got before they may be refused for their answers; default 20.'),
+	errors: share()
+		.prefault('5%')
+		.describe(
+			'By how much the share of requests that new workers answer 5xx may be above that of the old ones, such as 5% or 0.5% of the requests; default 5%.',
+		),
+});
+
 const httpWorker = section({
 	name: appName.describe('Name of the app, once only; must be given.'),
 	script: path().describe(
@@ -210,6 +227,7 @@ const httpWorker = section({
 		.describe(
 			'How many replacements may run beside the old workers at once, as a number or per cent of instances, at least one; default 100%.',
 		),
+	traffic: traffic.prefault({}).describe('How a release of interpreter node is judged by its answers to users.'),
 	max_memory: size()
 		.optional()
 		.describe('Resident memory above which a worker is replaced, as a size; default: no limit.'),

@@ -4,6 +4,7 @@ import {
 	durationPattern,
 	durationText,
 	percentPattern,
+	sharePattern,
 	sizeBytes,
 	sizePattern,
 } from './document/values.js';
@@ -63,6 +64,12 @@ export function wholeOr<const Word extends string>(min: number, max: number, orW
 export function wholeOrPercent(max: number) {
 	const expected = `a whole number from 1 to ${max}, or 1% to 100%`;
 	return z.union([whole(1, max, expected), matching(percentPattern, expected)], { error: expected });
+}
+
+/** A share as a text such as 5%; becomes 0 to 1. */
+export function share() {
+	const expected = 'a share from 0% to 100%, such as 5% or 0.5%';
+	return matching(sharePattern, expected).transform((value) => Number.parseFloat(value) / 100);
 }
 
 export function truth() {

@@ -36,6 +36,8 @@ export interface WorkerRow {
 	revision: string | null;
 	/** Not null: a rollout put the app back on this release, and it stays there until the next one. */
 	pinned: PutBackBy | null;
+	/** Users' requests since its process started, and those of them that it answered 5xx; null unless its answers are compared. */
+	requests: { total: number; errors: number } | null;
 }
 
 /** Which rollout put an app back on an earlier release of its node, and why. */
@@ -197,6 +199,15 @@ export interface SupervisorOptions {
 	hostCommand?: readonly string[];
 }
 
+/** How long and how strictly the answers of new workers are compared with those of the old ones beside them. */
+export interface TrafficRule {
+	windowMs: number;
+	/** Least requests of the new workers before they may be refused. */
+	requests: number;
+	/** By how much the share of 5xx of the new ones may be above that of the old ones, 0..1. */
+	errors: number;
+}
+
 /** An http app as the supervisor wants it: the configuration's entry, resolved (ms, bytes, absolute paths). */
 export interface WorkerApp {
 	name: string;
@@ -235,6 +246,8 @@ export interface WorkerApp {
 	drainTimeoutMs: number;
 	/** How many replacements may run beside the old workers at once, at least 1. */
 	surge: number;
+	/** How a release is judged by its answers to users; without it, it is not. */
+	traffic?: TrafficRule | undefined;
 	/** Bytes, null: no limit. */
 	maxMemory: number | null;
 	crashLoop: { intensity: number; periodMs: number };

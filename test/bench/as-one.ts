@@ -24,6 +24,7 @@ const row = {
 	release: '/srv/web/releases/4f2a9c1/server.js',
 	revision: '4f2a9c1',
 	pinned: null,
+	requests: null,
 } as const;
 
 const names = Array.from({ length: count }, (_, index) => `node-${String(index).padStart(2, '0')}`);

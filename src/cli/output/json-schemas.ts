@@ -39,6 +39,8 @@ export const workerShape = z
 		/** What the release was called when the worker was started; null if that is unknown. */
 		revision: orNull(text),
 		pinned: orNull(putBackBy),
+		/** Users' requests since its process started, and those answered 5xx; null unless http_workers.traffic compares them. */
+		requests: orNull(z.object({ total: whole, errors: whole })),
 	})
 	.meta({ id: 'worker' });
 

@@ -23,6 +23,14 @@ export function nodeRows<Row extends object>(
 	return { rows, silent };
 }
 
+/** Only where some worker counts them. */
+const requestsColumn: Column<WorkerRow> = {
+	title: '5XX',
+	value: ({ requests }) => (requests === null ? null : `${requests.errors} of ${requests.total}`),
+	align: 'right',
+	leaveOff: 6,
+};
+
 export function workersText(
 	answer: readonly (WorkerRow | NodeRow<WorkerRow>)[],
 	now: number,
@@ -41,6 +49,7 @@ export function workersText(
 		{ title: 'RESTARTS', value: (row) => row.restarts, align: 'right', leaveOff: 4 },
 		{ title: 'MEMORY', value: (row) => (row.memory === null ? null : bytes(row.memory)), align: 'right', leaveOff: 3 },
 		{ title: 'CPU', value: (row) => (row.cpu === null ? null : `${row.cpu.toFixed(1)}%`), align: 'right', leaveOff: 2 },
+		...(rows.some(({ requests }) => requests) ? [requestsColumn] : []),
 		{ title: 'REVISION', value: (row) => shortRevision(row.revision), leaveOff: 5 },
 		{ title: 'RELEASE', value: (row) => row.release, cut: 'start' },
 	];

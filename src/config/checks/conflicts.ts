@@ -5,6 +5,7 @@ import { isLoopback, listensOnSame } from '../document/network.js';
 import { nodeArgumentFault, nodeOptionsFault } from './node-options.js';
 import type { ClusterConfig, Config, HttpWorkerConfig } from '../schema.js';
 import { isSilent, proofConflicts } from './silent-programs.js';
+import { trafficConflicts } from './traffic.js';
 import { appUserDefault, controlUser } from './system-users.js';
 import { durationText, portNumber } from '../document/values.js';
 
@@ -54,6 +55,7 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 		...(!isSilent(app) && (runsInForkMode(app) || !app.overlap)
 			? [['rollout.lb_wait', config.rollout.lb_wait] satisfies [string, number]]
 			: []),
+		...(app.traffic.window > 0 ? [['traffic.window', app.traffic.window] satisfies [string, number]] : []),
 	];
 	const stepMs = parts.reduce((sum, [, ms]) => sum + ms, 0);
 	if (config.rollout.deadline <= stepMs) {
@@ -65,6 +67,7 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 				at('drain', 'timeout'),
 				at('health', 'soak'),
 				at('health', 'timeout'),
+				at('traffic', 'window'),
 				at(),
 			],
 			expected: `rollout.deadline above ${durationText(stepMs)} (${sum} of app ${app.name})`,
@@ -89,7 +92,7 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 			hint: `useradd --system --shell /usr/sbin/nologin ${app.name}, or leave the key out: ${appUserDefault}`,
 		});
 	}
-	conflicts.push(...repeatedPorts(app, at), ...proofConflicts(app, at));
+	conflicts.push(...repeatedPorts(app, at), ...proofConflicts(app, at), ...trafficConflicts(app, at));
 	return [...conflicts, ...(runsInForkMode(app) ? forkConflicts(app, at) : clusterModeConflicts(app, at))];
 }
 

@@ -8,6 +8,8 @@ export const durationPattern = /^[0-9]{1,9}(?:ms|s|m|h)$/;
 /** A whole number and a unit of 1024: `64k`, `512M`, `2G`. */
 export const sizePattern = /^[0-9]{1,9}[kKMG]$/;
 /** A whole number from 1 to 100 and a per cent sign. */
+/** Such as 5% or 0.5%, from 0% on. */
+export const sharePattern = /^(?:100|[1-9]?[0-9](?:\.[0-9])?)%$/;
 export const percentPattern = /^(?:[1-9][0-9]?|100)%$/;
 
 /** Milliseconds of a text that matches {@link durationPattern}. */

@@ -1,5 +1,5 @@
 import { configurationJsonSchema, type JsonSchema } from './json-schema.js';
-import { durationPattern, percentPattern, sizePattern } from '../document/values.js';
+import { durationPattern, percentPattern, sharePattern, sizePattern } from '../document/values.js';
 
 /** One key of the configuration, in words. */
 export interface ReferenceRow {
@@ -51,7 +51,7 @@ function typeText(schema: JsonSchema): string {
 	if (schema.type === 'integer') return `whole number, ${schema.minimum} to ${schema.maximum}`;
 	if (schema.pattern === durationPattern.source) return 'duration';
 	if (schema.pattern === sizePattern.source) return 'size';
-	if (schema.pattern === percentPattern.source) return 'per cent';
+	if (schema.pattern === percentPattern.source || schema.pattern === sharePattern.source) return 'per cent';
 	return 'text';
 }
 

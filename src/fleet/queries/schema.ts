@@ -37,6 +37,7 @@ const workerRow = z.object({
 	release: path,
 	revision: orNull(z.string().max(256)),
 	pinned: orNull(putBackBy),
+	requests: orNull(z.object({ total: counter, errors: counter })),
 });
 
 /** A peer may be hostile, and a terminal obeys what it would send. */

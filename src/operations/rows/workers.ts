@@ -31,6 +31,10 @@ export const workerOperations = [
 					release: text,
 					revision: orNull('string'),
 					pinned: putBackBy,
+					requests: {
+						type: ['object', 'null'],
+						properties: { total: integer, errors: integer },
+					},
 				},
 			},
 		},

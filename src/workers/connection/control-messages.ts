@@ -31,6 +31,12 @@ const status = z.object({
 	ready: z.boolean().optional(),
 });
 
+/** Most seconds in one report. */
+const slicesMax = 64;
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const slice = z.object({ second: count, requests: count, errors: count, open: count });
+const traffic = z.object({ requests: count, errors: count, second: count, slices: z.array(slice).max(slicesMax) });
+
 const report = z.object({
 	heapTotal: z.number(),
 	heapUsed: z.number(),
@@ -42,6 +48,7 @@ const report = z.object({
 	active: z.number(),
 	utilization: z.number(),
 	loopDelayMaxMs: z.number(),
+	traffic: traffic.optional(),
 });
 
 const schema = z.union([

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import paths from '../preload/paths.cjs';
 
 /** Names shared with the preload: see preload/paths.cts for what each one is. */
-export const { preloadVariable, farewellMs, pidHeader, controlSocketPath, probeSocketPath, approvalPath } = paths;
+export const { preloadVariable, farewellMs, trafficPatience, pidHeader } = paths;
+export const { controlSocketPath, probeSocketPath, approvalPath } = paths;
 
 /** The file for a Node worker's `--require`. */
 export const preloadFile = fileURLToPath(new URL('../preload/worker.cjs', import.meta.url));
@@ -22,6 +23,8 @@ export interface PreloadSettings {
 	gate: boolean;
 	/** Only of an app that listens nowhere: it joins without a listen, and its drain is its own handler's. */
 	listens?: false;
+	/** Its answers to users are counted, for comparison with those of another release. Without it none is looked at. */
+	countsTraffic?: true;
 	/** How often heap, event loop and processor time are reported, to those who are connected. */
 	reportIntervalMs: number;
 	/**
@@ -123,4 +126,27 @@ export interface WorkerReport {
 	utilization: number;
 	/** Worst event-loop delay in ms since the last report. */
 	loopDelayMaxMs: number;
+	/** Only of a worker that counts its answers. Earlier versions do not. */
+	traffic?: TrafficReport | undefined;
+}
+
+/** Users' requests and their answers of 5xx, as a worker counts them; the questions of Rollcall itself are none. */
+export interface TrafficReport {
+	/** Since its process started. */
+	requests: number;
+	errors: number;
+	/** The second that has begun, on the monotonic clock that all processes of the host share. */
+	second: number;
+	/** The finished seconds before it in which requests came; older ones than it has patience for are left out. */
+	slices: TrafficSlice[];
+}
+
+/** The requests that began in one second. */
+export interface TrafficSlice {
+	second: number;
+	requests: number;
+	/** Answered 5xx before the patience with them ended. */
+	errors: number;
+	/** Not answered yet. */
+	open: number;
 }

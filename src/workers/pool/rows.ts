@@ -21,7 +21,13 @@ export function rowOf(app: string, worker: Worker): WorkerRow {
 		release: worker.release,
 		revision: worker.revision,
 		pinned: null,
+		requests: requestsOf(worker),
 	};
+}
+
+function requestsOf({ news }: Worker): WorkerRow['requests'] {
+	const { traffic } = news.report ?? {};
+	return traffic === undefined ? null : { total: traffic.requests, errors: traffic.errors };
 }
 
 /**

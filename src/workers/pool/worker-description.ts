@@ -25,6 +25,7 @@ export function describeWorker(worker: Worker): Pm2Start {
 		directory: home.sockets,
 		gate: app.gate,
 		...(app.listens ? {} : { listens: app.listens }),
+		...(app.traffic ? { countsTraffic: true } : {}),
 		reportIntervalMs,
 		drainTimeoutMs: app.drainTimeoutMs,
 		socketMode: isShared(home) ? 0o660 : 0o600,

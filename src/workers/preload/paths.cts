@@ -22,4 +22,7 @@ const approvalPath = (directory: string, id: string): string => `${directory}/${
 /** An app's own SIGINT or SIGTERM handlers run after the drain and get this long before the process ends without them. */
 const farewellMs = 5_000;
 
-export = { preloadVariable, farewellMs, pidHeader, controlSocketPath, probeSocketPath, approvalPath };
+/** An answer counts as one to the second in which its request began as long as it comes within so many seconds. */
+const trafficPatience = 10;
+
+export = { preloadVariable, farewellMs, trafficPatience, pidHeader, controlSocketPath, probeSocketPath, approvalPath };

@@ -16,6 +16,7 @@ import ProcessEvents = require('./drain/process-events.cjs');
 import appStart = require('./control/app-start.cjs');
 import Reporter = require('./control/metrics.cjs');
 import SelfCheck = require('./control/self-check.cjs');
+import TrafficCounter = require('./control/traffic.cjs');
 import threadListen = require('./listen/thread-listen.cjs');
 import Connections = require('./drain/connections.cjs');
 import type {
@@ -37,7 +38,9 @@ const faultCharactersMax = 2_000;
 /** All that the preload does in one worker, put together. */
 class WorkerRuntime {
 	readonly #settings: PreloadSettings;
-	readonly #connections = new Connections();
+	/** Only where its answers are compared. */
+	readonly #traffic: TrafficCounter | null;
+	readonly #connections: Connections;
 	readonly #events = new ProcessEvents();
 	readonly #faults: string[] = [];
 	readonly #threadPorts = new Set<number>();
@@ -55,6 +58,8 @@ class WorkerRuntime {
 
 	constructor(settings: PreloadSettings) {
 		this.#settings = settings;
+		this.#traffic = settings.countsTraffic === true ? new TrafficCounter() : null;
+		this.#connections = new Connections(this.#traffic);
 		// A worker that was proven with this release before joins without the control plane, which may be down.
 		const approval = SelfCheck.readApproval(paths.approvalPath(settings.directory, settings.id));
 		this.#gate = new Gate(settings, this.#connections, !settings.gate || approval === 'unchecked');
@@ -64,9 +69,11 @@ class WorkerRuntime {
 		const controlPath = paths.controlSocketPath(settings.directory, settings.id, process.pid);
 		const self = { id: settings.id, pid: process.pid };
 		this.#control = new ControlServer(controlPath, self, (command) => this.#answer(command));
-		this.#reporter = new Reporter(settings.reportIntervalMs, (report) =>
-			this.#control.push({ event: 'report', report, status: this.#status() }),
-		);
+		this.#reporter = new Reporter(settings.reportIntervalMs, (measures) => {
+			const traffic = this.#traffic?.report();
+			const report = traffic === undefined ? measures : { ...measures, traffic };
+			this.#control.push({ event: 'report', report, status: this.#status() });
+		});
 		const workerExit = new WorkerExit(this.#control, this.#events);
 		this.#handoff = new ConnectionHandoff(settings.id.replace(/-\d+$/, ''), {
 			adopt: (key, handle, lingerMs) => this.#gate.adopt(key, handle, lingerMs),

@@ -180,6 +180,7 @@ const workerRow = (app: string, index: number): WorkerRow => ({
 	release: `/srv/${app}`,
 	revision: null,
 	pinned: null,
+	requests: null,
 });
 
 function examinationOf({ host, configuration, daemon }: Omit<Well, 'examination'>, configFile: string): Examination {

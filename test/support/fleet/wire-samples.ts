@@ -194,6 +194,7 @@ export const queryMessages: QueryMessage[] = [
 					release: '/srv/web/server.js',
 					revision: 'v1',
 					pinned: { rollout: 'r1', reason: 'why' },
+					requests: { total: 250, errors: 31 },
 				},
 			],
 		},

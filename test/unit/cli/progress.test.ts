@@ -130,6 +130,7 @@ test('tables fit any width: columns are shortened or left off, and no row is lon
 		release: '/srv/storefront/releases/2026-11-30T00-30-00/server.js',
 		revision: '3f786850e387550fdab836ed7e6dc881de23001b',
 		pinned: null,
+		requests: null,
 	};
 	const node = {
 		name: 'storefront-host-1',

@@ -98,7 +98,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 		['http_workers:', '  - name: web', '  -', 'cluster:', '  secret_file:', '  peers:', '    - {name: b}'],
 		[
 			'2:5: http_workers[0].script: expected a path, got nothing',
-			'3:4: http_workers[1]: expected a section with keys out of name, script, cwd, args, node_args, interpreter, user, instances, env, env_file, health, gate, ports, reuse_port, overlap, drain, surge, max_memory, crash_loop, got nothing (give it a value, or take the key out)',
+			'3:4: http_workers[1]: expected a section with keys out of name, script, cwd, args, node_args, interpreter, user, instances, env, env_file, health, gate, ports, reuse_port, overlap, drain, surge, traffic, max_memory, crash_loop, got nothing (give it a value, or take the key out)',
 			'4:1: cluster.listen: expected a section with keys out of host, port, got nothing',
 			'5:3: cluster.secret_file: expected a path, got nothing (give it a value, or take the key out)',
 			'7:7: cluster.peers[0].url: expected an address that begins with wss:// (or ws:// on loopback), got nothing',
@@ -178,6 +178,24 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			"3:78: http_workers[1].health.ready: expected no health.ready, since only a program of interpreter node can say process.send('ready'), got true (let health.command exit 0 once the program is ready)",
 			'4:45: http_workers[2].health.ready: expected ports: [] beside health.ready, which is for an app that listens nowhere, got true (an app that listens is asked where it listens: see health.path)',
 			'5:84: http_workers[3].health.command: expected ports: [] beside health.command, which is for an app that listens nowhere, got ./check (an app that listens is asked where it listens: see health.path)',
+		],
+	],
+	'a judgement of traffic that cannot be': [
+		[
+			'rollout: {deadline: 2m}',
+			'http_workers:',
+			'  - {name: a, script: a.py, interpreter: python3, ports: [8090], traffic: {window: 30s}}',
+			'  - {name: b, script: s.js, ports: [], traffic: {window: 30s}}',
+			'  - {name: c, script: s.js, overlap: false, traffic: {window: 30s}}',
+			'  - {name: d, script: s.js, traffic: {window: 4s}}',
+			'  - {name: e, script: s.js, traffic: {window: 1m}}',
+		],
+		[
+			'1:21: rollout.deadline: expected rollout.deadline above 123s (health.deadline 30s + health.soak 1s + health.timeout 2s + drain.timeout 30s + traffic.window 1m of app e), got 2m',
+			'3:84: http_workers[0].traffic.window: expected no traffic.window, since only workers of interpreter node count their answers and python3 runs in fork mode, got 30s (take traffic out: the release is proven by its health alone)',
+			'4:58: http_workers[1].traffic.window: expected no traffic.window, since ports: [] says that the app listens nowhere, got 30s (take traffic out: there are no answers to compare)',
+			'5:63: http_workers[2].traffic.window: expected no traffic.window beside overlap: false, since old and new workers never serve side by side, got 30s (take one of the two out)',
+			'6:47: http_workers[3].traffic.window: expected 0s, or a window of at least 5s, got 4s (30s or 1m show a good deal)',
 		],
 	],
 	'one port twice for one app': [

@@ -17,6 +17,7 @@ const row = (id: string, state: WorkerState, revision: string | null): WorkerRow
 	release: `/srv/${revision}.js`,
 	revision,
 	pinned: null,
+	requests: null,
 });
 
 for (const [what, rows, expected] of [

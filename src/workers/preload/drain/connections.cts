@@ -6,6 +6,7 @@ import type tls = require('node:tls');
 import messages = require('./messages.cjs');
 import paths = require('../paths.cjs');
 import protocolOf = require('./protocol.cjs');
+import type TrafficCounter = require('../control/traffic.cjs');
 import type { SocketInternals } from '../node-internals.cjs';
 import type { PublicConnection } from '../types.cjs';
 
@@ -43,7 +44,8 @@ class Connections {
 	/** The connection that a server is being told of right now: HTTP/2 sessions are born in between. */
 	#arriving: net.Socket | null = null;
 
-	constructor() {
+	/** `traffic`: counts the answers, where they are compared. */
+	constructor(private readonly traffic: TrafficCounter | null) {
 		channels.subscribe('http.server.request.start', (message) => this.#started(message as RequestStart));
 	}
 
@@ -191,9 +193,11 @@ class Connections {
 		if (!connection) return;
 		connection.used = true;
 		connection.streams.add(stream);
+		this.traffic?.began(stream);
 		this.onStream(connection, stream);
 		stream.once('close', () => {
 			connection.streams.delete(stream);
+			this.traffic?.ended(stream);
 			connection.restedAt = performance.now();
 			this.served++;
 			this.onEnded();
@@ -219,6 +223,7 @@ class Connections {
 			socket.setTimeout(server.timeout ?? 0);
 		}
 		connection.open.push(response);
+		this.traffic?.began(response);
 		promiseLess(response, server.keepAliveTimeout ?? 0);
 		response.once('close', () => this.#ended(connection, response));
 		// The answer may be through before the last of the request has come.
@@ -228,6 +233,7 @@ class Connections {
 
 	#ended(connection: PublicConnection, response: http.ServerResponse): void {
 		connection.open.splice(connection.open.indexOf(response), 1);
+		this.traffic?.ended(response);
 		rest(connection);
 		this.served++;
 		this.onEnded();
