@@ -2,10 +2,13 @@ import { Command, Option } from 'commander';
 import { addAuthority } from './certificates/commands.js';
 import type { Context, Session } from './context.js';
 import { addFleet } from './fleet/commands.js';
-import type { InstallFlags } from './install/install.js';
+import { addInstall } from './install/commands.js';
+import { addCallers } from './commands/callers/commands.js';
 import { mainHelp } from './output/main-help.js';
 import type { RequestFlags } from './client/rollout-request.js';
 import type { InitFlags } from './commands/init.js';
+import type { AppFlags } from './commands/app.js';
+import type { StatusFlags } from './commands/status/status.js';
 import type { LogFlags } from './commands/logs.js';
 import { configFileDefault } from './client/places.js';
 import type { CommonOptions } from './client/connect.js';
@@ -33,6 +36,7 @@ export function buildProgram(session: Session): Command {
 	const build = new Builder(program, session);
 	addViews(build);
 	addRollout(build);
+	addNodes(build);
 	addProcesses(build);
 	addSetup(build);
 	addOperation(build);
@@ -48,7 +52,9 @@ export class Builder {
 	) {}
 
 	group(name: string, summary: string): Builder {
-		return new Builder(this.parent.command(name).summary(summary).description(summary), this.session);
+		const group = this.parent.command(name).summary(summary).description(summary);
+		// Its commands are what it is asked for; the options of all stand with each of them.
+		return new Builder(group.configureHelp({ showGlobalOptions: false }), this.session);
 	}
 
 	/** `words`: the command with its operands, as Commander writes them. */
@@ -60,6 +66,7 @@ export class Builder {
 		settings: { isDefault?: boolean } = {},
 	): Command {
 		const command = this.parent.command(words, settings).summary(summary).description(summary);
+		command.configureHelp({ showGlobalOptions: true });
 		command.addHelpText('before', `Examples\n${examples.map((line) => `  ${line}\n`).join('')}`);
 		return command.action(async (...given: unknown[]) => {
 			const operands = given
@@ -77,9 +84,14 @@ export class Builder {
 const nodeOption = 'of this node, or of all';
 
 function addViews(build: Builder): void {
-	build.add('status', 'what is going on, the wrong things first', ['rollcall status'], async (context) =>
-		(await import('./commands/status.js')).status(context),
-	);
+	const status = ['rollcall status', 'rollcall status --node all', 'rollcall status --check --node all'];
+	build
+		.add<StatusFlags>('status', 'what is going on, the wrong things first', status, async (context) =>
+			(await import('./commands/status/status.js')).status(context),
+		)
+		.option('--node <node>', 'of this node, or of all')
+		.option('--watch', 'go on with it, until Ctrl-C')
+		.option('--check', 'only what is wrong; exit with 1 if anything is');
 	const workers = ['rollcall workers', 'rollcall workers --node beta', 'rollcall workers --node all --json'];
 	build
 		.add<{ node?: string }>('workers', 'the workers of this node, or of others', workers, async (context) =>
@@ -163,6 +175,34 @@ function addRollout(build: Builder): void {
 		.option('--local', 'on this node alone, when a majority of the fleet is gone for good');
 }
 
+/** What is done to one app or one node. */
+function addNodes(build: Builder): void {
+	const app = build.group('app', 'act on one app');
+	const restart = [
+		'rollcall app restart web',
+		'rollcall app restart web --node beta',
+		'rollcall app restart web --node all',
+	];
+	app
+		.add<AppFlags>('restart <app>', 'replace its workers, new before old', restart, async (context, name) =>
+			(await import('./commands/app.js')).restartApp(context, name ?? ''),
+		)
+		.option('--node <nodes>', 'on these nodes, separated by commas, or on all (default: this one)', listed)
+		.option('--note <text>', 'with --node: why, for those who see it')
+		.option('--detach', 'do not follow it');
+	const node = build.group('node', 'take a node out of its load balancers, and put it back');
+	const module = () => import('./commands/node.js');
+	node.add(
+		'drain [node]',
+		'tell load balancers that it is not ready; its workers serve on',
+		['rollcall node drain', 'rollcall node drain beta'],
+		async (context, name) => (await module()).setNode(context, 'drain', name),
+	);
+	node.add('ready [node]', 'take that back', ['rollcall node ready beta'], async (context, name) =>
+		(await module()).setNode(context, 'ready', name),
+	);
+}
+
 const listed = (text: string, before: string[] = []): string[] => [...before, ...text.split(',').filter(Boolean)];
 
 const requestFlags = (command: Command): Command =>
@@ -234,49 +274,6 @@ function addSetup(build: Builder): void {
 	addCallers(build);
 }
 
-/** Who may ask, and what was asked. */
-function addCallers(build: Builder): void {
-	const users = build.group('user', 'people who may ask over the network');
-	const usersModule = () => import('./commands/users.js');
-	users
-		.add<{ role: string }>(
-			'add <name>',
-			'add one; the password is asked for, or the first line of standard input',
-			['rollcall user add ann --role operator', 'rollcall user add ann --role viewer < password-file'],
-			async (context, name) => (await usersModule()).add(context, name ?? ''),
-		)
-		.requiredOption('--role <role>', 'super_user, operator or viewer');
-	const password = ['rollcall user password ann'];
-	users.add('password <name>', 'give one a new password, which ends its tokens', password, async (context, name) =>
-		(await usersModule()).setPassword(context, name ?? ''),
-	);
-	const tokens = build.group('token', 'API tokens, for jobs that are no persons');
-	const tokensModule = () => import('./commands/tokens.js');
-	tokens
-		.add<{ role: string; expiresIn?: string }>(
-			'create <name>',
-			'make one; it is printed once',
-			['rollcall token create ci --role operator --expires-in 30d > ci.token'],
-			async (context, name) => (await tokensModule()).create(context, name ?? ''),
-		)
-		.requiredOption('--role <role>', 'super_user, operator or viewer')
-		.option('--expires-in <duration>', 'how long it is good: 1h, 30d (default: 90d; 366d at most)');
-	tokens.add('list', 'which there are', ['rollcall token list'], async (context) =>
-		(await tokensModule()).list(context),
-	);
-	tokens.add('drop <name>', 'end one at once', ['rollcall token drop ci'], async (context, name) =>
-		(await tokensModule()).drop(context, name ?? ''),
-	);
-	build
-		.add<{ lines: string }>(
-			'audit',
-			'the last changes: who, from where, what, and what came of it',
-			['rollcall audit', 'rollcall audit -n 1000 --json'],
-			async (context) => (await import('./commands/audit.js')).audit(context),
-		)
-		.option('-n, --lines <number>', 'how many', '20');
-}
-
 function addInit(build: Builder): void {
 	const examples = [
 		'rollcall init',
@@ -321,32 +318,6 @@ const appOptions = (command: Command): Command =>
 		.option('--instances <number>', 'how many workers, or max (default: 2)')
 		.option('--port <number>', 'given to the app as PORT')
 		.option('--health <path>', 'a path that answers 2xx when healthy');
-
-function addInstall(build: Builder): void {
-	const dryRun = ['--dry-run', 'say what would be done, and do nothing'] as const;
-	const install = [
-		'rollcall install --bundle alpha.tgz --now',
-		'rollcall install --config ./rollcall.yaml --now',
-		'rollcall install --dry-run',
-	];
-	build
-		.add<InstallFlags>('install', 'put it on this host, under systemd', install, async (context) =>
-			(await import('./install/install.js')).install(context),
-		)
-		.option('--bundle <file>', "a node's bundle, as rollcall fleet init makes it; - for standard input")
-		.option('--force', 'with --bundle: put its configuration in the place of another one of this node')
-		.option(...dryRun)
-		.option('--now', 'start it too');
-	build
-		.add<{ dryRun?: boolean; purge?: boolean }>(
-			'uninstall',
-			'take it off this host',
-			['rollcall uninstall --dry-run'],
-			async (context) => (await import('./install/install.js')).uninstall(context),
-		)
-		.option(...dryRun)
-		.option('--purge', 'configuration, state and user too');
-}
 
 /** Any other first word is an operation. */
 function addOperation(build: Builder): void {

@@ -64,7 +64,7 @@ async function report(error: unknown, words: readonly string[]): Promise<number>
 	if (error instanceof CommanderError) {
 		// Help has been written already: on stdout when it was asked for, else on stderr.
 		if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : 2;
-		return report(new RollcallError('usage', error.message.replace(/^error: /, '')), words);
+		return report(new RollcallError('usage', await usageText(error, words)), words);
 	}
 	const priority = process.env['JOURNAL_STREAM'] === undefined ? '' : await errorPriority();
 	const { err } = processTerminal(json);
@@ -74,12 +74,36 @@ async function report(error: unknown, words: readonly string[]): Promise<number>
 		const extra = error instanceof RollcallError ? error.extra : {};
 		say(toJson({ event: 'error', error: messageOf(error), exit: exitCode, ...extra }));
 	} else if (error instanceof RollcallError) {
-		say(`rollcall: ${cleanLines(forPeople(error.message))}${conflictHint(error, words)}`);
+		say(`rollcall: ${cleanLines(forPeople(error.message))}${conflictHint(error, words)}${historyHint(error, words)}`);
 	} else {
 		const stack = error instanceof Error ? (error.stack ?? '') : String(error);
 		say(`rollcall: this should not have happened: ${cleanLines(stack)}`);
 	}
 	return exitCode;
+}
+
+/** What Commander found, and where it stands what the command takes. */
+async function usageText(error: CommanderError, words: readonly string[]): Promise<string> {
+	const [first = '', second] = words.filter((word) => !word.startsWith('-'));
+	const text = error.message.replace(/^error: /, '');
+	const nothing = async () => undefined;
+	const programs = { runDaemon: nothing, runWorkerHost: nothing };
+	const { signal } = new AbortController();
+	const { commands } = buildProgram({ signal, leaveSignals: () => undefined, programs, exitCode: 0 });
+	const command = commands.find((one) => one.name() === first);
+	if (command === undefined) return `${text}\nWhat there is: rollcall --help`;
+	const inner = command.commands.map((one) => one.name());
+	if (error.code === 'commander.unknownCommand' && second !== undefined) {
+		const { unknownSecondWord } = await import('./operation/mistyped.js');
+		return unknownSecondWord(first, second, inner).message;
+	}
+	const path = second !== undefined && inner.includes(second) ? `${first} ${second}` : first;
+	return `${text}\nWhat it takes: rollcall ${path} --help`;
+}
+
+function historyHint({ code, message }: RollcallError, words: readonly string[]): string {
+	if (code !== 'not_found' || !message.startsWith('Rollout ')) return '';
+	return cleanLines(`\nWhat there is: rollcall rollout history${daemonWords(words)}`);
 }
 
 /** What stands before each line where stderr is the journal's: a unit that cannot start is found by `journalctl -p err`. */

@@ -32,6 +32,12 @@ export class Standing extends EventEmitter<{ changed: [] }> {
 		return this.statuses.availability();
 	}
 
+	/** What an operator says of it; null: nothing any more. */
+	setAvailability(wanted: Availability | null): void {
+		if (wanted === null) this.statuses.clear('availability');
+		else this.statuses.set('availability', wanted);
+	}
+
 	facts(notes: readonly string[] = []): ReadinessFacts {
 		const { draining, availability } = this;
 		const apps = this.apps();

@@ -222,6 +222,7 @@ class ControlPlane {
 			boot: () => this.#fleet?.clusterStatus().boot ?? 0,
 			readApps: () => wantedApps(this.#configuration.read(), underSystemd),
 			configuration: this.#configuration,
+			audit: this.#audit,
 			restartInstance: () => void this.#restartInstance(),
 		});
 		const fleet = await openFleet({

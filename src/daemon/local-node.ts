@@ -4,6 +4,7 @@ import type { Query, QueryPart } from '../fleet/queries/schema.js';
 import type { LocalNode } from '../fleet/types.js';
 import type { NodeReleases, Readiness, Snapshot, StepResult } from '../rollout/types.js';
 import { listenerInodes } from '../system/proc/sockets.js';
+import type { Audit } from '../server/audit.js';
 import type { detailsOf } from '../server/readiness.js';
 import { readLogs } from '../system/logs/read-logs.js';
 import { isAlive } from '../system/proc/process.js';
@@ -28,6 +29,8 @@ export interface LocalNodeParts {
 	/** Reads `http_workers:` afresh from the file; throws with every fault named. */
 	readApps(): WorkerApp[];
 	configuration: Pick<ConfigurationFile, 'standsIn' | 'read' | 'accepted' | 'on'>;
+	/** Told what callers of other nodes have changed here; those of this node are recorded as they ask. */
+	audit: Pick<Audit, 'recordOfPeer'>;
 	/** Takes the instance down: readiness off, drain, worker host and control plane end and start again. */
 	restartInstance(): void;
 }
@@ -55,7 +58,7 @@ export function createLocalNode(given: LocalNodeParts): LocalNode {
 			workers: parts.supervisor.identities().map(identityOf),
 			releases: releasesOf(parts.supervisor.rows()),
 		}),
-		answer: (query, signal) => answerHere(parts, query, signal),
+		answer: (query, signal, peer) => answerHere(parts, query, signal, peer),
 		settled: () => parts.started,
 		async preflight({ service, only, dryRun }) {
 			if (service === 'http_workers') {
@@ -75,13 +78,25 @@ export function createLocalNode(given: LocalNodeParts): LocalNode {
 	};
 }
 
-async function* answerHere(parts: Parts, query: Query, signal: AbortSignal): AsyncGenerator<QueryPart> {
+async function* answerHere(
+	parts: Parts,
+	query: Query,
+	signal: AbortSignal,
+	peer: string | null,
+): AsyncGenerator<QueryPart> {
 	if (query.about === 'workers') {
 		yield { about: 'workers', rows: parts.supervisor.rows() };
 		return;
 	}
 	if (query.about === 'status') {
 		yield { about: 'status', rows: [parts.status()] };
+		return;
+	}
+	if (query.about === 'availability') {
+		const { wanted, user } = query;
+		parts.standing.setAvailability(wanted);
+		if (peer !== null) parts.audit.recordOfPeer(peer, user, wanted === 'Unavailable' ? 'drain_node' : 'ready_node');
+		yield { about: 'availability', rows: [{ availability: parts.standing.availability }] };
 		return;
 	}
 	const { app, worker, release, lines, agoMs, charactersMax, follow } = query;

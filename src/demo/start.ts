@@ -178,10 +178,10 @@ function welcome({ nodes, credentialsFile }: DemoFleet): string {
 ${rows.join('\n')}
 
 In a second terminal, replace every worker of the fleet, node after node:
-  ${rollcall} restart_service service=http_workers replicated=true --socket ${socket}
+  ${rollcall} rollout start --socket ${socket}
 
 Watch it:
-  ${rollcall} status --socket ${socket}
+  ${rollcall} status --node all --watch --socket ${socket}
   curl http://127.0.0.1:${first?.appPort}/                      (the pid changes, no request is lost)
 Over TCP the operations API wants credentials; they are in a file of mode 0600:
   ${rollcall} workers --url http://127.0.0.1:${first?.operationsPort} --credentials ${credentialsFile}

@@ -121,7 +121,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 		this.#queries = new Queries({
 			members: () => this.membership.members.map(({ name }) => name),
 			self: () => this.membership.self,
-			answer: (query, signal) => local.answer(query, signal),
+			answer: (query, signal, peer) => local.answer(query, signal, peer),
 			send: (to, message) => this.#send(to, message),
 			clockAheadMs: (peer) => this.#links.status().find(({ node }) => node === peer)?.clockOffsetMs ?? null,
 			newId: randomUUID,

@@ -124,8 +124,11 @@ export interface LocalNode {
 	readiness(): Readiness;
 	onReadiness(listener: () => void): void;
 	snapshot(): Pick<Snapshot, 'workers' | 'releases'>;
-	/** Rows of this node, for whoever may ask: a part is made when the one before was taken. */
-	answer(query: Query, signal: AbortSignal): AsyncIterable<QueryPart>;
+	/**
+	 * Rows of this node, for a caller that may ask: a part is made when the one before was taken. `peer`: the node that the
+	 * caller asked, if it is another one.
+	 */
+	answer(query: Query, signal: AbortSignal, peer: NodeName | null): AsyncIterable<QueryPart>;
 	/** Resolves once a daemon that has just started knows which workers live. */
 	settled(): Promise<void>;
 	/**

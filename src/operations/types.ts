@@ -90,9 +90,9 @@ export interface AuditRecord {
 	/** Over the admin socket without an Authorization header: the number of the host's user, as far as the kernel says it. */
 	uid: number | null;
 	role: Role | null;
-	/** How the caller is known: socket, basic, operation_token, refresh_token, api_token, nothing, or signal. */
-	by: Caller['by'] | 'signal';
-	/** `socket`, a network address, or `signal`. */
+	/** How the caller is known: socket, basic, operation_token, refresh_token, api_token, nothing, signal, or peer. */
+	by: Caller['by'] | 'signal' | 'peer';
+	/** `socket`, a network address, `signal`, or the name of the node that the caller asked. */
 	from: string;
 	operation: string;
 	/** The request without its secrets; null if it was refused before it was parsed. */

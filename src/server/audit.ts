@@ -65,6 +65,23 @@ export class Audit {
 		});
 	}
 
+	/** A change that a caller of another node asked for; that node names the caller. */
+	recordOfPeer(peer: string, user: string, operation: string): void {
+		this.write({
+			time: Date.now(),
+			user: short(user),
+			uid: null,
+			role: 'super_user',
+			by: 'peer',
+			from: peer,
+			operation,
+			fields: {},
+			status: 200,
+			error: null,
+			rollout: null,
+		});
+	}
+
 	/** A change requested by a signal, which has no caller. */
 	recordSignal(signal: string, operation: string, { rollout, fault }: { rollout?: string; fault?: unknown }): void {
 		this.write({

@@ -1,6 +1,7 @@
 /** The fleet is seen as one from any node: its workers, by the caller's role, and whoever does not answer by name. */
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, renameSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { resultShapes } from '../../src/cli/output/json-schemas.js';
@@ -95,6 +96,44 @@ test('what three nodes write is followed from one of them: no line is lost or co
 			Array.from({ length: count }, (_, number) => `${node.name} ${number}`),
 		);
 	}
+});
+
+test('a node is taken out of its load balancers from another one, by a super_user alone, and both audits have it', async () => {
+	const isReady = async () => (await beta.get('/readyz')).status === 200;
+	const drained = await at(alpha, 'node', 'drain', 'beta', '--json');
+	assert.equal(drained.code, 0, drained.stderr);
+	const answer = resultShapes['node drain'].parse(JSON.parse(drained.stdout));
+	assert.deepEqual(answer, { node: 'beta', availability: 'Unavailable' });
+	assert.equal(await isReady(), false);
+	const check = await at(beta, 'status', '--check');
+	assert.match(check.stdout, /an operator has set beta Unavailable/);
+	assert.equal(check.code, 1);
+	const made = await at(alpha, 'token', 'create', 'drainer', '--role', 'operator', '--json');
+	const { token } = resultShapes['token create'].parse(JSON.parse(made.stdout));
+	const url = `http://127.0.0.1:${alpha.ports.operations}`;
+	for (const verb of ['drain', 'ready']) {
+		const refused = await rollcall(['node', verb, 'beta', '--url', url], { ROLLCALL_TOKEN: token });
+		assert.deepEqual([refused.code, refused.stdout], [5, '']);
+	}
+	assert.equal(await isReady(), false);
+	assert.equal((await at(alpha, 'node', 'ready', 'beta')).code, 0);
+	assert.equal(await isReady(), true);
+	assert.equal((await at(alpha, 'node', 'drain', 'delta')).code, 1);
+	assert.match((await at(alpha, 'node', 'drain', 'all')).stderr, /must be the name of one node/);
+	const auditOf = async (node: RealNode) =>
+		resultShapes.audit
+			.parse(JSON.parse((await at(node, 'audit', '--json')).stdout))
+			.filter(({ operation, status }) => operation.endsWith('_node') && status === 200)
+			.map(({ user, by, from, operation, role }) => [user, by, from, operation, role]);
+	const user = userInfo().username;
+	assert.deepEqual(
+		await auditOf(alpha),
+		['drain_node', 'ready_node'].map((one) => [user, 'socket', 'socket', one, 'super_user']),
+	);
+	assert.deepEqual(
+		await auditOf(beta),
+		['drain_node', 'ready_node'].map((one) => [user, 'peer', 'alpha', one, 'super_user']),
+	);
 });
 
 /** As the worker host does. */

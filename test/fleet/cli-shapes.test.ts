@@ -40,7 +40,12 @@ async function prints(words: readonly string[], shape: Shape, exit = 0): Promise
 
 test('what each command prints about a real daemon has its published shape, and no key beside', async () => {
 	await prints(['status'], 'status');
+	await prints(['status', '--node', 'all'], 'status');
+	await prints(['status', '--check'], 'status');
 	await prints(['workers'], 'workers');
+	await prints(['node', 'drain'], 'node drain');
+	await prints(['status', '--check', '--node', 'alpha'], 'status', 1);
+	await prints(['node', 'ready'], 'node ready');
 	await prints(['validate'], 'validate');
 	await prints(['rollout', 'plan'], 'rollout plan');
 	await prints([...roll, 'dry_run=true'], 'restart_service dry_run=true');
@@ -51,6 +56,9 @@ test('what each command prints about a real daemon has its published shape, and 
 	await prints(['rollout', 'resume', '--detach'], 'rollout resume');
 	rmSync(holdFile);
 	await prints(['rollout', 'follow'], 'rollout follow');
+	await prints(['app', 'restart', 'web', '--detach'], 'app restart --detach');
+	await prints(['rollout', 'follow'], 'rollout follow');
+	await prints(['app', 'restart', 'web', '--node', 'alpha'], 'app restart');
 });
 
 test('so does a rollout that halts, goes on, halts again and is aborted', async () => {

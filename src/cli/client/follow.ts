@@ -5,7 +5,7 @@ import { createProgress, type Progress } from '../output/progress.js';
 import { isOver, rolloutText } from '../output/render.js';
 import type { Connection } from './connect.js';
 import { type Terminal, writeMessage, writeResult } from '../output/terminal.js';
-import { span } from '../output/format.js';
+import { shortId, span } from '../output/format.js';
 
 /** A daemon that restarts is away for a while; only after this long does following give up. */
 const awayMaxMs = 120_000;
@@ -101,13 +101,13 @@ export function adviceFor(view: RolloutView, words: string): string | null {
 	if (view.service === 'clustering_config' && view.replicated) return changeAdvice(view, left, words);
 	// It may be one that was back and is not ready any more.
 	const inTheWay = view.nodes.find(({ node }) => isNamed(node, view.reason ?? ''))?.node;
-	const leftOut = `  leave a node out  rollcall rollout resume ${view.id} --skip ${inTheWay ?? left[0] ?? 'NODE'}${words}`;
+	const leftOut = `  leave a node out  rollcall rollout resume ${shortId(view.id)} --skip ${inTheWay ?? left[0] ?? 'NODE'}${words}`;
 	return [
 		`Not restarted: ${left.join(', ') || 'none'}. When the cause is fixed:`,
-		`  go on             rollcall rollout resume ${view.id}${words}`,
+		`  go on             rollcall rollout resume ${shortId(view.id)}${words}`,
 		// Without its only node a rollout has nothing to do.
 		...(view.nodes.length > 1 ? [leftOut] : []),
-		`  end it            rollcall rollout abort ${view.id}${words}`,
+		`  end it            rollcall rollout abort ${shortId(view.id)}${words}`,
 	].join('\n');
 }
 
@@ -115,16 +115,16 @@ export function adviceFor(view: RolloutView, words: string): string | null {
 const changeAdvice = (view: RolloutView, left: readonly string[], words: string): string =>
 	[
 		`Not applied on ${left.join(', ') || 'none'}. When the cause is fixed:`,
-		`  go on             rollcall rollout resume ${view.id}${words}`,
+		`  go on             rollcall rollout resume ${shortId(view.id)}${words}`,
 		`  or start anew     rollcall restart_service service=clustering_config replicated=true${words}`,
-		`  end it half-way   rollcall rollout abort ${view.id}${words}`,
+		`  end it half-way   rollcall rollout abort ${shortId(view.id)}${words}`,
 	].join('\n');
 
 function heldAdvice(view: RolloutView, words: string): string {
 	const back = view.nodes.filter(({ state }) => state === 'back').map(({ node }) => node);
 	return [
 		`Held. Look at ${back.join(', ')}, then:`,
-		`  go on             rollcall rollout resume ${view.id}${words}`,
-		`  end it            rollcall rollout abort ${view.id}${words}`,
+		`  go on             rollcall rollout resume ${shortId(view.id)}${words}`,
+		`  end it            rollcall rollout abort ${shortId(view.id)}${words}`,
 	].join('\n');
 }

@@ -32,3 +32,17 @@ function wholeNumber(flag: string, text: string): number {
 }
 
 const numberOrText = (text: string): number | string => (isWhole(text) ? Number(text) : text);
+
+const flagOf: Readonly<Record<string, string>> = {
+	app: 'APP',
+	nodes: '--node',
+	zone: '--zone',
+	hold_after: '--hold-after',
+	note: '--note',
+	max_unavailable: '--max-unavailable',
+	on_failure: '--on-failure',
+};
+
+/** The daemon's text about fields of the request, for a person who typed flags. */
+export const inFlags = (text: string): string =>
+	text.replace(/'(\w+)(?:\[\d+\])?'(?= (?:names|must|is|length)\b)/g, (all, field: string) => flagOf[field] ?? all);

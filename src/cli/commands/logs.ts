@@ -1,9 +1,12 @@
 import { faults, RollcallError } from '../../errors.js';
+import type { WorkerRow } from '../../workers/types.js';
 import { readLogs } from '../../system/logs/read-logs.js';
+import type { Client } from '../client/client.js';
 import { connect } from '../client/connect.js';
 import { parseSpan, readPlaces } from '../client/places.js';
 import type { Context } from '../context.js';
 import { moment } from '../output/format.js';
+import { type NodeRow, nodeRows } from '../output/render.js';
 import { clean, cleanLines, type Terminal, toJson, writeMessage } from '../output/terminal.js';
 
 export interface LogFlags {
@@ -71,14 +74,30 @@ async function fromDaemon(
 	const fields = Object.fromEntries(given);
 	try {
 		if (follow === true) {
+			if (app !== undefined) {
+				const fault = await unknownApp(client, app, node);
+				if (fault !== null) writeMessage(show.terminal, `${fault} It is waited for.`);
+			}
 			const rows = client.lines('read_logs', fields, session.signal) as AsyncIterable<Row>;
 			for await (const row of rows) await show.row(row);
 			throw new RollcallError('unreachable', `${client.where} ended what was followed; follow it again.`);
 		}
 		for (const row of (await client.operation('read_logs', fields)) as Row[]) await show.row(row);
+		const fault = app === undefined || show.hasBegun ? null : await unknownApp(client, app, node);
+		if (fault !== null) throw new RollcallError('not_found', fault);
 	} finally {
 		client.close();
 	}
+}
+
+/** A sentence about an app of which no worker runs; null if one does. */
+async function unknownApp(client: Client, app: string, node: string | undefined): Promise<string | null> {
+	const asked = node === undefined ? {} : { node };
+	const rows = (await client.operation('list_workers', asked)) as (WorkerRow | NodeRow<WorkerRow>)[];
+	const apps = new Set(nodeRows<WorkerRow>(rows).rows.map((row) => row.app));
+	if (apps.has(app)) return null;
+	const where = node === undefined ? 'here' : node === 'all' ? 'on any node' : `on ${node}`;
+	return `No app '${app}' runs ${where}; there ${apps.size === 1 ? 'is' : 'are'}: ${[...apps].join(', ') || 'none'}.`;
 }
 
 async function fromFiles(
@@ -116,7 +135,7 @@ class Lines {
 	isMissing = false;
 
 	constructor(
-		private readonly terminal: Terminal,
+		readonly terminal: Terminal,
 		private readonly named: boolean,
 	) {}
 

@@ -5,7 +5,7 @@ import { parseFields } from '../operation/fields.js';
 import { fullId, searchedMax } from '../client/rollout-id.js';
 import { adviceFor, followRollout } from '../client/follow.js';
 import { startRollout } from '../client/start-rollout.js';
-import { type RequestFlags, requestedFields } from '../client/rollout-request.js';
+import { inFlags, type RequestFlags, requestedFields } from '../client/rollout-request.js';
 import type { Context } from '../context.js';
 import { historyText, planText, rolloutText } from '../output/render.js';
 import { type Connection, connect } from '../client/connect.js';
@@ -27,13 +27,22 @@ export async function plan(
 	const typed = { ...flagged, ...fields, dry_run: true };
 	return using(await connect(options, session.signal), async ({ client }) => {
 		const isOther = 'service' in typed || 'replicated' in typed;
-		const answer = (await (isOther
+		const asked = isOther
 			? client.operation('restart_service', { service: 'http_workers', replicated: true, ...typed })
-			: startRollout(client, typed))) as RolloutPlan;
-		writeResult(terminal, answer, () => planText(answer));
+			: startRollout(client, typed).catch((error: unknown) => {
+					throw terminal.json ? error : aboutFlags(error);
+				});
+		const answer = (await asked) as RolloutPlan;
+		writeResult(terminal, answer, () => (isOther ? planText(answer) : inFlags(planText(answer))));
 		// As the roll itself would end.
 		return answer.refused === null ? 0 : faults[answer.refused_as ?? 'unavailable'].exit;
 	});
+}
+
+function aboutFlags(error: unknown): unknown {
+	if (!(error instanceof RollcallError) || error.code !== 'invalid') return error;
+	const text = `${inFlags(error.message)}\nWhat it takes: rollcall rollout plan --help`;
+	return new RollcallError(error.code, text, error.extra, { cause: error });
 }
 
 /** A rolling restart of http_workers over the fleet, or of some apps or nodes of it, followed to its end or its hold. */
@@ -44,7 +53,7 @@ export async function start(
 	const asked = requestedFields(context.options, apps);
 	const fields = Object.entries(asked).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
 	const { operation } = await import('../operation/operation.js');
-	return operation(context, { name: 'start_rollout', fields, commands: [] });
+	return operation(context, { name: 'start_rollout', fields, commands: [], command: 'rollout start' });
 }
 
 export async function show({ options, terminal, session }: Context, id: string | undefined): Promise<number> {

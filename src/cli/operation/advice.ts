@@ -15,8 +15,12 @@ const booleans: Readonly<Record<string, boolean>> = {
 	0: false,
 };
 
-/** After the daemon refused the fields: the words that are likely to be meant, and where all of them stand. */
-export function adviceOn(name: string, fields: Readonly<Record<string, unknown>>): string {
+/**
+ * After the daemon refused the fields: the words that are likely to be meant, and where all of them stand. `command`: what
+ * was typed, where it was no operation.
+ */
+export function adviceOn(name: string, fields: Readonly<Record<string, unknown>>, command: string | undefined): string {
+	if (command !== undefined) return `What it takes: rollcall ${command} --help`;
 	const row = operationsByName.get(name);
 	if (!row) return 'What there is: rollcall --help';
 	const lines: string[] = [];
@@ -40,6 +44,10 @@ export function adviceOnWord(name: string, word: string): string {
 	if (named) {
 		const value = named[1].schema['type'] === 'boolean' ? 'true' : 'VALUE';
 		return `${said} Type: ${word}=${value}`;
+	}
+	if (name === 'restart') {
+		const app = shellWord(word);
+		return `${said} If ${word} is an app, type: rollcall app restart ${app}, or rollcall rollout start ${app}`;
 	}
 	const valued = rows.find(([, { schema }]) => Array.isArray(schema['enum']) && schema['enum'].includes(word));
 	if (valued) return `${said} Type: ${valued[0]}=${word}`;

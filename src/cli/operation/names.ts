@@ -10,6 +10,8 @@ export const operationNames: readonly string[] = [
 	'set_status',
 	'get_status',
 	'clear_status',
+	'drain_node',
+	'ready_node',
 	'get_job',
 	'get_rollout',
 	'list_rollouts',

@@ -3,6 +3,7 @@ import type { ClusterNode } from '../../fleet/types.js';
 import type { RolloutPlan, RolloutView } from '../../rollout/types.js';
 import { parseFields, readFields } from './fields.js';
 import { fullId } from '../client/rollout-id.js';
+import { inFlags } from '../client/rollout-request.js';
 import { startRollout } from '../client/start-rollout.js';
 import { followRollout } from '../client/follow.js';
 import { operationNames } from './names.js';
@@ -21,12 +22,14 @@ interface Typed {
 	fields: string[];
 	/** The names of the commands, to tell a mistyped one. */
 	commands: readonly string[];
+	/** The command that was typed, if it was no operation. */
+	command?: string;
 }
 
 /** `rollcall <operation> key=value …`: sends it, shows the answer, and follows the rollout that it starts. */
 export async function operation(
 	{ options, terminal, session }: Context<{ detach?: boolean; fields?: string }>,
-	{ name, fields: words, commands }: Typed,
+	{ name, fields: words, commands, command }: Typed,
 ): Promise<number> {
 	refuseMistyped(name, commands);
 	const typed = await typedFields(name, words);
@@ -36,7 +39,7 @@ export async function operation(
 		if (takesRollout.includes(name) && typeof fields['id'] === 'string') {
 			fields['id'] = await fullId(connection.client, fields['id']);
 		}
-		const answer = await ask(connection, name, fields, terminal.json).catch((error: unknown) => {
+		const answer = await ask(connection, { name, fields, command }, terminal.json).catch((error: unknown) => {
 			if (session.signal.aborted && mayHaveBegun(name, fields)) {
 				const text = `\nInterrupted before the answer: the rollout may have begun. See: rollcall rollout status${connection.words}`;
 				writeMessage(terminal, text);
@@ -62,8 +65,7 @@ export async function operation(
 /** A word that this program does not know is for the daemon to judge; where none answers it is a mistake of usage. */
 async function ask(
 	{ client }: Connection,
-	name: string,
-	fields: Record<string, unknown>,
+	{ name, fields, command }: { name: string; fields: Record<string, unknown>; command: string | undefined },
 	asJson: boolean,
 ): Promise<unknown> {
 	try {
@@ -80,7 +82,9 @@ async function ask(
 		}
 		if (error.code !== 'invalid' || asJson) throw error;
 		const { adviceOn } = await import('./advice.js');
-		throw new RollcallError(error.code, `${error.message}\n${adviceOn(name, fields)}`, error.extra, { cause: error });
+		const message = command === undefined ? error.message : inFlags(error.message);
+		const advice = adviceOn(name, fields, command);
+		throw new RollcallError(error.code, `${message}\n${advice}`, error.extra, { cause: error });
 	}
 }
 

@@ -48,8 +48,9 @@ export function clock(at: number): string {
 export function forPeople(text: string, now = Date.now()): string {
 	return text
 		.replace(/\b(pause|resume|abort)_rollout it\b/g, '$1 it (rollcall rollout $1)')
-		.replace(/\b(pause|resume|abort)_rollout\b/g, 'rollcall rollout $1')
+		.replace(/(?<!rollcall )\b(pause|resume|abort)_rollout\b/g, 'rollcall rollout $1')
 		.replace(/(?<!rollcall )\brestart_service (?=service=)/g, 'rollcall restart_service ')
+		.replace(/\bas hold_after asked\b/g, 'as was asked')
 		.replace(/\bwith skip it stays\b/g, 'with --skip it stays')
 		.replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (time) => moment(Date.parse(time)))
 		.replace(/\b(\d\d:\d\d:\d\d)Z/g, (_, time: string) => clock(todayAt(time, now)));
@@ -70,6 +71,26 @@ export function shortRevision(revision: string | null | undefined): string | nul
 	const characters = [...revision];
 	return characters.length > revisionCharacters ? `${characters.slice(0, revisionCharacters - 1).join('')}…` : revision;
 }
+
+/** The lines of prose, broken between words so that none is longer than that; those after the first stand further right. */
+export function wrapWords(text: string, columns: number | null, hang = ''): string {
+	if (columns === null) return text;
+	const wrapped = text.split('\n').flatMap((line) => {
+		const [first = '', ...words] = line.trimStart().split(' ');
+		const lines = [`${line.slice(0, line.length - line.trimStart().length)}${first}`];
+		for (const word of words) {
+			const last = lines.at(-1) ?? '';
+			if ([...last].length + 1 + [...word].length > columns) lines.push(hang + word);
+			else lines[lines.length - 1] = `${last} ${word}`;
+		}
+		return lines;
+	});
+	return wrapped.join('\n');
+}
+
+/** So many characters tell one rollout from the others; the commands take it. */
+const idCharacters = 8;
+export const shortId = (id: string): string => id.slice(0, idCharacters);
 
 /** `1 node`, `3 nodes`. */
 export function count(number: number, noun: string): string {

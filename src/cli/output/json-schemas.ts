@@ -79,19 +79,27 @@ const app = z.object({
 	pinned: orNull(putBackBy).optional(),
 });
 
+const statusNode = z.object({
+	name: text,
+	boot: whole,
+	ready: z.boolean(),
+	reasons: z.array(text),
+	/** What an operator should know though it makes nothing unready. */
+	notes: z.array(text),
+	apps: z.array(app),
+});
+
+/** A line each time with `--watch`. */
 export const statusShape = z.object({
 	/** What an operator should look at, the worst first. */
 	wrong: z.array(text),
-	node: z.object({
-		name: text,
-		boot: whole,
-		ready: z.boolean(),
-		reasons: z.array(text),
-		/** What an operator should know though it makes nothing unready. */
-		notes: z.array(text),
-		apps: z.array(app),
-	}),
+	/** The daemon's own; with `--node` the one that was asked. */
+	node: statusNode,
 	workers: z.array(workerShape),
+	/** With `--node`: those that were asked; one with `error` does not answer. */
+	nodes: z
+		.array(z.union([statusNode.extend({ workers: z.array(workerShape) }), z.object({ name: text, error: text })]))
+		.optional(),
 	fleet: z.object({ coordinator: orNull(text), nodes: z.array(clusterNode) }),
 	/** The rollout that runs, is paused or is halted. */
 	rollout: orNull(rolloutShape),
@@ -224,6 +232,9 @@ export const logLineShape = z.union([
 /** The answer of restart and restart_service with `--detach`. */
 export const startedShape = z.object({ message: text, job_id: text });
 
+/** What an operator says of a node; null: nothing. */
+export const nodeAvailabilityShape = z.object({ node: text, availability: orNull(text) });
+
 const role = z.enum(['super_user', 'operator', 'viewer']);
 
 export const messageShape = z.object({ message: text });
@@ -289,6 +300,10 @@ export const resultShapes = {
 	'fleet add': fleetShape,
 	'fleet renew': fleetShape,
 	'ca rotate': caRotateShape,
+	'app restart': rolloutShape,
+	'app restart --detach': startedShape,
+	'node drain': nodeAvailabilityShape,
+	'node ready': nodeAvailabilityShape,
 	'user add': messageShape,
 	'user password': messageShape,
 	'token create': tokenCreateShape,

@@ -1,67 +1,76 @@
 import { operationNames } from '../operation/names.js';
 
-/** What `rollcall --help` prints: examples first. Written here, so that help loads nothing else. */
-export const mainHelp = `rollcall supervises http workers and restarts them, on one node or over a fleet, without losing a request.
+/** What `rollcall --help` prints: examples first. Written here, so that help loads nothing else; no line is longer than 80. */
+export const mainHelp = `rollcall supervises http workers and restarts them, on one node or over a
+fleet, without losing a request.
 
 Examples
-  rollcall status                                              what is wrong first, then node, workers, fleet
-  rollcall rollout start                                       roll every worker of the fleet, node after node
-  rollcall restart_service service=http_workers app=web        replace one app's workers on this node
-  rollcall rollout plan                                        what that would do, and how long it would take
-  rollcall rollout follow                                      watch the rollout that is going on
-  rollcall logs -f web                                         what the workers of web write
-  rollcall validate --config rollcall.yaml                     check a configuration before it counts
+  rollcall status --node all              what is wrong, what runs where
+  rollcall rollout start                  roll every worker, node after node
+  rollcall rollout start web --node beta  roll one app on one node
+  rollcall rollout start --hold-after 1   look at the first node, then resume
+  rollcall app restart web                replace an app's workers on this node
+  rollcall logs -f web --node all         what its workers write, everywhere
+  rollcall node drain beta                take a node out of its load balancers
 
 See
-  status                    what is going on, the wrong things first
-  workers [--node all]      the workers of this node, of another one, or of all
-  logs [-f] [APP]           what the workers write; --node all, --since 10m
-  doctor                    check this host, and show how to fix each fault
-  rollout plan [APP]        what a rolling restart would do
-  rollout status [ID]       one rollout; the newest without ID
+  status [--node NODE]      what is going on, the wrong things first; --watch;
+                            --check: only what is wrong, and 1 if anything is
+  workers [--node NODE]     the workers of this node, of another one, or of all
+  logs [-f] [APP]           what the workers write; --node NODE|all, --since 10m
+  rollout status [ID]       one rollout (the newest), and who asked for it
   rollout history           the last rollouts
   rollout follow [ID]       watch one to its end
-  audit                     who changed what
+  rollout plan [APP]        what a start would do, and how long it would take
+  audit                     who changed what, from where, and what came of it
+  doctor                    check this host, and show how to fix each fault
 
 Act
-  OPERATION [KEY=VALUE ...] any operation; values are read as JSON, else as text
-  rollout start [APP]       roll the workers of the fleet, node after node; --hold-after 1 looks first
-  rollout pause|resume|abort [ID]
-  stop                      end daemon and workers of a configuration (without systemd)
+  rollout start [APP]       roll the workers of the fleet, or of --node NODE;
+                            --hold-after 1 stops after one, --note says why
+  rollout pause [ID]        begin no further node
+  rollout resume [ID]       go on with one that is held, paused or halted
+  rollout abort [ID]        end one; nodes that are back stay so
+  app restart APP           replace its workers on this node, or on --node NODE
+  node drain|ready [NODE]   take a node out of its load balancers; put it back
+  stop                      end daemon and workers (without systemd)
 
 Set up
   init                      write a configuration, from flags, questions or PM2
   validate                  check a configuration
-  user add|password NAME    let somebody in over the network; asks for the password
-  token create|list|drop    API tokens, for jobs that are no persons
-  fleet init|add|renew      a fleet at home: its authority, and a bundle for each node
+  user add|password NAME    let a person in over the network, with --role ROLE
+  token create|list|drop    API tokens for programs such as a CI job
+  fleet init|add|renew      a fleet at home: its authority, bundles of its nodes
   ca init|issue NODE|rotate the fleet's own certificate authority
   install, uninstall        put it on this host as a service, or take it away
-  completion SHELL          complete commands, apps, nodes and rollouts in bash, zsh or fish
+  completion SHELL          for bash, zsh or fish
   daemon                    run the control plane in the foreground
   worker-host               run one app user's worker host in the foreground
 
 Options of every command
   --config FILE             whose daemon (default /etc/rollcall/rollcall.yaml)
   --socket PATH             that daemon's admin socket
-  --url URL                 a remote daemon; ROLLCALL_TOKEN or --token-file FILE, or
-                            ROLLCALL_USERNAME and ROLLCALL_PASSWORD or --credentials FILE
+  --url URL                 a remote daemon; with ROLLCALL_TOKEN or --token-file
+                            FILE, or ROLLCALL_USERNAME and ROLLCALL_PASSWORD, or
+                            --credentials FILE
   --timeout DURATION        longest an answer, or a followed rollout, may take
-  --json                    one JSON document on stdout; progress as JSON lines on stderr
-  --no-color                plain text on a terminal too; NO_COLOR=1 does the same
-  --help                    of rollcall, or of one command; rollcall help COMMAND does the same
+  --json                    one JSON document; progress as JSON lines on stderr
+  --no-color                no colours on a terminal; NO_COLOR=1 does the same
+  --help                    of rollcall, or of one command, such as
+                            rollcall rollout start --help
 
 Manual
   help                      the topics of the manual, which is on this host
-  help TOPIC                one page, such as rolling, troubleshooting or configuration
+  help TOPIC                one page: rolling, steering, troubleshooting, ...
 
-Operations
+Operations, as scripts use them: rollcall OPERATION KEY=VALUE ...
 ${wrapped(operationNames)}
 
 Exit codes
-  0 done                    1 refused or failed              2 usage or configuration
-  4 daemon not reachable    5 not authenticated or allowed   6 rollout halted or aborted
-  7 timed out               8 conflicts with a rollout       130 interrupted, the rollout goes on
+  0 done                   1 refused or failed       2 usage or configuration
+  4 no daemon answers      5 not allowed             6 rollout halted or aborted
+  7 timed out              8 conflicts with a rollout
+  130 interrupted; the rollout goes on
 `;
 
 function wrapped(words: readonly string[]): string {

@@ -4,7 +4,7 @@ import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { clean, cleanLines, fit, indent, type Page, plainPage } from './terminal.js';
 import { type Column, paint, table, type Tone } from './table.js';
 import { planReleases, releaseChange, releasesAfter } from './releases.js';
-import { bytes, count, forPeople, moment, shortRevision, span } from './format.js';
+import { bytes, count, forPeople, moment, shortRevision, span, wrapWords } from './format.js';
 
 /** A row of an operation that was asked for a node, or all. */
 export type NodeRow<Row> = (Row & { node: string }) | { node: string; error: string };
@@ -115,11 +115,13 @@ export function rolloutText(view: RolloutView, now: number, page = plainPage): s
 	const took = span(tookMs(view, now));
 	const state = paint(view.state, toneOf(view.state), page);
 	const lines = [`${state}: ${subject(view)}, ${back} of ${count(view.order.length, 'node')} back, ${took}`];
-	if (view.reason !== null)
-		lines.push(`reason: ${indent(cleanLines(forPeople(view.reason, now)), '        ').trimStart()}`);
-	if (view.waiting_for !== null && !isOver(view.state))
-		lines.push(`waiting for: ${clean(forPeople(view.waiting_for, now))}`);
-	if (view.note) lines.push(`note: ${clean(view.note)}`);
+	const prose = (title: string, text: string): number =>
+		lines.push(
+			wrapWords(`${title}: ${indent(text, ' '.repeat(title.length + 2)).trimStart()}`, page.columns, '        '),
+		);
+	if (view.reason !== null) prose('reason', cleanLines(forPeople(view.reason, now)));
+	if (view.waiting_for !== null && !isOver(view.state)) prose('waiting for', clean(forPeople(view.waiting_for, now)));
+	if (view.note) prose('note', clean(view.note));
 	lines.push('', nodesText(view, now, page));
 	const untouched = view.nodes.filter((node) => !isTarget(view, node)).map(({ node }) => clean(node));
 	if (untouched.length > 0) lines.push('', `not selected: ${untouched.join(', ')}`);
@@ -132,7 +134,7 @@ export function rolloutText(view: RolloutView, now: number, page = plainPage): s
 	const who = from === null ? clean(view.user) : `${clean(view.user)} from ${clean(from)}`;
 	const starter = `${who} at ${moment(view.created_at)}, coordinator ${clean(view.coordinator)}`;
 	const hold = view.hold_after ? `, holds after ${view.hold_after}` : '';
-	lines.push('', `rollout ${clean(view.id)}, started by ${starter}, at most ${view.max_unavailable} out${hold}`);
+	lines.push('', `rollout ${clean(view.id)}, at most ${view.max_unavailable} out${hold}`, `started by ${starter}`);
 	return lines.join('\n');
 }
 

@@ -9,7 +9,12 @@ export const queryRoles = ['super_user', 'operator', 'viewer'] as const;
 export type QueryRole = (typeof queryRoles)[number];
 
 /** What each query takes: a peer is told the caller's role and judges it by its own table. */
-const roleFor: Readonly<Record<Query['about'], QueryRole>> = { workers: 'viewer', status: 'viewer', logs: 'operator' };
+const roleFor: Readonly<Record<Query['about'], QueryRole>> = {
+	workers: 'viewer',
+	status: 'viewer',
+	logs: 'operator',
+	availability: 'super_user',
+};
 
 /** Queries of one peer that are answered at once. */
 export const answersOfPeerMax = 16;
@@ -17,7 +22,8 @@ export const answersOfPeerMax = 16;
 export const answersMax = 64;
 
 export interface AnsweringPorts {
-	answer(query: Query, signal: AbortSignal): AsyncIterable<QueryPart>;
+	/** `peer`: whose caller asks; null: a caller of this node. */
+	answer(query: Query, signal: AbortSignal, peer: NodeName | null): AsyncIterable<QueryPart>;
 	send(to: NodeName, message: QueryMessage): void;
 	logger: Pick<Logger, 'error'>;
 }
@@ -84,7 +90,7 @@ export class Answers {
 		const { signal } = answer.abort;
 		let error: string | null = null;
 		try {
-			for await (const part of this.ports.answer(query, signal)) {
+			for await (const part of this.ports.answer(query, signal, answer.peer)) {
 				while (answer.credit === 0 && !signal.aborted) await creditOf(answer);
 				if (signal.aborted) return;
 				answer.credit -= 1;

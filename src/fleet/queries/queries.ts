@@ -55,7 +55,8 @@ export class Queries {
 		return asked.map((name) => ({
 			node: name,
 			clockAheadMs: this.ports.clockAheadMs(name) ?? 0,
-			parts: name === this.ports.self() ? this.ports.answer(query, signal) : this.#asks.ask(name, query, role, signal),
+			parts:
+				name === this.ports.self() ? this.ports.answer(query, signal, null) : this.#asks.ask(name, query, role, signal),
 		}));
 	}
 

@@ -1,6 +1,6 @@
 /**
- * What one node asks another to show: rows of its own, in parts, and no more of them than were asked for. Nothing of it
- * reaches the core. How messages may change: links/handshake.ts.
+ * What one node asks another to show: rows of its own, in parts, and no more of them than were asked for. One query also
+ * changes something, the availability of the node that is asked. Nothing of it reaches the core. How messages may change: links/handshake.ts.
  */
 import { cleanLine } from '../../system/logs/clean-line.js';
 import { z } from '../../zod.js';
@@ -84,14 +84,27 @@ const logsQuery = z.object({
 	follow: z.boolean(),
 });
 
+/** Sets an operator's word on whether load balancers shall use the node; null: takes it back. */
+const availabilityQuery = z.object({
+	about: z.literal('availability'),
+	wanted: orNull(z.enum(['Available', 'Unavailable'])),
+	/** Who asked the other node, for the audit of this one. */
+	user: z.string().max(256),
+});
+
 const queryAbout = z.discriminatedUnion('about', [
 	z.object({ about: z.literal('workers') }),
 	z.object({ about: z.literal('status') }),
 	logsQuery,
+	availabilityQuery,
 ]);
 const answerAbout = z.discriminatedUnion('about', [
 	z.object({ about: z.literal('workers'), rows: z.array(workerRow).max(rowsMax) }),
 	z.object({ about: z.literal('status'), rows: z.array(statusRow).max(1) }),
+	z.object({
+		about: z.literal('availability'),
+		rows: z.array(z.object({ availability: orNull(z.string().max(512)) })).max(1),
+	}),
 	z.object({
 		about: z.literal('logs'),
 		/** Oldest first, and none is older than those of the part before. */

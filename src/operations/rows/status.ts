@@ -1,6 +1,9 @@
+import { RollcallError } from '../../errors.js';
 import { optionalText, text } from '../fields.js';
-import { operation } from '../operation.js';
-import { availabilities, type StatusId, statusIds } from '../statuses.js';
+import { rowsOf } from '../of-nodes.js';
+import { operation, userOf } from '../operation.js';
+import { availabilities, type Availability, type StatusId, statusIds } from '../statuses.js';
+import type { OperationContext } from '../types.js';
 
 const recordSchema = {
 	type: 'object',
@@ -23,6 +26,30 @@ const availabilityRule = (value: unknown, request: Readonly<Record<string, unkno
 	request['id'] === 'availability' && !availabilities.some((allowed) => allowed === value)
 		? `Status "availability" only accepts these values: ${availabilities.join(', ')}`
 		: null;
+
+const oneNode = optionalText({
+	summary: 'Which node; this one if not given.',
+	lengthMax: 63,
+	rule: (value) => (value === 'all' ? "'node' must be the name of one node" : null),
+});
+
+const availabilitySchema = {
+	type: 'object',
+	properties: { node: { type: 'string' }, availability: { type: ['string', 'null'] } },
+};
+
+/** Sets it on the node, over its link if it is another one; throws `unavailable` if that does not answer. */
+async function setAvailability(
+	context: OperationContext,
+	asked: string | undefined,
+	wanted: Availability | null,
+): Promise<object> {
+	const node = asked ?? context.node.fleet.clusterStatus().node;
+	const query = { about: 'availability', wanted, user: userOf(context) } as const;
+	const [row = {}] = await rowsOf(context, query, node);
+	if ('error' in row) throw new RollcallError('unavailable', `${node} does not answer: ${String(row.error)}`);
+	return row;
+}
 
 export const statusOperations = [
 	operation({
@@ -65,5 +92,23 @@ export const statusOperations = [
 			node.statuses.clear(id);
 			return { message: 'Status successfully cleared' };
 		},
+	}),
+	operation({
+		name: 'drain_node',
+		access: 'super_user',
+		fields: { node: oneNode },
+		summary: 'Makes a node answer load balancers that it is not ready, until ready_node or its daemon starts again.',
+		changes: true,
+		answer: availabilitySchema,
+		handler: (context, { node }) => setAvailability(context, node, 'Unavailable'),
+	}),
+	operation({
+		name: 'ready_node',
+		access: 'super_user',
+		fields: { node: oneNode },
+		summary: 'Takes back what drain_node, or set_status with the id availability, has said of a node.',
+		changes: true,
+		answer: availabilitySchema,
+		handler: (context, { node }) => setAvailability(context, node, null),
 	}),
 ];

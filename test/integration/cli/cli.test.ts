@@ -191,7 +191,7 @@ describe('the command line', () => {
 		assert.match(stdout, /halted: http_workers, 0 of 3 nodes back/);
 		assert.match(stdout, /reason: beta refused/);
 		assert.match(stdout, / {2}web-3 threw at boot\n {2}Error: no/);
-		assert.match(stderr, new RegExp(`rollcall rollout resume ${rolloutId} --socket ${socket}`));
+		assert.match(stderr, new RegExp(`rollcall rollout resume ${rolloutId.slice(0, 8)} --socket ${socket}`));
 	});
 
 	test('a broken connection is made again until the rollout has ended', async () => {
@@ -290,7 +290,7 @@ describe('the command line', () => {
 				'  ! web has 1 of 2 workers healthy',
 				'  ! web-1 failed after 0 restarts',
 				'  ! no link to beta',
-				`  ! rollout ${rolloutId} is paused`,
+				`  ! rollout ${rolloutId.slice(0, 8)} is paused`,
 			],
 		);
 		const json = await on('status', '--json');
@@ -376,14 +376,14 @@ describe('the command line', () => {
 			const { code, stdout, stderr } = await on('rollout', ...words);
 			assert.equal(code, 0, stderr);
 			assert.match(stdout, /^paused: http_workers, 1 of 2 nodes back/);
-			assert.match(stdout, /reason: held after 1 of 2 nodes, as hold_after asked; rollcall rollout resume continues/);
+			assert.match(stdout, /reason: held after 1 of 2 nodes, as was asked; rollcall rollout resume continues/);
 			assert.match(stdout, /\nnote: canary of 4\.2\n/);
 			assert.match(stdout, /\nnot selected: alpha\n/);
-			assert.match(stdout, /started by admin from 10\.0\.0\.9 at .*, holds after 1\n/);
+			assert.match(stdout, /, holds after 1\nstarted by admin from 10\.0\.0\.9 at /);
 			assert.doesNotMatch(stdout + stderr, /alpha skipped/);
 			assert.match(
 				stderr,
-				new RegExp(`Held\\. Look at beta, then:\n  go on             rollcall rollout resume ${rolloutId}`),
+				new RegExp(`Held\\. Look at beta, then:\n  go on             rollcall rollout resume ${rolloutId.slice(0, 8)}`),
 			);
 		}
 		daemon.follow = [held, completedView()];

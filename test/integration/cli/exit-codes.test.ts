@@ -67,6 +67,7 @@ const foreground = ['daemon', 'worker-host'];
 const machineDependent = 'doctor';
 const operandOf: Readonly<Record<string, string[]>> = {
 	'rollout plan': ['app=web'],
+	'app restart': ['web'],
 	'user add': ['ann', '--role', 'viewer'],
 	'user password': ['ann'],
 	'token create': ['ci', '--role', 'viewer'],

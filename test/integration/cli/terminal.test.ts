@@ -87,7 +87,7 @@ test('on a terminal the result takes the place of the progress', async () => {
 	assert.equal(await terminal.ended, 0);
 	const last = terminal.screen.split('\u001b[J').at(-1) ?? '';
 	assert.match(last, /^completed: /);
-	assert.ok(last.includes(`rollout ${rolloutId}, started by admin`));
+	assert.ok(last.includes(`rollout ${rolloutId}, at most`));
 });
 
 test('a terminal has colours, unless NO_COLOR or --no-color stands; history fits its 80 columns, ids shortened to what is taken', async () => {

@@ -248,6 +248,8 @@ export const queryMessages: QueryMessage[] = [
 			],
 		},
 	},
+	{ kind: 'query', id: 'q4', role: 'super_user', query: { about: 'availability', wanted: 'Unavailable', user: 'ann' } },
+	{ kind: 'query_part', id: 'q4', part: { about: 'availability', rows: [{ availability: 'Unavailable' }] } },
 	{ kind: 'query_more', id: 'q1', parts: 1 },
 	{ kind: 'query_end', id: 'q1', error: 'why' },
 	{ kind: 'query_cancel', id: 'q1' },

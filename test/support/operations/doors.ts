@@ -16,6 +16,8 @@ export const accessOf: Record<string, Access> = {
 	set_status: 'super_user',
 	get_status: 'super_user',
 	clear_status: 'super_user',
+	drain_node: 'super_user',
+	ready_node: 'super_user',
 	get_job: 'super_user',
 	get_rollout: 'viewer',
 	list_rollouts: 'viewer',

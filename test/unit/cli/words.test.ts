@@ -69,6 +69,10 @@ test('help names every command and every operation of the table, and starts with
 	for (const name of [...commands, ...operationNames]) assert.match(mainHelp, new RegExp(`\\b${name}\\b`));
 	assert.deepEqual([...operationNames].sort(), operations.map(({ name }) => name).sort());
 	assert.ok(mainHelp.indexOf('Examples') < mainHelp.indexOf('Options'));
+	assert.deepEqual(
+		mainHelp.split('\n').filter((line) => line.length > 80),
+		[],
+	);
 });
 
 test('a mistyped word finds its neighbours and a foreign one none', () => {

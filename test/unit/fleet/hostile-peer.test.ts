@@ -244,7 +244,7 @@ test('endings that a hostile member makes long do not outgrow the file that they
 /** Every message that there is, and what it touches: a new one does not compile without a line here. */
 const touches: Record<
 	FleetMessage['kind'],
-	'promises' | 'rollouts' | 'what is shown' | 'a look at the own file' | 'rows that the caller’s role may see'
+	'promises' | 'rollouts' | 'what is shown' | 'a look at the own file' | 'what the caller’s role may see or set'
 > = {
 	greeting: 'rollouts',
 	prepare: 'promises',
@@ -267,11 +267,11 @@ const touches: Record<
 	view_wanted: 'what is shown',
 	check: 'a look at the own file',
 	checked: 'a look at the own file',
-	query: 'rows that the caller’s role may see',
-	query_part: 'rows that the caller’s role may see',
-	query_more: 'rows that the caller’s role may see',
-	query_end: 'rows that the caller’s role may see',
-	query_cancel: 'rows that the caller’s role may see',
+	query: 'what the caller’s role may see or set',
+	query_part: 'what the caller’s role may see or set',
+	query_more: 'what the caller’s role may see or set',
+	query_end: 'what the caller’s role may see or set',
+	query_cancel: 'what the caller’s role may see or set',
 };
 
 test('a peer has no word for users, files, commands or configuration: every message is in this list, and fields beyond it are dropped before anything reads them', () => {

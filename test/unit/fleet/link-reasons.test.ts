@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DiskSpace, type Space, spareBytes, spareFiles } from '../../../src/daemon/disk-space.js';
-import { findWrong } from '../../../src/cli/commands/status.js';
+import { findWrong } from '../../../src/cli/commands/status/wrong.js';
 import { certificateFault } from '../../../src/fleet/links/certificate-fault.js';
 import { ClockOffset, clockPing } from '../../../src/fleet/links/clock-offset.js';
 import { newPeer, noteRefusal, whyDown } from '../../../src/fleet/links/peer.js';

@@ -203,6 +203,12 @@ describe('a node that answers', () => {
 		assert.deepEqual(node.said('query_part'), []);
 		const [end] = node.said('query_end');
 		assert.equal(end?.kind === 'query_end' ? end.error : '', 'the caller has the role viewer; it takes operator');
+		const wanted = { about: 'availability', wanted: 'Unavailable', user: 'token:ci' } as const;
+		node.queries.received('beta', { kind: 'query', id: 'q2', role: 'operator', query: wanted });
+		await settle();
+		const last = node.said('query_end').at(-1);
+		assert.equal(last?.kind === 'query_end' ? last.error : '', 'the caller has the role operator; it takes super_user');
+		assert.equal(node.parts, 0);
 		const row = { time: 1, app: '\u001b[1mweb', worker: 'web-1', stream: 'out', text: '\u001b]0;x\u0007said' };
 		const part = { kind: 'query_part', id: 'q1', part: { about: 'logs', rows: [row], leftOut: false } };
 		const read = parseFrame(peerMessage, JSON.stringify(part));

@@ -1,8 +1,8 @@
-import { askNewPassword } from '../client/password.js';
-import { connect } from '../client/connect.js';
-import type { Context } from '../context.js';
-import { anyText } from '../output/render.js';
-import { writeResult } from '../output/terminal.js';
+import { askNewPassword } from '../../client/password.js';
+import { connect } from '../../client/connect.js';
+import type { Context } from '../../context.js';
+import { anyText } from '../../output/render.js';
+import { writeResult } from '../../output/terminal.js';
 
 /** Adds a user; the password is asked for. */
 export async function add(context: Context<{ role: string }>, username: string): Promise<number> {

@@ -1,10 +1,10 @@
-import { RollcallError } from '../../errors.js';
-import type { AuditRecord } from '../../operations/types.js';
-import { connect } from '../client/connect.js';
-import type { Context } from '../context.js';
-import { moment } from '../output/format.js';
-import { type Column, table } from '../output/table.js';
-import { type Page, writeResult } from '../output/terminal.js';
+import { RollcallError } from '../../../errors.js';
+import type { AuditRecord } from '../../../operations/types.js';
+import { connect } from '../../client/connect.js';
+import type { Context } from '../../context.js';
+import { moment } from '../../output/format.js';
+import { type Column, table } from '../../output/table.js';
+import { type Page, writeResult } from '../../output/terminal.js';
 
 /** The last changes of the node that is asked, oldest first. */
 export async function audit({ options, terminal, session }: Context<{ lines: string }>): Promise<number> {

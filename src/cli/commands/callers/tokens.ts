@@ -1,10 +1,10 @@
-import type { ApiTokenRow } from '../../operations/types.js';
-import { connect } from '../client/connect.js';
-import type { Context } from '../context.js';
-import { moment } from '../output/format.js';
-import { anyText } from '../output/render.js';
-import { type Column, table } from '../output/table.js';
-import { clean, writeMessage, writeResult } from '../output/terminal.js';
+import type { ApiTokenRow } from '../../../operations/types.js';
+import { connect } from '../../client/connect.js';
+import type { Context } from '../../context.js';
+import { moment } from '../../output/format.js';
+import { anyText } from '../../output/render.js';
+import { type Column, table } from '../../output/table.js';
+import { clean, writeMessage, writeResult } from '../../output/terminal.js';
 
 interface Created {
 	name: string;
