@@ -46,6 +46,8 @@ const worker = {
 	cpu: null,
 	release: '/srv/web/app.js',
 	revision: 'v1',
+	pinned: null,
+	requests: null,
 };
 
 /** A guess, its exit code, what the answer says, and what it must not say. */
