@@ -348,7 +348,8 @@ class ControlPlane {
 			this.#audit.note(),
 		];
 		const facts = this.#standing.facts(notes.filter((note) => note !== null));
-		return { ...facts, releases: () => releasesOf(this.#supervisor.rows()) };
+		const supervisor = this.#supervisor;
+		return { ...facts, releases: () => releasesOf(supervisor.rows()), putBack: () => supervisor.putBack() };
 	}
 
 	#readiness(): ReadinessReport {

@@ -2,7 +2,7 @@ import { messageOf, RollcallError } from '../errors.js';
 import { LacksApp } from '../fleet/core/lacks-app.js';
 import type { Query, QueryPart } from '../fleet/queries/schema.js';
 import type { LocalNode } from '../fleet/types.js';
-import type { NodeReleases, Readiness, Snapshot, StepResult } from '../rollout/types.js';
+import type { NodeReleases, Readiness, RolloutId, RolloutSpec, Snapshot, StepResult } from '../rollout/types.js';
 import { listenerInodes } from '../system/proc/sockets.js';
 import type { Audit } from '../server/audit.js';
 import type { detailsOf } from '../server/readiness.js';
@@ -12,7 +12,7 @@ import { findLack } from './app-needs.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import type { Standing } from './availability.js';
 import { releasesOf, SeenReleases } from '../workers/pool/rows.js';
-import type { ProvenWorker, ReplacementResult, Supervisor, WorkerApp } from '../workers/types.js';
+import type { ProvenWorker, Releases, ReplacementResult, StartsFrom, Supervisor, WorkerApp } from '../workers/types.js';
 
 type Step = Parameters<LocalNode['execute']>[0];
 
@@ -60,12 +60,14 @@ export function createLocalNode(given: LocalNodeParts): LocalNode {
 		}),
 		answer: (query, signal, peer) => answerHere(parts, query, signal, peer),
 		settled: () => parts.started,
-		async preflight({ service, only, dryRun }) {
+		async preflight({ service, only, dryRun, putBack }) {
 			if (service === 'http_workers') {
 				const wanted = readWanted(parts, only);
 				const meant = wanted.filter(({ name }) => covers(only, name));
-				assertNothingLacks(parts.supervisor, meant);
-				const releases = dryRun ? await releasesFor(parts.supervisor, only, meant) : null;
+				assertConfigured(putBack, only, meant);
+				const starting = putBack === null ? meant : await startingFrom(parts.supervisor, planned(putBack), meant);
+				assertNothingLacks(parts.supervisor, starting.map(asStarted));
+				const releases = dryRun ? await releasesFor(parts.supervisor, only, starting) : null;
 				return { ...parts.supervisor.changes(wanted, only), names: wanted.map(({ name }) => name), releases };
 			}
 			if (parts.configuration.standsIn) checked(() => parts.configuration.read());
@@ -111,6 +113,43 @@ async function* answerHere(
 		follow,
 	};
 	for await (const part of readLogs(parts.workerDir, asked, signal)) yield { about: 'logs', ...part };
+}
+
+/** As a step would start them; throws `unavailable` before anything changes where one cannot go back. */
+async function startingFrom(supervisor: Supervisor, from: StartsFrom, apps: WorkerApp[]): Promise<WorkerApp[]> {
+	try {
+		return await supervisor.startingFrom(from, apps);
+	} catch (error) {
+		throw new RollcallError('unavailable', `${messageOf(error)}; nothing was changed`, {}, { cause: error });
+	}
+}
+
+/** An app that goes back needs its other settings. */
+function assertConfigured(putBack: Releases | null, only: Apps, apps: readonly WorkerApp[]): void {
+	const lost = Object.entries(putBack ?? {}).find(
+		([name]) => covers(only, name) && !apps.some((app) => app.name === name),
+	);
+	if (lost === undefined) return;
+	const [name, { path }] = lost;
+	const text = `app ${name} cannot be put back on ${path}: http_workers no longer has it; nothing was changed`;
+	throw new RollcallError('unavailable', text);
+}
+
+const asStarted = ({ pinned, ...app }: WorkerApp): WorkerApp =>
+	pinned ? { ...app, script: pinned.path, cwd: pinned.cwd } : app;
+
+/** For a look alone. */
+const planned = (releases: Releases): StartsFrom => ({ releases, rollout: '', reason: '' });
+
+/** Where a step starts its workers from. An instance that starts anew comes back as it was. */
+function startsFrom({ spec, putBack }: Step): StartsFrom {
+	if (spec.type === 'restart') return 'kept';
+	return putBack === null ? 'configured' : { releases: putBack, rollout: spec.id, reason: whyPutBack(spec) };
+}
+
+function whyPutBack({ reverts, note }: RolloutSpec & { reverts?: RolloutId | undefined }): string {
+	const undoes = reverts === undefined ? 'an operator asked for it' : `it undoes rollout ${reverts}`;
+	return note === undefined ? undoes : `${undoes}: ${note}`;
 }
 
 /** Names; null: all. */
@@ -194,10 +233,16 @@ async function replaceStep(parts: Parts, step: Step): Promise<StepResult> {
 }
 
 async function replaceWorkers(parts: Parts, step: Step): Promise<StepResult> {
+	// What was to be taken away may be gone already when a step goes forward.
+	const apps = readWanted(parts, step.recovered ? null : step.only);
+	const from = startsFrom(step);
+	const fault = await whyNotStarted(parts, step, from, apps);
+	if (fault !== null) return stepResultOf(parts, step.before, unchanged(parts, step, fault));
 	const result = await parts.supervisor.replace({
 		only: step.only,
-		// What was to be taken away may be gone already when a step goes forward.
-		apps: readWanted(parts, step.recovered ? null : step.only),
+		apps,
+		from,
+		rollout: step.spec.id,
 		...(step.recovered ? { before: step.before.workers } : {}),
 		deadlineMs: step.spec.deadlineMs,
 		onProgress(text) {
@@ -208,6 +253,20 @@ async function replaceWorkers(parts: Parts, step: Step): Promise<StepResult> {
 	});
 	if (result.outcome === 'back') await parts.configuration.accepted();
 	return stepResultOf(parts, step.before, result);
+}
+
+/** A release may have gone since the files were looked at; a step that goes forward has started it already. */
+async function whyNotStarted(parts: Parts, step: Step, from: StartsFrom, apps: WorkerApp[]): Promise<string | null> {
+	if (step.recovered || step.putBack === null) return null;
+	const meant = apps.filter(({ name }) => covers(step.only, name));
+	return startingFrom(parts.supervisor, from, meant).then(() => null, messageOf);
+}
+
+function unchanged({ supervisor }: Parts, { before, only }: Step, reason: string): ReplacementResult {
+	const covered = supervisor.readiness().filter(({ app }) => covers(only, app));
+	const wanted = covered.reduce((sum, app) => sum + app.wanted, 0);
+	const after = supervisor.identities();
+	return { outcome: 'refused', before: before.workers, after, wanted, oldGone: true, cutOff: 0, reason };
 }
 
 /**

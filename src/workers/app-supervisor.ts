@@ -25,6 +25,7 @@ import type {
 import type { Worker } from './pool/worker.js';
 import { leaveTimeoutOf } from './pool/worker-description.js';
 import { appOf } from './pool/worker-id.js';
+import { AppReleases } from './releases/app-releases.js';
 import { Recycling } from './health/recycling.js';
 
 export interface AppSupervisorEvents {
@@ -43,6 +44,8 @@ interface SetWish {
 	before: readonly WorkerIdentity[] | null;
 	deadlineMs: number;
 	onProgress: (text: string) => void;
+	/** Which one asks; null: none does. */
+	rollout: string | null;
 }
 
 /**
@@ -57,6 +60,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	private readonly jobs = new PQueue({ concurrency: 1 });
 	private readonly wornOut: Recycling;
 	private readonly exchange: ReplacementPlan;
+	private readonly releases: AppReleases;
 	private stopped = false;
 	/** The host is gone, and no other has taken its place. */
 	private away = false;
@@ -76,6 +80,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		super();
 		this.pool = new WorkerPool(app.name, parts);
 		this.arrival = new Arrival(this.pool, leavers);
+		this.releases = new AppReleases(app.name, parts);
 		this.daily = new HealthMonitor(this.pool, {
 			serving: (worker) => this.serving(worker),
 			wornOut: (worker, reason, detail) => void this.wornOut.replace(worker, reason, detail),
@@ -139,30 +144,27 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	 * Replaces every worker by one of the app as given. With `before`, only what lives of that set has to go, and what
 	 * came after it counts as new: so a replacement that was cut off in the middle goes forward.
 	 */
-	replace(
-		app: WorkerApp,
-		before: readonly WorkerIdentity[] | null,
-		deadlineMs: number,
-		onProgress: (text: string) => void,
-	): Promise<ReplacementResult> {
+	replace(wish: SetWish): Promise<ReplacementResult> {
 		return this.job(async () => {
+			const { app, before, rollout } = wish;
 			const previous = this.app;
 			const old = before?.filter((one) => appOf(one.id) === app.name) ?? this.identities();
 			this.app = app;
 			this.arrival.proving = previous.instances === 0;
 			try {
-				const wish = { app, before: before ? old : null, deadlineMs, onProgress };
-				const outcome = await this.replaceDespiteLosses(wish);
+				await this.releases.begin(app);
+				const outcome = await this.replaceDespiteLosses({ ...wish, before: before ? old : null });
 				const isNew = previous.instances === 0;
 				if ((outcome?.outcome ?? 'back') === 'back') this.arrival.accept();
 				else if (isNew) await drainAll(this.pool);
 				if (this.arrival.refused) this.arrival.refuse(app, outcome?.reason ?? 'it did not prove itself');
 				// What was refused is not wanted any more: the old set is whole by its own measure.
 				if (outcome?.outcome === 'refused' || (isNew && outcome?.outcome === 'failed')) this.app = previous;
-				return this.result(old, outcome);
+				return await this.ended(this.result(old, outcome), rollout);
 			} catch (error) {
 				this.app = previous;
-				return this.result(old, { outcome: 'refused', reason: messageOf(error), cutOff: 0, requiredPorts: [] });
+				const outcome = { outcome: 'refused', reason: messageOf(error), cutOff: 0, requiredPorts: [] } as const;
+				return await this.ended(this.result(old, outcome), rollout);
 			} finally {
 				this.arrival.proving = false;
 			}
@@ -182,7 +184,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	leave(onProgress: (text: string) => void): Promise<ReplacementResult> {
 		// The node is as ready without it as it was before.
 		this.pool.announce();
-		return this.replace({ ...this.app, instances: 0 }, null, goneTimeoutMs, onProgress);
+		const app = { ...this.app, instances: 0 };
+		return this.replace({ app, before: null, deadlineMs: goneTimeoutMs, onProgress, rollout: null });
 	}
 
 	/** Serves as wanted, as far as that was accepted. */
@@ -262,6 +265,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		}
 		const isDone = await this.startMissing();
 		if (this.readiness().healthy > 0) this.arrival.accept();
+		await this.releases.prove(this.workers, this.app.instances, null);
 		this.unsettled = !isDone;
 	}
 
@@ -316,6 +320,15 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		);
 		await Promise.all(started.map((worker) => worker && this.daily.firstChance(worker, () => this.stopped)));
 		return true;
+	}
+
+	/** What the step started is what the app starts from now on, or stays what it was. */
+	private async ended(result: ReplacementResult, rollout: string | null): Promise<ReplacementResult> {
+		// The next start carries on from what this step began.
+		if (this.stopped) return result;
+		const pinned = await this.releases.end(result.outcome === 'back', this.workers, this.app.instances, rollout);
+		this.app = { ...this.app, pinned };
+		return result;
 	}
 
 	private result(before: readonly WorkerIdentity[], outcome: JudgedOutcome | null): ReplacementResult {

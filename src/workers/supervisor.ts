@@ -7,7 +7,7 @@
  *
  * supervisor             composition: hosts, apps, the outside's face
  *  replacement/change    one replacement over all apps: what leaves goes last; unconfigured-workers: found at a start
- *  host/host-connection  one connected (and, without systemd, started) worker host for each user     → pm2/client, host-starter
+ *  host/worker-hosts      one connected (and, without systemd, started) worker host for each user  → host-connection, pm2/client
  *  app-supervisor        one app: jobs on its set, one after the other
  *   pool/worker-pool     operations on its workers: start, drain, end, approve          → pool/worker, worker-records
  *   health/health-monitor  watches each serving worker: proof after a crash, liveness, memory
@@ -19,16 +19,18 @@ import { join } from 'node:path';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 import { removeLeftovers } from '../system/files/replace-file.js';
-import { isAlive } from '../system/proc/process.js';
 import { AppSupervisor } from './app-supervisor.js';
 import { carryOut } from './replacement/change.js';
 import { type Clock, systemClock } from './clock.js';
 import type { WorkerPool, WorkerPoolParts } from './pool/worker-pool.js';
 import { isNode } from './pool/worker-description.js';
-import { checkSocketPaths, findHost, hostHome } from './pm2/home.js';
-import { HostLink } from './host/host-connection.js';
-import { hostCommand } from './host/host-starter.js';
-import { nextReleases } from './host/next-releases.js';
+import { checkSocketPaths } from './pm2/home.js';
+import type { HostLink } from './host/host-connection.js';
+import { WorkerHosts } from './host/worker-hosts.js';
+import { releaseOf } from './host/revision.js';
+import { KeptReleases } from './releases/kept-releases.js';
+import { askHost, nextReleases } from './releases/next-releases.js';
+import { assertStartable, pinnedTo } from './releases/put-back.js';
 import { ProcessEnds } from './connection/process-ends.js';
 import { PreloadConnection } from './connection/preload-connection.js';
 import type { Orphan } from './pm2/orphans.js';
@@ -43,8 +45,10 @@ import type {
 	AppChanges,
 	AppReadiness,
 	ProvenWorker,
+	PutBackBy,
 	Releases,
 	ReplacementResult,
+	StartsFrom,
 	Supervisor,
 	SupervisorEvents,
 	SupervisorOptions,
@@ -52,14 +56,13 @@ import type {
 	WorkerApp,
 	WorkerRow,
 } from './types.js';
-import { type UnconfiguredSet, UnconfiguredWorkers } from './unconfigured-workers.js';
+import { type UnconfiguredSet, UnconfiguredWorkers } from './replacement/unconfigured-workers.js';
 import type { OpenLink } from './pool/worker-entry.js';
+import type { Worker } from './pool/worker.js';
 import { appOf } from './pool/worker-id.js';
 
 /** How often PM2's list is read although nothing was heard: its bus promises nothing, and a frozen host is seen by this alone. */
 const reconcileMs = 5_000;
-/** Longest wait of a start for a worker host; afterwards the start continues when the host connects. */
-const hostPatienceMs = 15_000;
 const hostEndMs = 10_000;
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
@@ -70,16 +73,14 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private readonly clock: Clock;
 	private readonly log: Logger;
 	private readonly records: SupervisorRecords;
-	private readonly hostLinks = new Map<string | null, HostLink>();
+	private readonly kept: KeptReleases;
+	private readonly workerHosts: WorkerHosts;
 	private readonly supervisors = new Map<string, AppSupervisor>();
 	private cancelReconcile: () => void = () => undefined;
 	private readinessText = '';
 	private readonly claims: PortClaims;
 	private readonly ends: ProcessEnds;
 	private readonly unconfigured: UnconfiguredWorkers;
-	/** Hosts that, by the record, have workers of apps that are not configured. */
-	private readonly strayHosts = new Set<HostLink>();
-	private strayPatienceUntil = 0;
 	private replacements = 0;
 	private ended = false;
 
@@ -92,32 +93,42 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		if (this.records.damage !== null) {
 			this.log.error({ event: 'record_damaged', reason: this.records.damage });
 		}
+		this.workerHosts = new WorkerHosts({
+			...options,
+			clock: this.clock,
+			log: this.log,
+			follow: (host) => this.follow(host),
+			welcome: (host, rows, orphans) => this.welcome(host, rows, orphans),
+		});
+		this.kept = new KeptReleases(join(options.stateDir, 'releases.json'));
+		if (this.kept.damage !== null) this.log.error({ event: 'releases_damaged', reason: this.kept.damage });
 		this.claims = new PortClaims(options.apps);
 		this.unconfigured = new UnconfiguredWorkers((host) => this.poolParts(host));
-		for (const app of options.apps) this.addApp(app);
+		for (const app of options.apps) this.addApp({ ...app, pinned: this.kept.pinOf(app.name) });
 	}
 
 	async start(): Promise<void> {
 		await removeLeftovers(this.records.file);
-		await this.findIdleHost();
-		const chances = [...this.hostLinks.values()].map((host) => this.startHost(host));
-		await Promise.all(chances);
+		await removeLeftovers(this.kept.path);
+		await this.workerHosts.findIdle(this.records.memory.workers, (app) => this.supervisors.has(app));
+		await Promise.all(this.workerHosts.all.map((host) => this.workerHosts.start(host)));
 		this.reconcileLater();
 	}
 
 	async replace(request: Parameters<Supervisor['replace']>[0]): Promise<ReplacementResult> {
-		const { apps, before, deadlineMs } = request;
-		const wanted = namedBy(request.only, apps);
+		const { apps, before = null, deadlineMs, from = 'configured', rollout = null } = request;
+		const wanted = this.appsFrom(from, namedBy(request.only, apps));
 		const leaving = this.leavingSets(apps, request.only);
 		this.replacements += 1;
 		this.claims.want(apps);
 		try {
-			await this.reachHosts(wanted);
+			await this.workerHosts.reach(new Set(wanted.map(({ user }) => user)));
 			return await carryOut({
 				wanted,
 				leaving,
 				isRunning: this.runs,
-				replace: (app, say) => this.addApp({ ...app, instances: 0 }).replace(app, before ?? null, deadlineMs, say),
+				replace: (app, onProgress) =>
+					this.addApp({ ...app, instances: 0 }).replace({ app, before, deadlineMs, onProgress, rollout }),
 				onProgress: (text) => request.onProgress?.(text),
 			});
 		} finally {
@@ -135,8 +146,27 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		};
 	}
 
+	async startingFrom(from: StartsFrom, apps: readonly WorkerApp[]): Promise<WorkerApp[]> {
+		const meant = this.appsFrom(from, apps);
+		await assertStartable(meant, async (own) => {
+			const user = own[0]?.user ?? null;
+			const seen = await askHost(this.workerHosts.known(user), own, this.clock);
+			// Without a user of their own its workers run as this process does.
+			return seen ?? (user === null ? own.map((app) => releaseOf(app.pinned?.path ?? app.script)) : null);
+		});
+		return meant;
+	}
+
+	putBack(): Record<string, PutBackBy> {
+		const pinned = this.all().flatMap(({ name }) => {
+			const pin = this.kept.pinOf(name);
+			return pin === null ? [] : [[name, { rollout: pin.rollout, reason: pin.reason }] as const];
+		});
+		return Object.fromEntries(pinned);
+	}
+
 	nextReleases(apps: readonly WorkerApp[]): Promise<Releases> {
-		return nextReleases(apps, (user) => this.hostLinks.get(user), this.clock);
+		return nextReleases(apps, (user) => this.workerHosts.known(user), this.clock);
 	}
 
 	identities(app?: string): ProvenWorker[] {
@@ -145,8 +175,8 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	rows(): WorkerRow[] {
-		const wanted = this.all().flatMap((one) => one.workers.map((worker) => rowOf(one.app.name, worker)));
-		return [...wanted, ...this.unconfigured.workers.map((worker) => rowOf(worker.app.name, worker))];
+		const wanted = this.all().flatMap(({ name, workers }) => workers.map((worker) => this.rowOf(name, worker)));
+		return [...wanted, ...this.unconfigured.workers.map((worker) => this.rowOf(worker.app.name, worker))];
 	}
 
 	readiness(): AppReadiness[] {
@@ -159,7 +189,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	hosts(): { user: string | null; pid: number }[] {
-		return [...this.hostLinks.values()].flatMap(({ user, pid }) => (pid === null ? [] : [{ user, pid }]));
+		return this.workerHosts.all.flatMap(({ user, pid }) => (pid === null ? [] : [{ user, pid }]));
 	}
 
 	store(): ReturnType<Supervisor['store']> {
@@ -171,7 +201,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		this.cancelReconcile();
 		const leaving = this.unconfigured.all.map((one) => one.leave(() => undefined));
 		await Promise.all([...this.all().map((one) => one.endAll()), ...leaving]);
-		await Promise.all([...this.hostLinks.values()].map((host) => host.end(hostEndMs)));
+		await Promise.all(this.workerHosts.all.map((host) => host.end(hostEndMs)));
 		await this.detach();
 	}
 
@@ -180,8 +210,21 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		this.cancelReconcile();
 		for (const one of this.all()) one.close();
 		this.unconfigured.close();
-		for (const host of this.hostLinks.values()) host.close();
+		for (const host of this.workerHosts.all) host.close();
 		await this.records.save();
+	}
+
+	private rowOf(app: string, worker: Worker): WorkerRow {
+		return rowOf(app, worker, this.kept.whoPutBack(app, worker.release));
+	}
+
+	private appsFrom(from: StartsFrom, apps: readonly WorkerApp[]): WorkerApp[] {
+		return apps.map((app) => {
+			if (from === 'configured') return { ...app, pinned: null };
+			if (from === 'kept') return { ...app, pinned: this.kept.pinOf(app.name) };
+			const release = from.releases[app.name];
+			return release ? pinnedTo(app, release, this.kept, from) : { ...app, pinned: null };
+		});
 	}
 
 	private all(): AppSupervisor[] {
@@ -191,7 +234,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private addApp(app: WorkerApp): AppSupervisor {
 		const known = this.supervisors.get(app.name);
 		if (known) return known;
-		const host = this.hostOf(app.user);
+		const host = this.workerHosts.of(app.user);
 		checkSocketPaths(host.home, app.name);
 		const supervisor = new AppSupervisor(app, this.poolParts(host), () => this.unconfigured.workers);
 		supervisor.on('crashed', (event) => this.emit('crashed', event));
@@ -201,9 +244,9 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	private poolParts(host: HostLink): WorkerPoolParts {
-		const { records, clock, log, openLink, claims, ends } = this;
+		const { records, kept, clock, log, openLink, claims, ends } = this;
 		const { lbWaitMs = 0 } = this.options;
-		return { host, records, clock, log, openLink, ends, claims, lbWaitMs, changed: () => this.changed() };
+		return { host, records, kept, clock, log, openLink, ends, claims, lbWaitMs, changed: () => this.changed() };
 	}
 
 	/** What runs here and these apps do not have; with a name, of that app alone. */
@@ -256,22 +299,12 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private readonly openLink: OpenLink = async (app, identity, home) => {
 		if (isNode(app)) return PreloadConnection.open(home, identity, this.clock, this.ends);
 		const port = this.supervisors.get(appOf(identity.id))?.pool.workers.get(identity.id)?.port ?? portOf(app, 0);
-		const held = app.reusePort ? askHeldSockets(() => this.hostOf(app.user).client()) : null;
+		const held = app.reusePort ? askHeldSockets(() => this.workerHosts.of(app.user).client()) : null;
 		return new PortConnection(identity, port, app, { clock: this.clock, ends: this.ends, held });
 	};
 
-	private hostOf(user: string | null): HostLink {
-		const known = this.hostLinks.get(user);
-		if (known) return known;
-		const { workerDir, mode, logLimits } = this.options;
-		const command = this.options.hostCommand ?? hostCommand({ workerDir, logs: logLimits });
-		const host = new HostLink({
-			user,
-			home: hostHome(workerDir, user),
-			command: mode === 'systemd' ? null : command,
-			clock: this.clock,
-			log: this.log,
-		});
+	private follow(host: HostLink): void {
+		const { user } = host;
 		host.on('down', (reason) => {
 			this.log.error({ event: 'worker_host_lost', user, reason });
 			for (const one of this.appsOf(host)) one.hostDown(reason);
@@ -288,52 +321,18 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			this.ends.hint();
 			for (const pool of this.poolsOf(host)) pool.ended(event);
 		});
-		this.hostLinks.set(user, host);
-		return host;
-	}
-
-	/** Resolves when every app of the host had its first chance, or the host had its time to come. */
-	private startHost(host: HostLink): Promise<void> {
-		return new Promise((resolve) => {
-			host.on('up', (rows, orphans) => {
-				this.log.info({ event: 'worker_host_connected', user: host.user, host_pid: host.pid, workers: rows.length });
-				this.emit('host', { user: host.user, up: true, reason: 'connected' });
-				void this.welcome(host, rows, orphans).then(resolve);
-			});
-			void host.start();
-			this.clock.after(hostPatienceMs, () => {
-				if (!host.isUp) resolve();
-			});
-		});
-	}
-
-	/** A node that had no app yet has no host, the first that it gets brings one along; one that just died is on its way. */
-	private async reachHosts(apps: readonly WorkerApp[]): Promise<void> {
-		const reach = (user: string | null) =>
-			this.hostLinks.get(user)?.untilUp(hostPatienceMs) ?? this.startHost(this.hostOf(user));
-		await Promise.all([...new Set(apps.map(({ user }) => user))].map(reach));
-	}
-
-	/** Without any app no host is wanted, but one that still runs may hold workers of apps that were taken out, or have left some behind. */
-	private async findIdleHost(): Promise<void> {
-		this.strayPatienceUntil = this.clock.now() + hostPatienceMs;
-		for (const { user, app, ...worker } of this.records.memory.workers) {
-			if (!isAlive(worker) || (user !== null && this.options.mode !== 'systemd')) continue;
-			const host = this.hostOf(user);
-			if (!this.supervisors.has(app)) this.strayHosts.add(host);
-		}
-		if (this.hostLinks.size > 0 || this.options.mode === 'systemd') return;
-		if ((await findHost(hostHome(this.options.workerDir, null))) !== null) this.hostOf(null);
 	}
 
 	private async welcome(host: HostLink, rows: readonly Pm2Process[], orphans: readonly Orphan[]): Promise<void> {
+		this.log.info({ event: 'worker_host_connected', user: host.user, host_pid: host.pid, workers: rows.length });
+		this.emit('host', { user: host.user, up: true, reason: 'connected' });
 		const living = this.records.living(host, orphans);
 		const isConfigured = (app: string): boolean => this.supervisors.get(app)?.pool.parts.host === host;
 		for (const one of this.unconfigured.takeIn(host, isConfigured, rows, living)) {
 			const reason = `http_workers no longer has ${one.name}: its workers serve until every app that it has is proven`;
 			this.log.warn({ event: 'unconfigured_app_kept', app: one.name, workers: idsOf(one), reason });
 		}
-		await this.untilStraysAreKnown();
+		await this.workerHosts.untilStraysAreKnown();
 		const done = await Promise.allSettled(this.appsOf(host).map((one) => one.hostUp(rows, living)));
 		for (const result of done) {
 			if (result.status === 'rejected')
@@ -341,12 +340,6 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		}
 		this.releaseUnconfigured();
 		this.changed();
-	}
-
-	/** An app that is new here starts with more care beside workers that are to leave, whichever host has them. */
-	private async untilStraysAreKnown(): Promise<void> {
-		const withinMs = this.strayPatienceUntil - this.clock.now();
-		await Promise.all([...this.strayHosts].map((host) => host.untilUp(withinMs)));
 	}
 
 	private appsOf(host: HostLink): AppSupervisor[] {
@@ -371,7 +364,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	private reconcileLater(): void {
 		if (this.ended) return;
 		this.cancelReconcile = this.clock.after(reconcileMs, () => {
-			const up = [...this.hostLinks.values()].filter((host) => host.isUp);
+			const up = this.workerHosts.all.filter((host) => host.isUp);
 			void Promise.all(up.map((host) => this.lookAt(host))).then(() => {
 				for (const one of this.all()) one.settle();
 				this.releaseUnconfigured();

@@ -57,6 +57,18 @@ export interface Release {
 /** By app. */
 export type Releases = Record<string, Release>;
 
+/** A release that a rollout put an app back on. */
+export interface PinnedRelease extends Release, PutBackBy {
+	/** The folder that its workers are started in, links resolved. */
+	cwd: string;
+}
+
+/**
+ * Where workers start from. `configured`: what the configuration says, which ends it that an app was put back. `kept`: as
+ * a crash would start them. Else by app the releases to go back to; other apps start what is configured.
+ */
+export type StartsFrom = 'configured' | 'kept' | ({ releases: Releases } & PutBackBy);
+
 /** How one app stands, for readiness and for the rollout's budget. */
 export interface AppReadiness {
 	app: string;
@@ -160,11 +172,22 @@ export interface Supervisor extends EventEmitter<SupervisorEvents> {
 		only: readonly string[] | null;
 		apps: readonly WorkerApp[];
 		before?: readonly WorkerIdentity[];
+		/** Default: `configured`. */
+		from?: StartsFrom;
+		/** Which rollout asks. */
+		rollout?: string;
 		deadlineMs: number;
 		onProgress?: (text: string) => void;
 	}): Promise<ReplacementResult>;
 	/** What a replacement with these apps would add and remove; with `only`, one of these alone. */
 	changes(apps: readonly WorkerApp[], only?: readonly string[] | null): AppChanges;
+	/**
+	 * These apps as a step would start them. Throws `unavailable` naming app and path where a release that is to be put back was not proven
+	 * here, is gone, cannot be read by the app's user or is another by now.
+	 */
+	startingFrom(from: StartsFrom, apps: readonly WorkerApp[]): Promise<WorkerApp[]>;
+	/** The apps that are back on an earlier release, and why. */
+	putBack(): Record<string, PutBackBy>;
 	/** What new workers of these apps would be started from now; resolves within about a second. */
 	nextReleases(apps: readonly WorkerApp[]): Promise<Releases>;
 	/** The workers that live now, joined or not. */
@@ -213,6 +236,8 @@ export interface WorkerApp {
 	name: string;
 	script: string;
 	cwd: string;
+	/** Workers start from it in place of script and cwd. */
+	pinned?: PinnedRelease | null | undefined;
 	args: string[];
 	/** Options of Node, for an app of interpreter node. */
 	nodeArgs: string[];

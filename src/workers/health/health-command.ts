@@ -10,7 +10,7 @@ export async function askCommand(worker: Worker, word: Probe): Promise<Probe> {
 	const { command, timeoutMs } = app.health;
 	const [program] = command ?? [];
 	if (command === undefined) return word;
-	const question: CommandQuestion = { command, cwd: app.cwd, env: commandEnvironment(worker), timeoutMs };
+	const question: CommandQuestion = { command, cwd: worker.cwd, env: commandEnvironment(worker), timeoutMs };
 	try {
 		const { code, detail } = await host.client().runCommand(question);
 		// Its arguments may hold a secret; a reason is shown to every viewer.

@@ -3,10 +3,10 @@
  * plane may not be able to. An app can name its own release as it likes, and no other's.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, lstatSync, readSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, lstatSync, readSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { openUntrustedFile } from '../../system/files/untrusted-file.js';
-import type { Release } from '../types.js';
+import type { SeenRelease } from '../pm2/releases.js';
 import { gitCommitOf, readWhole } from './git-commit.js';
 import { revisionText } from './revision-text.js';
 
@@ -22,12 +22,21 @@ const hashesMax = 64;
 const hashes = new Map<string, string>();
 
 /** What a worker would be started from now: links are resolved. Never throws. */
-export function releaseOf(script: string): Release {
+export function releaseOf(script: string): SeenRelease {
 	try {
 		const path = realpathSync(script);
-		return { path, revision: revisionOf(path) };
+		return { path, revision: revisionOf(path), readable: allows(path, constants.R_OK) || allows(path, constants.X_OK) };
 	} catch {
-		return { path: script, revision: null };
+		return { path: script, revision: null, readable: false };
+	}
+}
+
+function allows(path: string, mode: number): boolean {
+	try {
+		accessSync(path, mode);
+		return true;
+	} catch {
+		return false;
 	}
 }
 

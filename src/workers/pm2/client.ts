@@ -21,8 +21,7 @@ import { type Callback, loadClient, type RawBusMessage, type RawClient, type Raw
 import { type CommandAnswer, type CommandQuestion, readCommandAnswer } from './health-command.js';
 import { revisionText } from '../host/revision-text.js';
 import { isWorkerId } from '../pool/worker-id.js';
-import { readReleases, type ReleaseQuestion } from './releases.js';
-import type { Release } from '../types.js';
+import { readReleases, type ReleaseQuestion, type SeenRelease } from './releases.js';
 import { describe, type Pm2Process, type Pm2Start, type RawProcess, readProcess } from './process.js';
 
 export interface Pm2Events {
@@ -109,7 +108,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	}
 
 	/** What workers of these scripts would be started from now, one answer for each. */
-	async releases(scripts: readonly string[], timeoutMs: number): Promise<Release[]> {
+	async releases(scripts: readonly string[], timeoutMs: number): Promise<SeenRelease[]> {
 		const question: ReleaseQuestion = { scripts };
 		return readReleases(await this.call('getReport', question, timeoutMs), scripts);
 	}

@@ -37,6 +37,8 @@ export interface Pm2Process {
 	status: Pm2Status;
 	restarts: number;
 	script: string;
+	/** The folder that it was started in. */
+	cwd: string;
 	/** What the script's release was called when the process was forked; null if it is not known. */
 	revision: string | null;
 	/** How long PM2 waits before it kills, as it was started with. */
@@ -130,6 +132,7 @@ export function readProcess(row: RawProcess): Pm2Process {
 		status: isStatus(status) ? status : 'unknown',
 		restarts: wholeOr(env['restart_time'], 0),
 		script: String(env['pm_exec_path'] ?? '').slice(0, pathCharactersMax),
+		cwd: String(env['pm_cwd'] ?? '').slice(0, pathCharactersMax),
 		revision: revisionText(env[revisionVariable]),
 		killTimeoutMs: Math.min(wholeOr(env['kill_timeout'], 0), killTimeoutMaxMs),
 	};

@@ -22,12 +22,18 @@ export function isReleaseQuestion(request: unknown): request is ReleaseQuestion 
 
 const isPath = (value: unknown): value is string => typeof value === 'string' && value.length <= pathCharactersMax;
 
+/** A release as its host sees it. */
+export interface SeenRelease extends Release {
+	/** The app's user may read its script, or execute it. */
+	readable: boolean;
+}
+
 /** One for each script, in their order. A host of an earlier version knows none. */
-export function readReleases(answer: unknown, scripts: readonly string[]): Release[] {
+export function readReleases(answer: unknown, scripts: readonly string[]): SeenRelease[] {
 	const { releases } = (answer ?? {}) as { releases?: unknown };
 	const told: readonly unknown[] = Array.isArray(releases) ? releases : [];
 	return scripts.map((script, index) => {
-		const { path, revision } = (told[index] ?? {}) as { path?: unknown; revision?: unknown };
-		return { path: isPath(path) ? path : script, revision: revisionText(revision) };
+		const { path, revision, readable } = (told[index] ?? {}) as Partial<Record<keyof SeenRelease, unknown>>;
+		return { path: isPath(path) ? path : script, revision: revisionText(revision), readable: readable !== false };
 	});
 }

@@ -1,13 +1,13 @@
 import { memoryOf } from '../health/health-monitor.js';
 import { pathCharactersMax } from '../pm2/releases.js';
-import type { ProvenWorker, Releases, ThreadRow, WorkerRow } from '../types.js';
+import type { ProvenWorker, PutBackBy, Releases, ThreadRow, WorkerRow } from '../types.js';
 import type { Worker } from './worker.js';
 import { isNode } from './worker-description.js';
 import { numberOf } from './worker-id.js';
 import type { WorkerRecord } from './worker-records.js';
 
 /** A worker as the operation `list_workers` shows it. */
-export function rowOf(app: string, worker: Worker): WorkerRow {
+export function rowOf(app: string, worker: Worker, pinned: PutBackBy | null = null): WorkerRow {
 	return {
 		app,
 		id: worker.id,
@@ -20,7 +20,7 @@ export function rowOf(app: string, worker: Worker): WorkerRow {
 		cpu: worker.news.cpu,
 		release: worker.release,
 		revision: worker.revision,
-		pinned: null,
+		pinned,
 		requests: requestsOf(worker),
 	};
 }
@@ -99,12 +99,12 @@ export function threadOf(worker: Worker, now: number): ThreadRow[] {
 
 /** A worker's process as the supervisor remembers it over its own death; nothing for one without a process. */
 export function recordOf(app: string, worker: Worker): WorkerRecord[] {
-	const { identity, release, revision, port, slot, settings } = worker;
+	const { identity, release, cwd, revision, port, slot, settings } = worker;
 	if (identity === null) return [];
 	const { drainTimeoutMs } = worker.app;
 	const { user } = worker.host;
 	const fork = !isNode(worker.app);
-	return [{ ...identity, app, user, release, revision, port, slot, fork, drainTimeoutMs, settings }];
+	return [{ ...identity, app, user, release, cwd, revision, port, slot, fork, drainTimeoutMs, settings }];
 }
 
 /** The processes of these workers, as evidence for a proof. */

@@ -33,7 +33,7 @@ export function describeWorker(worker: Worker): Pm2Start {
 	return {
 		name: id,
 		script: worker.release,
-		cwd: app.cwd,
+		cwd: worker.cwd,
 		args: app.args,
 		mode: node ? ('cluster' as const) : ('fork' as const),
 		interpreter: app.interpreter,
@@ -103,11 +103,21 @@ export function killTimeoutOf(app: WorkerApp): number {
 	return leaveTimeoutOf(app) + killMarginMs;
 }
 
-/** The file that a worker started now would run; null if there is none. */
-export function resolveScript(app: WorkerApp): string | null {
+/** Where workers of an app start: links are resolved now, once. null: the script cannot be found. */
+export function startOf({ pinned, script, cwd }: WorkerApp): { script: string; cwd: string } | null {
+	if (pinned) return { script: pinned.path, cwd: pinned.cwd };
 	try {
-		return realpathSync(app.script);
+		return { script: realpathSync(script), cwd: resolved(cwd) };
 	} catch {
 		return null;
+	}
+}
+
+/** A folder that only the app's own user may enter stays as it is named. */
+function resolved(folder: string): string {
+	try {
+		return realpathSync(folder);
+	} catch {
+		return folder;
 	}
 }

@@ -11,13 +11,15 @@ import { freePlace, type Place, placeOnRecord, portOf } from './places.js';
 import type { PortClaims } from './port-claims.js';
 import type { Pm2Process } from '../pm2/process.js';
 import { recordOf } from './rows.js';
+import type { KeptReleases } from '../releases/kept-releases.js';
+import { assertHostCanStart } from '../releases/next-releases.js';
 import type { SupervisorRecords, WorkerRecord } from './worker-records.js';
 import type { WorkerApp } from '../types.js';
 import { listenSettingsOf } from '../health/listeners.js';
 import { WorkerShutdown } from './worker-shutdown.js';
 import type { Exit } from './lifecycle.js';
 import type { Worker, WorkerFacts } from './worker.js';
-import { describeWorker, isNode, killTimeoutOf, resolveScript, startsBeside } from './worker-description.js';
+import { describeWorker, isNode, killTimeoutOf, startOf, startsBeside } from './worker-description.js';
 import { gone, type OpenLink, WorkerEntry } from './worker-entry.js';
 import { numberOf, workerId } from './worker-id.js';
 
@@ -28,6 +30,7 @@ const nothing = (): void => undefined;
 export interface WorkerPoolParts {
 	host: HostLink;
 	records: SupervisorRecords;
+	kept: KeptReleases;
 	openLink: OpenLink;
 	ends: ProcessEnds;
 	clock: Clock;
@@ -135,16 +138,13 @@ export class WorkerPool {
 
 	/** Forks a worker. Its script is resolved now, once: whatever the link points to later, this worker stays what it is. */
 	async start(id: string, app: WorkerApp, slot: number, inReplacement = false): Promise<Worker> {
-		const { host } = this.parts;
+		const { host, clock } = this.parts;
 		const place = { slot, port: isNode(app) ? null : portOf(app, slot) };
-		const release = resolveScript(app);
-		const entry = this.add({ id, app, release: release ?? app.script, place });
+		const entry = this.add({ id, app, from: startOf(app) ?? app, place });
 		if (inReplacement) entry.apply({ event: 'replacement_began' });
 		try {
-			if (release === null) {
-				throw new RollcallError('unavailable', `the script ${app.script} of ${app.name} cannot be found`);
-			}
-			const started = host.client().start(describeWorker(entry.worker));
+			const startable = assertHostCanStart(host, app, clock);
+			const started = startable.then(() => host.client().start(describeWorker(entry.worker)));
 			entry.starting = started.then(nothing, nothing);
 			const row = await started;
 			entry.apply({ event: 'adopted', pmId: row.pmId, restarts: 0, approved: false });
@@ -158,11 +158,11 @@ export class WorkerPool {
 
 	/** Takes in a worker that the host runs already. */
 	adopt(row: Pm2Process, app: WorkerApp): Worker {
-		const known = this.byId.get(row.name);
-		const entry = known
-			? this.entryOf(known)
-			: this.add({ id: row.name, app, release: row.script, place: this.placeOf(row.name, app) });
-		const approved = isApproved(this.parts.host.home, row.name);
+		const { name: id, script, cwd } = row;
+		const known = this.byId.get(id);
+		const facts = { id, app, from: { script, cwd: cwd || app.cwd } };
+		const entry = known ? this.entryOf(known) : this.add({ ...facts, place: this.placeOf(id, app) });
+		const approved = isApproved(this.parts.host.home, id);
 		entry.apply({ event: 'adopted', pmId: row.pmId, restarts: row.restarts, approved });
 		if (row.pid !== null) entry.attach(row.pid, row.revision);
 		else if (row.status === 'waiting restart') entry.apply({ event: 'awaits_restart', detail: 'its process ended' });
@@ -171,8 +171,8 @@ export class WorkerPool {
 
 	/** Takes in a process that lives without a host. */
 	adoptOrphan(record: WorkerRecord, app: WorkerApp): Worker {
-		const { id, pid, release, revision } = record;
-		const entry = this.add({ id, app, release, place: placeOnRecord(record, app, this.taken) });
+		const { id, pid, release: script, cwd = app.cwd, revision } = record;
+		const entry = this.add({ id, app, from: { script, cwd }, place: placeOnRecord(record, app, this.taken) });
 		entry.attach(pid, revision ?? null);
 		return entry.worker;
 	}

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { replaceFile } from '../../system/files/replace-file.js';
+import { SavedFile } from '../../system/files/saved-file.js';
 import { readUntrustedFile } from '../../system/files/untrusted-file.js';
 import { readBootId } from '../../system/proc/kernel.js';
 import { isAlive, isOwned } from '../../system/proc/process.js';
@@ -29,6 +29,8 @@ export interface WorkerRecord extends WorkerIdentity {
 	user: string | null;
 	/** The resolved script. */
 	release: string;
+	/** The folder that it was started in. Not on records of earlier versions. */
+	cwd?: string;
 	/** Not on records of earlier versions, nor where it is unknown. */
 	revision?: string | null | undefined;
 	/** Where a program without preload listens; null otherwise. */
@@ -46,13 +48,12 @@ export interface WorkerRecord extends WorkerIdentity {
 /** Far above what thousands of workers need; a longer file was not written by Rollcall. */
 const bytesMax = 16 * 1024 * 1024;
 
-/** One JSON file, replaced as a whole; writes in quick succession become one. */
+/** One JSON file. */
 export class SupervisorRecords {
 	readonly memory: SupervisorMemory;
 	/** Why the file could not be read; the supervisor then knows only what lives. Null when all is well. */
 	readonly damage: string | null;
-	private writing: Promise<void> | null = null;
-	private next: Promise<void> | null = null;
+	private readonly saved: SavedFile;
 
 	constructor(
 		readonly file: string,
@@ -63,6 +64,7 @@ export class SupervisorRecords {
 		const { memory, damage } = read(file, boot);
 		this.memory = memory;
 		this.damage = damage;
+		this.saved = new SavedFile(file, () => this.text());
 	}
 
 	/** A user's workers that live: those on record, and those that only their host could find. */
@@ -76,28 +78,16 @@ export class SupervisorRecords {
 
 	/** Resolves when the current state is on disk. */
 	save(): Promise<void> {
-		if (this.next) return this.next;
-		const before = (this.writing ?? Promise.resolve()).catch(() => undefined);
-		const started = before.then(() => {
-			this.next = null;
-			this.writing = started;
-			return this.write();
-		});
-		this.next = started;
-		return started;
+		return this.saved.save();
 	}
 
 	/** How many workers are on record, and the bytes of the file that says so. */
 	size(): { record_count: number; table_size: number } {
-		return { record_count: this.memory.workers.length, table_size: Buffer.byteLength(this.text()) };
+		return { record_count: this.memory.workers.length, table_size: this.saved.bytes };
 	}
 
 	private text(): string {
 		return `${JSON.stringify({ version: 1, boot: this.boot, ...this.memory })}\n`;
-	}
-
-	private async write(): Promise<void> {
-		await replaceFile(this.file, this.text());
 	}
 }
 

@@ -14,7 +14,8 @@ export interface WorkerFacts {
 	readonly id: string;
 	/** What it was started with. An adopted one is taken as the configuration has it now. */
 	readonly app: WorkerApp;
-	readonly release: string;
+	/** What it was started from, links resolved. */
+	readonly from: { readonly script: string; readonly cwd: string };
 	readonly host: HostLink;
 	readonly place: Place;
 	/** What the configuration said of its listeners when it was started. */
@@ -55,7 +56,11 @@ export class Worker {
 	}
 
 	get release(): string {
-		return this.facts.release;
+		return this.facts.from.script;
+	}
+
+	get cwd(): string {
+		return this.facts.from.cwd;
 	}
 
 	/** What its release was called when its process was started; null if that is not known. */

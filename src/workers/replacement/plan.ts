@@ -1,6 +1,6 @@
 import { messageOf } from '../../errors.js';
 import type { WorkerPool } from '../pool/worker-pool.js';
-import { lbWaitOf, leaveTimeoutOf, resolveScript, startsBeside } from '../pool/worker-description.js';
+import { lbWaitOf, leaveTimeoutOf, startOf, startsBeside } from '../pool/worker-description.js';
 import { bySlot, placesFor } from '../pool/places.js';
 import { type ReplacementOutcome, ReplacementRunner } from './runner.js';
 import type { WorkerApp, WorkerIdentity } from '../types.js';
@@ -61,7 +61,7 @@ export class ReplacementPlan {
 		const unproven = kept.filter((worker) => worker.state !== 'serving');
 		const fresh = await this.pool.reserve(wanted - kept.length);
 		const olds = [...leaving, ...staying.slice(wanted)].sort(bySlot);
-		const previous = olds.map(({ app: before, release, slot }) => ({ app: before, release, slot }));
+		const previous = olds.map(({ app: before, release, cwd, slot }) => ({ app: before, release, cwd, slot }));
 		for (const worker of unproven) this.pool.putInReplacement(worker, true);
 		this.runner = new ReplacementRunner({
 			pool: this.pool,
@@ -76,7 +76,7 @@ export class ReplacementPlan {
 			this.pool.learnListeners();
 			if (startsBeside(app) || outcome.outcome === 'back') return outcome;
 			await this.putBack(previous, wanted);
-			if (previous.some(({ release }) => release === resolveScript(app))) return overwritten(outcome);
+			if (previous.some(({ release }) => release === startOf(app)?.script)) return overwritten(outcome);
 			return previous.length > 0 && !this.isAnyServing ? notPutBack(outcome, app.name) : outcome;
 		} finally {
 			this.runner = null;
@@ -127,7 +127,7 @@ export class ReplacementPlan {
 
 	/** A program that was replaced in place left before its successor failed: its place is filled by the release it had. */
 	private async putBack(
-		previous: readonly { app: WorkerApp; release: string; slot: number }[],
+		previous: readonly { app: WorkerApp; release: string; cwd: string; slot: number }[],
 		wanted: number,
 	): Promise<void> {
 		const taken = new Set(
@@ -137,8 +137,8 @@ export class ReplacementPlan {
 		try {
 			const ids = await this.pool.reserve(missing.length);
 			await Promise.all(
-				missing.map(async ({ app, release, slot }, index) => {
-					const worker = await this.pool.start(ids[index] ?? '', { ...app, script: release }, slot);
+				missing.map(async ({ app, release, cwd, slot }, index) => {
+					const worker = await this.pool.start(ids[index] ?? '', { ...app, script: release, cwd, pinned: null }, slot);
 					await this.hooks.started(worker);
 				}),
 			);

@@ -7,7 +7,14 @@ import { fileURLToPath } from 'node:url';
 import { createLogger } from '../../../src/log.js';
 import { isAlive, readProcessStat } from '../../../src/system/proc/process.js';
 import { createSupervisor } from '../../../src/workers/supervisor.js';
-import type { ReplacementResult, Supervisor, SupervisorOptions, WorkerApp } from '../../../src/workers/types.js';
+import type {
+	ReplacementResult,
+	StartsFrom,
+	Supervisor,
+	SupervisorOptions,
+	WorkerApp,
+	WorkerIdentity,
+} from '../../../src/workers/types.js';
 
 const childEntry = fileURLToPath(new URL('./replacing-supervisor.js', import.meta.url));
 const hostEntry = fileURLToPath(new URL('./worker-host.js', import.meta.url));
@@ -117,6 +124,25 @@ export class Supervised {
 		return this.supervisor.replace({ only: null, apps: [this.app], deadlineMs: 60_000, onProgress });
 	}
 
+	/** A step of a rollout. */
+	step(rollout: string, from: StartsFrom, before?: readonly WorkerIdentity[]): Promise<ReplacementResult> {
+		const given = before === undefined ? {} : { before };
+		return this.supervisor.replace({ only: null, apps: [this.app], deadlineMs: 60_000, from, rollout, ...given });
+	}
+
+	/** What a host does that loses its power, or starts anew: nothing is left but the folders. */
+	async losePower(): Promise<void> {
+		const gone = [this.hostPid, ...this.pids];
+		await this.supervisor.detach();
+		for (const pid of gone) kill(pid, 'SIGKILL');
+		await until(() => !gone.some(lives), 5_000, 'every process to be gone');
+		const record = join(this.folder, 's', 'workers.json');
+		const told = { ...(JSON.parse(readFileSync(record, 'utf8')) as object), boot: 'an earlier one' };
+		writeFileSync(record, JSON.stringify(told));
+		this.supervisor = this.create();
+		await this.supervisor.start();
+	}
+
 	create(): Supervisor {
 		return createFor(this.app, this.folder, [this.app], this.options);
 	}
@@ -137,9 +163,9 @@ export class Supervised {
 	 * Starts a replacement in a process of its own and kills that by SIGKILL as soon as its progress matches; then a new
 	 * supervisor starts here. What it makes of it is the test's matter.
 	 */
-	async replaceAndDie(at: RegExp): Promise<void> {
+	async replaceAndDie(at: RegExp, from: StartsFrom = 'configured'): Promise<void> {
 		await this.supervisor.detach();
-		const child = spawn(process.execPath, [childEntry, JSON.stringify({ app: this.app, folder: this.folder })], {
+		const child = spawn(process.execPath, [childEntry, JSON.stringify({ app: this.app, folder: this.folder, from })], {
 			stdio: ['ignore', 'pipe', 'inherit'],
 		});
 		for await (const chunk of child.stdout) if (at.test(String(chunk))) break;

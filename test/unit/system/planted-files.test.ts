@@ -9,6 +9,7 @@ import { openRecordLog } from '../../../src/fleet/shell/record-log.js';
 import { acquireLock } from '../../../src/system/files/process-lock.js';
 import { openAccess } from '../../../src/server/access/access.js';
 import { RotatedFile } from '../../../src/system/files/rotated-file.js';
+import { KeptReleases } from '../../../src/workers/releases/kept-releases.js';
 import { SupervisorRecords } from '../../../src/workers/pool/worker-records.js';
 
 const content = 'precious to somebody else\n';
@@ -34,6 +35,10 @@ const opens: Record<string, (path: string) => Promise<unknown>> = {
 	'records.log': (path) => openRecordLog(path),
 	'workers.json': async (path) => {
 		const { damage } = new SupervisorRecords(path);
+		if (damage !== null) throw new Error(damage);
+	},
+	'releases.json': async (path) => {
+		const { damage } = new KeptReleases(path);
 		if (damage !== null) throw new Error(damage);
 	},
 	'users.json': access,

@@ -194,6 +194,7 @@ test('a script that is huge, unreadable, no file or gone has no revision, and li
 	assert.deepEqual(releaseOf(join(folder, 'current.js')), {
 		path: script,
 		revision: hash,
+		readable: true,
 	});
 	writeFileSync(script, 'other');
 	assert.notEqual(revisionOf(script), hash, 'a script that was written over has another hash');
@@ -209,22 +210,23 @@ test('a script that is huge, unreadable, no file or gone has no revision, and li
 	assert.deepEqual(releaseOf(join(folder, 'none.js')), {
 		path: join(folder, 'none.js'),
 		revision: null,
+		readable: false,
 	});
 });
 
 test('what a worker host says of releases is believed no more than its words allow', () => {
 	const told = {
 		releases: [
-			{ path: '/a', revision: 'x\u001b\n' },
-			{ path: 7, revision: {} },
+			{ path: '/a', revision: 'x\u001b\n', readable: false },
+			{ path: 7, revision: {}, readable: {} },
 		],
 	};
 	assert.deepEqual(readReleases(told, ['/link', '/b', '/c']), [
-		{ path: '/a', revision: 'x' },
-		{ path: '/b', revision: null },
-		{ path: '/c', revision: null },
+		{ path: '/a', revision: 'x', readable: false },
+		{ path: '/b', revision: null, readable: true },
+		{ path: '/c', revision: null, readable: true },
 	]);
-	assert.deepEqual(readReleases(null, ['/b']), [{ path: '/b', revision: null }]);
+	assert.deepEqual(readReleases(null, ['/b']), [{ path: '/b', revision: null, readable: true }]);
 	assert.equal(revisionText('é'.repeat(10_000_000)), 'é'.repeat(128));
 	assert.equal(isReleaseQuestion({ scripts: ['/a'] }), true);
 	for (const bad of [null, {}, { scripts: '/a' }, { scripts: [7] }, { scripts: ['x'.repeat(5_000)] }])

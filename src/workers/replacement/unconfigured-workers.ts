@@ -1,16 +1,16 @@
-import { isAlive } from '../system/proc/process.js';
-import { endOn, isEnding, linkMarginMs } from './pool/adoption.js';
-import { farewellMs } from './connection/control.js';
-import { WorkerPool, type WorkerPoolParts } from './pool/worker-pool.js';
-import { goneTimeoutMs } from './replacement/plan.js';
-import type { HostLink } from './host/host-connection.js';
-import type { LeavingSet } from './replacement/leaving.js';
-import type { Pm2Process } from './pm2/process.js';
-import type { WorkerRecord } from './pool/worker-records.js';
-import { identitiesOf } from './pool/rows.js';
-import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp } from './types.js';
-import type { Worker } from './pool/worker.js';
-import { appOf } from './pool/worker-id.js';
+import { isAlive } from '../../system/proc/process.js';
+import { endOn, isEnding, linkMarginMs } from '../pool/adoption.js';
+import { farewellMs } from '../connection/control.js';
+import { WorkerPool, type WorkerPoolParts } from '../pool/worker-pool.js';
+import { goneTimeoutMs } from './plan.js';
+import type { HostLink } from '../host/host-connection.js';
+import type { LeavingSet } from './leaving.js';
+import type { Pm2Process } from '../pm2/process.js';
+import type { WorkerRecord } from '../pool/worker-records.js';
+import { identitiesOf } from '../pool/rows.js';
+import type { AppReadiness, ProvenWorker, ReplacementResult, WorkerApp } from '../types.js';
+import type { Worker } from '../pool/worker.js';
+import { appOf } from '../pool/worker-id.js';
 
 /** Defaults for a worker whose record lacks the field. */
 const drainTimeoutDefaultMs = 30_000;
