@@ -9,8 +9,7 @@ import type { PinnedRelease } from '../../../src/workers/types.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rk-'));
 after(() => rmSync(folder, { recursive: true }));
-let files = 0;
-const newFile = (): string => join(folder, `${(files += 1)}`, 'releases.json');
+const newFile = (): string => join(mkdtempSync(join(folder, 'state-')), 'releases.json');
 
 const place = (revision: string) => ({ path: `/srv/${revision}/server.js`, cwd: `/srv/${revision}`, revision });
 const pin = (revision: string): PinnedRelease => ({ ...place(revision), rollout: 'undo', reason: 'why' });
