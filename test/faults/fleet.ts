@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync, writeSync, openSync, closeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LockHolder } from '../../src/system/files/process-lock.js';
@@ -8,13 +7,13 @@ import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
 import { install, TestAuthority } from '../support/fleet/authority.js';
 import { Networks } from '../support/system/netns.js';
 import { makeFleet, type RealFleet, type RealNode, waitFor } from '../support/fleet/nodes.js';
+import { emptyDisk, fillDisk, mountDisk, unmountDisk } from '../support/system/disk.js';
 import { freePorts } from '../support/system/ports.js';
+import { canTurnClocks, clockEnvironment, turnClock } from '../support/system/wall-clock.js';
 
 export const names = ['alpha', 'beta', 'gamma'];
 export const leaseMs = 1_000;
 const whoApp = fileURLToPath(new URL('../support/apps/who.cjs', import.meta.url));
-/** Debian's. It is told to leave the monotonic clock alone. */
-const clockLibrary = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
 const stateDirSize = '2m';
 const patientMs = 90_000;
 
@@ -25,7 +24,7 @@ export class FaultFleet {
 		readonly networks: Networks,
 	) {}
 
-	static readonly canTurnClocks = existsSync(clockLibrary);
+	static readonly canTurnClocks = canTurnClocks;
 
 	static async start(turnsClocks: boolean): Promise<FaultFleet> {
 		const fleet = await makeFleet(names.map((name) => ({ name })));
@@ -65,19 +64,11 @@ export class FaultFleet {
 
 	/** Makes the disk of a node's state folder full, to the last byte. */
 	fill(node: RealNode): void {
-		const file = openSync(join(node.stateDir, 'filler'), 'w');
-		const block = Buffer.alloc(4096);
-		try {
-			for (;;) writeSync(file, block);
-		} catch {
-			// Full.
-		} finally {
-			closeSync(file);
-		}
+		fillDisk(node.stateDir);
 	}
 
 	empty(node: RealNode): void {
-		rmSync(join(node.stateDir, 'filler'), { force: true });
+		emptyDisk(node.stateDir);
 	}
 
 	/** The process below which the node's workers live. */
@@ -87,7 +78,7 @@ export class FaultFleet {
 
 	/** Sets a node's wall clock off by so many seconds; the monotonic clock goes on. */
 	turnClock(node: RealNode, seconds: number): void {
-		writeFileSync(clockFile(node), seconds < 0 ? `${seconds}\n` : `+${seconds}\n`);
+		turnClock(clockFile(node), seconds);
 	}
 
 	async end(): Promise<void> {
@@ -97,7 +88,7 @@ export class FaultFleet {
 		}
 		await Promise.allSettled(this.nodes.map((node) => node.stop()));
 		await Promise.allSettled(this.nodes.map((node) => node.kill()));
-		for (const node of this.nodes) unmount(node.stateDir);
+		for (const node of this.nodes) unmountDisk(node.stateDir);
 		await this.fleet.end();
 		this.networks.remove();
 	}
@@ -111,8 +102,7 @@ export class FaultFleet {
 			const host = addressOf(node.name);
 			node.host = host;
 			node.launcher = this.networks.launcher(node.name);
-			mkdirSync(node.stateDir, { mode: 0o700 });
-			execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${stateDirSize},mode=0700`, 'rc-faults', node.stateDir]);
+			mountDisk(node.stateDir, stateDirSize, 'rc-faults');
 			const env = { PORT: String(node.ports.app), HOST: host, NODE_NAME: node.name };
 			const health = { path: '/healthz', soak: '100ms', deadline: '20s' };
 			node.configure({
@@ -130,12 +120,7 @@ export class FaultFleet {
 	#lendClocks(): void {
 		for (const node of this.nodes) {
 			this.turnClock(node, 0);
-			Object.assign(node.env, {
-				LD_PRELOAD: clockLibrary,
-				FAKETIME_TIMESTAMP_FILE: clockFile(node),
-				FAKETIME_DONT_FAKE_MONOTONIC: '1',
-				FAKETIME_CACHE_DURATION: '1',
-			});
+			Object.assign(node.env, clockEnvironment(clockFile(node)));
 		}
 	}
 }
@@ -178,11 +163,3 @@ async function isSettled(node: RealNode): Promise<boolean> {
 const isOrphan = (pid: number): boolean => (readProcessStat(pid)?.parentPid ?? 1) === 1;
 
 const clockFile = (node: RealNode): string => join(node.folder, 'clock');
-
-function unmount(folder: string): void {
-	try {
-		execFileSync('umount', [folder], { stdio: 'ignore' });
-	} catch {
-		// It was not mounted.
-	}
-}

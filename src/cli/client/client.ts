@@ -51,6 +51,9 @@ const socketFaults: Readonly<Record<string, string>> = {
 	ENAMETOOLONG: 'the path is longer than a socket may have (107 bytes)',
 };
 
+/** The daemon had taken the connection before it went. */
+const cutCodes: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
+
 /** Speaks with one daemon. Refusals are {@link RollcallError}s whose exit codes are the command's. */
 export class Client {
 	readonly #options: ClientOptions;
@@ -130,7 +133,8 @@ export class Client {
 					`${this.where} did not answer ${what} within ${timeoutMs / 1000} s.${carriedOut} Allow it more with --timeout.`,
 				);
 			}
-			throw error instanceof RollcallError ? error : this.#asFault(error);
+			if (error instanceof RollcallError) throw error;
+			throw this.#asFault(error, body !== null);
 		}
 	}
 
@@ -154,7 +158,8 @@ export class Client {
 		return answerTo(outgoing, body);
 	}
 
-	#asFault(error: unknown): Error {
+	/** `asked`: an operation was sent, so it may have had its effect. */
+	#asFault(error: unknown, asked = false): Error {
 		const { target, signal } = this.#options;
 		if (signal.aborted) return signal.reason instanceof Error ? signal.reason : new Error('given up');
 		const code = String((error as NodeJS.ErrnoException).code ?? '');
@@ -162,6 +167,14 @@ export class Client {
 			return new RollcallError(
 				'forbidden',
 				`You may not use ${target.path}: the socket's file mode decides who may. Join its group, or run this as root or as the daemon's user.`,
+				{},
+				{ cause: error },
+			);
+		}
+		if (asked && cutCodes.has(code)) {
+			return new RollcallError(
+				'unreachable',
+				`The connection to ${this.where} was cut before the answer came, so what you asked for may be done or under way. Look before you ask again: rollcall rollout status, on this node once its daemon runs, or on another one.`,
 				{},
 				{ cause: error },
 			);

@@ -14,7 +14,7 @@ const retryMaxMs = 2000;
 
 /**
  * Follows a rollout and shows it; resolves to the exit code. `hold`: until it ends or holds, since then an operator has to look;
- * who only watches sees it through to its end.
+ * who only watches sees it through to its end. With `hold` the daemon has just answered with the id, so it may be away for a while.
  */
 export async function followRollout(
 	connection: Connection,
@@ -29,7 +29,8 @@ export async function followRollout(
 	let view: RolloutView;
 	try {
 		const isLast = (one: RolloutView) => isOver(one.state) || (until === 'hold' && one.held === true);
-		view = await lastView(connection, id, progress, late ? AbortSignal.any([signal, late]) : signal, isLast);
+		const asked = { id, isKnown: until === 'hold' };
+		view = await lastView(connection, asked, progress, late ? AbortSignal.any([signal, late]) : signal, isLast);
 	} catch (error) {
 		progress.end(false);
 		if (late?.aborted && !signal.aborted) {
@@ -53,12 +54,12 @@ export async function followRollout(
 
 async function lastView(
 	{ client }: Connection,
-	id: string,
+	{ id, isKnown }: { id: string; isKnown: boolean },
 	progress: Progress,
 	signal: AbortSignal,
 	isLast: (view: RolloutView) => boolean,
 ): Promise<RolloutView> {
-	let heardAt: number | null = null;
+	let heardAt: number | null = isKnown ? performance.now() : null;
 	let retryMs = retryFirstMs;
 	let isAway = false;
 	for (;;) {

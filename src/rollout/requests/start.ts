@@ -118,8 +118,8 @@ function isInTheWay(active: OpenRollout, start: PendingStart): boolean {
 
 function lost(start: PendingStart): Refusal {
 	return {
-		code: 'unavailable',
-		message: `another rollout was started at the same time; ${requestText(start.request)} was not. Try again`,
+		code: 'conflict',
+		message: `another rollout was started at the same time, and ${requestText(start.request)} was not; look at that one before you send it again: rollcall rollout status`,
 		extra: {},
 	};
 }

@@ -1,11 +1,19 @@
 /**
  * Answers who it is after ?ms= milliseconds; listens on HOST, so that other networks may ask it. While the file HOLD_FILE
- * is there a new process does not become healthy: a roll lasts as long as the test wants.
+ * is there a new process does not become healthy: a roll lasts as long as the test wants. BIRTHS_FILE is given a line for each
+ * process that starts.
  */
 import fs = require('node:fs');
 import http = require('node:http');
 
-const { PORT: port, HOST: host = '127.0.0.1', NODE_NAME: node = '', HOLD_FILE: holdFile = '' } = process.env;
+const {
+	PORT: port,
+	HOST: host = '127.0.0.1',
+	NODE_NAME: node = '',
+	HOLD_FILE: holdFile = '',
+	BIRTHS_FILE: birthsFile = '',
+} = process.env;
+if (birthsFile) fs.appendFileSync(birthsFile, `${process.pid} ${Date.now()}\n`);
 let held = holdFile !== '';
 
 const server = http.createServer((request, response) => {

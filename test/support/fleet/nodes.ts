@@ -280,8 +280,12 @@ export interface CommandResult {
 	stderr: string;
 }
 
-/** Runs the program as a person would, to its end. */
-export async function rollcall(words: readonly string[], env: Record<string, string> = {}): Promise<CommandResult> {
+/** Runs the program as a person would, to its end; Ctrl-C after `patientMs`. */
+export async function rollcall(
+	words: readonly string[],
+	env: Record<string, string> = {},
+	patientMs?: number,
+): Promise<CommandResult> {
 	const child = spawn(process.execPath, [mainScript, ...words], {
 		stdio: ['ignore', 'pipe', 'pipe'],
 		env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...env },
@@ -293,7 +297,9 @@ export async function rollcall(words: readonly string[], env: Record<string, str
 	child.stderr.setEncoding('utf8').on('data', (part: string) => {
 		result.stderr += part;
 	});
+	const giveUp = patientMs === undefined ? undefined : setTimeout(() => child.kill('SIGINT'), patientMs);
 	const [code] = (await once(child, 'close')) as [number | null];
+	clearTimeout(giveUp);
 	result.code = code;
 	return result;
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Latencies, LoadOptions, LoadReport } from './load.js';
 
@@ -19,9 +19,11 @@ export class LoadProcess {
 	#laps: Record<string, Latencies> | null = null;
 	#reports: Record<string, LoadReport> | null = null;
 
-	constructor(loads: Readonly<Record<string, Omit<LoadOptions, 'onAnswer'>>>) {
-		const child = fileURLToPath(new URL('./load-child.js', import.meta.url));
-		this.#child = fork(child, [JSON.stringify(loads)], { execArgv: [] });
+	/** `launcher`: what the process is started by, for example in a network of its own. */
+	constructor(loads: Readonly<Record<string, Omit<LoadOptions, 'onAnswer'>>>, launcher: readonly string[] = []) {
+		const script = fileURLToPath(new URL('./load-child.js', import.meta.url));
+		const [program = '', ...words] = [...launcher, process.execPath, script, JSON.stringify(loads)];
+		this.#child = spawn(program, words, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
 		this.#child.on('message', (answer: LoadAnswer) => this.#heard(answer));
 		this.#child.once('exit', (code, signal) => {
 			if (this.#reports === null) this.#failure = new Error(`the load generator ended with ${signal ?? code}`);

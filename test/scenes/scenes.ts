@@ -1,0 +1,92 @@
+/**
+ * Every job of a year, and its mishaps, on a real fleet of five in networks of its own, with a load on every node.
+ *   npm run scenes                       all of them
+ *   npm run scenes -- --quick            those of CI, on one fleet
+ *   npm run scenes -- --scene rotate     those whose names hold these words; --talk prints what was typed and answered
+ */
+import { readFlags, run, WrongFlag } from '../support/flags.js';
+import { canTurnClocks } from '../support/system/wall-clock.js';
+import { SceneFleet } from './fleet.js';
+import { play } from './play.js';
+import { certificates } from './rows/certificates.js';
+import { clocks } from './rows/clocks.js';
+import { daemons } from './rows/daemons.js';
+import { disks } from './rows/disks.js';
+import { members } from './rows/members.js';
+import type { Outcome, Scene } from './scene.js';
+
+const scenes: readonly Scene[] = [...certificates, ...members, ...daemons, ...disks, ...clocks];
+const sawMax = 230;
+
+const write = (text: string): void => void process.stdout.write(`${text}\n`);
+
+function row(outcome: Outcome): string {
+	const { scene, broken, saw, exit, commands, lost, twice, durationMs } = outcome;
+	const first = saw.replace(/\s+/g, ' ');
+	return [
+		scene.name,
+		scene.did,
+		first.length > sawMax ? `${first.slice(0, sawMax)}…` : first,
+		`exit ${exit ?? '-'}`,
+		broken.length > 0 ? `BROKEN ${broken.join(' !! ')}` : scene.ends,
+		`${commands} commands`,
+		`${lost} lost`,
+		`${twice.length} restarted twice`,
+		`${(durationMs / 1000).toFixed(1)} s`,
+	].join(' | ');
+}
+
+async function main(): Promise<number> {
+	const flags = readFlags({ quick: { type: 'boolean' }, scene: { type: 'string' }, talk: { type: 'boolean' } });
+	const words = flags.scene?.split(',') ?? [''];
+	const chosen = scenes.filter(
+		({ name, quick }) => (!flags.quick || quick) && words.some((word) => name.includes(word)),
+	);
+	if (chosen.length === 0)
+		throw new WrongFlag(`no scene holds '${flags.scene}'; they are ${scenes.map(({ name }) => name).join(', ')}`);
+	if (process.getuid?.() !== 0) {
+		process.stderr.write('scenes: needs root, for networks and disks of its own; run it as root. Nothing was run.\n');
+		return 1;
+	}
+	const startedAt = performance.now();
+	let fleet: SceneFleet | null = null;
+	let interrupted = false;
+	// What runs now comes to its end, so that no process, network or disk is left behind.
+	for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+		process.on(signal, () => {
+			interrupted = true;
+		});
+	const outcomes: Outcome[] = [];
+	let notRun = 0;
+	const needsClocks = chosen.some((scene) => scene.needsClocks === true) && canTurnClocks;
+	write(
+		'scene | what was done | what the operator saw first | exit | state afterwards | way out | lost | restarted twice',
+	);
+	try {
+		for (const scene of chosen) {
+			if (interrupted) break;
+			if (scene.needsClocks && !canTurnClocks) {
+				notRun += 1;
+				write(`${scene.name} | not run: libfaketime is not installed`);
+				continue;
+			}
+			fleet ??= await SceneFleet.start(needsClocks);
+			const outcome = await play(fleet, scene, flags.talk ? write : () => undefined);
+			outcomes.push(outcome);
+			write(row(outcome));
+			if (outcome.broken.length === 0) continue;
+			// What it left behind must not be taken for the next one's.
+			await fleet.end();
+			fleet = null;
+		}
+	} finally {
+		await fleet?.end();
+	}
+	const broken = outcomes.filter((outcome) => outcome.broken.length > 0);
+	const took = Math.round((performance.now() - startedAt) / 1000);
+	write(`${outcomes.length - broken.length} held, ${broken.length} broken, ${notRun} not run, in ${took} s`);
+	if (interrupted) write(`interrupted: ${chosen.length - outcomes.length - notRun} scenes are missing`);
+	return interrupted || broken.length > 0 || outcomes.length === 0 ? 1 : 0;
+}
+
+await run('scenes', main);
