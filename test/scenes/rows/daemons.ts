@@ -122,12 +122,12 @@ export const daemons: readonly Scene[] = [
 		ends: 'done',
 		rolls: 1,
 		quick: true,
-		play: async ({ operator }) => {
+		play: async ({ fleet, operator }) => {
 			const both = await Promise.all([operator.types('alpha', roll), operator.types('delta', roll)]);
 			const [second, ...others] = both.filter(({ code }) => code === 8);
 			assert.ok(second && others.length === 0, both.map(({ text }) => text).join('\n'));
 			operator.sees(second);
-			await operator.follows(second, { until: async () => operator.all.at(-1)?.code === 0 });
+			await operator.follows(second, { until: () => fleet.hasCompleted('delta') });
 		},
 	},
 ];
