@@ -138,6 +138,21 @@ function addRollout(build: Builder): void {
 			async (context, ...apps) => (await module()).start(context, apps),
 		),
 	).option('--detach', 'do not follow it');
+	const undo = [
+		'rollcall rollout undo',
+		"rollcall rollout undo ID --note 'too slow'",
+		'rollcall rollout undo --dry-run',
+	];
+	rollout
+		.add<{ note?: string; dryRun?: boolean; detach?: boolean }>(
+			'undo [id]',
+			'put every node back on what it ran before; the newest rollout without ID',
+			undo,
+			async (context, id) => (await module()).undo(context, id),
+		)
+		.option('--note <text>', 'why, for those who see it')
+		.option('--dry-run', 'say what would be done, and do nothing')
+		.option('--detach', 'do not follow it');
 	rollout.add('status [id]', 'one rollout; the newest without ID', ['rollcall rollout status'], async (context, id) =>
 		(await module()).show(context, id),
 	);
@@ -212,7 +227,7 @@ const requestFlags = (command: Command): Command =>
 		.option('--hold-after <number>', 'pause once so many nodes are back')
 		.option('--note <text>', 'why, for those who see it')
 		.option('--max-unavailable <nodes>', 'how many nodes may be out at once: a number, or per cent')
-		.option('--on-failure <what>', 'what a failed step does to the rest: halt or continue');
+		.option('--on-failure <what>', 'what a failed step does to the rest: halt, continue or revert');
 
 function addProcesses(build: Builder): void {
 	const daemon = ['rollcall daemon --config /etc/rollcall/rollcall.yaml'];

@@ -22,7 +22,7 @@ import {
  */
 
 /** What a rollout tells the addresses of `rollout.notify`. */
-export const rolloutEvents = ['started', 'held', 'halted', 'completed', 'aborted'] as const;
+export const rolloutEvents = ['started', 'held', 'halted', 'completed', 'aborted', 'reverted'] as const;
 
 export const nodesMax = 128;
 export const instancesMax = 256;
@@ -297,9 +297,11 @@ const rollout = section({
 		.describe(
 			'How long a coordinator may be silent before another node takes over, as a duration of at least 100ms; default 3s.',
 		),
-	on_failure: oneOf(['halt', 'continue'])
+	on_failure: oneOf(['halt', 'continue', 'revert'])
 		.default('halt')
-		.describe('What a rollout does after a node failed: halt or continue; default halt.'),
+		.describe(
+			'What a rollout does after a node failed: halt, continue, or revert, which halts and then puts the nodes back that were done; revert is for http_workers over the fleet, and other rollouts halt; default halt.',
+		),
 	hold_after: whole(0, nodesMax)
 		.default(0)
 		.describe(

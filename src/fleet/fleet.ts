@@ -155,8 +155,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 	}
 	async plan(request: RolloutRequest): Promise<RolloutPlan> {
 		const { fault, apps } = await this.#lookAtFiles(coreRequest(request));
-		const without = Object.keys(apps).filter((node) => apps[node]?.lacksApp);
-		return planWith(this.#core().plan(coreRequest(request), without), fault, apps);
+		return planWith(this.#core().plan(coreRequest(request), apps), fault, apps);
 	}
 	async pause(id: RolloutId, user = ''): Promise<RolloutView> {
 		return required(await this.#shell.operator({ kind: 'pause', rollout: id, user }));

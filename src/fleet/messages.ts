@@ -133,6 +133,9 @@ const spec = z.object({
 	selected: since(2, selection.optional()),
 	unselected: since(2, z.array(nodeName).max(membersMax).optional()),
 	from: since(2, origin.optional()),
+	reverts: since(2, token.optional()),
+	putBack: since(2, z.record(nodeName, releases).optional()),
+	revertAs: since(2, token.optional()),
 	createdAt: milliseconds,
 });
 
@@ -147,6 +150,7 @@ const flags = z.object({
 	aborting: z.object({ by: user }).nullable(),
 	halted: text.nullable(),
 	held: since(2, z.enum(['on', 'over']).optional()),
+	revert: since(2, z.enum(['due', 'given_up']).optional()),
 });
 
 const viewWorkers = z.object({ boot: counter, workers: z.array(identity).max(workersMax) }).nullable();
@@ -188,6 +192,8 @@ const view = z.object({
 	held: since(2, z.boolean().optional()),
 	selected: since(2, selection.optional()),
 	asked_by: since(2, z.object({ user, from: origin.nullable() }).optional()),
+	reverts: since(2, token.nullable().optional()),
+	reverted_by: since(2, token.nullable().optional()),
 });
 
 const viewChange = z.object({
@@ -197,6 +203,7 @@ const viewChange = z.object({
 	coordinator: nodeName.optional(),
 	epoch: z.string().max(100).nullable().optional(),
 	held: z.boolean().optional(),
+	reverted_by: since(2, token.nullable().optional()),
 	order: z
 		.array(z.union([nodeName, z.tuple([counter, counter])]))
 		.max(membersMax)
@@ -283,6 +290,8 @@ const checkResult = z.object({
 	moves: since(2, z.boolean().optional()),
 });
 
+const checkFields = { apps: since(2, apps.optional()), putBack: since(2, releases.optional()) };
+
 const schema = z.discriminatedUnion('kind', [
 	z.object({
 		kind: z.literal('greeting'),
@@ -307,7 +316,7 @@ const schema = z.discriminatedUnion('kind', [
 	z.object({ kind: z.literal('heartbeat'), epoch, number: counter, live: z.boolean() }),
 	z.object({ kind: z.literal('report'), epoch, report }),
 	z.object({ kind: z.literal('store'), epoch, open, ended }),
-	z.object({ kind: z.literal('check'), epoch, rollout: token, service, app, apps: since(2, apps.optional()) }),
+	z.object({ kind: z.literal('check'), epoch, rollout: token, service, app, ...checkFields }),
 	z.object({ kind: z.literal('checked'), epoch, rollout: token, result: checkResult }),
 	z.object({ kind: z.literal('restart'), epoch, rollout: token, version, attempt: counter }),
 	z.object({ kind: z.literal('handover'), epoch, rollout: token }),
@@ -327,7 +336,7 @@ const schema = z.discriminatedUnion('kind', [
 	),
 	since(2, z.object({ kind: z.literal('view_wanted'), rollout: token })),
 	z.object({ kind: z.literal('ended'), endings: ended }),
-	z.object({ kind: z.literal('look'), id: token, service, app, apps: since(2, apps.optional()) }),
+	z.object({ kind: z.literal('look'), id: token, service, app, ...checkFields }),
 	z.object({ kind: z.literal('looked'), id: token, result: checkResult }),
 	z.object({ kind: z.literal('inquiry'), rollout: token }),
 	z.object({ kind: z.literal('ongoing'), rollout: token }),

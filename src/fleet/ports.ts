@@ -1,7 +1,7 @@
 /** What the shell reaches the world by, and the core that it runs. */
 import type { Logger } from '../log.js';
 import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage } from './core/events.js';
-import type { CheckResult, CoreRequest } from '../rollout/messages.js';
+import type { CheckResult, CoreRequest, NodeApps } from '../rollout/messages.js';
 import type {
 	NodeName,
 	Readiness,
@@ -22,8 +22,8 @@ export interface Core {
 	view(id: RolloutId): RolloutView | undefined;
 	/** Newest first. */
 	views(limit: number): RolloutView[];
-	/** `without`: nodes that the request passes over. */
-	plan(request: CoreRequest, without: readonly NodeName[]): RolloutPlan;
+	/** By what the nodes say of their files: those that lack the app, or run already what an undo would put back, are passed over. */
+	plan(request: CoreRequest, apps: Readonly<Record<NodeName, NodeApps>>): RolloutPlan;
 	coordinator(): NodeName | null;
 }
 

@@ -13,7 +13,7 @@ import type {
 	NodeName,
 	NodeReleases,
 	Releases,
-	OnFailure,
+	OnFailureAsked,
 	Readiness,
 	RolloutId,
 	RolloutPlan,
@@ -33,7 +33,7 @@ export interface RolloutRequest extends Scope {
 	user: string;
 	/** A number of nodes, or a text with per cent; undefined: the configuration's. */
 	maxUnavailable?: number | string;
-	onFailure?: OnFailure;
+	onFailure?: OnFailureAsked;
 	/** These select; without them the request covers every node. */
 	nodes?: readonly NodeName[];
 	zone?: string;
@@ -42,6 +42,8 @@ export interface RolloutRequest extends Scope {
 	note?: string;
 	/** Where the request came from: `socket`, a network address, or `signal`. */
 	from?: string;
+	/** The rollout that it undoes: nodes, apps and releases are those that this one knows. */
+	reverts?: RolloutId;
 }
 
 /** One row of `cluster_status`, with its names. */

@@ -2,14 +2,14 @@
 import type { Version } from '../coordination/epoch.js';
 import type * as port from '../coordination/port.js';
 import type { Bodies, Entry, Member, NackReason, Note } from '../coordination/port.js';
-import type { AppChanges } from '../workers/types.js';
+import type { AppChanges, Releases } from '../workers/types.js';
 import type { ViewChange } from './views/change.js';
 import type {
 	Epoch,
 	NodeName,
 	NodeRecord,
 	NodeReleases,
-	OnFailure,
+	OnFailureAsked,
 	Readiness,
 	RolloutId,
 	RolloutSpec,
@@ -39,7 +39,7 @@ export interface CoreSettings {
 	waitBetweenMs: number;
 	/** Nodes, or a text with per cent. */
 	maxUnavailable: number | string;
-	onFailure: OnFailure;
+	onFailure: OnFailureAsked;
 	/** For rollouts of http_workers over the fleet; 0 or left out: they do not hold. */
 	holdAfter?: number | undefined;
 }
@@ -61,6 +61,8 @@ export interface RolloutFlags {
 	halted: string | null;
 	/** `on`: it is paused because of `holdAfter`; `over`: an operator has resumed it. Left out: so many nodes are not back yet. */
 	held?: 'on' | 'over' | undefined;
+	/** It halted and is to be undone. `due`: by whoever coordinates; `given_up`: that cannot be begun, as `halted` says. */
+	revert?: 'due' | 'given_up' | undefined;
 }
 
 /** What coordination carries for rollouts. */
@@ -162,6 +164,8 @@ export interface NodeApps {
 	releases: NodeReleases | null;
 	/** It has no such app, and is passed over. */
 	lacksApp: boolean;
+	/** Of an undo: it runs already what it would go back to, and is passed over. */
+	runsAlready?: true;
 }
 
 /** Which authorities a node accepts, and which have signed what it shows: each a hash of subject and key. */
@@ -178,9 +182,16 @@ export interface TlsFacts {
 	presents: string[];
 }
 
+/** What a look at a node's own file is about. */
+export interface Checked extends Scope {
+	service: Service | null;
+	/** What it would start instead of what the file says; left out: nothing. */
+	putBack?: Releases | undefined;
+}
+
 export type RolloutMessage =
 	/** Look at your file; start nothing. */
-	| ({ kind: 'check'; epoch: Epoch; rollout: RolloutId; service: Service | null } & Scope)
+	| ({ kind: 'check'; epoch: Epoch; rollout: RolloutId } & Checked)
 	| { kind: 'checked'; epoch: Epoch; rollout: RolloutId; result: CheckResult }
 	/** The grant of a slot, to a node that has stored this version of the rollout's flags. Idempotent. */
 	| { kind: 'restart'; epoch: Epoch; rollout: RolloutId; version: Version; attempt: number }
@@ -192,7 +203,7 @@ export type RolloutMessage =
 	/** The sender was sent a change of a view that it was not shown. */
 	| { kind: 'view_wanted'; rollout: RolloutId }
 	/** Look at your file for a dry run: nothing is promised, stored or started; answered by `looked`. */
-	| ({ kind: 'look'; id: string; service: Service | null } & Scope)
+	| ({ kind: 'look'; id: string } & Checked)
 	| { kind: 'looked'; id: string; result: CheckResult }
 	/** Whether this rollout, which the sender knows to run, still does; answered by `ended` or `ongoing`. */
 	| { kind: 'inquiry'; rollout: RolloutId }
@@ -208,20 +219,22 @@ export interface CoreRequest extends Scope {
 	replicated: boolean;
 	user: string;
 	maxUnavailable: number | string | null;
-	onFailure: OnFailure | null;
+	onFailure: OnFailureAsked | null;
 	note?: string | undefined;
 	/** 0: it does not hold. */
 	holdAfter?: number | undefined;
 	nodes?: readonly NodeName[] | undefined;
 	zone?: string | undefined;
 	from?: string | undefined;
+	/** The rollout that it undoes. */
+	reverts?: RolloutId | undefined;
 }
 
 export type RolloutEvent = {
 	now: number;
 	wall: number;
-} /** `id` is fresh and becomes the rollout's. Answered by `answer` or `refuse` with the same token. */ & (
-	| { kind: 'request'; token: string; id: RolloutId; request: CoreRequest }
+} /** `id` is fresh and becomes the rollout's. Answered by `answer` or `refuse` with the same token. */ /** `revertAs` is as fresh: the id of the rollout that undoes it, if it is to be undone when it fails. */ & (
+	| { kind: 'request'; token: string; id: RolloutId; revertAs: RolloutId; request: CoreRequest }
 	/** A dry run asks for the files of all targets. Answered by `answer` without a view, or `refuse` with the faults. */
 	| { kind: 'look'; token: string; request: CoreRequest }
 	/** `token` is unique over the fleet: it also names the word while it is forwarded. */
@@ -244,7 +257,7 @@ export type RolloutEffect =
 	/** Look at the own file; answered by the event `checked`. */
 	/** `dryRun`: what would be started is looked up, too. */
 	/** `local`: for a rollout of this node alone, which no other node looks at. */
-	| ({ kind: 'check'; rollout: RolloutId; service: Service | null; dryRun?: true; local?: true } & Scope)
+	| ({ kind: 'check'; rollout: RolloutId; dryRun?: true; local?: true } & Checked)
 	/** Do one step here and prove it; answered by `progress` and once by `step_ended`. */
 	| { kind: 'run_step'; spec: RolloutSpec; attempt: number; before: Snapshot; recovered: boolean }
 	/** `apps`: of a dry run, what it would bring to each node and take from it. */
@@ -262,6 +275,7 @@ export type NoteEvent =
 	| 'step_done'
 	| 'rollout_halted'
 	| 'rollout_held'
+	| 'rollout_reverted'
 	| 'rollout_ended'
 	| 'rollout_ended_here'
 	| 'command_refused'

@@ -2,6 +2,7 @@
 import type {
 	NoteEvent,
 	OpenRollout,
+	Refusal,
 	RolloutBodies,
 	RolloutEffect,
 	RolloutEntry,
@@ -18,6 +19,8 @@ export type Fact =
 	| port.Fact<RolloutBodies>
 	/** A step of a rollout of this node alone has ended. */
 	| { kind: 'local_step_ended'; rollout: RolloutId }
+	/** The undo of this rollout, which nobody asked for, could not be opened. */
+	| { kind: 'not_reverted'; rollout: RolloutId | null; refusal: Refusal }
 	/** The coordinator's own step: an order to oneself is a message, too. */
 	| { kind: 'order'; message: Extract<RolloutMessage, { kind: 'restart' }> };
 

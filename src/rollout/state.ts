@@ -15,13 +15,25 @@ import type {
 	RolloutTimer,
 	Version,
 } from './messages.js';
-import type { Epoch, NodeName, Readiness, RolloutId, RolloutView } from './types.js';
+import type { Epoch, NodeName, Readiness, Releases, RolloutId, RolloutView } from './types.js';
+
+/** Of an undo: what each node goes back to. */
+export interface PutBack {
+	/** By node and app; of nodes that are passed over since they run it already, too. */
+	putBack: Record<NodeName, Releases>;
+	/** These are back in what is undone: with the right release they need nothing. */
+	whole: readonly NodeName[];
+}
 
 /** A replicated request that has not been answered. */
 export interface PendingStart {
-	token: string;
+	/** null: nobody asked; this node opens the undo of the rollout that it drives, as `on_failure` asked. */
+	token: string | null;
 	id: RolloutId;
+	/** The id of the rollout that undoes this one if it fails, in case that is asked for. */
+	revertAs: RolloutId | null;
 	request: CoreRequest;
+	undo: PutBack | null;
 	maxUnavailable: number;
 	askedAt: number;
 	until: number;
@@ -37,15 +49,19 @@ export interface PendingStart {
 
 /** A local request whose file is being looked at. */
 export interface PendingLocal {
-	token: string;
+	/** null: nobody asked, as of {@link PendingStart}. */
+	token: string | null;
 	id: RolloutId;
+	revertAs: RolloutId | null;
 	request: CoreRequest;
+	undo: PutBack | null;
 }
 
 /** A dry run that waits for what the files say; null: not looked at yet. */
 export interface PendingDryRun {
 	token: string;
 	request: CoreRequest;
+	undo: PutBack | null;
 	until: number;
 	checks: Record<NodeName, CheckResult | null>;
 }

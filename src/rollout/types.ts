@@ -11,7 +11,10 @@ export type RolloutId = string;
 
 export type RolloutType = 'restart' | 'restart_service';
 export type Service = 'http_workers' | 'clustering' | 'clustering_config';
+/** What a failed step does to the rest of its rollout. */
 export type OnFailure = 'halt' | 'continue';
+/** As it is asked for. A rollout that is to be put back halts first, so its spec says `halt` and has `revertAs`. */
+export type OnFailureAsked = OnFailure | 'revert';
 
 /** Which nodes were asked for; null: not by this. */
 export interface Selection {
@@ -52,8 +55,14 @@ export interface RolloutSpec {
 	selected?: Selection | undefined;
 	/** The members that the selection leaves out: their workers are not touched, and they count against the budget all the same. */
 	unselected?: NodeName[] | undefined;
-	/** Where the request came from: `socket`, a network address, or `signal`. */
+	/** Where the request came from: `socket`, a network address, `signal`, or `revert`: the fleet itself, as `on_failure` asked. */
 	from?: string | undefined;
+	/** The rollout that it undoes: its targets start what {@link RolloutSpec.putBack} says instead of what their files say. */
+	reverts?: RolloutId | undefined;
+	/** By node and app, what is to be started; also of nodes that are passed over since they run it already. */
+	putBack?: Record<NodeName, Releases> | undefined;
+	/** The id of the rollout that undoes this one if it fails; left out: no such rollout is opened. */
+	revertAs?: RolloutId | undefined;
 	createdAt: number;
 }
 
@@ -168,6 +177,10 @@ export interface RolloutView {
 	held?: boolean | undefined;
 	selected?: Selection | undefined;
 	asked_by?: { user: string; from: string | null } | undefined;
+	/** The rollout that it undoes. */
+	reverts?: RolloutId | null | undefined;
+	/** The rollout that undoes it, from when that is certain to be opened. */
+	reverted_by?: RolloutId | null | undefined;
 }
 
 /** The shape that `dry_run` answers. */
@@ -180,6 +193,8 @@ export interface RolloutPlan {
 	/** No earlier rollout of this kind says how long a node takes. */
 	guess?: boolean;
 	refused: string | null;
+	/** The rollout that it undoes. */
+	reverts?: RolloutId;
 	/** As which fault a start would be refused; null if it would not. */
 	refused_as?: 'conflict' | 'invalid' | 'unavailable' | null;
 	/** Nodes that have no such app and are passed over. */

@@ -142,7 +142,7 @@ describe('what cannot be done is refused with a clear error, and nothing is half
 	});
 
 	test('a rollout or node that is not there is named, by every operation that takes one', async () => {
-		for (const name of ['get_rollout', 'pause_rollout', 'resume_rollout', 'abort_rollout']) {
+		for (const name of ['get_rollout', 'undo_rollout', 'pause_rollout', 'resume_rollout', 'abort_rollout']) {
 			const { status, json } = await node.call(name, { id: 'nope' });
 			assert.deepEqual([status, json], [404, { error: "Rollout 'nope' not found" }], name);
 		}

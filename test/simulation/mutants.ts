@@ -567,7 +567,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/targets/targets',
-				from: 'if (!isSelected(open.spec, node)) return untouched(node, heard);',
+				from: 'if (!isSelected(open.spec, node)) return untouched(open.spec, node, heard);',
 				to: '',
 			},
 			{

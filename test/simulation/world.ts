@@ -235,7 +235,7 @@ class World {
 		this.#expect(token, node, answerMs + 3000);
 		const id = `r${this.#tokens}`;
 		this.oracle.evidence.asked.set(id, ask);
-		node.tell({ kind: 'request', token, id, request });
+		node.tell({ kind: 'request', token, id, revertAs: `${id}-undo`, request });
 	}
 
 	#word(

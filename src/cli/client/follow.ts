@@ -4,8 +4,8 @@ import type { RolloutView } from '../../rollout/types.js';
 import { createProgress, type Progress } from '../output/progress.js';
 import { isOver, rolloutText } from '../output/render.js';
 import type { Connection } from './connect.js';
-import { type Terminal, writeMessage, writeResult } from '../output/terminal.js';
-import { shortId, span } from '../output/format.js';
+import { clean, type Terminal, writeMessage, writeResult } from '../output/terminal.js';
+import { forPeople, shortId, span } from '../output/format.js';
 
 /** A daemon that restarts is away for a while; only after this long does following give up. */
 const awayMaxMs = 120_000;
@@ -15,6 +15,7 @@ const retryMaxMs = 2000;
 /**
  * Follows a rollout and shows it; resolves to the exit code. `hold`: until it ends or holds, since then an operator has to look;
  * who only watches sees it through to its end. With `hold` the daemon has just answered with the id, so it may be away for a while.
+ * One that is undone because it failed is followed by its undo.
  */
 export async function followRollout(
 	connection: Connection,
@@ -23,14 +24,58 @@ export async function followRollout(
 	signal: AbortSignal,
 	until: 'end' | 'hold',
 ): Promise<number> {
+	const late = connection.timeoutMs === null ? null : AbortSignal.timeout(connection.timeoutMs);
+	const isLast = (one: RolloutView) => isOver(one) || (until === 'hold' && one.held === true);
+	const view = await followOne({ connection, terminal, signal, late, isLast }, id, until === 'hold');
+	const by = view.state === 'aborted' ? (view.reverted_by ?? null) : null;
+	if (by === null) return shown(connection, terminal, view);
+	const undo = await followOne({ connection, terminal, signal, late, isLast }, by, true);
+	// What was asked for is the document; how it was undone is for people.
+	writeResult(terminal, view, (page) => rolloutText(undo, Date.now(), page));
+	const advice = adviceFor(undo, connection.words);
+	if (advice !== null) writeMessage(terminal, advice);
+	writeMessage(terminal, revertedText(view, undo));
+	return 6;
+}
+
+function shown({ words }: Connection, terminal: Terminal, view: RolloutView): number {
+	writeResult(terminal, view, (page) => rolloutText(view, Date.now(), page));
+	const advice = adviceFor(view, words);
+	if (advice !== null) writeMessage(terminal, advice);
+	return view.state === 'completed' || view.held === true ? 0 : 6;
+}
+
+/** One line that says how the rollout ended that was to be followed. */
+function revertedText(view: RolloutView, undo: RolloutView): string {
+	const back = undo.nodes.filter(({ state }) => state === 'back').map(({ node }) => node);
+	const what = `Rollout ${view.id} ${view.reason ?? ''}`.trim();
+	const ran = `what ran before runs again on ${back.join(', ') || 'no node'}`;
+	const end = undo.state === 'completed' ? ran : `the undo ${undo.state}: ${undo.reason ?? ''}`;
+	return clean(forPeople(`Not rolled out. ${what}; ${end}`));
+}
+
+interface Following {
+	connection: Connection;
+	terminal: Terminal;
+	signal: AbortSignal;
+	/** Fires when `--timeout` is over. */
+	late: AbortSignal | null;
+	isLast: (view: RolloutView) => boolean;
+}
+
+/** `isKnown`: a daemon has told of it, so one that does not know it is away, or will know it soon. */
+async function followOne(
+	{ connection, terminal, signal, late, isLast }: Following,
+	id: string,
+	isKnown: boolean,
+): Promise<RolloutView> {
 	const again = `rollcall rollout follow ${id}${connection.words}`;
 	const progress = createProgress(terminal);
-	const late = connection.timeoutMs === null ? null : AbortSignal.timeout(connection.timeoutMs);
-	let view: RolloutView;
+	const either = late ? AbortSignal.any([signal, late]) : signal;
 	try {
-		const isLast = (one: RolloutView) => isOver(one.state) || (until === 'hold' && one.held === true);
-		const asked = { id, isKnown: until === 'hold' };
-		view = await lastView(connection, asked, progress, late ? AbortSignal.any([signal, late]) : signal, isLast);
+		const view = await lastView(connection, { id, isKnown }, progress, either, isLast);
+		progress.end(terminal.outIsTerminal);
+		return view;
 	} catch (error) {
 		progress.end(false);
 		if (late?.aborted && !signal.aborted) {
@@ -45,11 +90,6 @@ export async function followRollout(
 		}
 		throw error;
 	}
-	progress.end(terminal.outIsTerminal);
-	writeResult(terminal, view, (page) => rolloutText(view, Date.now(), page));
-	const advice = adviceFor(view, connection.words);
-	if (advice !== null) writeMessage(terminal, advice);
-	return view.state === 'completed' || view.held === true ? 0 : 6;
 }
 
 async function lastView(
@@ -97,7 +137,7 @@ const isNamed = (node: string, text: string): boolean => new RegExp(`(?<![a-z0-9
 /** What an operator can do about a rollout that did not complete. */
 export function adviceFor(view: RolloutView, words: string): string | null {
 	if (view.held === true) return heldAdvice(view, words);
-	if (view.state !== 'halted') return null;
+	if (view.state !== 'halted' || view.reverted_by) return null;
 	const left = view.nodes.filter(({ state }) => state !== 'back' && state !== 'skipped').map(({ node }) => node);
 	if (view.service === 'clustering_config' && view.replicated) return changeAdvice(view, left, words);
 	// It may be one that was back and is not ready any more.

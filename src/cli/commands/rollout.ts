@@ -56,6 +56,20 @@ export async function start(
 	return operation(context, { name: 'start_rollout', fields, commands: [], command: 'rollout start' });
 }
 
+/** Every node back on what it ran before the rollout; followed to its end. */
+export async function undo(
+	context: Context<{ note?: string; dryRun?: boolean; detach?: boolean }>,
+	id: string | undefined,
+): Promise<number> {
+	const { note, dryRun } = context.options;
+	const asked = { id, note, dry_run: dryRun };
+	const fields = Object.entries(asked).flatMap(([key, value]) =>
+		value === undefined ? [] : [`${key}=${JSON.stringify(value)}`],
+	);
+	const { operation } = await import('../operation/operation.js');
+	return operation(context, { name: 'undo_rollout', fields, commands: [] });
+}
+
 export async function show({ options, terminal, session }: Context, id: string | undefined): Promise<number> {
 	return using(await connect(options, session.signal), async ({ client, words }) => {
 		const view = (await client.operation('get_rollout', { id: await named(client, id, newest) })) as RolloutView;

@@ -6,6 +6,7 @@ export const operationNames: readonly string[] = [
 	'restart',
 	'restart_service',
 	'start_rollout',
+	'undo_rollout',
 	'system_information',
 	'set_status',
 	'get_status',

@@ -15,7 +15,14 @@ import { refuseMistyped, unknownWord } from './mistyped.js';
 import type { WorkerRow } from '../../workers/types.js';
 
 /** Operations whose `id` is a rollout's. */
-const takesRollout: readonly string[] = ['get_job', 'get_rollout', 'pause_rollout', 'resume_rollout', 'abort_rollout'];
+const takesRollout: readonly string[] = [
+	'get_job',
+	'get_rollout',
+	'undo_rollout',
+	'pause_rollout',
+	'resume_rollout',
+	'abort_rollout',
+];
 
 interface Typed {
 	name: string;
@@ -125,7 +132,8 @@ function mayHaveBegun(name: string, fields: Record<string, unknown>): boolean {
 	return startsRollout(name) && fields['dry_run'] !== true;
 }
 
-const startsRollout = (name: string): boolean => ['restart', 'restart_service', 'start_rollout'].includes(name);
+const startsRollout = (name: string): boolean =>
+	['restart', 'restart_service', 'start_rollout', 'undo_rollout'].includes(name);
 
 /** The rollout that the answer names, when the operation only starts one. */
 function rolloutToFollow(name: string, answer: unknown): string | null {
@@ -139,6 +147,7 @@ function answerText(name: string, answer: unknown, page: Page): string {
 	switch (name) {
 		case 'restart_service':
 		case 'start_rollout':
+		case 'undo_rollout':
 			return isPlan(answer) ? planText(answer) : anyText(answer, page);
 		case 'restart':
 			return startedText(name, answer);

@@ -47,8 +47,8 @@ export function clock(at: number): string {
  */
 export function forPeople(text: string, now = Date.now()): string {
 	return text
-		.replace(/\b(pause|resume|abort)_rollout it\b/g, '$1 it (rollcall rollout $1)')
-		.replace(/(?<!rollcall )\b(pause|resume|abort)_rollout\b/g, 'rollcall rollout $1')
+		.replace(/\b(pause|resume|abort|undo)_rollout it\b/g, '$1 it (rollcall rollout $1)')
+		.replace(/(?<!rollcall )\b(pause|resume|abort|undo)_rollout\b/g, 'rollcall rollout $1')
 		.replace(/(?<!rollcall )\brestart_service (?=service=)/g, 'rollcall restart_service ')
 		.replace(/\bas hold_after asked\b/g, 'as was asked')
 		.replace(/\bwith skip it stays\b/g, 'with --skip it stays')

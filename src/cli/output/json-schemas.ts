@@ -275,6 +275,10 @@ export const resultShapes = {
 	/** Followed to its end. */
 	'rollout start': rolloutShape,
 	'rollout start --detach': startedShape,
+	/** Followed to its end. */
+	'rollout undo': rolloutShape,
+	'rollout undo --detach': startedShape,
+	'rollout undo --dry-run': planShape,
 	'rollout status': rolloutShape,
 	'rollout history': z.array(rolloutShape),
 	'rollout follow': rolloutShape,

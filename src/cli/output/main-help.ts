@@ -28,6 +28,7 @@ See
 Act
   rollout start [APP]       roll the workers of the fleet, or of --node NODE;
                             --hold-after 1 stops after one, --note says why
+  rollout undo [ID]         put every node back on what it ran before
   rollout pause [ID]        begin no further node
   rollout resume [ID]       go on with one that is held, paused or halted
   rollout abort [ID]        end one; nodes that are back stay so

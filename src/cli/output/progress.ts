@@ -1,6 +1,17 @@
 import type { NodeReleases, RolloutView } from '../../rollout/types.js';
 import { releaseChange } from './releases.js';
-import { elapsedMs, isOver, isTarget, nodesInOrder, phase, subject, targetsOf, tookMs, toneOf } from './render.js';
+import {
+	elapsedMs,
+	isEnded,
+	isOver,
+	isTarget,
+	nodesInOrder,
+	phase,
+	subject,
+	targetsOf,
+	tookMs,
+	toneOf,
+} from './render.js';
 import { paint, table } from './table.js';
 import { clean, fit, type Page, plainPage, type Terminal, toJson, writeMessage } from './terminal.js';
 import { clock, count, forPeople, span } from './format.js';
@@ -126,7 +137,7 @@ function lineOf(change: Change): string {
 	const release = change.node_state === 'restarting' ? null : releaseChange(change.release ?? undefined);
 	const changed = release === null ? '' : ` (${release})`;
 	const why = change.reason === null ? '' : `: ${change.reason}`;
-	const what = change.waiting_for === null || isOver(change.state) ? '' : `, waiting for ${change.waiting_for}`;
+	const what = change.waiting_for === null || isEnded(change.state) ? '' : `, waiting for ${change.waiting_for}`;
 	return clean(`${clock(change.at)} ${who}${changed}${forPeople(`${why}${what}`, change.at)}`);
 }
 
@@ -205,7 +216,7 @@ export function screenLines(view: RolloutView, rows: number, now: number, page =
 	if (shown.length < nodes.length)
 		lines.push(fitted(`and ${count(nodes.length - shown.length, 'node')} back or pending`));
 	const waitsForNode = nodes.some(({ node }) => waitsFor(node));
-	if (view.waiting_for !== null && !waitsForNode && !isOver(view.state))
+	if (view.waiting_for !== null && !waitsForNode && !isOver(view))
 		lines.push(fitted(clean(`waiting for ${forPeople(view.waiting_for, now)}`)));
 	return lines;
 }

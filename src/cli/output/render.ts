@@ -4,7 +4,7 @@ import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { clean, cleanLines, fit, indent, type Page, plainPage } from './terminal.js';
 import { type Column, paint, table, type Tone } from './table.js';
 import { planReleases, releaseChange, releasesAfter } from './releases.js';
-import { bytes, count, forPeople, moment, shortRevision, span, wrapWords } from './format.js';
+import { bytes, count, forPeople, moment, shortRevision, span, wrapWords, shortId } from './format.js';
 
 /** A row of an operation that was asked for a node, or all. */
 export type NodeRow<Row> = (Row & { node: string }) | { node: string; error: string };
@@ -92,15 +92,19 @@ export function toneOf(state: WorkerRow['state'] | RolloutState | NodeView['stat
 	return state === 'pending' || state === 'skipped' ? null : 'moving';
 }
 
-/** The rollout does not continue without a command. */
-export const isOver = (state: RolloutState): boolean =>
-	state === 'completed' || state === 'halted' || state === 'aborted';
+/** Nothing more is waited for in such a state. */
+export const isEnded = (state: RolloutState): boolean => ['completed', 'aborted', 'halted'].includes(state);
+
+/** The rollout does not continue without a command; one that is about to be undone does. */
+export const isOver = ({ state, reverted_by: revertedBy }: Pick<RolloutView, 'state' | 'reverted_by'>): boolean =>
+	state === 'completed' || state === 'aborted' || (state === 'halted' && !revertedBy);
 
 /** What a rollout restarts, in a word or two: `http_workers`, `http_workers (web, api)`, `restart`. */
-export function subject(view: Pick<RolloutView, 'type' | 'service' | 'app' | 'apps'>): string {
+export function subject(view: Pick<RolloutView, 'type' | 'service' | 'app' | 'apps' | 'reverts'>): string {
 	const what = view.type === 'restart' ? 'restart' : (view.service ?? view.type);
 	const apps = view.apps ?? view.app;
-	return clean(apps === null ? what : `${what} (${[apps].flat().join(', ')})`);
+	const scope = apps === null ? what : `${what} (${[apps].flat().join(', ')})`;
+	return clean(view.reverts ? `undo of ${shortId(view.reverts)}, ${scope}` : scope);
 }
 
 /** How long it took, or runs: no shorter than its steps show, should the clock have been set back meanwhile. */
@@ -120,11 +124,12 @@ export function rolloutText(view: RolloutView, now: number, page = plainPage): s
 			wrapWords(`${title}: ${indent(text, ' '.repeat(title.length + 2)).trimStart()}`, page.columns, '        '),
 		);
 	if (view.reason !== null) prose('reason', cleanLines(forPeople(view.reason, now)));
-	if (view.waiting_for !== null && !isOver(view.state)) prose('waiting for', clean(forPeople(view.waiting_for, now)));
+	if (view.waiting_for !== null && !isOver(view)) prose('waiting for', clean(forPeople(view.waiting_for, now)));
+	if (view.reverts) prose('puts back', `what ran before rollout ${clean(view.reverts)}`);
 	if (view.note) prose('note', clean(view.note));
 	lines.push('', nodesText(view, now, page));
 	const untouched = view.nodes.filter((node) => !isTarget(view, node)).map(({ node }) => clean(node));
-	if (untouched.length > 0) lines.push('', `not selected: ${untouched.join(', ')}`);
+	if (untouched.length > 0) lines.push('', `${view.reverts ? 'not touched' : 'not selected'}: ${untouched.join(', ')}`);
 	for (const { node, reason } of targetsOf(view)) {
 		// The rollout's own reason mostly is that of the node that it stopped at.
 		if (reason !== null && view.reason?.includes(reason) !== true)
@@ -223,9 +228,11 @@ export function planText(plan: RolloutPlan): string {
 	const lines: string[] = [];
 	if (plan.refused !== null) lines.push(`would be refused: ${clean(forPeople(plan.refused))}`);
 	if (plan.down.length > 0) lines.push(`down now: ${plan.down.map(clean).join(', ')}`);
+	if (plan.reverts) lines.push(`puts back what ran before rollout ${clean(plan.reverts)}`);
 	lines.push(`at most ${count(plan.max_unavailable, 'node')} out at a time, about ${span(plan.estimate_ms)} in all`);
 	if (plan.without?.length) lines.push(`passed over, without the app: ${plan.without.map(clean).join(', ')}`);
-	if (plan.unselected?.length) lines.push(`not selected: ${plan.unselected.map(clean).join(', ')}`);
+	if (plan.unselected?.length)
+		lines.push(`${plan.reverts ? 'not touched' : 'not selected'}: ${plan.unselected.map(clean).join(', ')}`);
 	for (const remark of plan.remarks ?? []) lines.push(`note: ${clean(remark)}`);
 	for (const [node, changes] of Object.entries(plan.apps ?? {})) {
 		const text = changesText(changes);

@@ -63,8 +63,12 @@ export const rolloutShape = z
 		held: z.boolean().optional(),
 		/** What the request selected; both null: every node. */
 		selected: z.object({ nodes: orNull(z.array(text)), zone: orNull(text) }).optional(),
-		/** from: socket, signal, or a network address. */
+		/** from: socket, signal, revert, or a network address. */
 		asked_by: z.object({ user: text, from: orNull(text) }).optional(),
+		/** The rollout that it undoes. */
+		reverts: orNull(text).optional(),
+		/** The rollout that undoes it; of a halted one, that will be opened at once. */
+		reverted_by: orNull(text).optional(),
 	})
 	.meta({ id: 'rollout' });
 
@@ -79,6 +83,8 @@ export const planShape = z
 		estimate_ms: z.number(),
 		/** No earlier rollout of this kind says how long a node takes. */
 		guess: z.boolean().optional(),
+		/** The rollout that it would undo. */
+		reverts: text.optional(),
 		refused: orNull(text),
 		/** The fault that a start would be refused with; null if it would not. */
 		refused_as: orNull(z.enum(['conflict', 'invalid', 'unavailable'])).optional(),

@@ -64,7 +64,7 @@ export function configurationTemplate(options: TemplateOptions): string {
 		'# How a rolling restart goes through the fleet.',
 		'rollout:',
 		'  max_unavailable: 1   # nodes that may be out at once: a number, or per cent such as 25%',
-		'  on_failure: halt     # or continue',
+		'  on_failure: halt     # or continue, or revert',
 		'',
 	].join('\n');
 	checkText(text);

@@ -40,9 +40,13 @@ function mergeOpen(state: CoordinationState, told: readonly Entry[]): Entry[] {
 	return [...merged.values()].sort((a, b) => compareVersions(b.flags.version, a.flags.version));
 }
 
-/** The entry that is open under the own epoch; a leader has one at a time. */
+/** The entry that was put last under the own epoch: the one that is to be stored by all. */
 export function putUnder(state: CoordinationState, { epoch }: Leadership): Entry | undefined {
-	return openShared(state).find(({ flags }) => sameEpoch(flags.version.epoch, epoch));
+	const own = openShared(state).filter(({ flags }) => sameEpoch(flags.version.epoch, epoch));
+	return own.reduce<Entry | undefined>(
+		(last, one) => (last && last.flags.version.n >= one.flags.version.n ? last : one),
+		undefined,
+	);
 }
 
 /** Stores a new version of it here, and tells all; {@link isConfirmed} says when a majority has it. */
@@ -50,7 +54,9 @@ export function put(turn: Turn, lease: Leadership, { spec, flags }: Entry): void
 	const { state } = turn;
 	const known = openShared(state).find((one) => one.spec.id === spec.id);
 	const isOwn = known !== undefined && sameEpoch(known.flags.version.epoch, lease.epoch);
-	const version = { epoch: lease.epoch, n: isOwn ? known.flags.version.n + 1 : 0 };
+	// Above what else is open under this epoch, so that a successor takes it for the newest.
+	const last = isOwn ? known : putUnder(state, lease);
+	const version = { epoch: lease.epoch, n: last ? last.flags.version.n + 1 : 0 };
 	const next = { ...flags, version };
 	if (isOwn) turn.store({ kind: 'flags', rollout: spec.id, flags: next });
 	else turn.store({ kind: 'open', spec, flags: next });

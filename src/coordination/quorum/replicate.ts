@@ -3,7 +3,7 @@ import type { KeptEntry } from './messages.js';
 import type { CoordinationState } from './state.js';
 import type { Turn } from './turn.js';
 import { isOfThisFleet } from './members/voters.js';
-import { compareEpochs, compareVersions, type NodeName } from '../epoch.js';
+import { compareEpochs, compareVersions, type NodeName, sameEpoch } from '../epoch.js';
 import {
 	type Ending,
 	type Entry,
@@ -33,8 +33,12 @@ export function storeOpen(turn: Turn, from: NodeName, rollouts: readonly Entry[]
 		const known = openOf(state, spec.id);
 		if (!known) {
 			if (openShared(state).length + entries.length < openMax) entries.push({ kind: 'open', spec, flags });
-		} else if (compareVersions(flags.version, known.flags.version) > 0)
-			entries.push({ kind: 'flags', rollout: spec.id, flags });
+		} else if (compareVersions(flags.version, known.flags.version) > 0) {
+			// Another leader may have opened it anew, where no majority had stored what the first one had put.
+			if (sameEpoch(flags.version.epoch, known.flags.version.epoch))
+				entries.push({ kind: 'flags', rollout: spec.id, flags });
+			else entries.push({ kind: 'open', spec, flags });
+		}
 	}
 	if (entries.length > 0) turn.store(...entries);
 }

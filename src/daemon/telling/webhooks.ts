@@ -101,7 +101,8 @@ export class Webhooks {
 }
 
 /** Resuming a paused or halted rollout brings it back to `started`. */
-function eventOf(view: Pick<RolloutView, 'state' | 'held'>): WebhookEvent {
+function eventOf(view: Pick<RolloutView, 'state' | 'held' | 'reverted_by'>): WebhookEvent {
+	if (view.state === 'aborted' && view.reverted_by) return 'reverted';
 	switch (view.state) {
 		case 'completed':
 		case 'aborted':
@@ -117,11 +118,12 @@ function textOf(event: WebhookEvent, view: RolloutView): string {
 	const back = view.nodes.filter(({ state }) => state === 'back').length;
 	const what = view.type === 'restart' ? 'restart' : (view.service ?? view.type);
 	const apps = view.apps ?? (view.app === null ? [] : [view.app]);
+	const undone = view.reverts ? `, undo of ${view.reverts.slice(0, 8)}` : '';
 	const of = apps.length > 0 ? ` of ${apps.join(', ')}` : '';
 	const by = view.asked_by?.user ?? view.user;
 	const why = view.note ? ` (${view.note})` : '';
 	const reason = view.reason === null ? '' : `: ${view.reason.slice(0, reasonCharactersMax)}`;
-	const line = `Rollcall: rollout ${view.id.slice(0, 8)} (${what}${of}) ${event}, ${back} of ${view.nodes.length} nodes back, asked for by ${by}${why}${reason}`;
+	const line = `Rollcall: rollout ${view.id.slice(0, 8)} (${what}${of}${undone}) ${event}, ${back} of ${view.nodes.length} nodes back, asked for by ${by}${why}${reason}`;
 	return line
 		.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
 		.replace(/</g, '‹')

@@ -5,6 +5,7 @@
  */
 import { advanceDrive, grantAgain, needsLease } from '../../rollout/controller/drive.js';
 import { onLeading, onReported } from '../../rollout/controller/outcome.js';
+import { beginRevert, onNotReverted } from '../../rollout/controller/revert.js';
 import { type Drive, driveOf, forgetShown } from '../../rollout/controller/state.js';
 import {
 	onInquiry,
@@ -163,6 +164,9 @@ function onFact(turn: Turn, fact: Fact): void {
 			localStepEnded(turn, fact.rollout);
 			nextStep(turn);
 			return;
+		case 'not_reverted':
+			onNotReverted(turn, fact.rollout, fact.refusal);
+			return;
 		case 'order':
 			onGrant(turn, state.settings.self, fact.message);
 			return;
@@ -313,6 +317,7 @@ function afterwards(turn: Turn): void {
 /** What the holder of the lease does: it gives the lease back once everyone was told, and nothing needs it. */
 function lead(turn: Turn, drive: Drive): void {
 	const { state } = turn;
+	beginRevert(turn, drive);
 	driveStart(turn, drive);
 	advanceDrive(turn, drive, state.engine.mayLead(turn));
 	if (driveOf(state) === drive) {

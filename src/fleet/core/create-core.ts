@@ -1,9 +1,11 @@
-import { coordinatorOf, getRollout, listRollouts, step } from './core.js';
-import { createCore } from './state.js';
+import { coordinatorOf, getRollout, type Instant, listRollouts, step } from './core.js';
+import { type CoreState, createCore } from './state.js';
+import { CoreTurn } from './turn.js';
 import { Quorum } from '../../coordination/quorum/engine.js';
 import { estimateOf } from '../../rollout/requests/estimate.js';
-import { type CoreRequest, type CoreSettings, endedMax } from '../../rollout/messages.js';
-import type { NodeName, RolloutView } from '../../rollout/types.js';
+import { isUndo, nothingLeft, undoNow } from '../../rollout/requests/undo.js';
+import { type CoreRequest, type CoreSettings, endedMax, type NodeApps } from '../../rollout/messages.js';
+import type { NodeName, RolloutPlan, RolloutView } from '../../rollout/types.js';
 import { sameScope } from '../../rollout/targets/scope.js';
 import type { Clock } from '../clock.js';
 import type { FleetConfig, Membership } from '../links/membership.js';
@@ -19,8 +21,7 @@ export function freshCore(config: FleetConfig, membership: Membership, clock: Cl
 		step: (event) => step(state, event).effects,
 		view: (id) => getRollout(state, id, instant()),
 		views: (limit) => listRollouts(state, limit, instant()),
-		plan: (request, without) =>
-			estimateOf(state, request, mediansOf(request, listRollouts(state, endedMax, instant())), without),
+		plan: (request, apps) => planOf(state, instant(), request, apps),
 		coordinator: () => coordinatorOf(state),
 	};
 }
@@ -40,6 +41,31 @@ function settingsOf({ rollout }: FleetConfig, { self, members, memberHash, clust
 		holdAfter: rollout.hold_after,
 	};
 }
+
+/** What a start would do; an undo covers the nodes that are to go back. */
+function planOf(
+	state: CoreState,
+	at: Instant,
+	asked: CoreRequest,
+	apps: Readonly<Record<NodeName, NodeApps>>,
+): RolloutPlan {
+	const undo = undoNow(new CoreTurn(state, at.now, at.wall), asked);
+	const names = Object.keys(apps);
+	const without = names.filter((node) => apps[node]?.lacksApp);
+	const request = isUndo(undo) ? withoutNodes(undo.request, (node) => apps[node]?.runsAlready === true) : asked;
+	const plan = estimateOf(state, request, mediansOf(request, listRollouts(state, endedMax, at)), without);
+	if (undo === null) return plan;
+	const { reverts = '' } = asked;
+	if (isUndo(undo) && request.nodes?.length !== 0) return { ...plan, reverts };
+	const message = isUndo(undo) ? nothingLeft(undo.request.nodes ?? []) : undo.message;
+	const refused = plan.refused ?? message;
+	return { ...plan, reverts, order: [], steps: [], estimate_ms: 0, refused, refused_as: plan.refused_as ?? 'invalid' };
+}
+
+const withoutNodes = (request: CoreRequest, isLeftOut: (node: NodeName) => boolean): CoreRequest => ({
+	...request,
+	nodes: request.nodes?.filter((node) => !isLeftOut(node)),
+});
 
 /** ms that each node's step took, in the middle of the earlier rollouts of the same kind. */
 function mediansOf(request: CoreRequest, views: readonly RolloutView[]): Record<NodeName, number> {

@@ -11,7 +11,9 @@ export function planWith(
 	const told = Object.entries(apps).sort(([one], [other]) => (one < other ? -1 : 1));
 	const changes = told.flatMap(([node, { changes: found }]) => (found ? [[node, found] as const] : []));
 	const releases = told.flatMap(([node, { releases: found }]) => (found ? [[node, found] as const] : []));
-	const remarks = [...remarksOn(told), ...releaseRemarks(releases)];
+	const same = told.flatMap(([node, { runsAlready }]) => (runsAlready ? [`${node} runs it already`] : []));
+	// Nodes that go back go where each of them was.
+	const remarks = [...same, ...remarksOn(told), ...(plan.reverts === undefined ? releaseRemarks(releases) : [])];
 	return {
 		...plan,
 		refused: plan.refused ?? fault,

@@ -68,7 +68,12 @@ export async function checkHere(
 		case null:
 			return {
 				...nothing,
-				...(await appsHere(ports.local, { service, only: appsOf(request), dryRun: dryRun === true, putBack: null })),
+				...(await appsHere(ports.local, {
+					service,
+					only: appsOf(request),
+					dryRun: dryRun === true,
+					putBack: request.putBack ?? null,
+				})),
 			};
 	}
 }
@@ -116,7 +121,8 @@ export async function runStep(
 	if (spec.type === 'restart_service' && spec.service === 'clustering') return renewLinks(ports, step, onProgress);
 	if (spec.type === 'restart_service' && spec.service === 'clustering_config') return applyConfig(ports, step);
 	const only = appsOf(spec);
-	const result = await ports.local.execute({ spec, only, attempt, before, recovered, putBack: null, onProgress });
+	const putBack = spec.putBack?.[ports.membership().self] ?? null;
+	const result = await ports.local.execute({ spec, only, attempt, before, recovered, putBack, onProgress });
 	const reason = result.reason === null ? null : clipped(result.reason);
 	if (!result.after) return { ...result, before, reason };
 	return { ...result, before, reason, after: { ...ports.snapshot(), workers: result.after.workers } };

@@ -88,7 +88,8 @@ export class Shell extends EventEmitter<ShellEvents> {
 	}
 
 	async request(request: CoreRequest): Promise<RolloutView | null> {
-		return (await this.#ask((token) => ({ kind: 'request', token, id: this.ports.newId(), request }))).view;
+		const { newId } = this.ports;
+		return (await this.#ask((token) => ({ kind: 'request', token, id: newId(), revertAs: newId(), request }))).view;
 	}
 
 	/** Checks the files of all targets; resolves to their changes, rejects with the fault. */

@@ -1,5 +1,5 @@
 import type { RolloutRequest } from '../../fleet/types.js';
-import type { OnFailure, Service } from '../../rollout/types.js';
+import type { OnFailureAsked, Service } from '../../rollout/types.js';
 import { count, countOrPercent, flag, list, optionalText, text, textOrList, withOneFault } from '../fields.js';
 import { operation, userOf } from '../operation.js';
 import type { OperationContext } from '../types.js';
@@ -16,19 +16,24 @@ const noteLengthMax = 256;
 const unprintable = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 const noteFault = (value: unknown): string | null =>
 	typeof value === 'string' && unprintable.test(value) ? "'note' must be one line without control characters" : null;
-const startedSchema = {
+export const startedSchema = {
 	type: 'object',
 	properties: { message: { type: 'string' }, job_id: { type: 'string', format: 'uuid' } },
 };
+export const noteField = optionalText({
+	summary: 'Why, for those who see the rollout.',
+	lengthMax: noteLengthMax,
+	rule: noteFault,
+});
 const replicated = flag('Every node of the fleet, one after the other; otherwise this node alone.');
 
 // Peers cut a link over which a longer name comes.
 const oneApp = { summary: 'One app of http_workers alone.', lengthMax: appLengthMax };
-const dryRun = flag('Answers what would be done, and does nothing.');
+export const dryRun = flag('Answers what would be done, and does nothing.');
 const maxUnavailable = countOrPercent('How many nodes may be out at once; the configuration says it if not given.');
-const onFailure = optionalText<OnFailure>({
+const onFailure = optionalText<OnFailureAsked>({
 	summary: 'What a failed step does to the rest.',
-	values: ['halt', 'continue'],
+	values: ['halt', 'continue', 'revert'],
 });
 
 export const restartOperations = [
@@ -44,7 +49,7 @@ export const restartOperations = [
 				min: 0,
 				max: Number.MAX_SAFE_INTEGER,
 			}),
-			note: optionalText({ summary: 'Why, for those who see the rollout.', lengthMax: noteLengthMax, rule: noteFault }),
+			note: noteField,
 			max_unavailable: maxUnavailable,
 			on_failure: onFailure,
 			dry_run: dryRun,
@@ -124,7 +129,7 @@ function serviceRollout(
 		app: string | readonly string[] | undefined;
 		replicated: boolean | undefined;
 		max_unavailable: number | string | undefined;
-		on_failure: OnFailure | undefined;
+		on_failure: OnFailureAsked | undefined;
 	},
 ): RolloutRequest {
 	return {

@@ -78,7 +78,15 @@ export const rolloutSchema = {
 		},
 		asked_by: {
 			type: 'object',
-			properties: { user: text, from: { ...textOrNull, description: 'socket, signal, or a network address' } },
+			properties: {
+				user: text,
+				from: { ...textOrNull, description: 'socket, signal, revert (as on_failure asked), or a network address' },
+			},
+		},
+		reverts: { ...textOrNull, description: 'The rollout that it undoes.' },
+		reverted_by: {
+			...textOrNull,
+			description: 'The rollout that undoes it; of a halted one, that will be opened at once.',
 		},
 	},
 };

@@ -1,6 +1,7 @@
 import { RollcallError } from '../../errors.js';
 import type { RolloutView } from '../../rollout/types.js';
-import { count, flag, list, text } from '../fields.js';
+import { count, flag, list, optionalText, text } from '../fields.js';
+import { dryRun, noteField, startedSchema } from './restart.js';
 import { jobOf } from './job-view.js';
 import { operation, userOf } from '../operation.js';
 import { rolloutSchema } from './rollout-schema.js';
@@ -15,6 +16,13 @@ function find({ node }: OperationContext, rollout: string): RolloutView {
 	return view;
 }
 
+/** The rollout that whoever names none means to undo. */
+function newest({ node }: OperationContext): RolloutView {
+	const view = node.fleet.list(listMax).find(({ service, replicated }) => service === 'http_workers' && replicated);
+	if (!view) throw new RollcallError('invalid', 'There is no rollout of http_workers over the fleet to undo');
+	return view;
+}
+
 /** Ending a rollout on one node is allowed on that node's socket only: over the network it is easy to pick the wrong node. */
 function requireSocket({ caller }: OperationContext): void {
 	if (caller.transport === 'socket') return;
@@ -24,9 +32,9 @@ function requireSocket({ caller }: OperationContext): void {
 	);
 }
 
-/** The rollout has ended, or waits for an operator's command. */
-const isAtRest = (view: RolloutView): boolean =>
-	view.state === 'completed' || view.state === 'aborted' || view.state === 'halted';
+/** The rollout has ended, or waits for an operator's command; one that is about to be reverted does not. */
+const isAtRest = ({ state, reverted_by: revertedBy }: RolloutView): boolean =>
+	state === 'completed' || state === 'aborted' || (state === 'halted' && !revertedBy);
 
 export const rolloutOperations = [
 	operation({
@@ -70,6 +78,34 @@ export const rolloutOperations = [
 		summary: 'Lists the rollouts that this node knows, newest first.',
 		answer: { type: 'array', items: rolloutSchema },
 		handler: ({ node }, { limit }) => node.fleet.list(limit ?? listMax),
+	}),
+	operation({
+		name: 'undo_rollout',
+		access: 'operator',
+		fields: {
+			id: optionalText({ summary: 'The rollout to undo; the newest of http_workers over the fleet if not given.' }),
+			note: noteField,
+			dry_run: dryRun,
+		},
+		summary: 'Rolls every node that a rollout brought a release to back to what it ran before, node after node.',
+		changes: true,
+		answer: startedSchema,
+		async handler(context, request) {
+			const { fleet } = context.node;
+			const { note } = request;
+			const {
+				id: reverts,
+				type,
+				service,
+				app,
+				replicated,
+			} = request.id === undefined ? newest(context) : find(context, request.id);
+			const who = { user: userOf(context), from: context.caller.address };
+			const rollout = { type, service, app, replicated, ...who, reverts, ...(note === undefined ? {} : { note }) };
+			if (request.dry_run) return fleet.plan(rollout);
+			const view = await fleet.startRollout(rollout);
+			return { message: `Undoing rollout ${reverts}`, job_id: view.id };
+		},
 	}),
 	operation({
 		name: 'pause_rollout',

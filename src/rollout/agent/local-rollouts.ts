@@ -1,19 +1,21 @@
 /** Rollouts of this node alone: one after the other, no lease, also in a minority; never beside a replicated one. */
-import { endedView } from '../views/view-parts.js';
+import { endedView, revertedBy } from '../views/view-parts.js';
 import { firstFlags } from '../records.js';
 import { nextStep } from './execution.js';
 import { judge } from '../targets/proof.js';
 import type { CheckResult, RolloutEvent, ForwardedWord, OpenRollout, Refusal } from '../messages.js';
 import { appNowhere, conflictWith, requestText, specOf } from '../requests/request.js';
 import { selectionFault } from '../requests/selection.js';
-import type { Execution } from '../state.js';
+import { isUndo, passedOver, putBackFor, revertRequest, nothingLeft, undoNow } from '../requests/undo.js';
+import { notRevertedReason, revertedReason } from '../controller/reasons.js';
+import type { Execution, PendingLocal } from '../state.js';
 import { clause, mayStillRestart } from '../views/text.js';
 import { arm, inTheWayHere, recordOf, store, type Turn } from '../outbox.js';
 import { scopeOf } from '../targets/scope.js';
-import type { RolloutId } from '../types.js';
+import type { RolloutId, RolloutSpec } from '../types.js';
 import { beginTime, timeOf } from '../times.js';
 import { viewOf } from '../views/view.js';
-import { isShared, openOf } from '../../coordination/port.js';
+import { hasEnded, isShared, openOf } from '../../coordination/port.js';
 
 /** Rollouts of this node alone that may wait. */
 export const localQueueMax = 64;
@@ -42,15 +44,23 @@ function whyRefused(turn: Turn): Refusal | null {
 
 /** The file is looked at first: a fault is answered, and nothing is started. */
 export function onLocalRequest(turn: Turn, event: Extract<RolloutEvent, { kind: 'request' }>): void {
-	const { token, id, request } = event;
+	const { token, id, revertAs } = event;
+	const undo = undoNow(turn, event.request);
+	const request = isUndo(undo) ? undo.request : event.request;
 	const fault = selectionFault(turn.state, request);
-	const refusal: Refusal | null = fault === null ? whyRefused(turn) : { code: 'invalid', message: fault, extra: {} };
-	if (refusal) {
-		turn.effects.push({ kind: 'refuse', token, refusal });
-		return;
-	}
-	turn.state.locals.push({ token, id, request });
-	turn.effects.push({ kind: 'check', rollout: id, service: request.service, ...scopeOf(request), local: true });
+	const inTheWay: Refusal | null = fault === null ? whyRefused(turn) : { code: 'invalid', message: fault, extra: {} };
+	const refusal = inTheWay ?? (isUndo(undo) ? null : undo);
+	if (refusal) turn.effects.push({ kind: 'refuse', token, refusal });
+	else lookFirst(turn, { token, id, revertAs, request, undo: isUndo(undo) ? undo.undo : null });
+}
+
+function lookFirst(turn: Turn, pending: PendingLocal): void {
+	const { state } = turn;
+	const { id, request, undo } = pending;
+	state.locals.push(pending);
+	const about = { service: request.service, ...scopeOf(request), ...putBackFor(undo, state.settings.self) };
+	const says = about.putBack ? { dryRun: true as const } : {};
+	turn.effects.push({ kind: 'check', rollout: id, ...about, ...says, local: true });
 }
 
 export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResult): void {
@@ -58,28 +68,69 @@ export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResu
 	const pending = state.locals.find((one) => one.id === rollout);
 	if (!pending) return;
 	state.locals = state.locals.filter((one) => one !== pending);
-	const { token, id, request } = pending;
+	const { id, request, undo } = pending;
+	const { self } = state.settings;
 	const isConfig = request.service === 'clustering_config';
 	const fault = result.fault ?? appNowhere(request, [result]);
+	const checks = { [self]: result };
+	const isSame = passedOver(undo, checks).includes(self);
 	const refusal: Refusal | null =
 		fault !== null && !isConfig
-			? { code: 'unavailable', message: `${state.settings.self}: ${fault}`, extra: {} }
-			: whyRefused(turn);
+			? { code: 'unavailable', message: `${self}: ${fault}`, extra: {} }
+			: isSame
+				? { code: 'invalid', message: nothingLeft([self]), extra: {} }
+				: whyRefused(turn);
 	if (refusal) {
-		turn.effects.push({ kind: 'refuse', token, refusal });
+		refuse(turn, pending, refusal);
 		return;
 	}
-	for (const halted of locals(turn).filter((one) => one.flags.halted !== null))
-		end(turn, halted, 'aborted', `superseded by ${id}`);
-	const { self } = state.settings;
-	const full = specOf(state, { id, request, maxUnavailable: 1, wall: turn.wall, checks: { [self]: result } });
+	const halted = locals(turn).filter((one) => one.flags.halted !== null);
+	const full = specOf(state, { ...pending, maxUnavailable: 1, wall: turn.wall, checks });
 	const own = full.members.filter((member) => member.name === self);
 	const spec = { ...full, members: own, maxUnavailable: 1, membersNext: null, memberHashNext: null };
 	beginTime(turn, id, spec.createdAt);
 	store(turn, { kind: 'open', spec, flags: firstFlags(null) });
 	const open = openOf(state, id);
 	if (open && result.fault !== null) end(turn, open, 'aborted', `${self}: ${result.fault}`);
-	turn.effects.push({ kind: 'answer', token, view: viewOf(state, id, turn) ?? null });
+	for (const one of halted) endSuperseded(turn, one, spec);
+	const { token } = pending;
+	if (token !== null) turn.effects.push({ kind: 'answer', token, view: viewOf(state, id, turn) ?? null });
+}
+
+/** Of what is undone its own reason stays. */
+function endSuperseded(turn: Turn, open: OpenRollout, by: RolloutSpec): void {
+	if (by.reverts !== open.spec.id) end(turn, open, 'aborted', `superseded by ${by.id}`);
+	else end(turn, open, 'aborted', revertedReason(open, by.id), by.id);
+}
+
+function refuse(turn: Turn, { token, request }: PendingLocal, refusal: Refusal): void {
+	if (token !== null) {
+		turn.effects.push({ kind: 'refuse', token, refusal });
+		return;
+	}
+	const open = openOf(turn.state, request.reverts ?? null);
+	if (open && revertedBy(open) !== null) giveUp(turn, open, refusal.message);
+}
+
+function giveUp(turn: Turn, open: OpenRollout, why: string): void {
+	change(turn, open, { halted: notRevertedReason(open, [turn.state.settings.self], why), revert: 'given_up' });
+}
+
+/** A rollout of this node alone that failed, and is to be put back. */
+function revertHere(turn: Turn, open: OpenRollout): void {
+	const { state } = turn;
+	const id = revertedBy(open);
+	if (id === null || state.execution || state.locals.some((one) => one.id === id)) return;
+	const known = openOf(state, id);
+	if (known) {
+		// The daemon died once that was stored.
+		endSuperseded(turn, open, known.spec);
+		return;
+	}
+	const undo = undoNow(turn, revertRequest(open));
+	if (hasEnded(state, id)) giveUp(turn, open, `rollout ${id}, which was to do that, has ended`);
+	else if (isUndo(undo)) lookFirst(turn, { token: null, id, revertAs: null, ...undo });
+	else giveUp(turn, open, undo?.message ?? '');
 }
 
 /** Begins the next one if this node is free; called after every event. */
@@ -92,6 +143,7 @@ export function advanceLocal(turn: Turn): void {
 	}
 	arm(turn, 'local', null);
 	for (const open of locals(turn)) if (isUnsettled(turn, open)) localStepEnded(turn, open.spec.id);
+	for (const open of locals(turn)) revertHere(turn, open);
 	if (state.durable.records.some((record) => record.state === 'restarting')) {
 		nextStep(turn);
 		return;
@@ -163,9 +215,9 @@ export function localStepEnded(turn: Turn, rollout: RolloutId): void {
 		return;
 	}
 	const reason = judge(open.spec, state.settings.self, record).reason ?? record.state;
-	change(turn, open, {
-		halted: `${state.settings.self} ${record.state}: ${clause(reason)}. resume_rollout tries again, a new rollout supersedes this one`,
-	});
+	const halted = `${state.settings.self} ${record.state}: ${clause(reason)}`;
+	if (open.spec.revertAs !== undefined) change(turn, open, { halted, revert: 'due' });
+	else change(turn, open, { halted: `${halted}. resume_rollout tries again, a new rollout supersedes this one` });
 }
 
 function change(turn: Turn, open: OpenRollout, flags: Partial<OpenRollout['flags']>): void {
@@ -173,10 +225,17 @@ function change(turn: Turn, open: OpenRollout, flags: Partial<OpenRollout['flags
 	store(turn, { kind: 'flags', rollout: open.spec.id, flags: { ...open.flags, ...flags, version } });
 }
 
-function end(turn: Turn, open: OpenRollout, result: 'completed' | 'aborted', reason: string | null): void {
+function end(
+	turn: Turn,
+	open: OpenRollout,
+	result: 'completed' | 'aborted',
+	reason: string | null,
+	revertedAs: RolloutId | null = null,
+): void {
 	const known = viewOf(turn.state, open.spec.id, turn);
 	if (!known) return;
-	const view = endedView(known, result, reason, timeOf(turn, open.spec.id));
+	const last = { ...known, reverted_by: revertedAs };
+	const view = endedView(last, result, reason, timeOf(turn, open.spec.id));
 	turn.command({ kind: 'keep', ending: { rollout: open.spec.id, epoch: null, view } });
 }
 
@@ -202,6 +261,7 @@ export function localWord(turn: Turn, open: OpenRollout, word: Exclude<Forwarded
 			change(turn, open, {
 				paused: false,
 				halted: null,
+				revert: undefined,
 				attempt: open.flags.halted === null || runs ? open.flags.attempt : open.flags.attempt + 1,
 			});
 			return;

@@ -1,5 +1,5 @@
 /** A rollout of this node alone, as everyone is shown it. */
-import { afterOf, processesOf, emptyView, releasesOf } from '../views/view-parts.js';
+import { afterOf, processesOf, emptyView, releasesOf, revertedBy } from '../views/view-parts.js';
 import { judge } from '../targets/proof.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
@@ -20,6 +20,7 @@ export function localViewOf(turn: Turn, open: OpenRollout): RolloutView {
 		...emptyView(spec, self),
 		state: localState(open, runs || record?.state === 'restarting'),
 		reason: flags.halted,
+		reverted_by: revertedBy(open),
 		waiting_for: waiting,
 		nodes: [
 			{

@@ -1,9 +1,9 @@
 /** The course of a rollout: looked at anew after every event, so nothing depends on what came in which order. */
-import { unreadyBack, blockedBy } from '../targets/blocked-by.js';
+import { unreadyBack, blockedBy, isOutOfOrder } from '../targets/blocked-by.js';
 import { type Budget, budgetUsed, countOut, standingOf, unhealthyIn } from '../targets/budget.js';
 import { isHoldDue, roomBeforeHold } from './hold.js';
-import { abortReason, haltReason, idleReason, whatIsOpen } from './reasons.js';
-import { changeFlags, endRollout } from './outcome.js';
+import { abortReason, haltReason, idleReason, whatIsOpen, withoutAdvice } from './reasons.js';
+import { changeFlags, endRollout, endUndone } from './outcome.js';
 import { type Drive, driveOf } from './state.js';
 import { compareVersions } from '../../coordination/epoch.js';
 import { mayBegin, orderOf } from '../targets/order.js';
@@ -20,6 +20,7 @@ import { isLeaving, openOf } from '../../coordination/port.js';
 export function advanceDrive(turn: Turn, drive: Drive, majority: boolean): void {
 	const { state } = turn;
 	const open = openOf(state, drive.rollout);
+	if (open) endUndone(turn, drive, open);
 	if (!open) drive.rollout = null;
 	else if (state.start === null || state.start.id !== open.spec.id) driveRollout(turn, drive, open, majority);
 	if (driveOf(state) === drive) arm(turn, 'drive', nextLook(turn, drive));
@@ -49,7 +50,7 @@ function driveRollout(turn: Turn, drive: Drive, known: OpenRollout, majority: bo
 	}
 	const failing = targets.filter(isFailing);
 	if (!open.flags.paused && mustHalt(open, targets, failing)) {
-		halt(turn, drive, open, haltReason(state, open, targets, failing));
+		halt(turn, drive, open, targets, haltReason(state, open, targets, failing));
 		return;
 	}
 	if (isHoldDue(open, targets)) {
@@ -188,12 +189,18 @@ function mustHalt(open: OpenRollout, targets: readonly TargetStatus[], failing: 
 	return targets.every((one) => isFailing(one) || one.state === 'back' || one.state === 'skipped');
 }
 
-export function halt(turn: Turn, drive: Drive, open: OpenRollout, reason: string): void {
+/** Whether it is to be undone is stored with it, so that a successor knows. */
+function halt(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[], reason: string): void {
 	turn.command({ kind: 'call_off' });
 	drive.idleSince = null;
 	note(turn, 'rollout_halted', { rollout: open.spec.id, reason });
-	changeFlags(turn, open, { halted: reason });
+	const isDue = open.spec.revertAs !== undefined && isBad(turn, open, targets);
+	changeFlags(turn, open, isDue ? { halted: withoutAdvice(reason), revert: 'due' } : { halted: reason });
 }
+
+/** A step failed, or a node that was back has lost workers since: what the rollout brought is bad. */
+const isBad = (turn: Turn, open: OpenRollout, targets: readonly TargetStatus[]): boolean =>
+	targets.some(isFailing) || isOutOfOrder(turn, open, targets);
 
 /** Durable like an operator's pause, so a successor holds, too. */
 function hold(turn: Turn, open: OpenRollout): void {
@@ -317,6 +324,7 @@ function idle(turn: Turn, drive: Drive, open: OpenRollout, standing: { busy: boo
 		turn,
 		drive,
 		open,
+		targets,
 		failing.length > 0 ? `${why}; ${haltReason(state, open, targets, failing)}` : idleReason(state, open, targets, why),
 	);
 }

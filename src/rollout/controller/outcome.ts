@@ -6,8 +6,9 @@ import { note, store, type Turn } from '../outbox.js';
 import type { Epoch, NodeName, RolloutId, RolloutView } from '../types.js';
 import { endedView } from '../views/view-parts.js';
 import { catchUpTime, timeOf } from '../times.js';
-import { viewOf } from '../views/view.js';
-import { openOf, toldEndings } from '../../coordination/port.js';
+import { drivenView, viewOf } from '../views/view.js';
+import { revertedReason } from './reasons.js';
+import { hasEnded, openOf, toldEndings } from '../../coordination/port.js';
 
 /** This node leads: it drives the newest of the rollouts that are open, and ends the others. */
 export function onLeading(turn: Turn, epoch: Epoch, open: readonly OpenRollout[]): Drive {
@@ -16,6 +17,8 @@ export function onLeading(turn: Turn, epoch: Epoch, open: readonly OpenRollout[]
 	const [active, ...older] = open;
 	for (const one of older) {
 		store(turn, { kind: 'open', spec: one.spec, flags: one.flags });
+		// It ends once a majority knows what undoes it.
+		if (active?.spec.reverts === one.spec.id) continue;
 		endRollout(turn, drive, one, 'aborted', `superseded by ${active?.spec.id ?? 'another rollout'}`);
 	}
 	if (active) takeUp(turn, drive, active);
@@ -30,10 +33,15 @@ export function takeUp(turn: Turn, drive: Drive, rollout: OpenRollout): void {
 	drive.idleSince = null;
 	const seen = state.views[rollout.spec.id]?.view;
 	if (seen) catchUpTime(turn, seen);
-	for (const node of seen?.nodes ?? []) drive.times[node.node] = { started: node.started_at, back: node.back_at };
-	drive.begun = (seen?.order ?? []).filter((name) => drive.times[name]?.started != null);
+	learnTimes(drive, seen);
 	if (seen?.nodes.some((node) => node.state === 'back')) drive.backAt = now;
 	turn.command({ kind: 'put', entry: rollout });
+}
+
+/** What was shown of the steps that have begun. */
+function learnTimes(drive: Drive, seen: RolloutView | undefined): void {
+	for (const node of seen?.nodes ?? []) drive.times[node.node] = { started: node.started_at, back: node.back_at };
+	drive.begun = (seen?.order ?? []).filter((name) => drive.times[name]?.started != null);
 }
 
 /** A request opens its rollout; nothing of an earlier one counts for it. */
@@ -55,16 +63,32 @@ export function endRollout(
 	result: 'completed' | 'aborted',
 	reason: string | null,
 ): void {
-	const { state } = turn;
-	const view = viewOf(state, open.spec.id, turn) as RolloutView;
-	if (drive.rollout === open.spec.id) {
-		drive.rollout = null;
-		// What runs here shows in the own record; no report would ever take this node off the list.
-		for (const node of Object.keys(drive.grants)) if (node !== state.settings.self) drive.stale[node] = open.spec.id;
-		Object.assign(drive, { grants: {}, deadlines: {}, overdue: {} });
-		turn.command({ kind: 'call_off' });
-	}
+	const view = viewOf(turn.state, open.spec.id, turn) as RolloutView;
+	if (drive.rollout === open.spec.id) letGo(turn, drive);
 	endAs(turn, view, result, reason);
+}
+
+/** Drives its rollout no longer; what it has granted counts until the nodes know that the rollout has ended. */
+export function letGo(turn: Turn, drive: Drive): void {
+	const { rollout } = drive;
+	const { self } = turn.state.settings;
+	drive.rollout = null;
+	if (rollout === null) return;
+	// What runs here shows in the own record; no report would ever take this node off the list.
+	for (const node of Object.keys(drive.grants)) if (node !== self) drive.stale[node] = rollout;
+	Object.assign(drive, { grants: {}, deadlines: {}, overdue: {} });
+	turn.command({ kind: 'call_off' });
+}
+
+/** The undo is known to a majority: from here on it stands for the rollout that it undoes, which ends. */
+export function endUndone(turn: Turn, drive: Drive, undo: OpenRollout): void {
+	const { state } = turn;
+	const undone = openOf(state, undo.spec.reverts ?? null);
+	if (!undone || !state.coordination.isConfirmed(undo)) return;
+	const last = newDrive(drive.epoch);
+	learnTimes(last, state.views[undone.spec.id]?.view);
+	const view = { ...drivenView(turn, last, undone), reverted_by: undo.spec.id };
+	endAs(turn, view, 'aborted', revertedReason(undone, undo.spec.id));
 }
 
 /** Stores and announces how a rollout ended; also one that was never opened, so that no node can resume it. */
@@ -93,8 +117,11 @@ export function onReported(turn: Turn, from: NodeName, report: Report): void {
 function endOrphans(turn: Turn, drive: Drive, from: NodeName, report: Report): void {
 	const { state } = turn;
 	const ended: Ending[] = [];
+	const undo = openOf(state, drive.rollout)?.spec.revertAs;
 	for (const { rollout } of report.have) {
 		if (rollout === drive.rollout || openOf(state, rollout)) continue;
+		// It was opened by an earlier coordinator, and will be again: under the same id, so that there is one.
+		if (rollout === undo && !hasEnded(state, rollout)) continue;
 		const known = toldEndings(state, [rollout]);
 		ended.push(...(known.length > 0 ? known : [orphan(turn, drive, rollout)]));
 	}

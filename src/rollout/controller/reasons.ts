@@ -5,7 +5,7 @@ import { standingOf } from '../targets/budget.js';
 import { isSelected } from '../targets/selection.js';
 import { isGone, isPassedOver, type TargetStatus } from '../targets/targets.js';
 import { clause, mayStillRestart } from '../views/text.js';
-import type { NodeName } from '../types.js';
+import type { NodeName, RolloutId } from '../types.js';
 import { isLeaving } from '../../coordination/port.js';
 
 const applyHere = 'rollcall restart_service service=clustering_config';
@@ -17,14 +17,40 @@ export function haltReason(
 	targets: readonly TargetStatus[],
 	failing: readonly TargetStatus[],
 ): string {
+	const what = whatFailed(failing);
+	const names = namesOf(failing);
+	if (isChange(open))
+		return `${what}. Correct that, then resume_rollout tries ${names} again, or ${changeAgain}; abort_rollout ends it here: ${standText(state, open, targets)}`;
+	return `${what}${adviceStart}${names} again, with skip it stays as it is, abort_rollout ends the rollout`;
+}
+
+const adviceStart = '. resume_rollout tries ';
+
+/** Which steps failed, and why. */
+export function whatFailed(failing: readonly TargetStatus[]): string {
 	const parts = failing.map((one) => {
 		if (one.state === 'restarting') return `${one.node} is not back within the deadline and may still be restarting`;
 		return `${one.node} ${one.state}: ${clause(one.reason ?? 'no reason given')}`;
 	});
-	const names = namesOf(failing);
-	if (isChange(open))
-		return `${parts.join('; ')}. Correct that, then resume_rollout tries ${names} again, or ${changeAgain}; abort_rollout ends it here: ${standText(state, open, targets)}`;
-	return `${parts.join('; ')}. resume_rollout tries ${names} again, with skip it stays as it is, abort_rollout ends the rollout`;
+	return parts.join('; ');
+}
+
+/** Why a rollout halted, without what an operator may do about it. */
+export function withoutAdvice(reason: string): string {
+	const at = reason.lastIndexOf(adviceStart);
+	return at < 0 ? reason : reason.slice(0, at);
+}
+
+export const nothingToPutBack = 'nothing to put back';
+
+/** It halted, and could not be put back either. */
+export function notRevertedReason({ flags }: OpenRollout, open: readonly NodeName[], why: string): string {
+	const not = why.startsWith(nothingToPutBack) ? '' : 'on_failure is revert, but it could not be put back: ';
+	return `${withoutAdvice(flags.halted ?? '')}; ${not}${clause(why)}${adviceStart}${open.join(', ')} again, abort_rollout ends the rollout`;
+}
+
+export function revertedReason({ flags }: OpenRollout, by: RolloutId): string {
+	return flags.halted === null ? `reverted by ${by}` : `${withoutAdvice(flags.halted)}; reverted by ${by}`;
 }
 
 /** `why`: for whom or what it waited too long. */

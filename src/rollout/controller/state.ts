@@ -27,6 +27,8 @@ export interface Drive {
 	begun: NodeName[];
 	/** Since when nothing runs although something should; null: something runs, or nothing should. */
 	idleSince: number | null;
+	/** Since when the undo of this rollout is to be opened, while a majority is heard. */
+	revertingSince: number | null;
 	/** When the last step was proven, for wait_between. */
 	backAt: number | null;
 	/** Grants of a rollout that ended under this lease, until their nodes say that they know it ended. */
@@ -47,6 +49,7 @@ export function newDrive(epoch: Epoch): Drive {
 		times: {},
 		begun: [],
 		idleSince: null,
+		revertingSince: null,
 		backAt: null,
 		stale: {},
 		viewNumber: 0,

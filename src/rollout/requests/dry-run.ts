@@ -1,20 +1,29 @@
 /** What every target's file says, for a dry run: nothing is promised, stored or started for it. */
-import type { CheckResult, RolloutEvent, NodeApps, RolloutMessage } from '../messages.js';
+import type { Checked, CheckResult, RolloutEvent, NodeApps, RolloutMessage } from '../messages.js';
 import { appNowhere, requestText } from './request.js';
 import { unselectedBy } from './selection.js';
 import { faultOf, isTakenForDead } from './member-change.js';
 import type { CoreState, PendingDryRun } from '../state.js';
 import { arm, send, type Turn } from '../outbox.js';
 import { scopeOf } from '../targets/scope.js';
-import type { NodeName } from '../types.js';
+import type { NodeName, RolloutId } from '../types.js';
+import { isUndo, passedOver, putBackFor, undoNow } from './undo.js';
 
 /** Longest that an answer is waited for. */
 const lookLimitMs = 1500;
 const looksMax = 64;
 
 /** Answered without a view if all files are valid; refused with the faults otherwise. */
-export function onDryRun(turn: Turn, { token, request }: Extract<RolloutEvent, { kind: 'look' }>): void {
+export function onDryRun(turn: Turn, event: Extract<RolloutEvent, { kind: 'look' }>): void {
 	const { state, now } = turn;
+	const { token } = event;
+	const undo = undoNow(turn, event.request);
+	const request = isUndo(undo) ? undo.request : event.request;
+	const puts = isUndo(undo) ? undo.undo : null;
+	if (undo && !isUndo(undo)) {
+		turn.effects.push({ kind: 'refuse', token, refusal: undo });
+		return;
+	}
 	if (state.dryRuns.length >= looksMax) {
 		refuse(turn, token, 'too many dry runs wait for an answer; try again');
 		return;
@@ -27,21 +36,22 @@ export function onDryRun(turn: Turn, { token, request }: Extract<RolloutEvent, {
 	if (!unselected.includes(state.settings.self)) {
 		checks[state.settings.self] = null;
 		const alone = replicated ? {} : { local: true as const };
-		turn.effects.push({ kind: 'check', rollout: token, service, ...scope, dryRun: true, ...alone });
+		const own = putBackFor(puts, state.settings.self);
+		turn.effects.push({ kind: 'check', rollout: token, service, ...scope, ...own, dryRun: true, ...alone });
 	}
 	for (const peer of replicated ? state.coordination.peers().filter((name) => members.includes(name)) : []) {
 		checks[peer] = null;
-		send(turn, peer, { kind: 'look', id: token, service, ...scope });
+		send(turn, peer, { kind: 'look', id: token, service, ...scope, ...putBackFor(puts, peer) });
 	}
-	state.dryRuns.push({ token, request, until: now + lookLimitMs, checks });
+	state.dryRuns.push({ token, request, undo: puts, until: now + lookLimitMs, checks });
 }
 
 export function onPeerDryRun(turn: Turn, from: NodeName, message: Extract<RolloutMessage, { kind: 'look' }>): void {
 	const { checkers: lookers } = turn.state;
-	const { id, service } = message;
+	const { id } = message;
 	if (Object.keys(lookers).length >= looksMax) return;
 	lookers[id] = from;
-	turn.effects.push({ kind: 'check', rollout: id, service, ...scopeOf(message), dryRun: true });
+	turn.effects.push({ kind: 'check', rollout: id, ...checkedOf(message), dryRun: true });
 }
 
 export function onDryRunAnswer(
@@ -93,12 +103,13 @@ function whatIsWrong(state: CoreState, look: PendingDryRun): string | null {
 	return faultOf(state, look);
 }
 
-function changesOf({ checks }: PendingDryRun): Record<NodeName, NodeApps> {
+function changesOf({ undo, checks }: PendingDryRun): Record<NodeName, NodeApps> {
+	const same = passedOver(undo, checks);
 	const apps: Record<NodeName, NodeApps> = {};
 	for (const [node, check] of Object.entries(checks)) {
 		if (!check?.apps && !check?.lacksApp) continue;
 		const { apps: changes = null, appNames: names = null, releases = null, lacksApp = false } = check;
-		apps[node] = { changes, names, releases, lacksApp };
+		apps[node] = { changes, names, releases, lacksApp, ...(same.includes(node) ? { runsAlready: true } : {}) };
 	}
 	return apps;
 }
@@ -109,6 +120,16 @@ function refuse(turn: Turn, token: string, message: string): void {
 
 /** A coordinator asks for a look at the own file before it starts anything. */
 export function onCheck(turn: Turn, message: Extract<RolloutMessage, { kind: 'check' }>): void {
-	const { rollout, service } = message;
-	turn.effects.push({ kind: 'check', rollout, service, ...scopeOf(message) });
+	lookHere(turn, message.rollout, checkedOf(message));
+}
+
+const checkedOf = (message: Checked): Checked => ({
+	service: message.service,
+	...scopeOf(message),
+	...(message.putBack ? { putBack: message.putBack } : {}),
+});
+
+/** Before anything is started; a node that is to go back says what it runs, too. */
+export function lookHere(turn: Turn, rollout: RolloutId, about: Checked): void {
+	turn.effects.push({ kind: 'check', rollout, ...about, ...(about.putBack ? { dryRun: true } : {}) });
 }

@@ -264,7 +264,7 @@ function resume(turn: Turn, drive: Drive, open: OpenRollout, skip: readonly Node
 	renewDeadlines(drive, turn.now + spec.deadlineMs);
 	const attempt = flags.halted === null ? flags.attempt : flags.attempt + 1;
 	const held = flags.held === 'on' ? { held: 'over' as const } : {};
-	changeFlags(turn, open, { paused: false, halted: null, attempt, skipped, ...held });
+	changeFlags(turn, open, { paused: false, halted: null, revert: undefined, attempt, skipped, ...held });
 }
 
 /** To the coordinator that this node follows; again when another one is there. */

@@ -1,14 +1,16 @@
 /** What a request is called, why it is refused at once, and the spec that it becomes. */
 import type { CheckResult, CoreRequest, OpenRollout, Refusal } from '../messages.js';
 import type { CoreState, PendingStart } from '../state.js';
-import { holdAfterOf, selectionFault, selectionInTheWay, unselectedBy } from './selection.js';
+import { holdAfterOf, onFailureOf, selectionFault, selectionInTheWay, unselectedBy } from './selection.js';
+import { passedOver } from './undo.js';
 import { wayOut } from '../views/way-out.js';
 import { inTheWayHere, isAtRestHere, type Turn } from '../outbox.js';
 import { appsOf, namesOf, type Scope, scopeOf } from '../targets/scope.js';
 import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 
 /** `restart_service http_workers`, `restart` */
-export function requestText(request: Pick<CoreRequest, 'type' | 'service'> & Scope): string {
+export function requestText(request: Pick<CoreRequest, 'type' | 'service' | 'reverts'> & Scope): string {
+	if (request.reverts !== undefined) return `undo of ${request.reverts}`;
 	const apps = appsOf(request);
 	const of = apps === null ? '' : ` of ${namesOf(apps)}`;
 	return request.type === 'restart' ? 'restart' : `restart_service ${request.service ?? ''}${of}`;
@@ -97,15 +99,16 @@ export function appNowhere({ apps = [] }: Scope, checks: readonly (CheckResult |
 /** The spec of a request; of a change of members with what the files say. */
 export function specOf(
 	state: CoreState,
-	start: Pick<PendingStart, 'id' | 'request' | 'maxUnavailable' | 'wall' | 'checks'>,
+	start: Pick<PendingStart, 'id' | 'revertAs' | 'request' | 'undo' | 'maxUnavailable' | 'wall' | 'checks'>,
 ): RolloutSpec {
 	const { request } = start;
 	const own = start.checks[state.settings.self];
 	const changing = request.service === 'clustering_config';
 	const without = lackingApp(start);
 	const holdAfter = holdAfterOf(state, request);
-	const unselected = unselectedBy(state, request);
-	const { note, from, nodes, zone } = request;
+	const same = passedOver(start.undo, start.checks);
+	const unselected = [...new Set([...unselectedBy(state, request), ...same])].sort();
+	const { note, from } = request;
 	const configHashes: Record<string, string> = {};
 	for (const [node, check] of Object.entries(start.checks))
 		if (check?.configHash) configHashes[node] = check.configHash;
@@ -117,7 +120,7 @@ export function specOf(
 		replicated: request.replicated,
 		user: request.user,
 		maxUnavailable: start.maxUnavailable,
-		onFailure: request.onFailure ?? state.settings.onFailure,
+		onFailure: onFailureOf(state, request) === 'continue' ? 'continue' : 'halt',
 		waitBetweenMs: state.settings.waitBetweenMs,
 		deadlineMs: state.settings.deadlineMs,
 		members: state.members.map((member) => ({ name: member.name, zone: member.zone })),
@@ -129,10 +132,25 @@ export function specOf(
 		...(note === undefined ? {} : { note }),
 		...(from === undefined ? {} : { from }),
 		...(holdAfter === 0 ? {} : { holdAfter }),
-		...((nodes ?? zone) ? { selected: { nodes: nodes ? [...new Set(nodes)] : null, zone: zone ?? null } } : {}),
+		...selectedBy(request),
 		...(unselected.length > 0 ? { unselected } : {}),
+		...undoing(state, start),
 		createdAt: start.wall,
 	};
+}
+
+/** The nodes of an undo follow from the rollout that it undoes: no one has selected them. */
+function selectedBy({ nodes, zone, reverts }: CoreRequest): Pick<RolloutSpec, 'selected'> {
+	if (reverts !== undefined || !(nodes ?? zone)) return {};
+	return { selected: { nodes: nodes ? [...new Set(nodes)] : null, zone: zone ?? null } };
+}
+
+function undoing(
+	state: CoreState,
+	{ request, undo, revertAs }: Pick<PendingStart, 'request' | 'undo' | 'revertAs'>,
+): Pick<RolloutSpec, 'reverts' | 'putBack' | 'revertAs'> {
+	if (request.reverts !== undefined) return { reverts: request.reverts, putBack: undo?.putBack ?? {} };
+	return onFailureOf(state, request) === 'revert' && revertAs !== null ? { revertAs } : {};
 }
 
 /** Names who did not give its promise, or did not store the rollout, and why; with the way out where there is one. */

@@ -1,7 +1,7 @@
 /** Which nodes a request covers, after how many it holds, and what it says that the fleet cannot do. */
 import type { CoreRequest, Member, Refusal } from '../messages.js';
 import type { CoreState } from '../state.js';
-import type { NodeName } from '../types.js';
+import type { NodeName, OnFailureAsked } from '../types.js';
 
 /** The version of the messages that has selections and holds: an earlier peer would coordinate without them. */
 const selectionVersion = 2;
@@ -10,7 +10,10 @@ const selectionVersion = 2;
 const namesShownMax = 10;
 const nameCharactersMax = 63;
 
-type Asked = Pick<CoreRequest, 'type' | 'service' | 'apps' | 'replicated' | 'nodes' | 'zone' | 'holdAfter'>;
+type Asked = Pick<
+	CoreRequest,
+	'type' | 'service' | 'apps' | 'replicated' | 'nodes' | 'zone' | 'holdAfter' | 'onFailure' | 'reverts'
+>;
 
 /** The nodes that a request could cover: the fleet, or this node alone. */
 function concerned({ settings, members }: CoreState, { replicated }: Asked): readonly Member[] {
@@ -32,8 +35,17 @@ export function unselectedBy(state: CoreState, asked: Asked): NodeName[] {
 /** After how many nodes that are back the rollout pauses: as asked, else as configured; 0: it does not. */
 export function holdAfterOf({ settings }: CoreState, { type, service, replicated, holdAfter }: Asked): number {
 	if (holdAfter !== undefined) return holdAfter;
-	const isRoll = type === 'restart_service' && service === 'http_workers' && replicated;
-	return isRoll ? (settings.holdAfter ?? 0) : 0;
+	return isRoll({ type, service, replicated }) ? (settings.holdAfter ?? 0) : 0;
+}
+
+/** Of http_workers over the fleet: what the configuration says of such rollouts is not said of others. */
+const isRoll = ({ type, service, replicated }: Pick<Asked, 'type' | 'service' | 'replicated'>): boolean =>
+	type === 'restart_service' && service === 'http_workers' && replicated;
+
+/** What a failed step does to the rest; nothing but a roll can be put back. */
+export function onFailureOf({ settings }: CoreState, asked: Asked): OnFailureAsked {
+	const wanted = asked.onFailure ?? settings.onFailure;
+	return wanted === 'revert' && !isRoll(asked) ? 'halt' : wanted;
 }
 
 /** Faults of the request itself, whatever the state of the fleet. */
@@ -42,6 +54,8 @@ export function selectionFault(state: CoreState, asked: Asked): string | null {
 	const chosen = members.filter((member) => isChosen(asked, member));
 	const fault = unknownNodes(members, asked) ?? unknownZone(state, members, asked) ?? otherZone(state, members, asked);
 	if (fault !== null) return fault;
+	if (asked.onFailure === 'revert' && !isRoll(asked))
+		return "'on_failure' may be revert for http_workers over the fleet alone: it puts back releases, one node after the other";
 	const { holdAfter = 0 } = asked;
 	if (chosen.length === 0 || holdAfter <= chosen.length) return null;
 	const targets = chosen.length === 1 ? '1 node' : `${chosen.length} nodes`;
@@ -103,6 +117,8 @@ const hasUnknownZone = ({ settings, coordination }: CoreState, { name, zone }: M
 	zone === null && name !== settings.self && coordination.peer(name) === undefined;
 
 function fieldOf(state: CoreState, asked: Asked): string | null {
+	if (asked.reverts !== undefined) return 'undo_rollout';
+	if (onFailureOf(state, asked) === 'revert') return 'on_failure';
 	if (asked.apps !== undefined) return 'app';
 	if (asked.nodes !== undefined) return 'nodes';
 	if (asked.zone !== undefined) return 'zone';

@@ -1,14 +1,15 @@
 /** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
-import { emptyView, endedView } from '../views/view-parts.js';
+import { emptyView, endedView, revertedBy } from '../views/view-parts.js';
 import { budgetOf, budgetUsed, unhealthyIn } from '../targets/budget.js';
-import { endAs, endRollout, openNew } from '../controller/outcome.js';
+import { endAs, endRollout, letGo, openNew } from '../controller/outcome.js';
 import { type Drive, driveOf } from '../controller/state.js';
 import { firstFlags } from '../records.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { smallerFleet } from '../views/way-out.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import { isSelected } from '../targets/selection.js';
-import { unselectedBy } from './selection.js';
+import { haveLooked, whyNothing } from './files.js';
+import { isUndo, undoNow } from './undo.js';
 import { faultOf, notAsked, unaskedText } from './member-change.js';
 import type { CheckResult, RolloutEvent, NackReason, OpenRollout, Refusal } from '../messages.js';
 import {
@@ -22,8 +23,7 @@ import {
 	whyNoVote,
 } from './request.js';
 import type { CoreState, PendingStart } from '../state.js';
-import { arm, send, type Turn } from '../outbox.js';
-import { scopeOf } from '../targets/scope.js';
+import { arm, type Turn } from '../outbox.js';
 import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 import { beginTime, timeOf } from '../times.js';
 import { viewOf } from '../views/view.js';
@@ -34,30 +34,27 @@ export const startLimitMs = 1900;
 const retryEveryMs = 60;
 
 export function onReplicatedRequest(turn: Turn, event: Extract<RolloutEvent, { kind: 'request' }>): void {
-	const { state, now } = turn;
-	const { request, token, id } = event;
+	const { state } = turn;
+	const { token, id, revertAs } = event;
+	const undo = undoNow(turn, event.request);
+	const request = isUndo(undo) ? undo.request : event.request;
 	const maxUnavailable = budgetOf(request.maxUnavailable ?? state.settings.maxUnavailable, state.members.length);
-	const refusal = refuseStart(turn, request, maxUnavailable);
+	const refusal = refuseStart(turn, request, maxUnavailable) ?? (isUndo(undo) ? null : undo);
 	if (refusal || maxUnavailable === null) {
 		if (refusal) turn.effects.push({ kind: 'refuse', token, refusal });
 		return;
 	}
 	beginTime(turn, id, turn.wall);
-	state.start = {
-		token,
-		id,
-		request,
-		maxUnavailable,
-		askedAt: now,
-		until: now + startLimitMs,
-		wall: turn.wall,
-		phase: 'waiting',
-		retryAt: null,
-		attempts: 0,
-		checks: {},
-		refusals: {},
-	};
+	const asked = { token, id, revertAs, request, undo: isUndo(undo) ? undo.undo : null, maxUnavailable };
+	state.start = pendingStart(turn, asked, 'waiting');
 	tryStart(turn, state.start);
+}
+
+type Asked = Pick<PendingStart, 'token' | 'id' | 'revertAs' | 'request' | 'undo' | 'maxUnavailable'>;
+
+export function pendingStart({ now, wall }: Turn, asked: Asked, phase: PendingStart['phase']): PendingStart {
+	const times = { askedAt: now, until: now + startLimitMs, wall, retryAt: null };
+	return { ...asked, ...times, phase, attempts: 0, checks: {}, refusals: {} };
 }
 
 /** A local rollout that runs here is waited for, and so is this node's vote; a lease that is held already (of a halted rollout) is used. */
@@ -134,35 +131,43 @@ export function driveStart(turn: Turn, drive: Drive): void {
 
 function driveCheck(turn: Turn, drive: Drive, start: PendingStart): void {
 	const { state, now } = turn;
-	const { service } = start.request;
-	const scope = scopeOf(start.request);
 	const active = openOf(state, drive.rollout);
 	if (active && isInTheWay(active, start)) {
 		// It was halted when this was asked for, and an operator has resumed it since.
 		answerRefused(turn, conflictWith(active, turn));
 		return;
 	}
-	const unselected = unselectedBy(state, start.request);
-	const heard = state.coordination.heard(now).filter((node) => !unselected.includes(node));
-	for (const node of heard) {
-		if (start.checks[node] !== undefined) continue;
-		start.checks[node] = null;
-		if (node === state.settings.self) turn.effects.push({ kind: 'check', rollout: start.id, service, ...scope });
-		else send(turn, node, { kind: 'check', epoch: drive.epoch, rollout: start.id, service, ...scope });
+	if (start.token === null && !isStillDue(active, start)) {
+		state.start = null;
+		return;
 	}
-	if (heard.some((node) => !start.checks[node])) return;
+	const undo = undoNow(turn, start.request);
+	if (isUndo(undo)) Object.assign(start, undo);
+	else if (undo) {
+		answerRefused(turn, undo);
+		return;
+	}
+	if (!haveLooked(turn, drive, start, startLimitMs / 2)) return;
 	const fault = faultOf(state, start);
-	if (service === 'clustering_config') {
+	if (start.request.service === 'clustering_config') {
 		if (notAsked(state, start, now).length > 0) return;
 		if (fault) endWithFault(turn, drive, start, fault);
 		else if (isLed(turn, drive)) openRollout(turn, drive, start);
 		return;
 	}
-	if (fault) {
-		answerRefused(turn, { code: 'unavailable', message: fault, extra: {} });
-		return;
-	}
-	if (firstStepInTheWay(turn, drive, start) === null && isLed(turn, drive)) openRollout(turn, drive, start);
+	if (fault) answerRefused(turn, { code: 'unavailable', message: fault, extra: {} });
+	else if (isLed(turn, drive)) openIfAllowed(turn, drive, start);
+}
+
+/** An operator may have resumed, aborted or superseded what was to be undone. */
+const isStillDue = (active: OpenRollout | undefined, { request }: PendingStart): boolean =>
+	active !== undefined && active.spec.id === request.reverts && revertedBy(active) !== null;
+
+function openIfAllowed(turn: Turn, drive: Drive, start: PendingStart): void {
+	const nothing = whyNothing(turn, start);
+	if (nothing !== null) answerRefused(turn, { code: 'invalid', message: nothing, extra: {} });
+	// Nobody waits for the answer of a revert: what is in its way shows in the rollout itself.
+	else if (start.token === null || firstStepInTheWay(turn, drive, start) === null) openRollout(turn, drive, start);
 }
 
 /**
@@ -182,8 +187,7 @@ function isLed({ state, now }: Turn, drive: Drive): boolean {
 function endWithFault(turn: Turn, drive: Drive, start: PendingStart, fault: string): void {
 	const view = { ...emptyView(specOf(turn.state, start), turn.state.settings.self), epoch: textOfEpoch(drive.epoch) };
 	endAs(turn, view, 'aborted', fault);
-	turn.effects.push({ kind: 'answer', token: start.token, view: viewOf(turn.state, start.id, turn) ?? null });
-	turn.state.start = null;
+	answerStarted(turn, start);
 }
 
 const isTarget = (spec: RolloutSpec, node: NodeName): boolean =>
@@ -210,7 +214,9 @@ function firstStepInTheWay(turn: Turn, drive: Drive, start: PendingStart): strin
 function openRollout(turn: Turn, drive: Drive, start: PendingStart): void {
 	const { state } = turn;
 	const active = openOf(state, drive.rollout);
-	if (active) endRollout(turn, drive, active, 'aborted', `superseded by ${start.id}`);
+	// What is undone ends once a majority knows the undo: until then a successor has to find it.
+	if (active?.spec.id === start.request.reverts) letGo(turn, drive);
+	else if (active) endRollout(turn, drive, active, 'aborted', `superseded by ${start.id}`);
 	start.phase = 'open';
 	const spec = specOf(state, start);
 	openNew(turn, drive, { spec, flags: firstFlags(drive.epoch, spec.without) });
@@ -227,7 +233,12 @@ function driveOpen(turn: Turn, start: PendingStart): void {
 	if (!state.coordination.isConfirmed(open)) return;
 	const all = state.coordination.heard(now).every((node) => state.coordination.knows(open, node));
 	if (!all && now < start.askedAt + startLimitMs / 2) return;
-	turn.effects.push({ kind: 'answer', token: start.token, view: viewOf(state, start.id, turn) ?? null });
+	answerStarted(turn, start);
+}
+
+function answerStarted(turn: Turn, { token, id }: PendingStart): void {
+	const { state } = turn;
+	if (token !== null) turn.effects.push({ kind: 'answer', token, view: viewOf(state, id, turn) ?? null });
 	state.start = null;
 }
 
@@ -267,6 +278,11 @@ export function startLostLease(turn: Turn): void {
 	const { state, now } = turn;
 	const start = state.start;
 	if (!start || start.phase === 'waiting') return;
+	if (start.token === null) {
+		// Whoever leads now reverts what is to be reverted.
+		state.start = null;
+		return;
+	}
 	start.phase = 'lease';
 	const rank = state.members.findIndex((member) => member.name === state.settings.self);
 	start.retryAt = now + retryEveryMs * (1 + Math.max(0, rank)) * Math.min(start.attempts + 1, 4);
@@ -297,8 +313,11 @@ function timeOut(turn: Turn, start: PendingStart): void {
 	const drive = driveOf(state);
 	const open = openOf(state, start.id);
 	const ownVersion = open?.flags.version.epoch?.node === state.settings.self;
-	if (open && !ownVersion) {
-		turn.effects.push({ kind: 'answer', token: start.token, view: viewOf(state, start.id, turn) ?? null });
+	if (open && (!ownVersion || start.token === null)) {
+		answerStarted(turn, start);
+		return;
+	}
+	if (start.token === null && drive && isToTryAgain(turn, drive)) {
 		state.start = null;
 		return;
 	}
@@ -308,6 +327,11 @@ function timeOut(turn: Turn, start: PendingStart): void {
 	else if (open) endWithoutLease(turn, open, message);
 	turn.command({ kind: 'withdraw' });
 	answerRefused(turn, { code: 'unavailable', message, extra: {} });
+}
+
+/** A node was slow to look at its file, or no majority was heard: as long as a step may take. */
+function isToTryAgain({ state, now }: Turn, { revertingSince }: Drive): boolean {
+	return revertingSince === null || now < revertingSince + state.settings.deadlineMs;
 }
 
 function whyTimedOut(turn: Turn, start: PendingStart, drive: Drive | null): string {
@@ -341,7 +365,8 @@ function endWithoutLease(turn: Turn, open: OpenRollout, reason: string): void {
 function answerRefused(turn: Turn, refusal: Refusal): void {
 	const { start } = turn.state;
 	if (!start) return;
-	turn.effects.push({ kind: 'refuse', token: start.token, refusal });
+	if (start.token === null) turn.facts.push({ kind: 'not_reverted', rollout: start.request.reverts ?? null, refusal });
+	else turn.effects.push({ kind: 'refuse', token: start.token, refusal });
 	turn.state.start = null;
 	arm(turn, 'start', null);
 }

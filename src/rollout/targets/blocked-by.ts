@@ -5,6 +5,7 @@ import type { Turn } from '../outbox.js';
 import type { TargetStatus } from './targets.js';
 import { whatIsDown, standingOf, budgetUsed } from './budget.js';
 import type { OpenRollout } from '../messages.js';
+import type { CoreState } from '../state.js';
 
 /** A node that is back in this rollout and not ready any more, or not heard, stops everything: the change may be bad. */
 export function unreadyBack({ state }: Turn, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
@@ -12,11 +13,22 @@ export function unreadyBack({ state }: Turn, open: OpenRollout, targets: readonl
 	for (const one of targets) {
 		if (one.state !== 'back' || open.flags.skipped.includes(one.node)) continue;
 		if (!one.heard) return `${one.node}, which was back, to be heard again`;
-		const readiness = standingOf(state, one.node)?.readiness;
-		const why = readiness ? whatIsDown(readiness) : null;
+		const why = whyDown(state, one);
 		if (why !== null) return `${one.node}, which was back, to be ready again (${why})`;
 	}
 	return null;
+}
+
+function whyDown(state: CoreState, { node }: TargetStatus): string | null {
+	const readiness = standingOf(state, node)?.readiness;
+	return readiness ? whatIsDown(readiness) : null;
+}
+
+/** A node that is back in this rollout is heard, and has lost workers since. */
+export function isOutOfOrder({ state }: Turn, { flags }: OpenRollout, targets: readonly TargetStatus[]): boolean {
+	const isDown = (one: TargetStatus): boolean =>
+		(standingOf(state, one.node)?.readiness.apps ?? []).some(({ healthy, wanted }) => healthy < wanted);
+	return targets.some((one) => one.state === 'back' && one.heard && !flags.skipped.includes(one.node) && isDown(one));
 }
 
 /** Why no step begins now, for people. */

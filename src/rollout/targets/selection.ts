@@ -5,4 +5,7 @@ export const isSelected = ({ unselected }: Pick<RolloutSpec, 'unselected'>, node
 	!unselected?.includes(node);
 
 /** Why a member is no target, in views. */
-export const notSelected = 'not selected';
+export function whyUntouched({ reverts, putBack }: Pick<RolloutSpec, 'reverts' | 'putBack'>, node: NodeName): string {
+	if (reverts === undefined) return 'not selected';
+	return putBack?.[node] ? 'runs it already' : `did not run what rollout ${reverts} brought`;
+}

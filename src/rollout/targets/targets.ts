@@ -3,7 +3,7 @@ import { standingOf } from './budget.js';
 import type { Drive } from '../controller/state.js';
 import { judge, type Verdict } from './proof.js';
 import { appsOf } from './scope.js';
-import { isSelected, notSelected } from './selection.js';
+import { isSelected, whyUntouched } from './selection.js';
 import { isLeaving } from '../../coordination/port.js';
 import type { OpenRollout, Report } from '../messages.js';
 import type { CoreState } from '../state.js';
@@ -31,12 +31,12 @@ export function targetsOf(state: CoreState, drive: Drive, open: OpenRollout, now
 
 function statusOf(state: CoreState, drive: Drive, open: OpenRollout, node: NodeName, now: number): TargetStatus {
 	const heard = state.coordination.isHeard(node, now);
-	if (!isSelected(open.spec, node)) return untouched(node, heard);
+	if (!isSelected(open.spec, node)) return untouched(open.spec, node, heard);
 	const standing = standingOf(state, node);
 	const record = standing?.records.find((one) => one.rollout === open.spec.id) ?? null;
 	const judged = standing ? judgedOf(state, drive, open, node, record) : hearsayOf(state, open, node);
 	if (['refused', 'failed'].includes(judged.state) && isPassedOver(open.spec, node))
-		return passedOver(node, heard, record);
+		return passedOver(open.spec, node, heard, record);
 	const skipped = judged.state !== 'back' && open.flags.skipped.includes(node);
 	const apart = judged.state === 'pending' ? endedThere(standing?.endedHere, open.spec.id) : null;
 	return {
@@ -51,11 +51,11 @@ function statusOf(state: CoreState, drive: Drive, open: OpenRollout, node: NodeN
 	};
 }
 
-const untouched = (node: NodeName, heard: boolean): TargetStatus => ({
+const untouched = (spec: RolloutSpec, node: NodeName, heard: boolean): TargetStatus => ({
 	node,
 	state: 'skipped',
 	attempt: 1,
-	reason: notSelected,
+	reason: whyUntouched(spec, node),
 	overdue: false,
 	heard,
 	hearsay: false,
@@ -72,8 +72,8 @@ export function isPassedOver({ membersNext, configHashes }: RolloutSpec, node: N
 export const isGone = (open: OpenRollout, { node, heard }: Pick<TargetStatus, 'node' | 'heard'>): boolean =>
 	isLeaving(open, node) && !heard;
 
-const passedOver = (node: NodeName, heard: boolean, record: NodeRecord | null): TargetStatus => ({
-	...untouched(node, heard),
+const passedOver = (spec: RolloutSpec, node: NodeName, heard: boolean, record: NodeRecord | null): TargetStatus => ({
+	...untouched(spec, node, heard),
 	reason: 'it was not linked when the change that takes it out began',
 	record,
 });

@@ -14,11 +14,12 @@ export interface ViewChange {
 	coordinator?: NodeName | undefined;
 	epoch?: string | null | undefined;
 	held?: boolean | undefined;
+	reverted_by?: RolloutView['reverted_by'];
 	order?: Run[] | undefined;
 	nodes: ({ node: NodeName } & { [Key in keyof ViewNode]?: ViewNode[Key] | undefined })[];
 }
 
-const headKeys = ['state', 'reason', 'waiting_for', 'coordinator', 'epoch', 'held'] as const;
+const headKeys = ['state', 'reason', 'waiting_for', 'coordinator', 'epoch', 'held', 'reverted_by'] as const;
 const nodeKeys = [
 	'state',
 	'attempt',

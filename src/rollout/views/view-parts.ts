@@ -2,10 +2,19 @@
 import { coversApp, scopeOf } from '../targets/scope.js';
 import { orderOf } from '../targets/order.js';
 import { inScope } from '../targets/proof.js';
-import { isSelected, notSelected } from '../targets/selection.js';
+import { isSelected, whyUntouched } from '../targets/selection.js';
 import type { OpenRollout, RolloutFlags } from '../messages.js';
 import type { Releases } from '../../workers/types.js';
-import type { NodeName, NodeRecord, NodeReleases, RolloutSpec, RolloutState, RolloutView, Snapshot } from '../types.js';
+import type {
+	NodeName,
+	NodeRecord,
+	NodeReleases,
+	RolloutId,
+	RolloutSpec,
+	RolloutState,
+	RolloutView,
+	Snapshot,
+} from '../types.js';
 
 export type ViewNode = RolloutView['nodes'][number];
 
@@ -20,7 +29,7 @@ export function emptyView(spec: RolloutSpec, coordinator: string): RolloutView {
 	const untouched = all.filter((node) => !isSelected(spec, node));
 	const nodes = [
 		...order.map((node) => emptyNode(node, { state: 'pending', reason: null })),
-		...untouched.map((node) => emptyNode(node, { state: 'skipped', reason: notSelected })),
+		...untouched.map((node) => emptyNode(node, { state: 'skipped', reason: whyUntouched(spec, node) })),
 	];
 	return { ...headOf(spec, coordinator), order, nodes };
 }
@@ -44,6 +53,12 @@ export function reasonOf({ spec, flags }: OpenRollout): string | null {
 	if (!isHeld(flags)) return null;
 	const targets = spec.members.length - (spec.unselected?.length ?? 0);
 	return `held after ${spec.holdAfter ?? 0} of ${targets} nodes, as hold_after asked; resume_rollout continues with the others, abort_rollout ends the rollout`;
+}
+
+/** The rollout that is about to undo it; null: none is. */
+export function revertedBy({ spec, flags }: OpenRollout): RolloutId | null {
+	const isDue = flags.revert === 'due' && flags.halted !== null && flags.aborting === null;
+	return isDue ? (spec.revertAs ?? null) : null;
 }
 
 export const isHeld = ({ paused, held, halted, aborting }: RolloutFlags): boolean =>
@@ -84,6 +99,8 @@ export function headOf(spec: RolloutSpec, coordinator: string): RolloutView {
 		held: false,
 		selected: spec.selected ?? { nodes: null, zone: null },
 		asked_by: { user: spec.user, from: spec.from ?? null },
+		reverts: spec.reverts ?? null,
+		reverted_by: null,
 	};
 }
 

@@ -7,6 +7,7 @@ import {
 	headOf,
 	isHeld,
 	reasonOf,
+	revertedBy,
 	stateOf,
 	processesOf,
 	releasesOf,
@@ -55,16 +56,21 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 		state: stateOf(open),
 		reason: reasonOf(open),
 		held: isHeld(open.flags),
+		reverted_by: revertedBy(open),
 		waiting_for:
 			silent === null ? (shown ?? unseen(open)) : `${silent}${takeoverText(turn)}${wayOut(turn, open.spec.id)}`,
 		epoch: open.flags.version.epoch ? textOfEpoch(open.flags.version.epoch) : base.epoch,
 	};
 }
 
-const unseen = ({ flags }: OpenRollout): string => (flags.halted === null ? 'word from the coordinator' : forOperator);
+function unseen(open: OpenRollout): string {
+	if (revertedBy(open) !== null) return forUndo(open);
+	return open.flags.halted === null ? 'word from the coordinator' : forOperator;
+}
+const forUndo = ({ spec }: OpenRollout): string => `rollout ${spec.revertAs ?? ''} to put its nodes back`;
 const forOperator = 'an operator: resume_rollout, abort_rollout, or a new rollout';
 
-function drivenView(turn: Turn, drive: Drive, open: OpenRollout): RolloutView {
+export function drivenView(turn: Turn, drive: Drive, open: OpenRollout): RolloutView {
 	const { state, now } = turn;
 	const targets = targetsOf(state, drive, open, now);
 	const budget = budgetUsed(state, drive, open, now);
@@ -76,6 +82,7 @@ function drivenView(turn: Turn, drive: Drive, open: OpenRollout): RolloutView {
 	view.state = stateOf(open);
 	view.reason = reasonOf(open);
 	view.held = isHeld(open.flags);
+	view.reverted_by = revertedBy(open);
 	view.waiting_for = waitingFor(turn, drive, open, targets);
 	view.epoch = textOfEpoch(drive.epoch);
 	view.order = order;
@@ -135,7 +142,7 @@ function waitingFor(turn: Turn, drive: Drive, open: OpenRollout, targets: readon
 	const heard = state.coordination.heard(now);
 	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
 	const steps = running.map((one) => stepText(turn, drive, one)).join('; ');
-	if (open.flags.halted !== null) return forOperator;
+	if (open.flags.halted !== null) return revertedBy(open) === null ? forOperator : forUndo(open);
 	if (!state.coordination.isMajority(heard)) {
 		const missing = state.members.map((one) => one.name).filter((name) => !heard.includes(name));
 		return `${frozen(missing, state.members.length)}${wayOut(turn, open.spec.id)}`;

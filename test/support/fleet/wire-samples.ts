@@ -47,6 +47,9 @@ const spec: RolloutSpec = {
 	membersNext: members,
 	memberHashNext: 'ab12',
 	configHashes: { alpha: 'ab12' },
+	reverts: 'r0',
+	putBack: { alpha: { web: { path: '/srv/41/server.js', revision: '41' } } },
+	revertAs: 'r2',
 	createdAt: 1_621_364_589_540,
 };
 const flags = {
@@ -57,6 +60,7 @@ const flags = {
 	paused: false,
 	aborting: { by: 'admin' },
 	halted: 'why',
+	revert: 'due' as const,
 };
 const worker = { id: 'web-1', pid: 811, started: 51_234 };
 const view: RolloutView = {
@@ -87,6 +91,8 @@ const view: RolloutView = {
 	],
 	created_at: 1_621_364_589_540,
 	ended_at: 1_621_364_589_740,
+	reverts: 'r0',
+	reverted_by: 'r2',
 };
 const endings: Ending[] = [{ rollout: 'r1', epoch, view }];
 const open = [{ spec, flags }];
@@ -132,7 +138,7 @@ export const peerMessages: PeerMessage[] = [
 	{ kind: 'heartbeat', epoch, number: 1, live: true },
 	{ kind: 'report', epoch, report },
 	{ kind: 'store', epoch, open, ended: endings },
-	{ kind: 'check', epoch, rollout: 'r1', service: 'http_workers', app: 'web' },
+	{ kind: 'check', epoch, rollout: 'r1', service: 'http_workers', app: 'web', putBack: spec.putBack?.['alpha'] },
 	{
 		kind: 'checked',
 		epoch,
@@ -161,6 +167,7 @@ export const peerMessages: PeerMessage[] = [
 			waiting_for: 'an operator',
 			coordinator: 'alpha',
 			epoch: '4@alpha',
+			reverted_by: 'r2',
 			order: ['beta', [0, 1]],
 			nodes: view.nodes,
 		},

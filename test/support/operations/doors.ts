@@ -12,6 +12,7 @@ export const accessOf: Record<string, Access> = {
 	restart: 'super_user',
 	restart_service: 'super_user',
 	start_rollout: 'operator',
+	undo_rollout: 'operator',
 	system_information: 'super_user',
 	set_status: 'super_user',
 	get_status: 'super_user',

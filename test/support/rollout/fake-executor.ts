@@ -1,7 +1,7 @@
 /** Workers and the steps that replace them, with the truth kept apart from what the step reports. */
 import type { StepRequest } from '../../../src/fleet/ports.js';
-import type { Snapshot, StepResult } from '../../../src/rollout/types.js';
-import type { ProvenWorker } from '../../../src/workers/types.js';
+import type { RolloutSpec, Snapshot, StepResult } from '../../../src/rollout/types.js';
+import type { ProvenWorker, Release, Releases } from '../../../src/workers/types.js';
 import type { SimNode } from './sim-node.js';
 
 type Running = StepRequest & { onEnd(result: StepResult): void };
@@ -20,7 +20,11 @@ export type StepFate =
 
 interface SimWorker extends ProvenWorker {
 	healthy: boolean;
+	/** The revision that it was started from. */
+	release: string;
 }
+
+export const releaseOf = (revision: string): Release => ({ path: `/srv/${revision}/server.js`, revision });
 
 /** What really became of a step, for whoever judges. */
 export interface Truth {
@@ -38,6 +42,14 @@ export class FakeExecutor {
 	/** What happens to the next steps here; the last one stays. */
 	fates: StepFate[] = ['good'];
 	stepMs = 400;
+	/** The revision that the node's file names now; no rollout has to have asked for it. */
+	deployed = 'v1';
+	/** The revision that an undo put back, as the state folder has it. */
+	pinned: string | null = null;
+	/** Revisions whose files are gone. */
+	readonly gone = new Set<string>();
+	/** Told when a step's outcome is kept: what runs from then on. */
+	onKept: (spec: RolloutSpec) => void = () => {};
 	/** Called with the truth at the end of every step. */
 	onTruth: (truth: Truth) => void = () => {};
 	/** A process that ended itself for type `restart`. */
@@ -47,20 +59,38 @@ export class FakeExecutor {
 	#run = 0;
 
 	constructor(private readonly node: SimNode) {
-		this.workers = this.#fresh(this.wanted);
+		this.workers = this.#fresh(this.wanted, this.deployed);
+	}
+
+	/** What runs; of two that run side by side the newer one. */
+	releases(): Releases {
+		const release = this.workers.at(-1)?.release;
+		return release === undefined ? {} : { web: releaseOf(release) };
 	}
 
 	healthy(): number {
 		return Math.min(this.wanted, this.workers.filter((worker) => worker.healthy && worker.joined).length);
 	}
 
-	#fresh(count: number): SimWorker[] {
+	/** What a start brings up that no rollout asked for. */
+	#atRest(): string {
+		return this.pinned ?? this.deployed;
+	}
+
+	/** What the workers of a step are started from. */
+	#releaseFor({ spec }: StepRequest): string {
+		if (spec.service !== 'http_workers') return this.#atRest();
+		return spec.putBack?.[this.node.name]?.['web']?.revision ?? this.deployed;
+	}
+
+	#fresh(count: number, release: string): SimWorker[] {
 		return Array.from({ length: count }, () => {
 			this.#ids += 1;
 			// The kernel gives process ids again; only the start time tells them apart.
 			this.#pids = 100 + ((this.#pids - 99) % 7);
 			const started = 1000 + this.#ids;
-			return { id: `web-${this.#ids}`, pid: this.#pids, started, proven: true, joined: true, healthy: true };
+			const well = { proven: true, joined: true, healthy: true };
+			return { id: `web-${this.#ids}`, pid: this.#pids, started, release, ...well };
 		});
 	}
 
@@ -77,7 +107,7 @@ export class FakeExecutor {
 	/** The host went down with everything on it; what the next start brings up is new. */
 	hostDied(): void {
 		this.#run += 1;
-		this.workers = this.#fresh(this.wanted);
+		this.workers = this.#fresh(this.wanted, this.#atRest());
 	}
 
 	/** `onEnd` is told what came of it, once or never. */
@@ -143,9 +173,13 @@ export class FakeExecutor {
 	}
 
 	/** New before old, never a second surplus set: what a dead predecessor started is adopted. */
-	#startNew({ before }: Running): void {
+	#startNew(request: Running): void {
+		const { before } = request;
 		const surplus = this.workers.filter((worker) => !isAmong(before, worker));
-		this.workers = [...this.workers, ...this.#fresh(Math.max(0, this.wanted - surplus.length))];
+		this.workers = [
+			...this.workers,
+			...this.#fresh(Math.max(0, this.wanted - surplus.length), this.#releaseFor(request)),
+		];
 	}
 
 	#finish(request: Running, fate: StepFate): void {
@@ -195,16 +229,23 @@ export class FakeExecutor {
 		const isAsMany = outcome === 'refused' || this.workers.length === this.wanted;
 		const whole = this.healthy() === this.wanted && isAsMany;
 		this.onTruth({ rollout: spec.id, attempt, back, whole });
+		if (back && spec.service === 'http_workers') this.#keep(spec);
 		const result: StepResult = {
 			outcome,
 			before,
-			after: { boot, links, configHash, workers },
+			after: { boot, links, configHash, workers, releases: this.releases() },
 			wanted: this.wanted,
 			oldGone: outcome === 'refused' ? true : oldGone,
 			cutOff: 0,
 			reason,
 		};
 		request.onEnd(result);
+	}
+
+	/** Synced before the result is told. */
+	#keep(spec: RolloutSpec): void {
+		this.pinned = spec.putBack?.[this.node.name]?.['web']?.revision ?? null;
+		this.onKept(spec);
 	}
 
 	#renewLinks(request: Running, ms: number, then: (delay: number, what: () => void) => void): void {

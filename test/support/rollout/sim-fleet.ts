@@ -172,6 +172,7 @@ export class SimFleet {
 			kind: 'request',
 			token,
 			id: token,
+			revertAs: `${token}-undo`,
 			request: {
 				type: 'restart_service',
 				service: 'http_workers',

@@ -4,7 +4,7 @@
  */
 import type { RollcallError } from '../../../src/errors.js';
 import type { Clock } from '../../../src/fleet/clock.js';
-import type { Core, Happening } from '../../../src/fleet/ports.js';
+import type { CheckRequest, Core, Happening } from '../../../src/fleet/ports.js';
 import { Shell } from '../../../src/fleet/shell/shell.js';
 import { createLogger } from '../../../src/log.js';
 import { coordinatorOf, getRollout, listRollouts, step } from '../../../src/fleet/core/core.js';
@@ -16,9 +16,9 @@ import type { CoordinationState } from '../../../src/coordination/quorum/state.j
 import type { CoreEffect, CoreEvent, PeerMessage } from '../../../src/fleet/core/events.js';
 import type { CheckResult, CoreSettings, Member, RolloutBodies } from '../../../src/rollout/messages.js';
 import type { CoreEngine, CoreState } from '../../../src/fleet/core/state.js';
-import type { Readiness, Snapshot, StepResult } from '../../../src/rollout/types.js';
+import type { NodeReleases, Readiness, Releases, Snapshot, StepResult } from '../../../src/rollout/types.js';
 import { FakeDisk } from './fake-disk.js';
-import { FakeExecutor } from './fake-executor.js';
+import { FakeExecutor, releaseOf } from './fake-executor.js';
 import type { FakeNetwork } from './fake-network.js';
 import { Later } from '../later.js';
 import type { Random } from '../random.js';
@@ -136,7 +136,7 @@ export class SimNode {
 			send: (to, message) => this.network.send(this.name, to, message),
 			readiness: () => this.readiness(),
 			snapshot: () => this.snapshot(),
-			check: ({ service }) => this.#check(service),
+			check: (request) => this.#check(request),
 			runStep: (request, onProgress) => {
 				const result = new Later<StepResult>();
 				this.executor.run(
@@ -272,18 +272,29 @@ export class SimNode {
 		});
 	}
 
-	#check(service: string | null): PromiseLike<CheckResult> {
+	#check({ service, putBack, dryRun }: CheckRequest): PromiseLike<CheckResult> {
 		const changing = service === 'clustering_config';
 		const { members, memberHash, configHash } = this.file;
 		const result = {
-			fault: this.fileFault,
+			fault: this.fileFault ?? this.#whyNotPutBack(putBack),
 			members: changing && this.fileFault === null ? members : null,
 			memberHash: changing && this.fileFault === null ? memberHash : null,
 			configHash: changing && this.fileFault === null ? configHash : null,
+			...(dryRun ? { releases: this.#releasesFor(putBack) } : {}),
 		};
 		const checked = new Later<CheckResult>();
 		this.#after(1 + this.random.next() * 20, () => checked.succeed(result));
 		return checked;
+	}
+
+	#whyNotPutBack(putBack: Releases | undefined): string | null {
+		const gone = Object.entries(putBack ?? {}).find(([, { revision }]) => this.executor.gone.has(revision ?? ''));
+		return gone ? `the release of ${gone[0]} is gone: ${gone[1].path}` : null;
+	}
+
+	#releasesFor(putBack: Releases | undefined): NodeReleases {
+		const { deployed } = this.executor;
+		return { before: this.executor.releases(), after: putBack ?? { web: releaseOf(deployed) } };
 	}
 
 	#linkUp(peer: string, id: string): void {
@@ -312,6 +323,7 @@ export class SimNode {
 			workers: this.executor.workers.map(({ id, pid, started }) => ({ id, pid, started })),
 			links: [...this.#links].map(([node, id]) => ({ node, id })),
 			configHash: this.applied.configHash,
+			releases: this.executor.releases(),
 		};
 	}
 

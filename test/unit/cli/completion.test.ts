@@ -28,7 +28,7 @@ const known: Known = {
 const cases: readonly (readonly [string, readonly string[] | 'files' | 'folders'])[] = [
 	['valid', ['validate']],
 	['doc', ['doctor']],
-	['rollout ', ['plan', 'start', 'status', 'history', 'follow', 'pause', 'resume', 'abort']],
+	['rollout ', ['plan', 'start', 'undo', 'status', 'history', 'follow', 'pause', 'resume', 'abort']],
 	['--config /etc/x rollout pa', ['pause']],
 	['rollout start ', ['web', 'api']],
 	['rollout start web ', []],
@@ -41,7 +41,7 @@ const cases: readonly (readonly [string, readonly string[] | 'files' | 'folders'
 	['rollout start --max-unavailable 2 a', ['api']],
 	['rollout resume ', ['7c9e6679']],
 	['rollout resume 7c9e6679 --skip ', ['alpha', 'beta']],
-	['rollout start --on-failure ', ['halt', 'continue']],
+	['rollout start --on-failure ', ['halt', 'continue', 'revert']],
 	['logs -f w', ['web']],
 	['logs --fol', ['--follow']],
 	['get_rollout id=', ['id=7c9e6679']],

@@ -69,7 +69,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'1:34: logging.max_size: expected a size such as 512k, 512M or 2G, got "50MB"',
 			'1:46: logging.keep: expected a whole number from 0 to 1000, got -1',
 			'2:28: rollout.max_unavailable: expected a whole number from 1 to 128, or 1% to 100%, got "0%"',
-			'2:44: rollout.on_failure: expected one of halt, continue, got "stop"',
+			'2:44: rollout.on_failure: expected one of halt, continue, revert, got "stop"',
 			'3:46: http_workers[0].gate: expected true or false, got "no"',
 			'3:59: http_workers[0].surge: expected a whole number from 1 to 256, or 1% to 100%, got "101%"',
 			'3:77: http_workers[0].max_memory: expected a size such as 512k, 512M or 2G, got "0M"',

@@ -34,10 +34,20 @@ function peerOrHandshake(value: object): unknown {
 }
 
 /** Came with a later version than the first, so messages without them are understood. */
-const later: ReadonlySet<string | number | undefined> = new Set(['authorities', 'configuration', 'endedHere']);
+const later: ReadonlySet<string | number | undefined> = new Set([
+	'authorities',
+	'configuration',
+	'endedHere',
+	'reverts',
+	'putBack',
+	'revertAs',
+	'revert',
+	'reverted_by',
+]);
 
 /** Records keyed by what the message itself says hold any key. */
-const isFree = (path: Path): boolean => path.at(-2) === 'extra' || path.at(-2) === 'configHashes';
+const isFree = (path: Path): boolean =>
+	['extra', 'configHashes', 'putBack'].includes(String(path.at(-2))) || path.at(-3) === 'putBack';
 /** A change leaves out what has not changed. */
 const isOptional = (path: Path): boolean => path[0] === 'change';
 

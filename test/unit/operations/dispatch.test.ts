@@ -190,6 +190,20 @@ test('start_rollout hands over what it selects, its hold, its note and where it 
 	assert.deepEqual(services.fleet.requests, [{ ...asked, from: '127.0.0.1', nodes, zone, holdAfter: 0, note }]);
 });
 
+test('undo_rollout hands over the rollout that it undoes, by default the newest of http_workers, and what it covered', async () => {
+	services.fleet.requests.length = 0;
+	const { job_id: rolled } = (await answer({ operation: 'start_rollout', app: 'web' })) as { job_id: string };
+	await answer({ operation: 'restart_service', service: 'clustering', replicated: true });
+	await answer({ operation: 'undo_rollout', note: 'too slow' });
+	const undone = (await answer({ operation: 'undo_rollout', id: rolled })) as { message: string };
+	assert.equal(undone.message, `Undoing rollout ${rolled}`);
+	const asked = { type: 'restart_service', service: 'http_workers', app: 'web', replicated: true, user: 'admin' };
+	const undo = { ...asked, from: '127.0.0.1', reverts: rolled };
+	assert.deepEqual(services.fleet.requests.slice(2), [{ ...undo, note: 'too slow' }, undo]);
+	const refused = await refusal(callers.super_user, { operation: 'undo_rollout', id: 'nope', note: 'x' });
+	assert.equal(refused?.error, "Rollout 'nope' not found");
+});
+
 test('a note is one line of at most 256 characters, and a selection holds a node', async () => {
 	const faults: [Record<string, unknown>, string][] = [
 		[{ note: 'a\nb' }, "'note' must be one line without control characters"],

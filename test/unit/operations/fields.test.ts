@@ -68,11 +68,15 @@ const faulty: [string, Record<string, unknown>, string][] = [
 		"'max_unavailable' must be greater than or equal to 1",
 	],
 	['restart_service', { service: 'http_workers', max_unavailable: 1.5 }, "'max_unavailable' must be an integer"],
-	['restart_service', { service: 'http_workers', on_failure: 'stop' }, "'on_failure' must be one of [halt, continue]"],
+	[
+		'restart_service',
+		{ service: 'http_workers', on_failure: 'stop' },
+		"'on_failure' must be one of [halt, continue, revert]",
+	],
 	[
 		'restart_service',
 		{ service: 'http_workers', on_failure: 1 },
-		"'on_failure' must be one of [halt, continue]. 'on_failure' must be a string",
+		"'on_failure' must be one of [halt, continue, revert]. 'on_failure' must be a string",
 	],
 	['restart', { replicated: 'true' }, "'replicated' must be a boolean"],
 	['restart', { service: 'http_workers' }, "'service' is not allowed"],

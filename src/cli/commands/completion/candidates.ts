@@ -20,7 +20,7 @@ export interface Known {
 /** Candidates, or that the shell completes a path. */
 export type Completion = readonly Candidate[] | 'files' | 'folders';
 
-const onFailure = ['halt', 'continue'];
+const onFailure = ['halt', 'continue', 'revert'];
 
 /** What may stand at the cursor: in the place of the last word, which may be empty. */
 export async function complete(program: Command, words: readonly string[], known: Known): Promise<Completion> {

@@ -43,7 +43,7 @@ export async function gather(
 		workers,
 		...(asked === undefined ? {} : { nodes }),
 		fleet: { coordinator: cluster.coordinator, nodes: cluster.nodes },
-		rollout: rollouts.find(({ state }) => !isOver(state)) ?? rollouts.find(({ state }) => state === 'halted') ?? null,
+		rollout: rollouts.find((view) => !isOver(view)) ?? rollouts.find(({ state }) => state === 'halted') ?? null,
 	};
 	return { wrong: findWrong(document, words, now), ...document };
 }
