@@ -1,5 +1,6 @@
 import { z } from '../zod.js';
 import { nodeNamePattern } from './checks/certificates.js';
+import { hooks } from './checks/hooks.js';
 import {
 	duration,
 	list,
@@ -11,6 +12,7 @@ import {
 	size,
 	text,
 	truth,
+	userName,
 	whole,
 	wholeOr,
 	wholeOrPercent,
@@ -37,8 +39,6 @@ const appName = matching(
 	/^(?!constructor$)[a-z0-9-]{1,31}$/,
 	'a name of 1 to 31 characters out of a-z, 0-9 and -, and not constructor',
 );
-// The folder self in worker_dir is that of the daemon's own user.
-const userName = matching(/^(?!self$)[a-z_][a-z0-9_-]{0,30}$/, 'the name of a system user or group');
 export const environmentName = matching(
 	/^(?!ROLLCALL_|__proto__$)[A-Za-z_][A-Za-z0-9_]{0,254}$/,
 	'names of variables out of letters, digits and underscores, none of them beginning with ROLLCALL_',
@@ -307,6 +307,9 @@ const rollout = section({
 		.describe(
 			'After how many nodes that are back a rollout of http_workers over the fleet pauses until an operator resumes it, as a whole number; 0: it does not; default 0.',
 		),
+	hooks: hooks
+		.prefault({})
+		.describe('Commands run before and after rollouts and nodes, for rollouts that restart workers.'),
 	notify: list(notify, 16, 'addresses')
 		.default([])
 		.describe('Addresses that are told what becomes of a rollout; default none.'),

@@ -89,3 +89,6 @@ export function list<Item extends z.ZodType>(item: Item, max: number, what: stri
 	const expected = `a list of at most ${max} ${what}`;
 	return z.array(item, { error: expected }).max(max, { error: expected });
 }
+
+// The folder `self` in worker_dir is that of the daemon's own user.
+export const userName = matching(/^(?!self$)[a-z_][a-z0-9_-]{0,30}$/, 'the name of a system user or group');

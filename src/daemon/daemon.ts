@@ -221,6 +221,7 @@ class ControlPlane {
 			started: this.#workersStarted,
 			boot: () => this.#fleet?.clusterStatus().boot ?? 0,
 			readApps: () => wantedApps(this.#configuration.read(), underSystemd),
+			hooks: { node: config.node.name, hooks: config.rollout.hooks },
 			configuration: this.#configuration,
 			audit: this.#audit,
 			restartInstance: () => void this.#restartInstance(),

@@ -11,6 +11,7 @@ import { isAlive } from '../system/proc/process.js';
 import { findLack } from './app-needs.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import type { Standing } from './availability.js';
+import { runHook, type RunnableHooks } from './hooks.js';
 import { releasesOf, SeenReleases } from '../workers/pool/rows.js';
 import type { ProvenWorker, Releases, ReplacementResult, StartsFrom, Supervisor, WorkerApp } from '../workers/types.js';
 
@@ -28,6 +29,7 @@ export interface LocalNodeParts {
 	boot(): number;
 	/** Reads `http_workers:` afresh from the file; throws with every fault named. */
 	readApps(): WorkerApp[];
+	hooks: RunnableHooks;
 	configuration: Pick<ConfigurationFile, 'standsIn' | 'read' | 'accepted' | 'on'>;
 	/** Told what callers of other nodes have changed here; those of this node are recorded as they ask. */
 	audit: Pick<Audit, 'recordOfPeer'>;
@@ -74,9 +76,11 @@ export function createLocalNode(given: LocalNodeParts): LocalNode {
 			return null;
 		},
 		execute(step) {
+			if (step.refused !== undefined) return refusedStep(parts, step, step.refused);
 			if (step.spec.type === 'restart') return restartStep(parts, step);
 			return replaceStep(parts, step);
 		},
+		runHook: (request) => runHook(parts, request),
 	};
 }
 
@@ -230,6 +234,21 @@ async function replaceStep(parts: Parts, step: Step): Promise<StepResult> {
 			reason: null,
 		});
 	}
+}
+
+/** Nothing is touched: the workers that run are the evidence. */
+async function refusedStep(parts: Parts, step: Step, reason: string): Promise<StepResult> {
+	await parts.started;
+	const apps = parts.supervisor.readiness().filter(({ app }) => covers(step.only, app));
+	return stepResultOf(parts, step.before, {
+		outcome: 'refused',
+		before: step.before.workers,
+		after: parts.supervisor.identities(),
+		wanted: apps.reduce((sum, { wanted }) => sum + wanted, 0),
+		oldGone: true,
+		cutOff: 0,
+		reason,
+	});
 }
 
 async function replaceWorkers(parts: Parts, step: Step): Promise<StepResult> {

@@ -115,6 +115,7 @@ class RunningFleet extends EventEmitter<FleetEvents> implements OpenedFleet {
 			snapshot: () => this.#snapshot(),
 			check: (request) => checkHere(this.#stepPorts(), request),
 			runStep: (step, onProgress) => runStep(this.#stepPorts(), step, onProgress),
+			runHook: (request) => local.runHook(request),
 			booted: (boot, instance) => this.#booted(boot, instance),
 			newId: randomUUID,
 		});

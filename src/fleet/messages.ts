@@ -69,6 +69,16 @@ const stepResult = z.object({
 	),
 });
 
+/** Of the end of what a hook printed. */
+const hookRun = z.object({
+	state: z.enum(['running', 'done', 'failed', 'unknown']),
+	node: nodeName,
+	detail: z.string().max(reasonCharactersMax).nullable(),
+	accepted: z.string().max(256).optional(),
+});
+const nodeHooks = z.object({ before_node: hookRun.optional(), after_node: hookRun.optional() });
+const rolloutHooks = z.object({ before_rollout: hookRun.optional(), after_rollout: hookRun.optional() });
+
 const record = z.object({
 	rollout: token,
 	state: z.enum(['none', 'restarting', 'back', 'refused', 'failed', 'lost']),
@@ -79,6 +89,7 @@ const record = z.object({
 	endedAt: milliseconds.nullable(),
 	before: snapshot.nullable(),
 	result: stepResult.nullable(),
+	hooks: since(2, nodeHooks.optional()),
 });
 
 const authorityId = z.string().regex(/^[0-9a-f]{1,64}$/);
@@ -136,10 +147,22 @@ const spec = z.object({
 	reverts: since(2, token.optional()),
 	putBack: since(2, z.record(nodeName, releases).optional()),
 	revertAs: since(2, token.optional()),
+	hooks: since(
+		2,
+		z
+			.array(z.enum(['before_rollout', 'after_rollout']))
+			.max(2)
+			.optional(),
+	),
 	createdAt: milliseconds,
 });
 
 const version = z.object({ epoch: epoch.nullable(), n: counter });
+
+const recordedHook = hookRun.extend({
+	epoch: epoch.nullable(),
+	ending: z.object({ state: z.enum(['completed', 'aborted']), reason: text.nullable() }).optional(),
+});
 
 const flags = z.object({
 	version,
@@ -151,6 +174,10 @@ const flags = z.object({
 	halted: text.nullable(),
 	held: since(2, z.enum(['on', 'over']).optional()),
 	revert: since(2, z.enum(['due', 'given_up']).optional()),
+	hooks: since(
+		2,
+		z.object({ before_rollout: recordedHook.optional(), after_rollout: recordedHook.optional() }).optional(),
+	),
 });
 
 const viewWorkers = z.object({ boot: counter, workers: z.array(identity).max(workersMax) }).nullable();
@@ -167,6 +194,7 @@ const viewNode = z.object({
 	back_at: milliseconds.nullable(),
 	ended_at: since(2, milliseconds.nullable().optional()),
 	reason: text.nullable(),
+	hooks: since(2, nodeHooks.optional()),
 });
 
 const view = z.object({
@@ -194,6 +222,7 @@ const view = z.object({
 	asked_by: since(2, z.object({ user, from: origin.nullable() }).optional()),
 	reverts: since(2, token.nullable().optional()),
 	reverted_by: since(2, token.nullable().optional()),
+	hooks: since(2, rolloutHooks.optional()),
 });
 
 const viewChange = z.object({
@@ -204,6 +233,7 @@ const viewChange = z.object({
 	epoch: z.string().max(100).nullable().optional(),
 	held: z.boolean().optional(),
 	reverted_by: since(2, token.nullable().optional()),
+	hooks: rolloutHooks.optional(),
 	order: z
 		.array(z.union([nodeName, z.tuple([counter, counter])]))
 		.max(membersMax)

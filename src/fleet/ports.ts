@@ -1,8 +1,9 @@
 /** What the shell reaches the world by, and the core that it runs. */
 import type { Logger } from '../log.js';
 import type { CoreEffect, CoreEvent, DurableEntry, PeerMessage } from './core/events.js';
-import type { CheckResult, CoreRequest, NodeApps } from '../rollout/messages.js';
+import type { CheckResult, CoreRequest, HookRequest, NodeApps } from '../rollout/messages.js';
 import type {
+	HookResult,
 	NodeName,
 	Readiness,
 	RolloutId,
@@ -28,6 +29,7 @@ export interface Core {
 }
 
 export type StepRequest = Extract<CoreEffect, { kind: 'run_step' }>;
+export type HookEffect = Extract<CoreEffect, { kind: 'run_hook' }>;
 export type CheckRequest = Extract<CoreEffect, { kind: 'check' }>;
 
 /** The record file, as records.ts has it. */
@@ -53,6 +55,8 @@ export interface ShellPorts {
 	readiness(): Readiness;
 	snapshot(): Snapshot;
 	check(request: CheckRequest): PromiseLike<CheckResult>;
+	/** Runs the command of a hook; does not reject where it can tell what came of it. */
+	runHook(request: HookRequest): PromiseLike<HookResult>;
 	runStep(step: StepRequest, onProgress: (text: string) => void): PromiseLike<StepResult>;
 	/** From now on the hello says these; links that were made before are to be made anew. */
 	booted(boot: number, instance: string): void;

@@ -6,10 +6,12 @@ import type { Sync } from './shell/record-log.js';
 import type { AskedNodes, NodeAnswer } from './queries/queries.js';
 import type { LogLine } from './queries/merged-by-time.js';
 import type { LogsQuery, Query, QueryPart } from './queries/schema.js';
+import type { HookRequest } from '../rollout/messages.js';
 import type { Scope } from '../rollout/targets/scope.js';
 import type {
 	AppChanges,
 	Authorities,
+	HookResult,
 	NodeName,
 	NodeReleases,
 	Releases,
@@ -159,8 +161,12 @@ export interface LocalNode {
 		recovered: boolean;
 		/** As in the preflight. An app that goes back stays there until the next step that covers it. */
 		putBack: Releases | null;
+		/** Why nothing is to be replaced: the step gives evidence of what runs, and is refused. */
+		refused?: string | undefined;
 		onProgress: (text: string) => void;
 	}): Promise<StepResult>;
+	/** Runs the command that the configuration has for this hook, to its end or its timeout. */
+	runHook(request: HookRequest): Promise<HookResult>;
 }
 
 export interface FleetOptions {

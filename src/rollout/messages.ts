@@ -6,11 +6,15 @@ import type { AppChanges, Releases } from '../workers/types.js';
 import type { ViewChange } from './views/change.js';
 import type {
 	Epoch,
+	HookName,
+	HookResult,
+	HookRun,
 	NodeName,
 	NodeRecord,
 	NodeReleases,
 	OnFailureAsked,
 	Readiness,
+	RolloutHooks,
 	RolloutId,
 	RolloutSpec,
 	RolloutType,
@@ -42,6 +46,8 @@ export interface CoreSettings {
 	onFailure: OnFailureAsked;
 	/** For rollouts of http_workers over the fleet; 0 or left out: they do not hold. */
 	holdAfter?: number | undefined;
+	/** The hooks that are configured here, for rollouts that restart workers. */
+	hooks?: readonly HookName[] | undefined;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -63,7 +69,16 @@ export interface RolloutFlags {
 	held?: 'on' | 'over' | undefined;
 	/** It halted and is to be undone. `due`: by whoever coordinates; `given_up`: that cannot be begun, as `halted` says. */
 	revert?: 'due' | 'given_up' | undefined;
+	/** The rollout's own hooks, each recorded before it runs; left out: none was. */
+	hooks?: RolloutHooks<RecordedHook> | undefined;
 }
+
+export type RecordedHook = HookRun & {
+	/** Of the coordinator that recorded it; null for a rollout of one node. */
+	epoch: Epoch | null;
+	/** Of after_rollout: how the rollout ends once the hook has ended, whatever came of that. */
+	ending?: { state: 'completed' | 'aborted'; reason: string | null } | undefined;
+};
 
 /** What coordination carries for rollouts. */
 export interface RolloutBodies extends Bodies {
@@ -244,6 +259,7 @@ export type RolloutEvent = {
 	| { kind: 'checked'; rollout: RolloutId; result: CheckResult }
 	| { kind: 'progress'; rollout: RolloutId; attempt: number; text: string }
 	| { kind: 'step_ended'; rollout: RolloutId; attempt: number; result: StepResult }
+	| { kind: 'hook_ended'; rollout: RolloutId; hook: HookName; attempt: number; result: HookResult }
 );
 
 export type RolloutTimer = 'start' | 'drive' | 'show' | 'operator' | 'local' | 'doubt' | 'look';
@@ -259,7 +275,10 @@ export type RolloutEffect =
 	/** `local`: for a rollout of this node alone, which no other node looks at. */
 	| ({ kind: 'check'; rollout: RolloutId; dryRun?: true; local?: true } & Checked)
 	/** Do one step here and prove it; answered by `progress` and once by `step_ended`. */
-	| { kind: 'run_step'; spec: RolloutSpec; attempt: number; before: Snapshot; recovered: boolean }
+	/** `refused`: replace nothing, and give evidence of what runs; this is why. */
+	| { kind: 'run_step'; spec: RolloutSpec; attempt: number; before: Snapshot; recovered: boolean; refused?: string }
+	/** Run the command of this node's configuration, once; answered by the event `hook_ended`. */
+	| ({ kind: 'run_hook'; attempt: number } & HookRequest)
 	/** `apps`: of a dry run, what it would bring to each node and take from it. */
 	| { kind: 'answer'; token: string; view: RolloutView | null; apps?: Record<NodeName, NodeApps> }
 	| { kind: 'refuse'; token: string; refusal: Refusal }
@@ -267,6 +286,15 @@ export type RolloutEffect =
 	| { kind: 'changed'; view: RolloutView }
 	/** For the log and the metrics. */
 	| { kind: 'note'; event: NoteEvent; fields: Record<string, string | number | boolean | null> };
+
+/** Of which hook, and what its command is told. */
+export interface HookRequest {
+	hook: HookName;
+	rollout: RolloutId;
+	/** How the rollout, or this node, stands. */
+	state: 'running' | 'back' | 'completed' | 'aborted';
+	note: string | null;
+}
 
 export type NoteEvent =
 	| Note
@@ -279,4 +307,6 @@ export type NoteEvent =
 	| 'rollout_ended'
 	| 'rollout_ended_here'
 	| 'command_refused'
-	| 'turn_lost';
+	| 'turn_lost'
+	| 'hook_begun'
+	| 'hook_ended';

@@ -15,7 +15,7 @@ import type {
 	RolloutTimer,
 	Version,
 } from './messages.js';
-import type { Epoch, NodeName, Readiness, Releases, RolloutId, RolloutView } from './types.js';
+import type { Epoch, HookResult, NodeName, Readiness, Releases, RolloutId, RolloutView } from './types.js';
 
 /** Of an undo: what each node goes back to. */
 export interface PutBack {
@@ -92,11 +92,21 @@ export interface Execution {
 	progress: string | null;
 }
 
+/** A hook of a rollout that this core has recorded. A core that finds one recorded and has none in memory does not know how it ended. */
+export interface OwnHook {
+	epoch: Epoch | null;
+	/** `recorded`: its command was not started yet. */
+	phase: 'recorded' | 'running';
+	result: HookResult | null;
+}
+
 /** What the decisions about rollouts keep in memory. */
 interface Memory {
 	/** The rollout that this node drives; of its lease alone, see `driveOf`. */
 	drive: Drive | null;
 	execution: Execution | null;
+	/** By rollout and name of the hook. */
+	hooks: Record<string, OwnHook>;
 	/** A grant that waits until the running step of another rollout has ended. */
 	deferred: { rollout: RolloutId; epoch: Epoch; version: Version; attempt: number } | null;
 	start: PendingStart | null;
@@ -130,6 +140,7 @@ export function emptyMemory(): Memory {
 	return {
 		drive: null,
 		execution: null,
+		hooks: {},
 		deferred: null,
 		start: null,
 		locals: [],

@@ -22,6 +22,30 @@ export interface Selection {
 	zone: string | null;
 }
 
+/** Run once for a rollout, on its coordinator's node. */
+export type RolloutHook = 'before_rollout' | 'after_rollout';
+/** Run by each node in its own step, once for each attempt. */
+export type NodeHook = 'before_node' | 'after_node';
+export type HookName = RolloutHook | NodeHook;
+
+/** A hook that was recorded, so that it never begins a second time. */
+export interface HookRun {
+	/** `unknown`: it may have run, and how it ended is not known. */
+	state: 'running' | 'done' | 'failed' | 'unknown';
+	node: NodeName;
+	/** How it ended, with its last lines; null: it has not, or is not known. */
+	detail: string | null;
+	/** The operator who resumed the rollout although it had not gone well. */
+	accepted?: string | undefined;
+}
+
+/** The rollout's own, and those of a node, that were recorded. */
+export type RolloutHooks<Run = HookRun> = { [Name in RolloutHook]?: Run | undefined };
+export type NodeHooks = { [Name in NodeHook]?: HookRun | undefined };
+
+/** How the command of a hook ended. */
+export type HookResult = Pick<HookRun, 'detail'> & { state: Exclude<HookRun['state'], 'running'> };
+
 /** What was asked for. Immutable from the moment it is stored. */
 export interface RolloutSpec {
 	id: RolloutId;
@@ -63,6 +87,8 @@ export interface RolloutSpec {
 	putBack?: Record<NodeName, Releases> | undefined;
 	/** The id of the rollout that undoes this one if it fails; left out: no such rollout is opened. */
 	revertAs?: RolloutId | undefined;
+	/** Those of its own that run, as configured on the node that was asked; left out: none. */
+	hooks?: RolloutHook[] | undefined;
 	createdAt: number;
 }
 
@@ -113,7 +139,10 @@ export interface NodeRecord {
 	startedAt: number;
 	endedAt: number | null;
 	before: Snapshot | null;
+	/** While the step is `restarting`: it has ended well, and after_node runs. */
 	result: StepResult | null;
+	/** Of this attempt; left out: none has begun. */
+	hooks?: NodeHooks | undefined;
 }
 
 /** How a node stands, as it reports it itself. */
@@ -164,6 +193,8 @@ export interface RolloutView {
 		/** When its last step ended, whatever came of it; not of a node before it began, nor in what an older version wrote. */
 		ended_at?: number | null | undefined;
 		reason: string | null;
+		/** Those that have begun; left out: none has. */
+		hooks?: NodeHooks | undefined;
 	}[];
 	created_at: number;
 	ended_at: number | null;
@@ -181,6 +212,8 @@ export interface RolloutView {
 	reverts?: RolloutId | null | undefined;
 	/** The rollout that undoes it, from when that is certain to be opened. */
 	reverted_by?: RolloutId | null | undefined;
+	/** Its own that have begun; left out: none has. */
+	hooks?: RolloutHooks | undefined;
 }
 
 /** The shape that `dry_run` answers. */

@@ -90,9 +90,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		this.ends = new ProcessEnds(this.clock);
 		this.log = options.logger;
 		this.records = new SupervisorRecords(join(options.stateDir, 'workers.json'));
-		if (this.records.damage !== null) {
-			this.log.error({ event: 'record_damaged', reason: this.records.damage });
-		}
+		if (this.records.damage !== null) this.log.error({ event: 'record_damaged', reason: this.records.damage });
 		this.workerHosts = new WorkerHosts({
 			...options,
 			clock: this.clock,
@@ -167,6 +165,12 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 
 	nextReleases(apps: readonly WorkerApp[]): Promise<Releases> {
 		return nextReleases(apps, (user) => this.workerHosts.known(user), this.clock);
+	}
+
+	async commandRunner(user: string | null): ReturnType<Supervisor['commandRunner']> {
+		await this.workerHosts.reach(new Set([user]));
+		const client = this.workerHosts.of(user).client();
+		return (question) => client.runCommand(question);
 	}
 
 	identities(app?: string): ProvenWorker[] {
@@ -334,10 +338,8 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		}
 		await this.workerHosts.untilStraysAreKnown();
 		const done = await Promise.allSettled(this.appsOf(host).map((one) => one.hostUp(rows, living)));
-		for (const result of done) {
-			if (result.status === 'rejected')
-				this.log.error({ event: 'workers_not_started', reason: messageOf(result.reason) });
-		}
+		for (const { reason } of done.filter((result) => result.status === 'rejected'))
+			this.log.error({ event: 'workers_not_started', reason: messageOf(reason) });
 		this.releaseUnconfigured();
 		this.changed();
 	}

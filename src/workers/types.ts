@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Logger } from '../log.js';
 import type { Clock } from './clock.js';
+import type { CommandAnswer, CommandQuestion } from './pm2/health-command.js';
 import type { LogLimits } from './host/log-files.js';
 
 /** Which process a worker is. A process id alone is reused by the kernel; with the start time it is not. */
@@ -190,6 +191,8 @@ export interface Supervisor extends EventEmitter<SupervisorEvents> {
 	putBack(): Record<string, PutBackBy>;
 	/** What new workers of these apps would be started from now; resolves within about a second. */
 	nextReleases(apps: readonly WorkerApp[]): Promise<Releases>;
+	/** Runs a command in the worker host of a user; throws `unavailable`, before anything has begun, if that host does not come up. */
+	commandRunner(user: string | null): Promise<(question: CommandQuestion) => Promise<CommandAnswer>>;
 	/** The workers that live now, joined or not. */
 	identities(app?: string): ProvenWorker[];
 	rows(): WorkerRow[];

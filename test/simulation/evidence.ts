@@ -58,6 +58,8 @@ export class Evidence {
 	readonly asked = new Map<string, Ask>();
 	readonly resumed = new Set<string>();
 	/** Requests and words that were answered, by token. */
+	/** Hooks that were run, by rollout and name, those of nodes also by node and attempt. */
+	readonly hooks = new Set<string>();
 	readonly answers = new Map<string, { ok: boolean; view: RolloutView | null; message: string }>();
 	readonly witnessed = new Map<string, Witnessed>();
 	/** Steps begun, as `node rollout attempt`, and nodes whose record said back. */

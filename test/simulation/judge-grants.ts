@@ -5,6 +5,7 @@ import type { Version, RolloutFlags } from '../../src/rollout/messages.js';
 import type { RolloutSpec } from '../../src/rollout/types.js';
 import type { SimNode } from '../support/rollout/sim-node.js';
 import { type Evidence, isOutOnDisk, type Known, textOf, type Witnessed } from './evidence.js';
+import { judgePrepared } from './judge-hooks.js';
 import { judgeHoldBegun, judgeHoldGrant, judgeSelected } from './judge-looking.js';
 import { hasLeft, lackingMajority } from './majority.js';
 
@@ -20,6 +21,7 @@ export function judgeGrant(evidence: Evidence, node: SimNode, rollout: string, t
 	if (known.spec.service !== 'clustering_config') checkBackReady(evidence, node, seen, known, flags);
 	checkFailures(evidence, node, seen, known, flags);
 	checkWords(evidence, node, seen, known, flags, target);
+	judgePrepared(evidence, known.spec, flags);
 	judgeHoldGrant(evidence, node, seen, known, flags, target);
 	if (known.spec.type === 'restart' && target === node.name)
 		evidence.fail('hand-over', `${node.name} restarts itself while it holds the lease`);

@@ -577,4 +577,59 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 			},
 		],
 	},
+	'hook-once': {
+		rule: 'a later coordinator does not run a recorded hook again',
+		serves: ['I14'],
+		patches: [
+			{
+				file: 'rollout/controller/hooks',
+				from: "const result = own?.result ?? { state: 'unknown', detail: null };",
+				to: 'if (!own) { forget(turn, known, keeper); continue; } const result = own.result;',
+			},
+		],
+	},
+	'hook-recorded': {
+		rule: 'a hook runs once a majority has recorded it',
+		serves: ['I14'],
+		patches: [
+			{
+				file: 'rollout/controller/hooks',
+				from: "if (own?.phase !== 'recorded' || !keeper.isSafe(open)) return;",
+				to: "if (own?.phase !== 'recorded') return;",
+			},
+		],
+	},
+	'hook-first': {
+		rule: 'no node is touched before before_rollout has gone well',
+		serves: ['I14'],
+		patches: [
+			{
+				file: 'rollout/controller/hooks',
+				from: "return run !== undefined && (run.state === 'done' || run.accepted !== undefined);",
+				to: 'return true;',
+			},
+		],
+	},
+	'node-hook-once': {
+		rule: 'a daemon that died while a hook of its step ran does not run it again',
+		serves: ['I14'],
+		patches: [
+			{
+				file: 'rollout/agent/execution',
+				from: 'if (!recoverHook(turn, record, parts(turn))) replace(turn, record, { recovered: true });',
+				to: "if (record.result || !beginHook(turn, spec, record, 'before_node')) replace(turn, record, { recovered: true });",
+			},
+		],
+	},
+	'node-hook-refuses': {
+		rule: 'a before_node that failed refuses the turn',
+		serves: ['I14'],
+		patches: [
+			{
+				file: 'rollout/agent/hooks',
+				from: 'const refused = fault === null ? {} :',
+				to: 'const refused = true ? {} :',
+			},
+		],
+	},
 };

@@ -12,6 +12,7 @@ import type { SimNode, Watcher } from '../support/rollout/sim-node.js';
 import { Evidence, type Known, textOf, type Violation, type Witnessed } from './evidence.js';
 import { judgeGrant, judgeStepBegun } from './judge-grants.js';
 import { judgeAnswer, judgeLease, judgeReport } from './judge-leases.js';
+import { judgeBackAfterHook, judgeEndHook, judgeHook, judgeReplaced } from './judge-hooks.js';
 import { judgeHoldOver } from './judge-looking.js';
 import { judgeEndedHere, noteMajority } from './judge-endings.js';
 import { judgePromise, judgeQuorum, judgeVersion, judgeVoter } from './judge-quorums.js';
@@ -87,9 +88,15 @@ export class Oracle implements Watcher {
 				this.#sent(node, effect.to, effect.message);
 				return;
 			case 'run_step':
-				if (effect.recovered) return;
-				judgeStepBegun(this.evidence, node, effect.spec, effect.attempt);
+				if (effect.refused === undefined) judgeReplaced(this.evidence, node, effect.spec);
+				if (!effect.recovered) this.#begun(node, effect.spec, effect.attempt);
 				return;
+			case 'run_hook': {
+				judgeHook(this.evidence, node, effect);
+				const open = node.core?.durable.open.find((one) => one.spec.id === effect.rollout);
+				if (effect.hook === 'before_node' && open) this.#begun(node, open.spec, effect.attempt);
+				return;
+			}
 			case 'note':
 				this.#noted(node, effect);
 				return;
@@ -110,6 +117,13 @@ export class Oracle implements Watcher {
 			case 'booted':
 				return;
 		}
+	}
+
+	/** With a hook before it, the step begins with that. */
+	#begun(node: SimNode, spec: RolloutSpec, attempt: number): void {
+		const times = `${node.name} ${spec.id} ${attempt}`;
+		const begins = this.evidence.hooks.has(`${spec.id} before_node ${node.name} ${attempt}`);
+		if (!begins || !this.evidence.begun.has(times)) judgeStepBegun(this.evidence, node, spec, attempt);
 	}
 
 	#entryStored(node: SimNode, entry: DurableEntry): void {
@@ -206,6 +220,7 @@ export class Oracle implements Watcher {
 		}
 		if (record.state === 'back') {
 			this.evidence.back.add(key);
+			judgeBackAfterHook(this.evidence, node, record);
 			const truth = this.evidence.truth.get(`${key} ${record.attempt}`);
 			if (!truth?.back) this.evidence.fail('I5', `${node.name} stored back in ${record.rollout} and is not`);
 		}
@@ -219,6 +234,7 @@ export class Oracle implements Watcher {
 		if (superseded && known.accepted && !known.ended && !this.evidence.everHalted(known))
 			this.evidence.fail('conflict', `${rollout} was superseded while it was running`);
 		if (superseded) this.#halfWay(known, view.reason ?? '');
+		judgeEndHook(this.evidence, known.spec, view);
 		const again = known.ended;
 		known.ended = true;
 		if (again) return;

@@ -2,6 +2,7 @@
 import type { NetworkSettings } from '../support/rollout/fake-network.js';
 import type { StepFate } from '../support/rollout/fake-executor.js';
 import { Random } from '../support/random.js';
+import { type Hooks, withHooks } from './hooks.js';
 import { lookingFirst } from './looking-first.js';
 import { leaverAway, scenariosOf } from './scenarios.js';
 
@@ -51,6 +52,8 @@ export interface Plan {
 	protocols: Record<string, { min: number; max: number }>;
 	/** Until when actions happen; from then on everything is mended. */
 	chaosMs: number;
+	/** Left out: none are configured. */
+	hooks?: Hooks;
 	actions: Action[];
 }
 
@@ -111,6 +114,7 @@ export function planOf(seed: number): Plan {
 	if (!calm) plan.actions.push(...scenariosOf(random, plan, changing));
 	plan.actions.push(...lookingFirst(plan, calm));
 	if (!calm) plan.actions.push(...leaverAway(plan));
+	plan.actions.push(...withHooks(plan, calm));
 	plan.actions.sort((a, b) => a.at - b.at);
 	return plan;
 }

@@ -85,6 +85,7 @@ class World {
 					waitBetweenMs: plan.waitBetweenMs,
 					maxUnavailable: 1,
 					onFailure: 'halt',
+					...(plan.hooks ? { hooks: plan.hooks.names } : {}),
 				},
 				syncMs: plan.syncMs[name] ?? 5,
 				clockRate: plan.clockRate[name] ?? 1,
@@ -109,6 +110,7 @@ class World {
 			},
 		);
 		node.peerHello = (peer) => this.nodes.get(peer)?.hello() ?? null;
+		if (plan.hooks) node.executor.hooks = { ...plan.hooks, fates: [...plan.hooks.fates] };
 		node.executor.onTruth = (truth) => this.oracle.truth(node, truth);
 		node.executor.onExit = () => {
 			node.kill();
@@ -179,6 +181,7 @@ class World {
 			node.disk.full = false;
 			node.availability = null;
 			node.executor.fates = ['good'];
+			node.executor.hooks.fates = ['good'];
 			node.executor.stepMs = Math.min(node.executor.stepMs, 500);
 			if (!node.alive) node.start();
 			node.executor.setHealth(true);

@@ -147,9 +147,15 @@ export function adviceFor(view: RolloutView, words: string): string | null {
 		`Not restarted: ${left.join(', ') || 'none'}. When the cause is fixed:`,
 		`  go on             rollcall rollout resume ${shortId(view.id)}${words}`,
 		// Without its only node a rollout has nothing to do.
-		...(view.nodes.length > 1 ? [leftOut] : []),
+		...(view.nodes.length > 1 && !isHookInTheWay(view) ? [leftOut] : []),
 		`  end it            rollcall rollout abort ${shortId(view.id)}${words}`,
 	].join('\n');
+}
+
+/** No node was touched, and none is to blame. */
+function isHookInTheWay({ hooks }: RolloutView): boolean {
+	const run = hooks?.before_rollout;
+	return (run?.state === 'failed' || run?.state === 'unknown') && run.accepted === undefined;
 }
 
 /** Left out, a node would keep the old members, so the fleet would be split: no way that is offered. */

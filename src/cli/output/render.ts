@@ -1,5 +1,5 @@
 import type { ClusterNode } from '../../fleet/types.js';
-import type { RolloutPlan, RolloutState, RolloutView } from '../../rollout/types.js';
+import type { HookRun, RolloutPlan, RolloutState, RolloutView } from '../../rollout/types.js';
 import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { clean, cleanLines, fit, indent, type Page, plainPage } from './terminal.js';
 import { type Column, paint, table, type Tone } from './table.js';
@@ -128,6 +128,8 @@ export function rolloutText(view: RolloutView, now: number, page = plainPage): s
 	if (view.reverts) prose('puts back', `what ran before rollout ${clean(view.reverts)}`);
 	if (view.note) prose('note', clean(view.note));
 	lines.push('', nodesText(view, now, page));
+	const hooks = [view.hooks ?? {}, ...targetsOf(view).map((node) => node.hooks ?? {})].flatMap(hookLines);
+	if (hooks.length > 0) lines.push('', ...hooks);
 	const untouched = view.nodes.filter((node) => !isTarget(view, node)).map(({ node }) => clean(node));
 	if (untouched.length > 0) lines.push('', `${view.reverts ? 'not touched' : 'not selected'}: ${untouched.join(', ')}`);
 	for (const { node, reason } of targetsOf(view)) {
@@ -141,6 +143,16 @@ export function rolloutText(view: RolloutView, now: number, page = plainPage): s
 	const hold = view.hold_after ? `, holds after ${view.hold_after}` : '';
 	lines.push('', `rollout ${clean(view.id)}, at most ${view.max_unavailable} out${hold}`, `started by ${starter}`);
 	return lines.join('\n');
+}
+
+/** `before_node on beta: failed, exited with 1: no such server` */
+function hookLines(hooks: Partial<Record<string, HookRun>>): string[] {
+	return Object.entries(hooks).flatMap(([name, run]) => {
+		if (!run) return [];
+		const { state, node, detail, accepted } = run;
+		const how = detail === null ? state : `${state}, ${detail}`;
+		return [clean(`${name} on ${node}: ${how}${accepted === undefined ? '' : `, accepted by ${accepted}`}`)];
+	});
 }
 
 type NodeView = RolloutView['nodes'][number];

@@ -20,6 +20,14 @@ export const nodeReleases = z.object({ before: orNull(releases), after: orNull(r
 export const rolloutState = z.enum(['planned', 'running', 'paused', 'halted', 'completed', 'aborted']);
 export const nodeState = z.enum(['pending', 'restarting', 'back', 'refused', 'failed', 'skipped']);
 
+/** detail: how it ended, with its last lines. accepted: who resumed the rollout although it had not gone well. */
+const hookRun = z.object({
+	state: z.enum(['running', 'done', 'failed', 'unknown']),
+	node: text,
+	detail: orNull(text),
+	accepted: text.optional(),
+});
+
 export const rolloutShape = z
 	.object({
 		id: text,
@@ -49,6 +57,8 @@ export const rolloutShape = z
 				/** When its last step ended, whatever came of it. */
 				ended_at: orNull(moment).optional(),
 				reason: orNull(text),
+				/** Those that have begun. */
+				hooks: z.object({ before_node: hookRun.optional(), after_node: hookRun.optional() }).optional(),
 			}),
 		),
 		created_at: moment,
@@ -69,6 +79,8 @@ export const rolloutShape = z
 		reverts: orNull(text).optional(),
 		/** The rollout that undoes it; of a halted one, that will be opened at once. */
 		reverted_by: orNull(text).optional(),
+		/** Those of its own that have begun. */
+		hooks: z.object({ before_rollout: hookRun.optional(), after_rollout: hookRun.optional() }).optional(),
 	})
 	.meta({ id: 'rollout' });
 

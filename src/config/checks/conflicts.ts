@@ -4,6 +4,7 @@ import type { KeyPath } from '../document/faults.js';
 import { isLoopback, listensOnSame } from '../document/network.js';
 import { nodeArgumentFault, nodeOptionsFault } from './node-options.js';
 import type { ClusterConfig, Config, HttpWorkerConfig } from '../schema.js';
+import { hookConflicts, hookMs } from './hooks.js';
 import { isSilent, proofConflicts } from './silent-programs.js';
 import { trafficConflicts } from './traffic.js';
 import { appUserDefault, controlUser } from './system-users.js';
@@ -26,6 +27,7 @@ export function findConflicts(config: Config, underSystemd: boolean): Conflict[]
 	return [
 		...config.http_workers.flatMap((app, index) => appConflicts(config, app, index, underSystemd)),
 		...repeatedNames(config),
+		...hookConflicts(config, underSystemd),
 		...portConflicts(config),
 		...socketConflicts(config, underSystemd),
 		...listenerConflicts(config),
@@ -56,6 +58,7 @@ function appConflicts(config: Config, app: HttpWorkerConfig, index: number, unde
 			? [['rollout.lb_wait', config.rollout.lb_wait] satisfies [string, number]]
 			: []),
 		...(app.traffic.window > 0 ? [['traffic.window', app.traffic.window] satisfies [string, number]] : []),
+		...hookMs(config),
 	];
 	const stepMs = parts.reduce((sum, [, ms]) => sum + ms, 0);
 	if (config.rollout.deadline <= stepMs) {

@@ -15,6 +15,7 @@ import {
 	waitsForInquiry,
 } from '../../rollout/requests/inquiry.js';
 import {
+	onHookEnd,
 	onProgress,
 	onRestart,
 	onSnapshot,
@@ -117,6 +118,9 @@ function onEvent(turn: Turn, event: CoreEvent): void {
 			return;
 		case 'step_ended':
 			onStepEnded(turn, event.rollout, event.attempt, event.result);
+			return;
+		case 'hook_ended':
+			onHookEnd(turn, event);
 			return;
 		case 'members':
 			turn.state.members = event.members;

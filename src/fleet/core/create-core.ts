@@ -5,7 +5,7 @@ import { Quorum } from '../../coordination/quorum/engine.js';
 import { estimateOf } from '../../rollout/requests/estimate.js';
 import { isUndo, nothingLeft, undoNow } from '../../rollout/requests/undo.js';
 import { type CoreRequest, type CoreSettings, endedMax, type NodeApps } from '../../rollout/messages.js';
-import type { NodeName, RolloutPlan, RolloutView } from '../../rollout/types.js';
+import type { HookName, NodeName, RolloutPlan, RolloutView } from '../../rollout/types.js';
 import { sameScope } from '../../rollout/targets/scope.js';
 import type { Clock } from '../clock.js';
 import type { FleetConfig, Membership } from '../links/membership.js';
@@ -39,6 +39,7 @@ function settingsOf({ rollout }: FleetConfig, { self, members, memberHash, clust
 		maxUnavailable: rollout.max_unavailable,
 		onFailure: rollout.on_failure,
 		holdAfter: rollout.hold_after,
+		...configuredHooks(rollout.hooks),
 	};
 }
 
@@ -66,6 +67,13 @@ const withoutNodes = (request: CoreRequest, isLeftOut: (node: NodeName) => boole
 	...request,
 	nodes: request.nodes?.filter((node) => !isLeftOut(node)),
 });
+
+const hookNames: readonly HookName[] = ['before_rollout', 'after_rollout', 'before_node', 'after_node'];
+
+function configuredHooks(hooks: FleetConfig['rollout']['hooks']): Pick<CoreSettings, 'hooks'> {
+	const configured = hookNames.filter((name) => hooks?.[name] !== undefined);
+	return configured.length > 0 ? { hooks: configured } : {};
+}
 
 /** ms that each node's step took, in the middle of the earlier rollouts of the same kind. */
 function mediansOf(request: CoreRequest, views: readonly RolloutView[]): Record<NodeName, number> {

@@ -117,12 +117,12 @@ export async function runStep(
 	step: StepRequest,
 	onProgress: (text: string) => void,
 ): Promise<StepResult> {
-	const { spec, attempt, before, recovered } = step;
+	const { spec, attempt, before, recovered, refused } = step;
 	if (spec.type === 'restart_service' && spec.service === 'clustering') return renewLinks(ports, step, onProgress);
 	if (spec.type === 'restart_service' && spec.service === 'clustering_config') return applyConfig(ports, step);
-	const only = appsOf(spec);
 	const putBack = spec.putBack?.[ports.membership().self] ?? null;
-	const result = await ports.local.execute({ spec, only, attempt, before, recovered, putBack, onProgress });
+	const covered = { spec, only: appsOf(spec), attempt, before };
+	const result = await ports.local.execute({ ...covered, recovered, refused, putBack, onProgress });
 	const reason = result.reason === null ? null : clipped(result.reason);
 	if (!result.after) return { ...result, before, reason };
 	return { ...result, before, reason, after: { ...ports.snapshot(), workers: result.after.workers } };

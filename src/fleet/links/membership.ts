@@ -13,7 +13,9 @@ import type { Member, TlsFacts } from '../../rollout/messages.js';
 import type { NodeName } from '../../rollout/types.js';
 
 /** The part of the configuration that the fleet lives by. */
-export type FleetConfig = Pick<Config, 'node' | 'cluster'> & { rollout: Omit<Config['rollout'], 'notify'> };
+export type FleetConfig = Pick<Config, 'node' | 'cluster'> & {
+	rollout: Omit<Config['rollout'], 'notify' | 'hooks'> & Partial<Pick<Config['rollout'], 'hooks'>>;
+};
 
 /** Who belongs to the fleet, as one reading of the configuration has it. */
 export interface Membership {

@@ -3,9 +3,9 @@ import { messageOf, RollcallError } from '../../errors.js';
 import { emptyDurable, entriesOf, foldEntry, isKnownEntry } from '../core/durable.js';
 import type { CoreEffect, CoreEvent, DurableEntry, DurableState } from '../core/events.js';
 import type { CheckResult, CoreRequest, OperatorCommand } from '../../rollout/messages.js';
-import type { RolloutView, StepResult } from '../../rollout/types.js';
+import type { HookResult, RolloutView, StepResult } from '../../rollout/types.js';
 import { type Answered, PendingRequests } from './pending-requests.js';
-import type { CheckRequest, Core, Happening, ShellPorts, StepRequest } from '../ports.js';
+import type { CheckRequest, Core, Happening, HookEffect, ShellPorts, StepRequest } from '../ports.js';
 import { clipped } from '../text.js';
 import { CoreTimers } from './timers.js';
 
@@ -258,6 +258,9 @@ export class Shell extends EventEmitter<ShellEvents> {
 			case 'run_step':
 				this.#run(effect);
 				break;
+			case 'run_hook':
+				this.#hook(effect);
+				break;
 			case 'set_timer':
 				this.#timers.set(effect.name, effect.at);
 				break;
@@ -329,6 +332,16 @@ export class Shell extends EventEmitter<ShellEvents> {
 			const after = { ...this.ports.snapshot(), workers: [] };
 			ended({ outcome: 'failed', before, after, wanted: 0, oldGone: false, cutOff: 0, reason });
 		});
+	}
+
+	/** Once begun it runs to its end, or its timeout; a core that was started meanwhile no longer asks for it. */
+	#hook({ kind: _, attempt, ...request }: HookEffect): void {
+		const { rollout, hook } = request;
+		const ended = (result: HookResult): void => this.tell({ kind: 'hook_ended', rollout, hook, attempt, result });
+		this.ports.runHook(request).then(
+			({ state, detail }) => ended({ state, detail: detail === null ? null : clipped(detail) }),
+			(error) => ended({ state: 'unknown', detail: clipped(messageOf(error)) }),
+		);
 	}
 
 	#ask(make: (token: string) => Happening): Promise<Answered> {

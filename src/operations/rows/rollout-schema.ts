@@ -30,6 +30,22 @@ const releases = {
 /** What a node ran before and runs after, or would. */
 export const nodeReleasesSchema = { type: 'object', properties: { before: releases, after: releases } };
 
+const hookRun = {
+	type: 'object',
+	properties: {
+		state: { type: 'string', enum: ['running', 'done', 'failed', 'unknown'] },
+		node: text,
+		detail: { ...textOrNull, description: 'How it ended, with its last lines.' },
+		accepted: { ...text, description: 'Who resumed the rollout although it had not gone well.' },
+	},
+};
+
+const hooksSchema = (...names: string[]) => ({
+	type: 'object',
+	description: 'Those that have begun.',
+	properties: Object.fromEntries(names.map((name) => [name, hookRun])),
+});
+
 /** JSON Schema of a rollout as the operations answer it. */
 export const rolloutSchema = {
 	type: 'object',
@@ -62,6 +78,7 @@ export const rolloutSchema = {
 					back_at: timeOrNull,
 					ended_at: timeOrNull,
 					reason: textOrNull,
+					hooks: hooksSchema('before_node', 'after_node'),
 				},
 			},
 		},
@@ -88,5 +105,6 @@ export const rolloutSchema = {
 			...textOrNull,
 			description: 'The rollout that undoes it; of a halted one, that will be opened at once.',
 		},
+		hooks: hooksSchema('before_rollout', 'after_rollout'),
 	},
 };

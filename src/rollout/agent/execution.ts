@@ -2,9 +2,10 @@
  * What a node does with a grant: store `restarting` and the set before, do the step, judge its evidence, store that,
  * tell the coordinator. One step at a time; after a crash in the middle it goes forward.
  */
+import { beginHook, onHookEnded, recoverHook, type StepParts } from './hooks.js';
 import { nextBegun } from '../records.js';
 import { compareEpochs, compareVersions } from '../../coordination/epoch.js';
-import type { Version, OpenRollout, RolloutMessage } from '../messages.js';
+import type { Version, OpenRollout, RolloutEvent, RolloutMessage } from '../messages.js';
 import { judge } from '../targets/proof.js';
 import { isSelected } from '../targets/selection.js';
 import { endedHereOf, note, recordOf, store, type Turn } from '../outbox.js';
@@ -79,8 +80,13 @@ export function onSnapshot(turn: Turn, rollout: RolloutId, attempt: number, snap
 	}
 	begin(turn, open.spec, { rollout, attempt, epoch, before: snapshot });
 	execution.phase = 'running';
-	turn.effects.push({ kind: 'run_step', spec: open.spec, attempt, before: snapshot, recovered: false });
 	turn.command({ kind: 'report' });
+}
+
+function replace(turn: Turn, record: NodeRecord, how: { recovered: boolean; refused?: string }): void {
+	const spec = specOf(turn, record.rollout);
+	const { attempt, before } = record;
+	if (spec && before) turn.effects.push({ kind: 'run_step', spec, attempt, before, ...how });
 }
 
 function begin(
@@ -90,8 +96,11 @@ function begin(
 ): void {
 	const begun = nextBegun(turn.state.durable.records);
 	const times = { startedAt: turn.state.execution?.sinceWall ?? turn.wall, endedAt: null };
-	store(turn, { kind: 'record', record: { ...step, ...times, state: 'restarting', begun, result: null } });
+	const record: NodeRecord = { ...step, ...times, state: 'restarting', begun, result: null };
+	const isHooked = beginHook(turn, spec, record, 'before_node');
+	if (!isHooked) store(turn, { kind: 'record', record });
 	note(turn, 'step_begun', { rollout: spec.id, attempt: step.attempt });
+	if (!isHooked) replace(turn, record, { recovered: false });
 }
 
 export function onProgress(turn: Turn, rollout: RolloutId, attempt: number, text: string): void {
@@ -109,6 +118,18 @@ export function onStepEnded(turn: Turn, rollout: RolloutId, attempt: number, res
 	if (state.execution?.rollout !== rollout || state.execution.attempt !== attempt) return;
 	if (!record || record.attempt !== attempt) return;
 	const known = specOf(turn, rollout);
+	const proven = { ...record, result };
+	const isBack = judgeOwn(turn, known, proven) === 'back';
+	if (isBack && known && beginHook(turn, known, proven, 'after_node')) turn.command({ kind: 'report' });
+	else settle(turn, record, result);
+}
+
+/** The end of the step follows from its evidence. */
+function settle(turn: Turn, record: NodeRecord, result: StepResult): void {
+	const { state } = turn;
+	if (!state.execution) return;
+	const { rollout, attempt } = record;
+	const known = specOf(turn, rollout);
 	const endedAt = endOfStep(turn, state.execution, record);
 	state.execution = null;
 	const verdict = judgeOwn(turn, known, { ...record, result });
@@ -118,6 +139,17 @@ export function onStepEnded(turn: Turn, rollout: RolloutId, attempt: number, res
 	// The end of a rollout comes before the next step begins.
 	if (known && !isShared(known)) turn.facts.push({ kind: 'local_step_ended', rollout: known.id });
 	else nextStep(turn);
+}
+
+const parts = (turn: Turn): StepParts => ({
+	replace: (record, how) => replace(turn, record, how),
+	settle: (record, result) => settle(turn, record, result),
+});
+
+/** A hook has ended: of this node's step, or of a rollout. */
+export function onHookEnd(turn: Turn, event: Extract<RolloutEvent, { kind: 'hook_ended' }>): void {
+	onHookEnded(turn, event, parts(turn));
+	turn.command({ kind: 'report' });
 }
 
 /** As long after its beginning as it took by the monotonic clock, whatever became of the wall clock. */
@@ -157,13 +189,7 @@ function recover(turn: Turn, record: NodeRecord): boolean {
 		sinceWall: timeOf(turn, record.rollout),
 		progress: null,
 	};
-	turn.effects.push({
-		kind: 'run_step',
-		spec,
-		attempt: record.attempt,
-		before: record.before,
-		recovered: true,
-	});
+	if (!recoverHook(turn, record, parts(turn))) replace(turn, record, { recovered: true });
 	return true;
 }
 

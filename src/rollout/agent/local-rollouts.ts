@@ -1,5 +1,15 @@
 /** Rollouts of this node alone: one after the other, no lease, also in a minority; never beside a replicated one. */
 import { endedView, revertedBy } from '../views/view-parts.js';
+import {
+	acceptHooks,
+	endingOf,
+	endsLater,
+	hookHaltReason,
+	isPrepared,
+	type Keeper,
+	runsHook,
+	settleHooks,
+} from '../controller/hooks.js';
 import { firstFlags } from '../records.js';
 import { nextStep } from './execution.js';
 import { judge } from '../targets/proof.js';
@@ -136,6 +146,7 @@ function revertHere(turn: Turn, open: OpenRollout): void {
 /** Begins the next one if this node is free; called after every event. */
 export function advanceLocal(turn: Turn): void {
 	const { state } = turn;
+	for (const open of locals(turn)) settleLocalHooks(turn, open);
 	const execution = state.execution;
 	if (execution) {
 		watchExecution(turn, execution);
@@ -149,8 +160,9 @@ export function advanceLocal(turn: Turn): void {
 		return;
 	}
 	if (inTheWayHere(state) || state.start?.phase === 'open') return;
+	if (locals(turn).some((one) => runsHook(state, one.spec.id))) return;
 	const next = locals(turn).find((one) => mayRun(turn, one));
-	if (!next) return;
+	if (!next || !isPrepared(turn, next, keeperOf(turn))) return;
 	state.execution = {
 		rollout: next.spec.id,
 		attempt: next.flags.attempt,
@@ -164,15 +176,39 @@ export function advanceLocal(turn: Turn): void {
 	turn.effects.push({ kind: 'take_snapshot', rollout: next.spec.id, attempt: next.flags.attempt });
 }
 
+/** What the own disk has is safe: no other node runs its hooks. */
+const keeperOf = (turn: Turn): Keeper => ({
+	epoch: null,
+	isSafe: () => true,
+	put: (open, flags) => change(turn, open, flags),
+});
+
+function settleLocalHooks(turn: Turn, known: OpenRollout): void {
+	const { state } = turn;
+	if (!known.spec.hooks) return;
+	const keeper = keeperOf(turn);
+	const open = settleHooks(turn, known, keeper);
+	const { id } = open.spec;
+	const last = endingOf(turn, open, keeper);
+	if (last?.isDue) end(turn, open, last.ending.state, last.ending.reason);
+	if (last || runsHook(state, id) || state.execution?.rollout === id) return;
+	const { aborting, halted } = open.flags;
+	const fault = hookHaltReason(open);
+	if (aborting && recordOf(state, id)?.state !== 'restarting')
+		finish(turn, open, 'aborted', `aborted by ${aborting.by}`);
+	else if (fault !== null && halted === null) change(turn, open, { halted: fault });
+}
+
 /** The daemon died after the step's end was stored and before what follows from it. */
 function isUnsettled(turn: Turn, { spec, flags }: OpenRollout): boolean {
 	const record = recordOf(turn.state, spec.id);
-	if (!record || record.state === 'restarting' || flags.halted !== null) return false;
+	if (!record || record.state === 'restarting' || flags.halted !== null || flags.hooks?.after_rollout) return false;
 	return record.state === 'back' || record.attempt >= flags.attempt;
 }
 
 function mayRun(turn: Turn, open: OpenRollout): boolean {
-	if (open.flags.halted !== null || open.flags.paused) return false;
+	const { halted, paused, aborting, hooks } = open.flags;
+	if (halted !== null || paused || aborting || hooks?.after_rollout) return false;
 	const record = recordOf(turn.state, open.spec.id);
 	return !record || ((record.state === 'refused' || record.state === 'failed') && record.attempt < open.flags.attempt);
 }
@@ -207,11 +243,11 @@ export function localStepEnded(turn: Turn, rollout: RolloutId): void {
 	const record = recordOf(state, rollout);
 	if (!open || !record) return;
 	if (open.flags.aborting) {
-		end(turn, open, 'aborted', `aborted by ${open.flags.aborting.by}`);
+		finish(turn, open, 'aborted', `aborted by ${open.flags.aborting.by}`);
 		return;
 	}
 	if (record.state === 'back') {
-		end(turn, open, 'completed', null);
+		finish(turn, open, 'completed', null);
 		return;
 	}
 	const reason = judge(open.spec, state.settings.self, record).reason ?? record.state;
@@ -223,6 +259,11 @@ export function localStepEnded(turn: Turn, rollout: RolloutId): void {
 function change(turn: Turn, open: OpenRollout, flags: Partial<OpenRollout['flags']>): void {
 	const version = { epoch: null, n: open.flags.version.n + 1 };
 	store(turn, { kind: 'flags', rollout: open.spec.id, flags: { ...open.flags, ...flags, version } });
+}
+
+/** Ends it once its after_rollout has. */
+function finish(turn: Turn, open: OpenRollout, result: 'completed' | 'aborted', reason: string | null): void {
+	if (!endsLater(turn, open, keeperOf(turn), { state: result, reason })) end(turn, open, result, reason);
 }
 
 function end(
@@ -243,19 +284,21 @@ function end(
 export function localWord(turn: Turn, open: OpenRollout, word: Exclude<ForwardedWord, { kind: 'admit' }>): void {
 	const { state } = turn;
 	const runs = state.execution?.rollout === open.spec.id;
+	// The end follows from it.
+	if (open.flags.hooks?.after_rollout && word.kind !== 'pause') return;
 	switch (word.kind) {
 		case 'pause':
 			change(turn, open, { paused: true });
 			return;
 		case 'abort':
-			if (!runs) end(turn, open, 'aborted', `aborted by ${word.user}`);
+			if (!runs && !runsHook(state, open.spec.id)) finish(turn, open, 'aborted', `aborted by ${word.user}`);
 			else if (open.flags.halted === null) change(turn, open, { aborting: { by: word.user }, paused: false });
 			// Over its deadline: it is unknown whether that step ever ends.
 			else end(turn, open, 'aborted', `aborted by ${word.user}; ${mayStillLive(turn)}`);
 			return;
 		case 'resume':
 			if (word.skip.includes(state.settings.self) && !runs) {
-				end(turn, open, 'completed', `${state.settings.self} was skipped by ${word.user}`);
+				finish(turn, open, 'completed', `${state.settings.self} was skipped by ${word.user}`);
 				return;
 			}
 			change(turn, open, {
@@ -263,6 +306,7 @@ export function localWord(turn: Turn, open: OpenRollout, word: Exclude<Forwarded
 				halted: null,
 				revert: undefined,
 				attempt: open.flags.halted === null || runs ? open.flags.attempt : open.flags.attempt + 1,
+				...acceptHooks(open, word.user),
 			});
 			return;
 	}

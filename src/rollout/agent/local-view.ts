@@ -1,5 +1,6 @@
 /** A rollout of this node alone, as everyone is shown it. */
-import { afterOf, processesOf, emptyView, releasesOf, revertedBy } from '../views/view-parts.js';
+import { awaitedHook } from '../controller/hooks.js';
+import { afterOf, processesOf, emptyView, hooksOf, releasesOf, revertedBy } from '../views/view-parts.js';
 import { judge } from '../targets/proof.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
@@ -15,12 +16,14 @@ export function localViewOf(turn: Turn, open: OpenRollout): RolloutView {
 	const runs = state.execution?.rollout === spec.id;
 	const nodeState = localNodeState(open, record?.state ?? 'none', record?.attempt ?? 0);
 	const verdict = record?.result ? judge(spec, self, record) : null;
-	const waiting = runs ? stepText(turn, open) : waitingFor(state, open);
+	const hook = awaitedHook(open);
+	const waiting = hook ?? (runs ? stepText(turn, open) : waitingFor(state, open));
 	return {
 		...emptyView(spec, self),
-		state: localState(open, runs || record?.state === 'restarting'),
+		state: localState(open, runs || record?.state === 'restarting' || hook !== null),
 		reason: flags.halted,
 		reverted_by: revertedBy(open),
+		...hooksOf(flags),
 		waiting_for: waiting,
 		nodes: [
 			{
@@ -34,6 +37,7 @@ export function localViewOf(turn: Turn, open: OpenRollout): RolloutView {
 				back_at: record?.state === 'back' ? record.endedAt : null,
 				ended_at: record?.endedAt ?? null,
 				reason: verdict?.reason ?? costOf(record),
+				...(record?.hooks ? { hooks: record.hooks } : {}),
 			},
 		],
 	};

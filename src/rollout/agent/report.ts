@@ -43,5 +43,6 @@ function sameSteps({ records: a }: Report, { records: b }: Report): boolean {
 }
 
 function isSameStep(a: NodeRecord, b: NodeRecord | undefined): boolean {
-	return b !== undefined && a.rollout === b.rollout && a.state === b.state && a.attempt === b.attempt;
+	if (b === undefined || !isEqual(a.hooks, b.hooks)) return false;
+	return a.rollout === b.rollout && a.state === b.state && a.attempt === b.attempt;
 }

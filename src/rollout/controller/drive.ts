@@ -1,6 +1,7 @@
 /** The course of a rollout: looked at anew after every event, so nothing depends on what came in which order. */
 import { unreadyBack, blockedBy, isOutOfOrder } from '../targets/blocked-by.js';
 import { type Budget, budgetUsed, countOut, standingOf, unhealthyIn } from '../targets/budget.js';
+import { endingOf, endsLater, hookHaltReason, isPrepared, type Keeper, runsHook, settleHooks } from './hooks.js';
 import { isHoldDue, roomBeforeHold } from './hold.js';
 import { abortReason, haltReason, idleReason, whatIsOpen, withoutAdvice } from './reasons.js';
 import { changeFlags, endRollout, endUndone } from './outcome.js';
@@ -35,22 +36,31 @@ function driveRollout(turn: Turn, drive: Drive, known: OpenRollout, majority: bo
 	const { state, now } = turn;
 	settleGrants(turn, drive, known);
 	const targets = targetsOf(state, drive, known, now);
-	const open = noteLeft(turn, known, targets);
+	const keeper = keeperOf(turn, drive, majority);
+	const open = settleHooks(turn, noteLeft(turn, known, targets), keeper);
+	const last = endingOf(turn, open, keeper);
+	if (last) {
+		if (last.isDue) endRollout(turn, drive, open, last.ending.state, last.ending.reason);
+		return;
+	}
+	const end = (result: 'completed' | 'aborted', reason: string | null): void => {
+		if (!endsLater(turn, open, keeper, { state: result, reason })) endRollout(turn, drive, open, result, reason);
+	};
 	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
 	if (open.flags.aborting) {
-		if (running.length === 0) endRollout(turn, drive, open, 'aborted', abortReason(state, open, targets));
+		if (running.length === 0 && !runsHook(state, open.spec.id)) end('aborted', abortReason(state, open, targets));
 		return;
 	}
 	if (open.flags.halted !== null) return;
 	if (isFinished(turn, open, targets)) {
 		const apart = endedOnEach(turn, open);
-		if (apart === null) endRollout(turn, drive, open, 'completed', whatIsOpen(state, open, targets));
-		else endRollout(turn, drive, open, 'aborted', apart);
+		if (apart === null) end('completed', whatIsOpen(state, open, targets));
+		else end('aborted', apart);
 		return;
 	}
-	const failing = targets.filter(isFailing);
-	if (!open.flags.paused && mustHalt(open, targets, failing)) {
-		halt(turn, drive, open, targets, haltReason(state, open, targets, failing));
+	const fault = whyHalt(state, open, targets);
+	if (fault !== null) {
+		halt(turn, drive, open, targets, fault);
 		return;
 	}
 	if (isHoldDue(open, targets)) {
@@ -58,12 +68,22 @@ function driveRollout(turn: Turn, drive: Drive, known: OpenRollout, majority: bo
 		return;
 	}
 	if (open.flags.paused) return;
-	const begun = majority && stepWhatMay(turn, drive, open, targets);
+	const begun = majority && isPrepared(turn, open, keeper) && stepWhatMay(turn, drive, open, targets);
 	if (driveOf(state) !== drive || drive.rollout === null) return;
 	// A report that comes late now and then does not start the waiting anew.
 	const heardLately = state.coordination.isLive(now);
-	idle(turn, drive, open, { busy: begun || running.length > 0, majority: heardLately });
+	idle(turn, drive, open, {
+		busy: begun || running.length > 0 || runsHook(state, open.spec.id),
+		majority: heardLately,
+	});
 }
+
+/** What a hook's record is safe by: a majority has stored it, and is heard. */
+const keeperOf = (turn: Turn, { epoch }: Drive, majority: boolean): Keeper => ({
+	epoch,
+	isSafe: (open) => majority && turn.state.coordination.isConfirmed(open),
+	put: (open, change) => changeFlags(turn, open, change),
+});
 
 /** Compares grants with what their nodes report: begun, done, or made void by newer flags that the node has stored. */
 function settleGrants(turn: Turn, drive: Drive, open: OpenRollout): void {
@@ -180,6 +200,13 @@ function endedOnEach(turn: Turn, { spec }: OpenRollout): string | null {
 	const names = spec.members.map((member) => member.name).filter((name) => isSelected(spec, name));
 	const reasons = names.map((name) => endedThere(standingOf(turn.state, name)?.endedHere, spec.id));
 	return reasons.includes(null) ? null : reasons.join('; ');
+}
+
+/** Why it has to halt; null: nothing failed, or others may proceed. */
+function whyHalt(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
+	const failing = targets.filter(isFailing);
+	const isFailed = !open.flags.paused && mustHalt(open, targets, failing);
+	return hookHaltReason(open) ?? (isFailed ? haltReason(state, open, targets, failing) : null);
 }
 
 /** With `halt` at the first failure; with `continue` when nothing else is left to do. */

@@ -1,4 +1,5 @@
 /** An operator's word: pause, resume, abort, admit. Any node takes it; the holder of the lease does it. */
+import { acceptHooks } from '../controller/hooks.js';
 import { changeFlags } from '../controller/outcome.js';
 import { type Drive, driveOf, renewDeadlines } from '../controller/state.js';
 import { endHere } from '../agent/ended-here.js';
@@ -236,7 +237,7 @@ function applyWord(turn: Turn, drive: Drive, open: OpenRollout, word: RolloutWor
 			if (!flags.aborting) changeFlags(turn, open, { aborting: { by: word.user }, paused: false });
 			return null;
 		case 'resume':
-			resume(turn, drive, open, word.skip);
+			resume(turn, drive, open, word);
 			return null;
 	}
 }
@@ -256,7 +257,12 @@ function foreignSkip(spec: RolloutSpec, skip: readonly NodeName[]): OperatorAnsw
 }
 
 /** Remaining nodes are tried again under a higher attempt; running ones get a new deadline. */
-function resume(turn: Turn, drive: Drive, open: OpenRollout, skip: readonly NodeName[]): void {
+function resume(
+	turn: Turn,
+	drive: Drive,
+	open: OpenRollout,
+	{ skip, user }: Extract<RolloutWord, { kind: 'resume' }>,
+): void {
 	const { flags, spec } = open;
 	const skipped = [...new Set([...flags.skipped, ...skip])].sort();
 	const stopped = flags.halted !== null || flags.paused;
@@ -264,7 +270,15 @@ function resume(turn: Turn, drive: Drive, open: OpenRollout, skip: readonly Node
 	renewDeadlines(drive, turn.now + spec.deadlineMs);
 	const attempt = flags.halted === null ? flags.attempt : flags.attempt + 1;
 	const held = flags.held === 'on' ? { held: 'over' as const } : {};
-	changeFlags(turn, open, { paused: false, halted: null, revert: undefined, attempt, skipped, ...held });
+	changeFlags(turn, open, {
+		paused: false,
+		halted: null,
+		revert: undefined,
+		attempt,
+		skipped,
+		...held,
+		...acceptHooks(open, user),
+	});
 }
 
 /** To the coordinator that this node follows; again when another one is there. */

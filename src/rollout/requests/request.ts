@@ -1,6 +1,7 @@
 /** What a request is called, why it is refused at once, and the spec that it becomes. */
 import type { CheckResult, CoreRequest, OpenRollout, Refusal } from '../messages.js';
 import type { CoreState, PendingStart } from '../state.js';
+import { rolloutHooksOf } from '../controller/hooks.js';
 import { holdAfterOf, onFailureOf, selectionFault, selectionInTheWay, unselectedBy } from './selection.js';
 import { passedOver } from './undo.js';
 import { wayOut } from '../views/way-out.js';
@@ -108,6 +109,7 @@ export function specOf(
 	const holdAfter = holdAfterOf(state, request);
 	const same = passedOver(start.undo, start.checks);
 	const unselected = [...new Set([...unselectedBy(state, request), ...same])].sort();
+	const hooks = rolloutHooksOf(state.settings, request);
 	const { note, from } = request;
 	const configHashes: Record<string, string> = {};
 	for (const [node, check] of Object.entries(start.checks))
@@ -135,6 +137,7 @@ export function specOf(
 		...selectedBy(request),
 		...(unselected.length > 0 ? { unselected } : {}),
 		...undoing(state, start),
+		...(hooks.length > 0 ? { hooks } : {}),
 		createdAt: start.wall,
 	};
 }

@@ -1,4 +1,5 @@
 /** Which nodes a request covers, after how many it holds, and what it says that the fleet cannot do. */
+import { rolloutHooksOf } from '../controller/hooks.js';
 import type { CoreRequest, Member, Refusal } from '../messages.js';
 import type { CoreState } from '../state.js';
 import type { NodeName, OnFailureAsked } from '../types.js';
@@ -122,5 +123,7 @@ function fieldOf(state: CoreState, asked: Asked): string | null {
 	if (asked.apps !== undefined) return 'app';
 	if (asked.nodes !== undefined) return 'nodes';
 	if (asked.zone !== undefined) return 'zone';
-	return holdAfterOf(state, asked) > 0 ? 'hold_after' : null;
+	if (holdAfterOf(state, asked) > 0) return 'hold_after';
+	const [hook] = rolloutHooksOf(state.settings, asked);
+	return hook === undefined ? null : `rollout.hooks.${hook}`;
 }

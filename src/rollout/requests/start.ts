@@ -2,6 +2,7 @@
 import { emptyView, endedView, revertedBy } from '../views/view-parts.js';
 import { budgetOf, budgetUsed, unhealthyIn } from '../targets/budget.js';
 import { endAs, endRollout, letGo, openNew } from '../controller/outcome.js';
+import { runsHook } from '../controller/hooks.js';
 import { type Drive, driveOf } from '../controller/state.js';
 import { firstFlags } from '../records.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
@@ -27,7 +28,7 @@ import { arm, type Turn } from '../outbox.js';
 import type { NodeName, RolloutId, RolloutSpec } from '../types.js';
 import { beginTime, timeOf } from '../times.js';
 import { viewOf } from '../views/view.js';
-import { hasEnded, openOf, toldEndings } from '../../coordination/port.js';
+import { hasEnded, isShared, openOf, toldEndings } from '../../coordination/port.js';
 
 /** The answer is due within two seconds; this leaves time for its way to the caller. */
 export const startLimitMs = 1900;
@@ -82,7 +83,8 @@ export function tryStart(turn: Turn, start: PendingStart): void {
 
 export function localRuns(state: CoreState): boolean {
 	const running = state.execution?.rollout;
-	return running !== undefined && state.execution?.epoch === null;
+	if (running !== undefined && state.execution?.epoch === null) return true;
+	return state.durable.open.some(({ spec }) => !isShared(spec) && runsHook(state, spec.id));
 }
 
 /** The lease is held: a rollout that runs is in the way, one that halted is not. */

@@ -15,11 +15,12 @@ export interface ViewChange {
 	epoch?: string | null | undefined;
 	held?: boolean | undefined;
 	reverted_by?: RolloutView['reverted_by'];
+	hooks?: RolloutView['hooks'];
 	order?: Run[] | undefined;
 	nodes: ({ node: NodeName } & { [Key in keyof ViewNode]?: ViewNode[Key] | undefined })[];
 }
 
-const headKeys = ['state', 'reason', 'waiting_for', 'coordinator', 'epoch', 'held', 'reverted_by'] as const;
+const headKeys = ['state', 'reason', 'waiting_for', 'coordinator', 'epoch', 'held', 'reverted_by', 'hooks'] as const;
 const nodeKeys = [
 	'state',
 	'attempt',
@@ -30,6 +31,7 @@ const nodeKeys = [
 	'back_at',
 	'ended_at',
 	'reason',
+	'hooks',
 ] as const;
 
 /** What of `before` has changed in `after`, of the same rollout. */

@@ -6,9 +6,11 @@ import { isSelected, whyUntouched } from '../targets/selection.js';
 import type { OpenRollout, RolloutFlags } from '../messages.js';
 import type { Releases } from '../../workers/types.js';
 import type {
+	HookRun,
 	NodeName,
 	NodeRecord,
 	NodeReleases,
+	RolloutHooks,
 	RolloutId,
 	RolloutSpec,
 	RolloutState,
@@ -72,8 +74,34 @@ export function endedView(
 	wall: number,
 ): RolloutView {
 	const nodes = last.nodes.map((node) => (node.state === 'pending' ? { ...node, state: 'skipped' as const } : node));
-	return { ...last, nodes, state, reason, waiting_for: null, held: false, ended_at: wall };
+	const hooks = last.hooks ? { hooks: endedHooks(last.hooks) } : {};
+	return { ...last, nodes, state, reason, waiting_for: null, held: false, ended_at: wall, ...hooks };
 }
+
+/** One that still runs is not waited for, so how it ends is not known. */
+function endedHooks({ before_rollout: before, after_rollout: after }: RolloutHooks): RolloutHooks {
+	const ended = (run: HookRun): HookRun => (run.state === 'running' ? { ...run, state: 'unknown' } : run);
+	return { ...(before ? { before_rollout: ended(before) } : {}), ...(after ? { after_rollout: ended(after) } : {}) };
+}
+
+/** Those that were recorded, without what only a coordinator needs; left out if there is none. */
+export function hooksOf({ hooks }: RolloutFlags): Pick<RolloutView, 'hooks'> {
+	if (!hooks) return {};
+	const { before_rollout: before, after_rollout: after } = hooks;
+	return {
+		hooks: {
+			...(before ? { before_rollout: shownRun(before) } : {}),
+			...(after ? { after_rollout: shownRun(after) } : {}),
+		},
+	};
+}
+
+const shownRun = ({ state, node, detail, accepted }: HookRun): HookRun => ({
+	state,
+	node,
+	detail,
+	...(accepted === undefined ? {} : { accepted }),
+});
 
 /** What does not change, and what a rollout is shown with before anything is known of it. */
 export function headOf(spec: RolloutSpec, coordinator: string): RolloutView {

@@ -5,6 +5,7 @@ import {
 	emptyView,
 	type ViewNode,
 	headOf,
+	hooksOf,
 	isHeld,
 	reasonOf,
 	revertedBy,
@@ -16,6 +17,7 @@ import { orderOf } from '../targets/order.js';
 import { isSelected } from '../targets/selection.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
+import { awaitedHook } from '../controller/hooks.js';
 import { type Drive, driveOf } from '../controller/state.js';
 import { shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { type Budget, budgetUsed, standingOf, unhealthyIn, whatIsDown } from '../targets/budget.js';
@@ -57,6 +59,7 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 		reason: reasonOf(open),
 		held: isHeld(open.flags),
 		reverted_by: revertedBy(open),
+		...hooksOf(open.flags),
 		waiting_for:
 			silent === null ? (shown ?? unseen(open)) : `${silent}${takeoverText(turn)}${wayOut(turn, open.spec.id)}`,
 		epoch: open.flags.version.epoch ? textOfEpoch(open.flags.version.epoch) : base.epoch,
@@ -83,6 +86,7 @@ export function drivenView(turn: Turn, drive: Drive, open: OpenRollout): Rollout
 	view.reason = reasonOf(open);
 	view.held = isHeld(open.flags);
 	view.reverted_by = revertedBy(open);
+	Object.assign(view, hooksOf(open.flags));
 	view.waiting_for = waitingFor(turn, drive, open, targets);
 	view.epoch = textOfEpoch(drive.epoch);
 	view.order = order;
@@ -120,7 +124,14 @@ function viewNode(drive: Drive, open: OpenRollout, target: TargetStatus, seen: V
 		back_at: target.state === 'back' ? (times?.back ?? null) : null,
 		ended_at: record ? stepEnd(times?.started ?? null, record) : null,
 		reason: target.overdue ? 'not back within the deadline' : (target.reason ?? costOf(record)),
+		...hooksShown(record, seen),
 	};
+}
+
+/** Followers are told of a change, so what was shown once is never left out: a new attempt has an empty one. */
+function hooksShown(record: NodeRecord | null, seen: ViewNode | undefined): Pick<ViewNode, 'hooks'> {
+	const hooks = record ? (record.hooks ?? (seen?.hooks ? {} : undefined)) : seen?.hooks;
+	return hooks ? { hooks } : {};
 }
 
 type Processes = Pick<ViewNode, 'before' | 'after' | 'release'>;
@@ -147,6 +158,8 @@ function waitingFor(turn: Turn, drive: Drive, open: OpenRollout, targets: readon
 		const missing = state.members.map((one) => one.name).filter((name) => !heard.includes(name));
 		return `${frozen(missing, state.members.length)}${wayOut(turn, open.spec.id)}`;
 	}
+	const hook = awaitedHook(open);
+	if (hook !== null) return hook;
 	if (open.flags.aborting) return steps || 'the end';
 	if (open.flags.paused)
 		return steps ? `the running step to finish, ${steps}` : 'an operator: resume_rollout or abort_rollout';

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import PQueue from 'p-queue';
 import { messageOf } from '../../errors.js';
-import type { CommandAnswer, CommandQuestion } from '../pm2/health-command.js';
+import { type CommandAnswer, commandLinesMax, type CommandQuestion } from '../pm2/health-command.js';
 import { lineText } from './revision-text.js';
 
 /** Commands of one host that run at the same time; more wait for their turn. */
@@ -21,7 +21,13 @@ export async function runCommand(question: CommandQuestion): Promise<CommandAnsw
 	return turns.add(() => run(question));
 }
 
-function run({ command: [program = '', ...args], cwd, env, timeoutMs }: CommandQuestion): Promise<CommandAnswer> {
+function run({
+	command: [program = '', ...args],
+	cwd,
+	env,
+	timeoutMs,
+	lines = 1,
+}: CommandQuestion): Promise<CommandAnswer> {
 	return new Promise((resolve) => {
 		let child: ChildProcess;
 		try {
@@ -44,8 +50,8 @@ function run({ command: [program = '', ...args], cwd, env, timeoutMs }: CommandQ
 			killGroup(child);
 			child.stdout?.destroy();
 			child.stderr?.destroy();
-			const line = lineText(output.trim().split('\n').at(-1), lineCharactersMax);
-			resolve({ code, detail: line === null ? how : `${how}: ${line}` });
+			const said = lastLines(output, lines);
+			resolve({ code, detail: said === '' ? how : `${how}: ${said}` });
 		};
 		const timer = setTimeout(() => end(null, `did not end within ${timeoutMs} ms`), timeoutMs);
 		child.once('error', (error) => end(null, `could not be started: ${error.message}`));
@@ -59,6 +65,15 @@ function run({ command: [program = '', ...args], cwd, env, timeoutMs }: CommandQ
 			});
 		});
 	});
+}
+
+/** One after the other in one line, each clean and bounded. */
+function lastLines(output: string, count: number): string {
+	const last = output
+		.trim()
+		.split('\n')
+		.slice(-Math.max(1, Math.min(commandLinesMax, count)));
+	return last.flatMap((line) => lineText(line, lineCharactersMax) ?? []).join(' | ');
 }
 
 function killGroup({ pid }: ChildProcess): void {

@@ -116,7 +116,7 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	/** Lets the host, which runs as the workers' user, run a command. Other calls need not wait for its end. */
 	async runCommand(question: CommandQuestion): Promise<CommandAnswer> {
 		const { ended } = await this.begin('getReport', question, question.timeoutMs + callTimeoutMs);
-		const answer = readCommandAnswer(await ended);
+		const answer = readCommandAnswer(await ended, question.lines);
 		if (answer !== null) return answer;
 		throw new RollcallError('unavailable', 'the worker host is of an earlier version; restart it');
 	}

@@ -1,14 +1,19 @@
 /** What the control plane asks a worker host to run, and what it believes of the answer. */
 import { lineText } from '../host/revision-text.js';
 
-/** A command about one worker, run as the user of the host. */
+/** A command about one worker, or a rollout's hook, run as the user of the host. */
 export interface CommandQuestion {
 	command: readonly string[];
 	cwd: string;
 	env: Readonly<Record<string, string>>;
 	/** From its start; then it is killed with all that it has started. */
 	timeoutMs: number;
+	/** So many of the last lines that it prints are told; left out: one. An earlier host always tells one. */
+	lines?: number;
 }
+
+/** Most last lines that are told of a command. */
+export const commandLinesMax = 8;
 
 export interface CommandAnswer {
 	/** null: it did not exit by itself. */
@@ -18,6 +23,8 @@ export interface CommandAnswer {
 }
 
 const detailCharactersMax = 400;
+/** Where several lines were asked for. */
+const linesCharactersMax = 2_000;
 
 export function isCommandQuestion(request: unknown): request is CommandQuestion {
 	if (typeof request !== 'object' || request === null) return false;
@@ -27,8 +34,9 @@ export function isCommandQuestion(request: unknown): request is CommandQuestion 
 }
 
 /** null: the host did not understand the question, being of an earlier version. */
-export function readCommandAnswer(answer: unknown): CommandAnswer | null {
+export function readCommandAnswer(answer: unknown, lines = 1): CommandAnswer | null {
 	const { code, detail } = ((answer ?? {}) as { ran?: Partial<Record<string, unknown>> }).ran ?? {};
 	if (typeof detail !== 'string') return null;
-	return { code: typeof code === 'number' ? code : null, detail: lineText(detail, detailCharactersMax) ?? '' };
+	const charactersMax = lines > 1 ? linesCharactersMax : detailCharactersMax;
+	return { code: typeof code === 'number' ? code : null, detail: lineText(detail, charactersMax) ?? '' };
 }

@@ -11,6 +11,9 @@ const snapshot: Snapshot = {
 	links: [{ node: 'beta', id: 'alpha.3.7' }],
 	configHash: 'ab12',
 };
+const hookRun = { state: 'failed' as const, node: 'beta', detail: 'exited with 1', accepted: 'admin' };
+const nodeHooks = { before_node: hookRun, after_node: hookRun };
+const recordedHook = { ...hookRun, epoch, ending: { state: 'aborted' as const, reason: 'why' } };
 const record: NodeRecord = {
 	rollout: 'r1',
 	state: 'back',
@@ -29,6 +32,7 @@ const record: NodeRecord = {
 		cutOff: 0,
 		reason: 'why',
 	},
+	hooks: nodeHooks,
 };
 const members = [{ name: 'alpha', zone: 'rack-1' }];
 const spec: RolloutSpec = {
@@ -50,6 +54,7 @@ const spec: RolloutSpec = {
 	reverts: 'r0',
 	putBack: { alpha: { web: { path: '/srv/41/server.js', revision: '41' } } },
 	revertAs: 'r2',
+	hooks: ['before_rollout', 'after_rollout'],
 	createdAt: 1_621_364_589_540,
 };
 const flags = {
@@ -61,6 +66,7 @@ const flags = {
 	aborting: { by: 'admin' },
 	halted: 'why',
 	revert: 'due' as const,
+	hooks: { before_rollout: recordedHook, after_rollout: recordedHook },
 };
 const worker = { id: 'web-1', pid: 811, started: 51_234 };
 const view: RolloutView = {
@@ -87,8 +93,10 @@ const view: RolloutView = {
 			started_at: 1_621_364_589_543,
 			back_at: 1_621_364_589_643,
 			reason: 'why',
+			hooks: nodeHooks,
 		},
 	],
+	hooks: { before_rollout: hookRun, after_rollout: hookRun },
 	created_at: 1_621_364_589_540,
 	ended_at: 1_621_364_589_740,
 	reverts: 'r0',

@@ -1,6 +1,6 @@
 /** Workers and the steps that replace them, with the truth kept apart from what the step reports. */
 import type { StepRequest } from '../../../src/fleet/ports.js';
-import type { RolloutSpec, Snapshot, StepResult } from '../../../src/rollout/types.js';
+import type { HookResult, RolloutSpec, Snapshot, StepResult } from '../../../src/rollout/types.js';
 import type { ProvenWorker, Release, Releases } from '../../../src/workers/types.js';
 import type { SimNode } from './sim-node.js';
 
@@ -17,6 +17,9 @@ export type StepFate =
 	| 'old-remains'
 	| 'too-few'
 	| 'not-joined';
+
+/** How the command of a hook ends. `unknown`: its host was lost meanwhile. */
+export type HookFate = 'good' | 'failed' | 'unknown';
 
 interface SimWorker extends ProvenWorker {
 	healthy: boolean;
@@ -50,6 +53,7 @@ export class FakeExecutor {
 	readonly gone = new Set<string>();
 	/** Told when a step's outcome is kept: what runs from then on. */
 	onKept: (spec: RolloutSpec) => void = () => {};
+	hooks: { fates: HookFate[]; ms: number } = { fates: ['good'], ms: 20 };
 	/** Called with the truth at the end of every step. */
 	onTruth: (truth: Truth) => void = () => {};
 	/** A process that ended itself for type `restart`. */
@@ -118,13 +122,17 @@ export class FakeExecutor {
 		const fate = this.fates.length > 1 ? (this.fates.shift() ?? 'good') : (this.fates[0] ?? 'good');
 		const { spec } = request;
 		const ms = this.stepMs * (0.5 + this.node.random.next()) * (fate === 'slow' ? 30 : 1);
-		if (fate === 'hangs') return;
+		if (fate === 'hangs' && request.refused === undefined) return;
 		const then = (delay: number, what: () => void): void =>
 			this.node.later(delay, () => {
 				if (run === this.#run) what();
 			});
 		if (spec.service === 'clustering') {
 			this.#renewLinks(request, ms, then);
+			return;
+		}
+		if (request.refused !== undefined) {
+			then(1, () => this.#end(request, 'refused', false, request.refused ?? null));
 			return;
 		}
 		const other = this.#otherCourse(request, fate);
@@ -135,6 +143,17 @@ export class FakeExecutor {
 		onProgress('new workers start');
 		then(ms / 2, () => this.#startNew(request));
 		then(ms, () => this.#finish(request, fate));
+	}
+
+	/** Its end is told to the process that began it, if that still lives. */
+	runHook(onEnd: (result: HookResult) => void): void {
+		const { fates, ms } = this.hooks;
+		const fate = fates.length > 1 ? (fates.shift() ?? 'good') : (fates[0] ?? 'good');
+		this.node.later(ms * (0.5 + this.node.random.next()), () => {
+			if (fate === 'unknown') onEnd({ state: 'unknown', detail: null });
+			else if (fate === 'failed') onEnd({ state: 'failed', detail: 'exited with 1: no such server' });
+			else onEnd({ state: 'done', detail: 'exited with 0' });
+		});
 	}
 
 	/** What happens instead of replacing the workers one by one; null: just that. */

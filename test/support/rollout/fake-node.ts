@@ -1,5 +1,6 @@
 import type { LocalNode } from '../../../src/fleet/types.js';
-import type { Readiness, RolloutSpec, Snapshot, StepResult } from '../../../src/rollout/types.js';
+import type { HookRequest } from '../../../src/rollout/messages.js';
+import type { HookResult, Readiness, RolloutSpec, Snapshot, StepResult } from '../../../src/rollout/types.js';
 import type { ProvenWorker, WorkerIdentity } from '../../../src/workers/types.js';
 
 export interface FakeStep {
@@ -84,13 +85,22 @@ export class FakeNode implements LocalNode {
 		const dies = step.spec.type === 'restart' && !step.recovered;
 		if (dies) this.dies?.();
 		if (dies || this.outcome === 'never') return new Promise(() => undefined);
-		const result = this.#finish(step.before);
+		const result = this.#finish(step.before, step.refused);
 		told.endedAt = performance.now();
 		return result;
 	}
 
-	#finish(before: Snapshot): StepResult {
-		const outcome = this.outcome === 'never' ? 'back' : this.outcome;
+	/** The hooks that were run, and what the next ones come to. */
+	readonly hooks: HookRequest[] = [];
+	hookResult: HookResult = { state: 'done', detail: 'exited with 0' };
+	async runHook(request: HookRequest): Promise<HookResult> {
+		this.hooks.push(request);
+		return this.hookResult;
+	}
+
+	#finish(before: Snapshot, refused?: string): StepResult {
+		const given = this.outcome === 'never' ? 'back' : this.outcome;
+		const outcome = refused === undefined ? given : 'refused';
 		const replaced = before.workers.every((old) => !this.workers.some((one) => one.pid === old.pid));
 		if (outcome === 'back' && !(replaced && before.workers.length > 0)) this.workers = this.#newWorkers();
 		if (outcome === 'failed') this.healthy = 0;
@@ -106,7 +116,7 @@ export class FakeNode implements LocalNode {
 			wanted: this.wanted,
 			oldGone: true,
 			cutOff: 0,
-			reason: outcome === 'back' ? null : `the fake ${outcome}`,
+			reason: outcome === 'back' ? null : (refused ?? `the fake ${outcome}`),
 		};
 	}
 

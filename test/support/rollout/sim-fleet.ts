@@ -2,7 +2,7 @@
 import { getRollout, listRollouts } from '../../../src/fleet/core/core.js';
 import type { CoreEffect, PeerMessage } from '../../../src/fleet/core/events.js';
 import type { CoreRequest, OperatorCommand, Refusal } from '../../../src/rollout/messages.js';
-import type { RolloutView } from '../../../src/rollout/types.js';
+import type { HookName, RolloutView } from '../../../src/rollout/types.js';
 import { FakeNetwork } from './fake-network.js';
 import { Random } from '../random.js';
 import { type FakeConfig, SimNode, type SimNodeSettings } from './sim-node.js';
@@ -36,6 +36,10 @@ export function fakeConfig(members: readonly string[], configHash = 'c1'): FakeC
 interface SimFleetOptions {
 	clustered?: boolean;
 	maxUnavailable?: number;
+	/** Those that every node has. */
+	hooks?: readonly HookName[];
+	/** Of the protocol that some nodes speak. */
+	protocols?: Record<string, number>;
 	/** Another engine than the own majority. */
 	engine?: SimNodeSettings['engine'];
 }
@@ -70,12 +74,13 @@ export class SimFleet {
 	add(name: string, config: FakeConfig, options: SimFleetOptions = {}): SimNode {
 		const core = {
 			clustered: options.clustered ?? true,
-			protocol: { min: 1, max: 2 },
+			protocol: { min: 1, max: options.protocols?.[name] ?? 2 },
 			leaseMs: fleetLeaseMs,
 			deadlineMs: fleetDeadlineMs,
 			waitBetweenMs: 0,
 			maxUnavailable: options.maxUnavailable ?? 1,
 			onFailure: 'halt' as const,
+			...(options.hooks ? { hooks: options.hooks } : {}),
 		};
 		const { engine } = options;
 		const settings = { core, syncMs: 2, clockRate: 1, clockStart: 0, ...(engine && { engine }) };

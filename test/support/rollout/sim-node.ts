@@ -16,7 +16,14 @@ import type { CoordinationState } from '../../../src/coordination/quorum/state.j
 import type { CoreEffect, CoreEvent, PeerMessage } from '../../../src/fleet/core/events.js';
 import type { CheckResult, CoreSettings, Member, RolloutBodies } from '../../../src/rollout/messages.js';
 import type { CoreEngine, CoreState } from '../../../src/fleet/core/state.js';
-import type { NodeReleases, Readiness, Releases, Snapshot, StepResult } from '../../../src/rollout/types.js';
+import type {
+	HookResult,
+	NodeReleases,
+	Readiness,
+	Releases,
+	Snapshot,
+	StepResult,
+} from '../../../src/rollout/types.js';
 import { FakeDisk } from './fake-disk.js';
 import { FakeExecutor, releaseOf } from './fake-executor.js';
 import type { FakeNetwork } from './fake-network.js';
@@ -144,6 +151,11 @@ export class SimNode {
 					(text) => this.#soon(() => onProgress(text)),
 					(facts) => this.#soon(() => result.succeed(facts)),
 				);
+				return result;
+			},
+			runHook: () => {
+				const result = new Later<HookResult>();
+				this.executor.runHook((ended) => this.#soon(() => result.succeed(ended)));
 				return result;
 			},
 			booted: () => this.#booted(),

@@ -14,7 +14,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 		[
 			'2:3: node.nmae: expected a key out of name, zone, got another one (did you mean name?)',
 			'3:1: clutser: expected a key out of node, state_dir, worker_dir, runtime_dir, operations_api, http_workers, cluster, rollout, logging, got another one (did you mean cluster?)',
-			'5:3: rollout["on failure"]: expected a key out of max_unavailable, deadline, lease, on_failure, hold_after, notify, wait_between, lb_wait, got another one (did you mean on_failure?)',
+			'5:3: rollout["on failure"]: expected a key out of max_unavailable, deadline, lease, on_failure, hold_after, hooks, notify, wait_between, lb_wait, got another one (did you mean on_failure?)',
 		],
 	],
 	'a whole file that is no section': [
@@ -307,6 +307,7 @@ describe('configuration', () => {
 			lease: 3000,
 			on_failure: 'halt',
 			hold_after: 0,
+			hooks: {},
 			notify: [],
 			wait_between: 0,
 			lb_wait: 0,

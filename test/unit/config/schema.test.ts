@@ -37,7 +37,7 @@ describe('the JSON Schema of the configuration', () => {
 			if (schema.items !== undefined) visit(schema.items);
 		};
 		visit(configurationJsonSchema());
-		assert.equal(sections, 20);
+		assert.equal(sections, 25);
 	});
 });
 

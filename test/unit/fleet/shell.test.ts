@@ -96,6 +96,7 @@ describe('the shell around the core', () => {
 			snapshot: () => snapshot,
 			check: () => Promise.reject(new RollcallError('unavailable', 'the fault')),
 			runStep: (asked) => new Promise((resolve) => running.push({ step: asked, end: () => resolve(result) })),
+			runHook: () => Promise.resolve({ state: 'done', detail: null }),
 			booted: () => undefined,
 			newId: () => 'token',
 		});

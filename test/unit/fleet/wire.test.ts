@@ -43,6 +43,7 @@ const later: ReadonlySet<string | number | undefined> = new Set([
 	'revertAs',
 	'revert',
 	'reverted_by',
+	...['hooks', 'before_rollout', 'after_rollout', 'before_node', 'after_node', 'accepted', 'ending'],
 ]);
 
 /** Records keyed by what the message itself says hold any key. */
