@@ -1,6 +1,6 @@
 import { messageOf, RollcallError } from '../errors.js';
 import { LacksApp } from '../fleet/core/lacks-app.js';
-import type { Query, QueryPart } from '../fleet/queries/schema.js';
+import { streamsMax, type Query, type QueryPart } from '../fleet/queries/schema.js';
 import type { LocalNode } from '../fleet/types.js';
 import type { NodeReleases, Readiness, RolloutId, RolloutSpec, Snapshot, StepResult } from '../rollout/types.js';
 import { listenerInodes } from '../system/proc/sockets.js';
@@ -105,7 +105,7 @@ async function* answerHere(
 		yield { about: 'availability', rows: [{ availability: parts.standing.availability }] };
 		return;
 	}
-	const { app, worker, release, lines, agoMs, charactersMax, follow } = query;
+	const { app, worker, release, lines, agoMs, charactersMax, follow, from } = query;
 	parts.learn();
 	const asked = {
 		...(app === null ? {} : { app }),
@@ -115,8 +115,13 @@ async function* answerHere(
 		since: agoMs === null ? 0 : Date.now() - agoMs,
 		charactersMax,
 		follow,
+		...(from ? { from } : {}),
 	};
-	for await (const part of readLogs(parts.workerDir, asked, signal)) yield { about: 'logs', ...part };
+	for await (const { places, ...part } of readLogs(parts.workerDir, asked, signal)) {
+		// Of too many streams none is told: the answer would not fit, and some places alone are worth nothing.
+		const known = places !== undefined && places.length <= streamsMax ? { places } : {};
+		yield { about: 'logs', ...part, ...known };
+	}
 }
 
 /** As a step would start them; throws `unavailable` before anything changes where one cannot go back. */

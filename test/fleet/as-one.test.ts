@@ -69,7 +69,7 @@ test('any node reads the lines of any node, or all, by their time, for who may r
 	assert.deepEqual([refused.code, refused.stdout], [5, '']);
 });
 
-test('what three nodes write is followed from one of them: no line is lost or comes twice, whatever is turned over meanwhile', async () => {
+test('what three nodes write is followed from one of them: no line is lost or comes twice, whatever is turned over or goes away meanwhile', async () => {
 	const count = 300;
 	const command = startCommand(['logs', '--node', 'all', '-f', '-n', '0', '--json', '--config', alpha.configFile]);
 	const folder = (node: RealNode) => join(node.workerDir, 'self', 'logs');
@@ -77,6 +77,13 @@ test('what three nodes write is followed from one of them: no line is lost or co
 	for (const node of fleet.nodes) writeFileSync(file(node), '');
 	await Promise.all(fleet.nodes.map((node) => until(command, node, () => appendFileSync(file(node), 'begin\n'))));
 	for (let number = 0; number < count; number++) {
+		// Its workers write on while the daemon is away.
+		if (number === 100) await beta.kill();
+		if (number === 200) {
+			beta.start();
+			await beta.ready();
+			await command.says('its lines follow from where they stopped');
+		}
 		for (const node of fleet.nodes) appendFileSync(file(node), `${node.name} ${number}\n`);
 		if (number % 100 === 50) for (const node of fleet.nodes) turnOver(file(node));
 		if (number % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -85,6 +92,7 @@ test('what three nodes write is followed from one of them: no line is lost or co
 	command.child.kill('SIGINT');
 	const { code, stdout } = await command.result;
 	assert.equal(code, 130);
+	assert.match(stdout, /"node":"beta","error":"the link to it was lost: .*; it is asked again"/);
 	for (const node of fleet.nodes) {
 		const texts = stdout
 			.trimEnd()

@@ -18,10 +18,12 @@ export interface LogFlags {
 	since?: string;
 }
 
-/** A line of `read_logs`, or why lines of a node are missing. */
+/** A line of `read_logs`, or why lines of a node are missing, or that it is followed again. */
 type Row =
 	| { time: number; node: string; app: string; worker: string; stream: 'out' | 'error'; text: string }
-	| { node: string; error: string };
+	| { node: string; error: string }
+	/** A node that was lost is followed again. */
+	| { node: string; note: string };
 
 const linesDefault = 20;
 const linesMax = 100_000;
@@ -146,6 +148,11 @@ class Lines {
 			this.isMissing = true;
 			if (terminal.json) await this.#write(toJson({ node: row.node, error: row.error }));
 			else writeMessage(terminal, `${row.node}: ${row.error}`);
+			return;
+		}
+		if ('note' in row) {
+			if (terminal.json) await this.#write(toJson({ node: row.node, note: row.note }));
+			else writeMessage(terminal, `${row.node}: ${row.note}`);
 			return;
 		}
 		const { time, node, app, worker, stream, text } = row;

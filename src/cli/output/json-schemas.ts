@@ -227,6 +227,8 @@ export const logLineShape = z.union([
 	}),
 	/** Lines of this node are missing, and why. */
 	silentNode,
+	/** With `-f`: a node that was lost is followed again. */
+	z.object({ node: text, note: text }),
 ]);
 
 /** The answer of restart and restart_service with `--detach`. */

@@ -66,6 +66,7 @@ class Ask implements AsyncIterable<QueryPart> {
 	#over: { error: string | null } | null = null;
 	#wake: (() => void) | null = null;
 	#stopTimer: () => void = () => undefined;
+	#unlisten: () => void = () => undefined;
 	#hasBegun = false;
 	/** Parts that the peer may send and has not. */
 	#expected = partsAheadMax;
@@ -86,7 +87,11 @@ class Ask implements AsyncIterable<QueryPart> {
 		}
 		this.#await();
 		if (signal.aborted) this.#cancel();
-		else signal.addEventListener('abort', () => this.#cancel(), { once: true });
+		else {
+			const onAbort = (): void => this.#cancel();
+			signal.addEventListener('abort', onAbort);
+			this.#unlisten = () => signal.removeEventListener('abort', onAbort);
+		}
 	}
 
 	take(part: QueryPart): void {
@@ -109,6 +114,7 @@ class Ask implements AsyncIterable<QueryPart> {
 		if (this.#over) return;
 		this.#over = { error };
 		this.#stopTimer();
+		this.#unlisten();
 		this.onEnd();
 		this.#ring();
 	}

@@ -1,11 +1,15 @@
 import { messageOf } from '../../errors.js';
 import type { NodeName } from '../../rollout/types.js';
 import type { Clock } from '../clock.js';
+import type { FollowedPart } from './following.js';
 import type { NodeAnswer } from './queries.js';
 import type { LogRow } from './schema.js';
 
-/** A line with its node, in time of the node that was asked; or why lines of a node are missing. */
-export type LogLine = (LogRow & { node: NodeName }) | { node: NodeName; error: string };
+/** A line with its node, in time of the node that was asked; or why lines of a node are missing, or that they follow again. */
+export type LogLine =
+	| (LogRow & { node: NodeName })
+	| { node: NodeName; error: string }
+	| { node: NodeName; note: string };
 
 /** How long a line waits for an older one of a node that has said nothing meanwhile. */
 export const slowNodeMs = 500;
@@ -17,7 +21,7 @@ const leftOutText =
 interface Source {
 	node: NodeName;
 	clockAheadMs: number;
-	parts: AsyncIterator<NodeAnswer['parts'] extends AsyncIterable<infer Part> ? Part : never>;
+	parts: AsyncIterator<FollowedPart>;
 	rows: readonly LogRow[];
 	next: number;
 	arrivedAt: number;
@@ -32,7 +36,7 @@ interface Source {
  * late, and is not lost. Of each node one part is held: who reads slowly makes the nodes wait.
  */
 export async function* mergedByTime(
-	answers: readonly NodeAnswer[],
+	answers: readonly NodeAnswer<FollowedPart>[],
 	windowMs: number | null,
 	clock: Pick<Clock, 'now' | 'after'>,
 ): AsyncGenerator<LogLine, void, undefined> {
@@ -56,7 +60,7 @@ class Merge {
 	#wake = (): void => undefined;
 
 	constructor(
-		answers: readonly NodeAnswer[],
+		answers: readonly NodeAnswer<FollowedPart>[],
 		private readonly windowMs: number,
 		private readonly clock: Pick<Clock, 'now' | 'after'>,
 	) {
@@ -122,6 +126,8 @@ class Merge {
 				Object.assign(source, { rows: value.rows, next: 0, arrivedAt: this.clock.now() });
 				if (value.leftOut) this.#notes.push({ node, error: leftOutText });
 			}
+			if (!done && value.about === 'lost') this.#notes.push({ node, error: value.text });
+			if (!done && value.about === 'again') this.#notes.push({ node, note: value.text });
 		} catch (error) {
 			source.isOver = true;
 			this.#notes.push({ node, error: messageOf(error) });

@@ -50,6 +50,15 @@ const logRow = z.object({
 	text: cleaned(rowCharactersMax),
 });
 
+/** Most streams of a node whose places are told; one with more has gaps where its link was lost meanwhile. */
+export const streamsMax = 2_048;
+/** The file that is being written, and the one before, which may still grow. */
+export const filesOfStreamMax = 2;
+const placesMax = streamsMax * filesOfStreamMax;
+/** Where lines end that were given out: of which file of which stream. */
+const logPlace = z.object({ stream: z.string().max(256), file: z.string().max(64), at: counter });
+const logPlaces = z.array(logPlace).max(placesMax);
+
 const texts = z.array(z.string().max(4_000)).max(1_000);
 const statusRow = z.object({
 	ready: z.boolean(),
@@ -82,6 +91,8 @@ const logsQuery = z.object({
 	charactersMax: counter,
 	/** Goes on with what is written from now on. */
 	follow: z.boolean(),
+	/** With `follow`: from these places on, which an earlier answer of the node had; `lines` and `agoMs` do not count then. */
+	from: orNull(logPlaces).optional(),
 });
 
 /** Sets an operator's word on whether load balancers shall use the node; null: takes it back. */
@@ -111,12 +122,15 @@ const answerAbout = z.discriminatedUnion('about', [
 		rows: z.array(logRow).max(rowsMax),
 		/** Lines are missing before these: for their size, or since their file went away before it was read. */
 		leftOut: z.boolean(),
+		/** Of a follower: where these lines end; in the part that ends what was there already, the places of all streams. */
+		places: logPlaces.optional(),
 	}),
 ]);
 
 /** What is asked of one node. */
 export type Query = z.infer<typeof queryAbout>;
 export type LogsQuery = z.infer<typeof logsQuery>;
+export type LogPlace = z.infer<typeof logPlace>;
 export type LogRow = z.infer<typeof logRow>;
 /** One part of the answer, about what was asked. */
 export type QueryPart = z.infer<typeof answerAbout>;

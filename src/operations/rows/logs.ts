@@ -80,6 +80,10 @@ export const logOperations = [
 					stream: { type: 'string', enum: ['out', 'error'] },
 					text,
 					error: ofOtherNodes.error,
+					note: {
+						type: 'string',
+						description: 'that a node which was lost is followed again; the row has no other keys then',
+					},
 				},
 			},
 		},

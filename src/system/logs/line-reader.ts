@@ -14,6 +14,20 @@ export interface LogRow {
 	text: string;
 }
 
+/** A place in one file of a stream, whatever the file's name becomes: what stands before it was given out. */
+export interface FilePlace {
+	/** `web-1-out`, for `web-1-out.log`. */
+	stream: string;
+	/** The file's {@link FoundFile.id}. */
+	file: string;
+	at: number;
+}
+
+/** A line, and where it ends. */
+export interface PlacedRow extends LogRow {
+	end: Omit<FilePlace, 'stream'>;
+}
+
 /** A longer line is shown in parts. */
 export const lineBytesMax = 64 * 1024;
 const readBytesMax = 64 * 1024;
@@ -75,8 +89,33 @@ export class LineReader {
 		this.#grownAt ??= performance.now();
 	}
 
+	/** Where the lines end that were read. */
+	get place(): Omit<FilePlace, 'stream'> | null {
+		const place = this.#place;
+		return place && { file: place.id, at: Math.max(0, place.at - place.rest.length) };
+	}
+
+	/** Reads on from where another reader of the stream was; `places` are those of its newest files. */
+	resume(places: readonly FilePlace[]): void {
+		const turns = turnsOf(this.stream);
+		const index = turns.findIndex(({ id }) => places.some(({ file }) => file === id));
+		const atOf = (id: string | undefined) => places.find(({ file }) => file === id)?.at;
+		const [newest, before] = [turns[index], turns[index + 1]];
+		if (!newest) {
+			// All that was read is gone, and whatever was between.
+			this.#hasGap = places.length > 0;
+			const oldest = turns.at(-1);
+			if (oldest) this.#place = placeIn(oldest.id, 0);
+			return;
+		}
+		this.#place = placeIn(newest.id, atOf(newest.id) ?? 0);
+		const late = atOf(before?.id);
+		if (before && late !== undefined)
+			this.#before = { place: placeIn(before.id, late), until: performance.now() + turnedOverMs };
+	}
+
 	/** The last lines; what is written later is read on with {@link more}. `isWhole` is false where older ones were left out for their size. */
-	last(wanted: LastLines): { rows: LogRow[]; isWhole: boolean } {
+	last(wanted: LastLines): { rows: PlacedRow[]; isWhole: boolean } {
 		for (let attempt = 1; ; attempt++) {
 			const found = this.#lastOf(turnsOf(this.stream), wanted);
 			if (found !== null || attempt === triesMax) return found ?? { rows: [], isWhole: false };
@@ -90,7 +129,7 @@ export class LineReader {
 	}
 
 	/** Some of what was written since; empty: that was all for now. */
-	more(): LogRow[] {
+	more(): PlacedRow[] {
 		for (;;) {
 			const turns = turnsOf(this.stream);
 			const late = this.#late(turns);
@@ -123,7 +162,7 @@ export class LineReader {
 		return true;
 	}
 
-	#late(turns: readonly FoundFile[]): LogRow[] {
+	#late(turns: readonly FoundFile[]): PlacedRow[] {
 		if (!this.#before) return [];
 		const { place, until } = this.#before;
 		if (performance.now() > until) this.#before = null;
@@ -132,7 +171,7 @@ export class LineReader {
 	}
 
 	/** null: it cannot be read now. */
-	#readOn(file: FoundFile, place: Place): LogRow[] | null {
+	#readOn(file: FoundFile, place: Place): PlacedRow[] | null {
 		const bytes = bytesOf(file, this.stream, place.at, Math.min(file.size, place.at + readBytesMax));
 		if (bytes === null || bytes.length === 0) return null;
 		const isFresh = performance.now() - (this.#grownAt ?? Number.NEGATIVE_INFINITY) <= notesApartMs;
@@ -141,25 +180,24 @@ export class LineReader {
 		return this.#linesOf(place, bytes, (at) => times?.of(at) ?? now);
 	}
 
-	#linesOf(place: Place, bytes: Buffer, timeOf: (at: number) => number): LogRow[] {
+	#linesOf(place: Place, bytes: Buffer, timeOf: (at: number) => number): PlacedRow[] {
 		const all = place.rest.length === 0 ? bytes : Buffer.concat([place.rest, bytes]);
 		const startsAt = place.at - place.rest.length;
-		const rows: LogRow[] = [];
+		const rows: PlacedRow[] = [];
 		let from = 0;
-		const add = (to: number): void => {
-			rows.push(this.#row(all.subarray(from, to), timeOf(Math.max(0, startsAt + from))));
+		const add = (to: number, next: number): void => {
+			const row = this.#row(all.subarray(from, to), timeOf(Math.max(0, startsAt + from)));
+			rows.push({ ...row, end: { file: place.id, at: Math.max(0, startsAt + next) } });
+			from = next;
 		};
 		for (let to = all.indexOf(10); to >= 0; to = all.indexOf(10, from)) {
 			while (to - from > lineBytesMax) {
-				add(from + lineBytesMax);
-				from += lineBytesMax;
+				add(from + lineBytesMax, from + lineBytesMax);
 			}
-			add(to);
-			from = to + 1;
+			add(to, to + 1);
 		}
 		while (all.length - from > lineBytesMax) {
-			add(from + lineBytesMax);
-			from += lineBytesMax;
+			add(from + lineBytesMax, from + lineBytesMax);
 		}
 		place.at += bytes.length;
 		place.rest = Buffer.from(all.subarray(from));
@@ -201,9 +239,9 @@ export class LineReader {
 		turns: readonly FoundFile[],
 		lines: number,
 		since: number,
-	): LogRow[] {
+	): PlacedRow[] {
 		this.#lastTime = 0;
-		const rows: LogRow[] = [];
+		const rows: PlacedRow[] = [];
 		const [newest] = turns;
 		if (newest) this.#place = placeIn(newest.id, newest.size);
 		for (const { file, from } of files) {
@@ -212,7 +250,8 @@ export class LineReader {
 			const times = LineTimes.read(file.path, this.stream.place);
 			for (const row of this.#linesOf(place, bytes, (at) => times.of(at) ?? file.writtenAt)) rows.push(row);
 			if (file === newest) this.#place = place;
-			else if (place.rest.length > 0) rows.push(this.#row(place.rest, file.writtenAt));
+			else if (place.rest.length > 0)
+				rows.push({ ...this.#row(place.rest, file.writtenAt), end: { file: file.id, at: place.at } });
 		}
 		const meant = rows.filter(({ time }) => time >= since);
 		return meant.slice(Math.max(0, meant.length - lines));

@@ -1,7 +1,8 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { inUntrustedFolder } from '../files/untrusted-file.js';
-import { LineReader, type LogRow } from './line-reader.js';
+import { basename } from 'node:path';
+import { type FilePlace, LineReader, type LogRow, type PlacedRow } from './line-reader.js';
 import { type LogFilter, type LogFolder, logFolders, logStreams, streamOf } from './log-files.js';
 
 export interface LogQuery extends LogFilter {
@@ -13,6 +14,8 @@ export interface LogQuery extends LogFilter {
 	charactersMax: number;
 	/** Goes on with what is written from now on. */
 	follow: boolean;
+	/** With `follow`: from these places on, of all streams that were there; `lines` and `since` do not count then. */
+	from?: readonly FilePlace[] | null;
 }
 
 export interface LogPart {
@@ -20,6 +23,11 @@ export interface LogPart {
 	rows: LogRow[];
 	/** Lines are missing before these: for their size, or since their file went away before it was read. */
 	leftOut: boolean;
+	/**
+	 * With `follow`: where the lines end that were given out, of each stream that this part is about. The last part of what was
+	 * there has all streams; before it, none are known.
+	 */
+	places?: FilePlace[];
 }
 
 /** A part has about so many characters, and at most so many rows. */
@@ -40,11 +48,16 @@ export async function* readLogs(workerDir: string, query: LogQuery, signal: Abor
 	try {
 		// The watch begins before the last lines are read: nothing is lost between the two.
 		if (query.follow) tail.watch();
-		const { rows, leftOut } = tail.last();
-		for (const [index, part] of partsOf(rows).entries()) yield { rows: part, leftOut: leftOut && index === 0 };
+		const { rows, leftOut } = query.from ? tail.resume(query.from) : tail.last();
+		const parts = partsOf(rows);
+		for (const [index, part] of parts.entries()) {
+			const isLast = index === parts.length - 1;
+			const places = query.follow && isLast ? { places: tail.places() } : {};
+			yield { rows: part.map(withoutPlace), leftOut: leftOut && index === 0, ...places };
+		}
 		while (query.follow && !signal.aborted) {
-			const more = tail.more();
-			if (more.length > 0) yield { rows: more, leftOut: tail.takeGap() };
+			const { rows: more, places } = tail.more();
+			if (more.length > 0) yield { rows: more, leftOut: tail.takeGap(), places };
 			else await tail.changed(signal);
 			// Whoever takes parts as fast as they come does not keep the process from its other work.
 			await turn();
@@ -54,7 +67,9 @@ export async function* readLogs(workerDir: string, query: LogQuery, signal: Abor
 	}
 }
 
-function partsOf(rows: LogRow[]): LogRow[][] {
+const withoutPlace = ({ time, app, worker, stream, text }: LogRow): LogRow => ({ time, app, worker, stream, text });
+
+function partsOf(rows: readonly LogRow[]): LogRow[][] {
 	const parts: LogRow[][] = [[]];
 	let characters = 0;
 	for (const row of rows) {
@@ -70,7 +85,7 @@ function partsOf(rows: LogRow[]): LogRow[][] {
 
 /** What one stream has ready. */
 interface Ready {
-	rows: LogRow[];
+	rows: PlacedRow[];
 	next: number;
 }
 
@@ -103,7 +118,7 @@ class Tail {
 	}
 
 	/** The last lines of all streams, by their time. */
-	last(): LogPart {
+	last(): { rows: LogRow[]; leftOut: boolean } {
 		const { lines, since, charactersMax, follow } = this.query;
 		const bytesMax = Math.max(streamBytesMin, Math.floor(charactersMax / Math.max(1, this.#readers.size)));
 		let rows: LogRow[] = [];
@@ -127,22 +142,42 @@ class Tail {
 		return { rows, leftOut };
 	}
 
+	/** Each stream that was there goes on from its place; one that is new is read from its first line. */
+	resume(from: readonly FilePlace[]): { rows: LogRow[]; leftOut: boolean } {
+		for (const reader of this.#readers.values()) {
+			reader.resume(from.filter(({ stream }) => stream === nameOf(reader)));
+			this.#grown.add(reader);
+		}
+		return { rows: [], leftOut: false };
+	}
+
+	/** Of all streams, as far as they were read. */
+	places(): FilePlace[] {
+		return [...this.#readers.values()].flatMap((reader) => {
+			const { place } = reader;
+			return place === null ? [] : [{ stream: nameOf(reader), ...place }];
+		});
+	}
+
 	/** The next part, by time as far as all that has been written is known; empty: that was all for now. */
-	more(): LogRow[] {
+	more(): { rows: LogRow[]; places: FilePlace[] } {
 		const part: LogRow[] = [];
+		const places = new Map<string, FilePlace>();
 		let characters = 0;
 		while (characters < partCharactersMax && part.length < partRowsMax) {
 			this.#readOn();
-			let first: Ready | null = null;
-			for (const ready of this.#ready.values()) if (!first || timeOf(ready) < timeOf(first)) first = ready;
-			const row = first?.rows[first.next];
+			let first: [LineReader, Ready] | null = null;
+			for (const entry of this.#ready) if (!first || timeOf(entry[1]) < timeOf(first[1])) first = entry;
+			const row = first?.[1].rows[first[1].next];
 			if (!first || !row) break;
-			first.next += 1;
+			first[1].next += 1;
+			const { end, ...line } = row;
+			places.set(`${nameOf(first[0])} ${end.file}`, { stream: nameOf(first[0]), ...end });
 			this.#lastTime = Math.max(this.#lastTime, row.time);
-			part.push({ ...row, time: this.#lastTime });
+			part.push({ ...line, time: this.#lastTime });
 			characters += row.text.length + rowCharacters;
 		}
-		return part;
+		return { rows: part, places: [...places.values()] };
 	}
 
 	takeGap(): boolean {
@@ -228,5 +263,7 @@ class Tail {
 		this.#changed(reader);
 	}
 }
+
+const nameOf = ({ stream: { path } }: LineReader): string => basename(path, '.log');
 
 const timeOf = ({ rows, next }: Ready): number => rows[next]?.time ?? Number.POSITIVE_INFINITY;

@@ -47,7 +47,9 @@ test('the last lines of one app, each with its worker, nothing of another app', 
 		.split('\n')
 		.map((line) => logLineShape.parse(JSON.parse(line)));
 	assert.deepEqual(
-		lines.map((row) => ('line' in row ? [row.app, row.line, row.time < 10_000 ? row.time : 'now'] : [row.error])),
+		lines.map((row) =>
+			'line' in row ? [row.app, row.line, row.time < 10_000 ? row.time : 'now'] : Object.values(row),
+		),
 		[
 			['web', 'bad', 1_000],
 			['web', 'one', 2_000],

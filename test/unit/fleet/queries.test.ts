@@ -292,7 +292,8 @@ describe('lines of several nodes', () => {
 			clock,
 		);
 		const reading = (async () => {
-			for await (const row of merged) came.push('error' in row ? row.error : `${row.time} ${row.text}`);
+			for await (const row of merged)
+				came.push('text' in row ? `${row.time} ${row.text}` : (Object.values(row).at(-1) ?? ''));
 		})();
 		const says = async (...expected: string[]) => {
 			await settle();

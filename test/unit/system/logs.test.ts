@@ -18,8 +18,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { cleanLine } from '../../../src/system/logs/clean-line.js';
 import { LineTimeNotes, LineTimes } from '../../../src/system/logs/line-times.js';
-import { lineBytesMax, type LogRow } from '../../../src/system/logs/line-reader.js';
-import { type LogQuery, readLogs } from '../../../src/system/logs/read-logs.js';
+import { type FilePlace, lineBytesMax, type LogRow } from '../../../src/system/logs/line-reader.js';
+import { type LogPart, type LogQuery, readLogs } from '../../../src/system/logs/read-logs.js';
 
 let folder: string;
 let logs: string;
@@ -168,6 +168,9 @@ class Follower {
 const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `line ${from + index}`);
 const joined = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join('');
 
+const withPlaces = (before: ReadonlyMap<string, FilePlace>, { places = [] }: LogPart): Map<string, FilePlace> =>
+	new Map([...before, ...places.map((place) => [`${place.stream} ${place.file}`, place] as const)]);
+
 describe('the lines that come', () => {
 	test('are each read once and in order while their file is turned over, written on behind its back, and turned over again unread', async () => {
 		writeFileSync(out('web-1'), 'old\n');
@@ -225,6 +228,51 @@ describe('the lines that come', () => {
 		await follower.until('new user');
 		await follower.end();
 		assert.deepEqual(follower.texts, ['after the cut', 'first of new', 'new user']);
+	});
+
+	test('go on after a break from the places that were told, whatever was turned over meanwhile; new streams from their first line', async () => {
+		writeFileSync(out('web-1'), 'old\n');
+		writeFileSync(out('web-2'), '');
+		const texts: string[] = [];
+		let places = new Map<string, FilePlace>();
+		/** Reads until the text has come, and keeps the places as one does who asks. */
+		const readUntil = async (last: string): Promise<void> => {
+			const from = places.size === 0 ? {} : { from: [...places.values()] };
+			const query = { ...all, lines: 0, follow: true, ...from };
+			for await (const part of readLogs(folder, query, new AbortController().signal)) {
+				places = withPlaces(places, part);
+				texts.push(...part.rows.map(({ text }) => text));
+				if (last === '' || texts.includes(last)) return;
+			}
+		};
+		await readUntil('');
+		appendFileSync(out('web-1'), joined(numbered(0, 3_000)));
+		await readUntil('line 2999');
+		appendFileSync(out('web-1'), 'a whole one\nhalf of ');
+		await readUntil('a whole one');
+		appendFileSync(out('web-1'), 'a line\n');
+		renameSync(out('web-1'), out('web-1', '.1'));
+		writeFileSync(out('web-1'), 'next file\n');
+		writeFileSync(out('web-3'), 'new\n');
+		const before = texts.length;
+		await readUntil('next file');
+		await readUntil('new');
+		assert.deepEqual(texts.slice(before).sort(), ['half of a line', 'new', 'next file']);
+		assert.deepEqual(
+			texts.filter((text) => text.startsWith('line ')),
+			numbered(0, 3_000),
+		);
+		appendFileSync(out('web-1', '.1'), 'late\n');
+		await readUntil('late');
+		assert.equal(texts.filter((text) => text === 'late').length, 1);
+		places = new Map([...places].map(([key, place]) => [key, { ...place, file: 'gone' }]));
+		appendFileSync(out('web-1'), 'after\n');
+		const abort = new AbortController();
+		for await (const part of readLogs(folder, { ...all, follow: true, from: [...places.values()] }, abort.signal)) {
+			if (part.rows.length === 0) continue;
+			assert.ok(part.leftOut, 'of files that are gone something may be missing');
+			return;
+		}
 	});
 
 	test('of a flood no more is read than is taken, and none of it is lost', async () => {
