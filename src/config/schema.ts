@@ -146,11 +146,14 @@ const crashLoop = section({
 		.describe('Time over which crashes are counted, as a duration of at least 1s; default 60s.'),
 });
 
+/** A node's step, and its start after a power cut in the middle of one, take as much longer. */
+const comparisonLongestMs = 600_000;
+
 const traffic = section({
-	window: duration(0)
+	window: duration(0, comparisonLongestMs)
 		.prefault('0s')
 		.describe(
-			'How long old and new workers serve side by side before the old ones drain, while their answers are compared, as a duration of at least 5s; 0s: not at all; default 0s.',
+			'How long old and new workers serve side by side before the old ones drain, while their answers are compared, as a duration of 5s to 10m; 0s: not at all; default 0s.',
 		),
 	requests: whole(1, 1_000_000)
 		.default(20)

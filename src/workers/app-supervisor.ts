@@ -235,7 +235,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		const leaving = this.workers.filter((worker) => oldIds?.has(worker.id) ?? true);
 		if (before && leaving.length === 0 && this.readiness().healthy >= app.instances) return null;
 		const staying = this.workers.filter((worker) => !leaving.includes(worker) && isSound(worker));
-		const request = { app, leaving, staying, wanted: app.instances, deadlineMs, onProgress };
+		const request = { app, leaving, staying, wanted: app.instances, isRelease: true, deadlineMs, onProgress };
 		return this.exchange.runOnRecord(before ?? this.identities(), request);
 	}
 
@@ -288,7 +288,8 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 			leaving,
 			staying,
 			wanted: this.app.instances,
-			deadlineMs: deadlineMs + soakMs + goneTimeoutMs,
+			isRelease: half !== undefined,
+			deadlineMs: deadlineMs + soakMs + goneTimeoutMs + (this.app.traffic?.windowMs ?? 0),
 		});
 		if (outcome.outcome === 'back') return;
 		this.say('replacement_unfinished', outcome.reason ?? outcome.outcome);
@@ -312,10 +313,9 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		if (missing <= 0 || this.stopped) return true;
 		const started = await Promise.all(
 			(await this.pool.reserve(missing)).map((id) =>
-				this.pool.start(id, this.app, this.pool.nextPlace(this.app)).then(
-					(worker) => worker,
-					(error: unknown) => this.say('worker_start_failed', messageOf(error)),
-				),
+				this.pool
+					.start(id, this.app, this.pool.nextPlace(this.app))
+					.catch((error: unknown) => this.say('worker_start_failed', messageOf(error))),
 			),
 		);
 		await Promise.all(started.map((worker) => worker && this.daily.firstChance(worker, () => this.stopped)));

@@ -56,6 +56,7 @@ const pure = [
 	'workers/replacement/batches.ts',
 	'workers/replacement/steps.ts',
 	'workers/replacement/due.ts',
+	'workers/health/traffic/evidence.ts',
 	'workers/pool/lifecycle.ts',
 ];
 

@@ -1,5 +1,5 @@
 /** How a replacement goes through its workers batch by batch, counted from 0. */
-import type { ReplacementPlan } from './steps.js';
+import type { ReplacementPlan } from './model.js';
 
 export function batchCount(plan: ReplacementPlan): number {
 	const { news, olds, order, surge } = plan;

@@ -1,11 +1,11 @@
-import type { ReplacementState } from './steps.js';
+import type { ReplacementState } from './model.js';
 
 /**
  * When the passing of time alone changes something about a replacement, on the clock of its events; infinity while only
  * another event can. So the runner needs one timer and never looks in between.
  */
 export function dueAt({ stage, plan, news, missed }: ReplacementState): number {
-	const { proofTimeoutMs, settle, drainTimeoutMs, goneTimeoutMs } = plan;
+	const { proofTimeoutMs, settle, compareMs, drainTimeoutMs, goneTimeoutMs } = plan;
 	switch (stage.stage) {
 		case 'proving':
 			return earliest([...news.values()].map((one) => (one.phase === 'proving' ? one.since + proofTimeoutMs : never)));
@@ -15,6 +15,8 @@ export function dueAt({ stage, plan, news, missed }: ReplacementState): number {
 			return earliest(
 				[...news].map(([id, one]) => (one.phase === 'settling' && !missed.has(id) ? one.since + settle.capMs : never)),
 			);
+		case 'comparing':
+			return missed.size > 0 ? never : stage.since + compareMs;
 		case 'draining':
 			return stage.since + drainTimeoutMs + (stage.forced ? goneTimeoutMs : 0);
 		case 'ending': {

@@ -19,6 +19,8 @@ export interface ReplacementRequest {
 	/** Those that may stay: the first `wanted` of them do, proven first where they are not. */
 	staying: readonly Worker[];
 	wanted: number;
+	/** It is a release, so its answers are compared where the app asks for that. */
+	isRelease?: boolean;
 	/** From now; the time of draining is not part of it. */
 	deadlineMs: number;
 	onProgress?: (text: string) => void;
@@ -58,7 +60,10 @@ export class ReplacementPlan {
 		const { app, leaving, wanted } = request;
 		const staying = request.staying.toSorted(bySlot);
 		const kept = staying.slice(0, wanted);
-		const unproven = kept.filter((worker) => worker.state !== 'serving');
+		// One that is put back was proven here before, and is waited for.
+		const compares = request.isRelease === true && app.traffic !== undefined && !app.pinned;
+		// One that serves without approval comes from a comparison that was cut off.
+		const unproven = kept.filter((worker) => worker.state !== 'serving' || (compares && !worker.approved));
 		const fresh = await this.pool.reserve(wanted - kept.length);
 		const olds = [...leaving, ...staying.slice(wanted)].sort(bySlot);
 		const previous = olds.map(({ app: before, release, cwd, slot }) => ({ app: before, release, cwd, slot }));
@@ -66,7 +71,10 @@ export class ReplacementPlan {
 		this.runner = new ReplacementRunner({
 			pool: this.pool,
 			app,
-			plan: planFor(app, [...unproven.map((worker) => worker.id), ...fresh], olds, this.pool.parts.lbWaitMs),
+			plan: {
+				...planFor(app, [...unproven.map((worker) => worker.id), ...fresh], olds, this.pool.parts.lbWaitMs),
+				compareMs: compares ? (app.traffic?.windowMs ?? 0) : 0,
+			},
 			slots: placesFor(fresh, olds, kept),
 			onProgress: request.onProgress ?? (() => undefined),
 			onApproved: (worker) => this.hooks.approved(worker),

@@ -3,16 +3,12 @@ import type { Exit } from '../pool/lifecycle.js';
 import type { WorkerPool } from '../pool/worker-pool.js';
 import type { JoinResult } from '../connection/worker-connection.js';
 import { explained } from '../host/log-files.js';
-import {
-	planReplacement,
-	type ReplacementEffect,
-	type ReplacementEvent,
-	type ReplacementPlan,
-	type ReplacementState,
-	stepReplacement,
-} from './steps.js';
+import type { ReplacementEffect, ReplacementEvent, ReplacementPlan, ReplacementState } from './model.js';
+import { planReplacement, stepReplacement } from './steps.js';
 import { dueAt } from './due.js';
 import { describeReplacement } from './text.js';
+import { TrafficComparison, type TrafficSource } from '../health/traffic/comparison.js';
+import { describeTraffic, notCompared } from '../health/traffic/text.js';
 import type { WorkerApp } from '../types.js';
 import type { Worker } from '../pool/worker.js';
 
@@ -55,6 +51,8 @@ export class ReplacementRunner {
 	private abandoned = false;
 	private hostLost = false;
 	private progress = '';
+	/** While old and new serve side by side. */
+	private comparison: TrafficComparison | null = null;
 	private readonly stops: (() => void)[] = [() => this.cancelDue()];
 	private cancelDue: () => void = () => undefined;
 
@@ -110,8 +108,12 @@ export class ReplacementRunner {
 		const faulted = (worker: Worker, text: string): void => {
 			if (this.parts.plan.news.includes(worker.id)) void this.judgeFault(worker, text);
 		};
-		this.pool.events.on('exited', exited).on('fault', faulted);
-		this.stops.push(() => this.pool.events.removeListener('exited', exited).removeListener('fault', faulted));
+		const compare = (): void => this.compare();
+		const { events } = this.pool;
+		events.on('exited', exited).on('fault', faulted).on('changed', compare);
+		this.stops.push(() => {
+			events.removeListener('exited', exited).removeListener('fault', faulted).removeListener('changed', compare);
+		});
 	}
 
 	private dispatch(event: Timeless): void {
@@ -161,6 +163,26 @@ export class ReplacementRunner {
 		}
 	}
 
+	private get isComparing(): boolean {
+		return this.state.stage.stage === 'comparing';
+	}
+
+	/** Takes in what the workers have reported of their answers. */
+	private compare(): void {
+		const { app, plan } = this.parts;
+		if (!this.isComparing || app.traffic === undefined) return;
+		const { traffic: rule } = app;
+		this.comparison ??= new TrafficComparison(rule, monotonicSecond() + 1);
+		const sources = (ids: readonly string[], side: TrafficSource['side']) =>
+			ids.flatMap((id) => sourceOf(this.pool.workers.get(id), side));
+		this.comparison.take([...sources(plan.olds, 'old'), ...sources(plan.news, 'new')]);
+		const { evidence, isPossible, isWorse } = this.comparison;
+		const seen = isPossible ? describeTraffic(evidence, rule.requests) : notCompared;
+		if (seen === this.state.compared) return;
+		this.dispatch({ event: 'compared', seen, isWorse });
+		if (!this.isComparing) this.pool.parts.log.warn({ event: 'traffic_refused', app: app.name, reason: seen });
+	}
+
 	private async start(id: string): Promise<void> {
 		let worker = this.pool.workers.get(id);
 		try {
@@ -189,7 +211,7 @@ export class ReplacementRunner {
 				probeAt = clock.now() + this.gapAfter(worker, healthy, wasHealthy);
 				wasHealthy = healthy;
 			}
-			const counts = worker.hasJoined && !worker.approved && worker.app.listens;
+			const counts = worker.hasJoined && !worker.approved && worker.app.listens && !this.isComparing;
 			if (counts) await this.countServed(worker);
 			const gapMs = Math.max(0, probeAt - clock.now());
 			const isNews = await this.pool.nextWord(worker, counts ? Math.min(lookGapMs, gapMs) : gapMs);
@@ -198,7 +220,7 @@ export class ReplacementRunner {
 	}
 
 	private gapAfter(worker: Worker, healthy: boolean, wasHealthy: boolean): number {
-		if (worker.approved || worker.app.health.command) return steadyGapMs;
+		if (worker.approved || this.isComparing || worker.app.health.command) return steadyGapMs;
 		if (healthy) return Math.min(steadyGapMs, Math.max(soakGapLeastMs, this.parts.app.health.soakMs / 5));
 		// One that missed a probe gets a moment before it is asked once more.
 		return wasHealthy || worker.saysWhenItListens ? steadyGapMs : lookGapMs;
@@ -276,4 +298,13 @@ export class ReplacementRunner {
 		if (culprit === null) return reason;
 		return explained(reason, this.pool.parts.host.home, culprit);
 	}
+}
+
+/** Of the clock that all processes of the host share. */
+const monotonicSecond = (): number => process.hrtime()[0];
+
+function sourceOf(worker: Worker | undefined, side: TrafficSource['side']): TrafficSource[] {
+	if (!worker?.identity) return [];
+	const { id, pid } = worker.identity;
+	return [{ key: `${id} ${pid}`, side, traffic: worker.news.report?.traffic ?? null }];
 }

@@ -4,104 +4,27 @@
  *
  * New before old, batch by batch (a batch has at most `surge` workers):
  *   start → prove, behind the gate → one joins and serves for a moment (the canary) → the others of the batch join and
- *   serve for a moment → as many old ones drain, side by side → the next batch.
+ *   serve for a moment → (both sets serve, and their answers are compared) → as many old ones drain, side by side → the
+ *   next batch. Answers are compared once, with the first batch, while all old workers still serve.
  * Whatever fails before the old ones drain ends the batch and keeps every old worker that still serves. Those of the batch
  * that have joined drain, since clients have connections to them. A healthy worker that misses one probe is asked once
  * more: some apps close a listen and open it again.
  * `old_first` is for programs that may not run side by side: the old ones of the batch leave before the new ones start.
  */
 import { batchCount, newsOf, oldsOf } from './batches.js';
-
-export interface ReplacementPlan {
-	/** Ids of the workers to come. */
-	news: readonly string[];
-	/** Ids of the workers to leave. */
-	olds: readonly string[];
-	order: 'new_first' | 'old_first';
-	/** With `old_first`: what is more than the new set leaves before the first new one starts, so that never more run than wanted. */
-	surplusFirst: boolean;
-	/** New workers take jobs from their start: they drain when they are refused, joined or not. */
-	worksFromStart: boolean;
-	/** Workers of one batch, at least 1. */
-	surge: number;
-	/** A worker is proven once it was healthy for so long without a break. */
-	soakMs: number;
-	/** A worker has to be proven within this time of its process's start. */
-	proofTimeoutMs: number;
-	/** After joining, a worker must have answered so many requests; without traffic `capMs` is enough. */
-	settle: { requests: number; capMs: number };
-	/** After this a worker that drains and has not left is ended by force. */
-	drainTimeoutMs: number;
-	/** After this much more the replacement fails, since the worker cannot be ended. */
-	goneTimeoutMs: number;
-}
-
-export type Newcomer =
-	| { phase: 'starting' }
-	| { phase: 'proving'; since: number; healthySince: number | null; detail: string }
-	| { phase: 'proven' }
-	| { phase: 'joining' }
-	| { phase: 'settling'; since: number; served: number }
-	| { phase: 'settled' }
-	/** `served`: it had joined, so it drains first. */
-	| { phase: 'ending'; served: boolean }
-	| { phase: 'ended' };
+import type {
+	Leaver,
+	Newcomer,
+	ReplacementEffect,
+	ReplacementEvent,
+	ReplacementPlan,
+	ReplacementState,
+	ReplacementStep,
+	Stage,
+} from './model.js';
 
 const mayServe = new Set<string | undefined>(['joining', 'settling', 'settled']);
 const isDraining = (worker: Newcomer | undefined): boolean => worker?.phase === 'ending' && worker.served;
-
-type Leaver = { phase: 'serving' } | { phase: 'draining' } | { phase: 'gone' };
-
-/** What the current batch is doing. */
-type Stage =
-	| { stage: 'planned' }
-	| { stage: 'proving' }
-	| { stage: 'canary' }
-	| { stage: 'joining' }
-	| { stage: 'draining'; since: number; forced: boolean }
-	| { stage: 'ending'; since: number; forced: boolean; reason: string; culprit: string | null }
-	| { stage: 'finished'; outcome: 'back' | 'refused' | 'failed'; reason: string | null };
-
-export interface ReplacementState {
-	plan: ReplacementPlan;
-	batch: number;
-	stage: Stage;
-	news: ReadonlyMap<string, Newcomer>;
-	olds: ReadonlyMap<string, Leaver>;
-	/** New workers that were healthy and missed their last probe. */
-	missed: ReadonlySet<string>;
-	cutOff: number;
-}
-
-export type ReplacementEvent =
-	| { event: 'begun'; at: number }
-	| { event: 'process_started'; id: string; at: number }
-	| { event: 'probed'; id: string; healthy: boolean; detail: string; at: number }
-	| { event: 'joined'; id: string; at: number }
-	| { event: 'served'; id: string; requests: number; at: number }
-	/** A new worker cannot become part of the set: its process ended, it threw, it was refused its port. */
-	| { event: 'fell'; id: string; detail: string; at: number }
-	/** A process is gone, be it an old one that drained or a new one that was ended. */
-	| { event: 'gone'; id: string; cutOff: number; at: number }
-	| { event: 'time_passed'; at: number }
-	/** The request as a whole is out of time, or is called off. */
-	| { event: 'called_off'; detail: string; at: number };
-
-export type ReplacementEffect =
-	| { effect: 'start'; id: string }
-	| { effect: 'join'; id: string }
-	/** The worker may now join without approval when PM2 restarts it. */
-	| { effect: 'approve'; id: string }
-	| { effect: 'drain'; id: string }
-	/** End at once. */
-	| { effect: 'end'; id: string }
-	/** culprit: the new worker that failed, if one did. */
-	| { effect: 'finish'; outcome: 'back' | 'refused' | 'failed'; reason: string | null; culprit: string | null };
-
-export interface ReplacementStep {
-	state: ReplacementState;
-	effects: ReplacementEffect[];
-}
 
 export function planReplacement(plan: ReplacementPlan): ReplacementState {
 	return {
@@ -112,6 +35,7 @@ export function planReplacement(plan: ReplacementPlan): ReplacementState {
 		olds: new Map(plan.olds.map((id) => [id, { phase: 'serving' } as const])),
 		missed: new Set(),
 		cutOff: 0,
+		compared: null,
 	};
 }
 
@@ -134,6 +58,9 @@ export function stepReplacement(before: ReplacementState, event: ReplacementEven
 			break;
 		case 'served':
 			draft.served(event.id, event.requests);
+			break;
+		case 'compared':
+			draft.hasCompared(event.seen, event.isWorse);
 			break;
 		case 'fell':
 			draft.fell(event.id, event.detail);
@@ -165,6 +92,7 @@ class Draft {
 	private batch: number;
 	private stage: Stage;
 	private cutOff: number;
+	private compared: string | null;
 
 	constructor(
 		state: ReplacementState,
@@ -177,11 +105,12 @@ class Draft {
 		this.batch = state.batch;
 		this.stage = state.stage;
 		this.cutOff = state.cutOff;
+		this.compared = state.compared;
 	}
 
 	result(): ReplacementStep {
-		const { plan, batch, stage, news, olds, missed, cutOff } = this;
-		return { state: { plan, batch, stage, news, olds, missed, cutOff }, effects: this.effects };
+		const { plan, batch, stage, news, olds, missed, cutOff, compared } = this;
+		return { state: { plan, batch, stage, news, olds, missed, cutOff, compared }, effects: this.effects };
 	}
 
 	/** Starts the next batch, or finishes. */
@@ -199,7 +128,9 @@ class Draft {
 
 	probed(id: string, healthy: boolean, detail: string): void {
 		const worker = this.news.get(id);
-		if (!worker || this.stage.stage === 'ending' || !isJudged(worker)) return;
+		// No one else looks after those that wait for the comparison's end.
+		const waits = worker?.phase === 'settled' && this.stage.stage === 'comparing';
+		if (!worker || this.stage.stage === 'ending' || !(waits || isJudged(worker))) return;
 		const wasHealthy = worker.phase !== 'proving' || worker.healthySince !== null;
 		if (!healthy && this.missed.has(id)) {
 			this.fell(id, `it turned unhealthy${worker.phase === 'proving' ? ' during the soak' : ''}: ${detail}`);
@@ -223,6 +154,12 @@ class Draft {
 		if (worker?.phase === 'settling') this.news.set(id, { ...worker, served: requests });
 	}
 
+	hasCompared(seen: string, isWorse: boolean): void {
+		if (this.stage.stage !== 'comparing') return;
+		this.compared = seen;
+		if (isWorse) this.endBatch(seen, null);
+	}
+
 	fell(id: string, detail: string): void {
 		const worker = this.news.get(id);
 		if (!worker || worker.phase === 'ended' || !newsOf(this.plan, this.batch).includes(id)) return;
@@ -241,7 +178,8 @@ class Draft {
 
 	calledOff(detail: string): void {
 		const { stage } = this.stage;
-		if (stage === 'proving' || stage === 'canary' || stage === 'joining') this.endBatch(detail, null);
+		const mayEnd = stage === 'proving' || stage === 'canary' || stage === 'joining' || stage === 'comparing';
+		if (mayEnd) this.endBatch(detail, null);
 	}
 
 	/** The transitions that need no further event, passed deadlines included. */
@@ -258,6 +196,9 @@ class Draft {
 			case 'joining':
 				this.settle();
 				if (newsOf(this.plan, this.batch).every((id) => this.news.get(id)?.phase === 'settled')) this.joinedAll();
+				return;
+			case 'comparing':
+				if (this.at - this.stage.since >= this.plan.compareMs && !this.hasMissed()) this.acceptCompared();
 				return;
 			case 'draining':
 				this.advanceDraining(this.stage);
@@ -328,8 +269,18 @@ class Draft {
 			const { requests, capMs } = this.plan.settle;
 			if (worker.served < requests && this.at - worker.since < capMs) continue;
 			this.news.set(id, { phase: 'settled' });
-			this.effects.push({ effect: 'approve', id });
+			if (!this.isToCompare) this.effects.push({ effect: 'approve', id });
 		}
+	}
+
+	/** Until their answers are compared, the first new workers are approved of by no one, so that none joins again without proof. */
+	private get isToCompare(): boolean {
+		return this.batch === 0 && this.plan.compareMs > 0 && this.plan.olds.length > 0 && this.plan.order === 'new_first';
+	}
+
+	private acceptCompared(): void {
+		for (const id of newsOf(this.plan, this.batch)) this.effects.push({ effect: 'approve', id });
+		this.drainOlds();
 	}
 
 	/** What follows waits until a worker that missed a probe was asked once more. */
@@ -345,6 +296,7 @@ class Draft {
 
 	private joinedAll(): void {
 		if (this.plan.order === 'old_first') this.nextBatch();
+		else if (this.isToCompare) this.stage = { stage: 'comparing', since: this.at };
 		else this.drainOlds();
 	}
 

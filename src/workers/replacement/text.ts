@@ -1,4 +1,4 @@
-import type { Newcomer, ReplacementState } from './steps.js';
+import type { Newcomer, ReplacementState } from './model.js';
 
 /** What the replacement waits for, in words for an operator. */
 export function describeReplacement(state: ReplacementState): string {
@@ -12,9 +12,12 @@ export function describeReplacement(state: ReplacementState): string {
 		case 'canary':
 		case 'joining':
 			return `${count('settled')} of ${news.length} new workers serving`;
+		case 'comparing':
+			return `old and new workers serve side by side: ${state.compared ?? 'no answer yet'}`;
 		case 'draining': {
+			const compared = state.compared === null ? '' : `; ${state.compared}`;
 			const left = [...state.olds.values()].filter((one) => one.phase === 'draining').length;
-			return `${left} old ${left === 1 ? 'worker' : 'workers'} draining`;
+			return `${left} old ${left === 1 ? 'worker' : 'workers'} draining${compared}`;
 		}
 		case 'ending':
 			return `ending the new workers: ${state.stage.reason}`;

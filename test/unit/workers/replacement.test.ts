@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dueAt } from '../../../src/workers/replacement/due.js';
-import {
-	planReplacement,
-	type ReplacementEffect,
-	type ReplacementEvent,
-	type ReplacementPlan,
-	type ReplacementState,
-	stepReplacement,
-} from '../../../src/workers/replacement/steps.js';
+import type {
+	ReplacementEffect,
+	ReplacementEvent,
+	ReplacementPlan,
+	ReplacementState,
+} from '../../../src/workers/replacement/model.js';
+import { planReplacement, stepReplacement } from '../../../src/workers/replacement/steps.js';
 
 const plan: ReplacementPlan = {
 	news: ['n1', 'n2'],
@@ -20,6 +19,7 @@ const plan: ReplacementPlan = {
 	soakMs: 1_000,
 	proofTimeoutMs: 10_000,
 	settle: { requests: 5, capMs: 500 },
+	compareMs: 0,
 	drainTimeoutMs: 30_000,
 	goneTimeoutMs: 5_000,
 };
@@ -46,7 +46,10 @@ function play(settings: Partial<ReplacementPlan> = {}) {
 
 /** The runner sets its one timer by dueAt: time alone must do something then, and nothing before. */
 function checkDue(state: ReplacementState, now: number): void {
-	const effectsAt = (at: number) => stepReplacement(state, { event: 'time_passed', at }).effects;
+	const effectsAt = (at: number): unknown[] => {
+		const { state: after, effects } = stepReplacement(state, { event: 'time_passed', at });
+		return after.stage.stage === state.stage.stage ? effects : [...effects, after.stage];
+	};
 	const due = dueAt(state);
 	const last = Number.isFinite(due) ? due - 1 : now + 1_000_000;
 	assert.deepEqual(effectsAt(Math.max(now, last)), [], `before ${due}`);
@@ -268,3 +271,82 @@ test('a job that was cut off counts once, though the drain and the end of its wo
 function gone(happened: (event: ReplacementEvent) => string[], ids: readonly string[], at: number): string[] {
 	return ids.flatMap((id) => happened({ event: 'gone', id, cutOff: 0, at }));
 }
+
+test('where answers are compared, both sets serve for the window before the new one is approved of and the old one drains', () => {
+	const compareMs = 10_000;
+	const serving = (settings: Partial<ReplacementPlan> = {}) => {
+		const game = play({ compareMs, ...settings });
+		game.happened({ event: 'begun', at: 0 });
+		game.prove(['n1', 'n2'], 0);
+		game.happened({ event: 'joined', id: 'n1', at: 1_100 });
+		game.happened({ event: 'time_passed', at: 1_600 });
+		game.happened({ event: 'joined', id: 'n2', at: 1_600 });
+		assert.deepEqual(game.happened({ event: 'time_passed', at: 2_100 }), [], 'the window begins');
+		return game;
+	};
+	const compared = (isWorse: boolean, at: number): ReplacementEvent => ({
+		event: 'compared',
+		seen: 'figures',
+		isWorse,
+		at,
+	});
+	const accepted = ['approve n1', 'approve n2', 'drain o1', 'drain o2'];
+	const refused = ['drain n1', 'drain n2'];
+	const rows: [string, (game: ReturnType<typeof serving>) => string[], string[]][] = [
+		['time alone', ({ happened }) => happened({ event: 'time_passed', at: 12_100 }), accepted],
+		[
+			'answers that are as good',
+			({ happened }) => {
+				assert.deepEqual(happened(compared(false, 5_000)), []);
+				return happened({ event: 'time_passed', at: 12_100 });
+			},
+			accepted,
+		],
+		['answers that are worse', ({ happened }) => happened(compared(true, 3_000)), refused],
+		['a crash', ({ happened }) => happened({ event: 'fell', id: 'n2', detail: 'it ended', at: 3_000 }), refused],
+		['the end of the whole', ({ happened }) => happened({ event: 'called_off', detail: 'late', at: 3_000 }), refused],
+		[
+			'two probes missed',
+			({ probed, happened }) => {
+				assert.deepEqual(probed('n1', 12_000, false), []);
+				assert.deepEqual(happened({ event: 'time_passed', at: 12_100 }), [], 'it waits for the next answer');
+				return probed('n1', 12_200, false);
+			},
+			refused,
+		],
+		[
+			'one probe missed',
+			({ probed }) => {
+				assert.deepEqual(probed('n1', 12_000, false), []);
+				return probed('n1', 12_200);
+			},
+			accepted,
+		],
+	];
+	for (const [what, happens, expected] of rows) assert.deepEqual(happens(serving()), expected, what);
+	const late = serving();
+	late.happened({ event: 'time_passed', at: 12_100 });
+	assert.deepEqual(late.happened(compared(true, 12_200)), [], 'once the old ones drain the new set is the set');
+	const worse = serving();
+	worse.happened(compared(true, 3_000));
+	worse.happened({ event: 'gone', id: 'n1', cutOff: 0, at: 3_100 });
+	assert.deepEqual(worse.happened({ event: 'gone', id: 'n2', cutOff: 0, at: 3_200 }), ['finish refused']);
+});
+
+test('nothing is compared without old workers, in place, or in a later batch', () => {
+	const first = play({ compareMs: 10_000, olds: [], news: ['n1'] });
+	first.happened({ event: 'begun', at: 0 });
+	first.prove(['n1'], 0);
+	first.happened({ event: 'joined', id: 'n1', at: 1_100 });
+	assert.deepEqual(first.happened({ event: 'time_passed', at: 1_600 }), ['approve n1', 'finish back']);
+	const second = play({ compareMs: 10_000, surge: 1 });
+	second.happened({ event: 'begun', at: 0 });
+	second.prove(['n1'], 0);
+	second.happened({ event: 'joined', id: 'n1', at: 1_100 });
+	assert.deepEqual(second.happened({ event: 'time_passed', at: 1_600 }), []);
+	assert.deepEqual(second.happened({ event: 'time_passed', at: 11_600 }), ['approve n1', 'drain o1']);
+	assert.deepEqual(second.happened({ event: 'gone', id: 'o1', cutOff: 0, at: 11_700 }), ['start n2']);
+	second.prove(['n2'], 12_000);
+	second.happened({ event: 'joined', id: 'n2', at: 13_100 });
+	assert.deepEqual(second.happened({ event: 'time_passed', at: 13_600 }), ['approve n2', 'drain o2']);
+});
