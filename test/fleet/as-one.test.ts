@@ -114,7 +114,10 @@ test('a node is taken out of its load balancers from another one, by a super_use
 	assert.deepEqual(answer, { node: 'beta', availability: 'Unavailable' });
 	assert.equal(await isReady(), false);
 	const check = await at(beta, 'status', '--check');
-	assert.match(check.stdout, /an operator has set beta Unavailable/);
+	assert.match(
+		check.stdout,
+		/an operator has taken beta out of its load balancers\. Put it back: rollcall node ready beta /,
+	);
 	assert.equal(check.code, 1);
 	const made = await at(alpha, 'token', 'create', 'drainer', '--role', 'operator', '--json');
 	const { token } = resultShapes['token create'].parse(JSON.parse(made.stdout));

@@ -49,8 +49,13 @@ export function forPeople(text: string, now = Date.now()): string {
 	return text
 		.replace(/\b(pause|resume|abort|undo)_rollout it\b/g, '$1 it (rollcall rollout $1)')
 		.replace(/(?<!rollcall )\b(pause|resume|abort|undo)_rollout\b/g, 'rollcall rollout $1')
+		.replace(/(?<!rollcall )\b(drain|ready)_node\b/g, 'rollcall node $1')
 		.replace(/(?<!rollcall )\brestart_service (?=service=)/g, 'rollcall restart_service ')
 		.replace(/\bas hold_after asked\b/g, 'as was asked')
+		.replace(
+			/(\S+), which was back, to be ready again \(availability is Unavailable\)/g,
+			'$1, which was back, to be put back into its load balancers (rollcall node ready $1)',
+		)
 		.replace(/\bwith skip it stays\b/g, 'with --skip it stays')
 		.replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (time) => moment(Date.parse(time)))
 		.replace(/\b(\d\d:\d\d:\d\d)Z/g, (_, time: string) => clock(todayAt(time, now)));

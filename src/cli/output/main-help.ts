@@ -34,6 +34,7 @@ Act
   rollout abort [ID]        end one; nodes that are back stay so
   app restart APP           replace its workers on this node, or on --node NODE
   node drain|ready [NODE]   take a node out of its load balancers; put it back
+  restart                   this whole instance: its daemon and all its workers
   stop                      end daemon and workers (without systemd)
 
 Set up
@@ -64,7 +65,8 @@ Manual
   help                      the topics of the manual, which is on this host
   help TOPIC                one page: rolling, steering, troubleshooting, ...
 
-Operations, as scripts use them: rollcall OPERATION KEY=VALUE ...
+Operations, as scripts use them: rollcall OPERATION KEY=VALUE ..., and
+rollcall OPERATION --help. Over HTTP: POST / with {"operation": "NAME", ...}
 ${wrapped(operationNames)}
 
 Exit codes

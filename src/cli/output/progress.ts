@@ -96,7 +96,7 @@ const isOfNode = ({ nodes, waiting_for }: RolloutView): boolean =>
 /** One fact of a rollout's course. `node` is null when it is about the rollout as a whole. */
 export interface Change {
 	rollout: string;
-	/** ms since 1970: when this command learnt of it. */
+	/** ms since 1970: when this command learnt of it; of a step that had ended before, when it ended. */
 	at: number;
 	state: RolloutView['state'];
 	node: string | null;
@@ -119,7 +119,18 @@ export function changesBetween(last: RolloutView | null, view: RolloutView, now 
 		if (same || (before === undefined && node.state === 'pending')) continue;
 		const { state: node_state, attempt, reason, release = null } = node;
 		const elapsed_ms = elapsedMs(node, now);
-		changes.push({ ...common, node: node.node, node_state, attempt, elapsed_ms, waiting_for: null, reason, release });
+		const at = before === undefined ? (node.back_at ?? node.ended_at ?? now) : now;
+		changes.push({
+			...common,
+			at,
+			node: node.node,
+			node_state,
+			attempt,
+			elapsed_ms,
+			waiting_for: null,
+			reason,
+			release,
+		});
 	}
 	const { state, waiting_for, reason } = view;
 	if (last === null || last.state !== state || last.waiting_for !== waiting_for || last.reason !== reason) {

@@ -245,7 +245,7 @@ export function planText(plan: RolloutPlan): string {
 	if (plan.without?.length) lines.push(`passed over, without the app: ${plan.without.map(clean).join(', ')}`);
 	if (plan.unselected?.length)
 		lines.push(`${plan.reverts ? 'not touched' : 'not selected'}: ${plan.unselected.map(clean).join(', ')}`);
-	for (const remark of plan.remarks ?? []) lines.push(`note: ${clean(remark)}`);
+	for (const remark of plan.remarks ?? []) lines.push(`note: ${clean(forPeople(remark))}`);
 	for (const [node, changes] of Object.entries(plan.apps ?? {})) {
 		const text = changesText(changes);
 		if (text !== null) lines.push(`${clean(node)} ${text}`);

@@ -13,7 +13,12 @@ export function planWith(
 	const releases = told.flatMap(([node, { releases: found }]) => (found ? [[node, found] as const] : []));
 	const same = told.flatMap(([node, { runsAlready }]) => (runsAlready ? [`${node} runs it already`] : []));
 	// Nodes that go back go where each of them was.
-	const remarks = [...same, ...remarksOn(told), ...(plan.reverts === undefined ? releaseRemarks(releases) : [])];
+	const remarks = [
+		...(plan.remarks ?? []),
+		...same,
+		...remarksOn(told),
+		...(plan.reverts === undefined ? releaseRemarks(releases) : []),
+	];
 	return {
 		...plan,
 		refused: plan.refused ?? fault,

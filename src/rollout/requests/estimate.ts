@@ -6,7 +6,7 @@ import { requestText } from './request.js';
 import { holdAfterOf, selectionFault, selectionInTheWay, unselectedBy } from './selection.js';
 import type { CoreState } from '../state.js';
 import { inTheWayHere } from '../outbox.js';
-import type { NodeName, RolloutPlan } from '../types.js';
+import type { NodeName, Readiness, RolloutPlan } from '../types.js';
 
 /** For a node of which nothing is known. */
 const estimateDefaultMs = 10_000;
@@ -49,6 +49,18 @@ export function estimateOf(
 		...(holdAfter > 0 ? { hold_after: holdAfter } : {}),
 		...(without.length > 0 ? { without: [...without] } : {}),
 		...(unselected.length > 0 ? { unselected } : {}),
+		...remarksOn(targets.filter(({ name }) => readinessOf(state, name)?.availability === 'Unavailable')),
+	};
+}
+
+/** A node that an operator keeps out of service is rolled, but nothing follows it before it is back in service (I6). */
+function remarksOn(outOfService: readonly { name: NodeName }[]): Pick<RolloutPlan, 'remarks'> {
+	if (outOfService.length === 0) return {};
+	const names = outOfService.map(({ name }) => name).join(', ');
+	return {
+		remarks: [
+			`${names}: out of service by an operator (Unavailable). Nothing follows such a node's step before ready_node puts it back`,
+		],
 	};
 }
 
@@ -60,9 +72,11 @@ function awayLast(state: CoreState, order: readonly NodeName[]): NodeName[] {
 	return [...order].sort((a, b) => rank(a) - rank(b));
 }
 
+const readinessOf = (state: CoreState, node: NodeName): Readiness | null =>
+	node === state.settings.self ? state.readiness : (state.coordination.peer(node)?.readiness ?? null);
+
 function isDownNow(state: CoreState, node: NodeName): boolean {
-	if (node === state.settings.self) return whatIsDown(state.readiness) !== null;
-	const readiness = state.coordination.peer(node)?.readiness;
+	const readiness = readinessOf(state, node);
 	return !readiness || whatIsDown(readiness) !== null;
 }
 

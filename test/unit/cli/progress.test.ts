@@ -48,6 +48,8 @@ test('only what is new becomes a line, whatever was said before', () => {
 		['gamma', 'restarting'],
 		[null, null],
 	]);
+	const ended = changesBetween(null, rolloutView({ nodes: [nodeView('beta', 'back', { back_at: now - 9 })] }), now);
+	assert.equal(ended[0]?.at, now - 9, 'a step that had ended before is told with its own time');
 });
 
 test('a screen has one line a node in the order of the rollout: phase, time, what it waits for', () => {
@@ -173,6 +175,11 @@ test('times of the daemon are said in the clock of the terminal, and operations 
 	assert.equal(forPeople('beta: draining, until 09:47:19Z', at), `beta: draining, until ${local}`);
 	assert.match(forPeople('since 2026-11-30T09:47:19.123Z', at), new RegExp(`^since 2026-11-\\d\\d ${local}$`));
 	assert.equal(forPeople('wait for it, or abort_rollout it'), 'wait for it, or abort it (rollcall rollout abort)');
+	assert.equal(
+		forPeople('beta, which was back, to be ready again (availability is Unavailable)'),
+		'beta, which was back, to be put back into its load balancers (rollcall node ready beta)',
+	);
+	assert.equal(forPeople('before ready_node puts it back'), 'before rollcall node ready puts it back');
 	assert.equal(forPeople('resume_rollout or abort_rollout'), 'rollcall rollout resume or rollcall rollout abort');
 });
 

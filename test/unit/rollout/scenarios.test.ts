@@ -607,6 +607,9 @@ test('dry_run shows order, budget and who is down, and does nothing', () => {
 		refused_as: null,
 	});
 	assert.equal(estimateOf(core, request).guess, true, 'nothing was rolled yet');
+	core.readiness = { ...core.readiness, availability: 'Unavailable' };
+	assert.match(String(estimateOf(core, request).remarks), /^beta: out of service by an operator .* ready_node puts it/);
+	core.readiness = { ...core.readiness, availability: null };
 	fleet.killed('gamma');
 	assert.match(estimateOf(core, request).refused ?? '', /gamma down; max_unavailable is 1/);
 	fleet.node('gamma').start();

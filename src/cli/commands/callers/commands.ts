@@ -1,5 +1,7 @@
 import type { Builder } from '../../program.js';
 
+const roles = 'viewer (sees), operator (rolls and undoes, too, and reads logs) or super_user (all)';
+
 /** Who may ask, and what was asked. */
 export function addCallers(build: Builder): void {
 	const users = build.group('user', 'people who may ask over the network');
@@ -11,7 +13,7 @@ export function addCallers(build: Builder): void {
 			['rollcall user add ann --role operator', 'rollcall user add ann --role viewer < password-file'],
 			async (context, name) => (await usersModule()).add(context, name ?? ''),
 		)
-		.requiredOption('--role <role>', 'super_user, operator or viewer');
+		.requiredOption('--role <role>', roles);
 	const password = ['rollcall user password ann'];
 	users.add('password <name>', 'give one a new password, which ends its tokens', password, async (context, name) =>
 		(await usersModule()).setPassword(context, name ?? ''),
@@ -25,7 +27,7 @@ export function addCallers(build: Builder): void {
 			['rollcall token create ci --role operator --expires-in 30d > ci.token'],
 			async (context, name) => (await tokensModule()).create(context, name ?? ''),
 		)
-		.requiredOption('--role <role>', 'super_user, operator or viewer')
+		.requiredOption('--role <role>', roles)
 		.option('--expires-in <duration>', 'how long it is good: 1h, 30d (default: 90d; 366d at most)');
 	tokens.add('list', 'which there are', ['rollcall token list'], async (context) =>
 		(await tokensModule()).list(context),

@@ -26,7 +26,7 @@ export function findWrong(found: Omit<Status, 'wrong'>, words: string, now: numb
 			if (isSilent(one)) return isDown(one.name) ? [] : [`${one.name} does not answer: ${one.error}`];
 			return named(one.name, wrongHere(one, { words, node: self }), asked.length > 1);
 		}),
-		...fleet.nodes.flatMap((row) => wrongWithNode(row, now)),
+		...fleet.nodes.flatMap((row) => wrongWithNode(row, words, now)),
 		// What was asked has said itself whether it is ready.
 		...fleet.nodes.filter(({ name }) => !asked.some((one) => one.name === name)).flatMap(wrongByLink),
 		...[rotationNote(fleet.nodes)].filter((note) => note !== null),
@@ -67,6 +67,7 @@ const wrongWithWorker = ({ id, app, restarts }: WorkerRow, rest: string): string
 
 function wrongWithNode(
 	{ name, link, last_seen, availability, configuration, ...row }: ClusterNode,
+	words: string,
 	now: number,
 ): string[] {
 	const wrong: string[] = [];
@@ -80,7 +81,10 @@ function wrongWithNode(
 		);
 	if (link === 'up' && configuration === 'last_good')
 		wrong.push(`${name} runs by its last good configuration: its file does not check, so it takes part in no rollout`);
-	if (availability === 'Unavailable') wrong.push(`an operator has set ${name} Unavailable`);
+	if (availability === 'Unavailable')
+		wrong.push(
+			`an operator has taken ${name} out of its load balancers. Put it back: rollcall node ready ${name}${words}`,
+		);
 	return wrong;
 }
 
@@ -93,7 +97,9 @@ const reasonColumns = 160;
 function wrongWithRollout({ id, state, reason, ...view }: RolloutView, words: string): string[] {
 	const stands = view.held ? `held after ${view.hold_after}` : 'paused';
 	if (state === 'paused')
-		return [`rollout ${shortId(id)} is ${stands}. Go on: rollcall rollout resume ${shortId(id)}${words}`];
+		return [
+			`rollout ${shortId(id)} is ${stands}. Go on: rollcall rollout resume ${shortId(id)}${words}; end it: rollcall rollout abort ${shortId(id)}${words}`,
+		];
 	if (state !== 'halted') return [];
 	const why = fit(clean(reason ?? 'no reason given'), reasonColumns);
 	return [
