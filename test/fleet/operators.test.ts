@@ -19,21 +19,32 @@ after(() => fleet.end());
 const own = async (...words: string[]) => rollcall([...words, '--json', '--config', alpha.configFile]);
 const audit = async () => resultShapes.audit.parse(JSON.parse((await own('audit')).stdout));
 
-test('with its token alone a job rolls every node and may nothing that an operator may not; a restart of the daemon changes nothing of that', async () => {
+test('with its token alone a job rolls by note and hold, looks, goes on, and may nothing that an operator may not; a restart of the daemon changes nothing of that', async () => {
 	const made = await own('token', 'create', 'ci', '--role', 'operator');
 	const { token } = resultShapes['token create'].parse(JSON.parse(made.stdout));
 	const job = (...words: string[]) =>
 		rollcall([...words, '--json', '--url', `http://127.0.0.1:${alpha.ports.operations}`], { ROLLCALL_TOKEN: token });
-	const rolled = await job('rollout', 'start');
-	assert.equal(rolled.code, 0, rolled.stderr);
-	const rollout = resultShapes['rollout start'].parse(JSON.parse(rolled.stdout));
-	assert.deepEqual([rollout.state, rollout.user], ['completed', 'token:ci']);
+	// As a job does: it rolls one node, looks at it, and goes on.
+	const begun = await job('rollout', 'start', '--hold-after', '1', '--note', 'build 1234');
+	assert.equal(begun.code, 0, begun.stderr);
+	const held = resultShapes['rollout start'].parse(JSON.parse(begun.stdout));
+	assert.deepEqual([held.state, held.note, held.user], ['paused', 'build 1234', 'token:ci']);
+	const first = held.nodes.find(({ state }) => state === 'back')?.node ?? '';
+	const look = await job('status', '--node', first);
+	assert.equal(resultShapes.status.parse(JSON.parse(look.stdout)).node.ready, true, look.stderr);
+	assert.equal((await job('logs', '--node', first)).code, 0);
+	assert.equal((await job('status', '--check', '--node', 'all')).code, 1, 'a rollout that is held waits for somebody');
+	const ended = await job('rollout', 'resume', held.id.slice(0, 8));
+	assert.equal(ended.code, 0, ended.stderr);
+	const rollout = resultShapes['rollout resume'].parse(JSON.parse(ended.stdout));
 	assert.deepEqual(
-		rollout.nodes.map(({ state }) => state),
-		['back', 'back'],
+		[rollout.id, rollout.state, rollout.asked_by?.user, ...rollout.nodes.map(({ state }) => state)],
+		[held.id, 'completed', 'token:ci', 'back', 'back'],
 	);
+	assert.equal((await job('status', '--check', '--node', 'all')).code, 0);
 	assert.equal((await job('restart_service', 'service=http_workers')).code, 5);
 	assert.equal((await job('token', 'create', 'more', '--role', 'super_user')).code, 5);
+	assert.equal((await job('node', 'drain', 'beta')).code, 5);
 
 	await alpha.kill();
 	alpha.start();
@@ -49,9 +60,16 @@ test('with its token alone a job rolls every node and may nothing that an operat
 	assert.deepEqual(records, [
 		[userInfo().username, 'socket', 'create_token', 200, null],
 		['token:ci', 'api_token', 'start_rollout', 200, rollout.id],
+		['token:ci', 'api_token', 'resume_rollout', 200, rollout.id],
 		['token:ci', 'api_token', 'restart_service', 403, null],
 		['token:ci', 'api_token', 'create_token', 403, null],
+		['token:ci', 'api_token', 'drain_node', 403, null],
 	]);
+	const [, start] = await audit();
+	assert.deepEqual(
+		[start?.role, start?.from, start?.fields],
+		['operator', '127.0.0.1', { hold_after: 1, note: 'build 1234' }],
+	);
 });
 
 test('a reload by a signal is recorded; status says when records cannot be written, and changes go on', async () => {

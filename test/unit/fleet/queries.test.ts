@@ -2,13 +2,19 @@
 import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, test } from 'node:test';
-import { answersOfPeerMax } from '../../../src/fleet/queries/answering.js';
+import { answersOfPeerMax, type QueryRole, queryRoles } from '../../../src/fleet/queries/answering.js';
 import { partMsMax } from '../../../src/fleet/queries/asking.js';
 import { parseFrame } from '../../../src/fleet/links/handshake.js';
 import { peerMessage } from '../../../src/fleet/messages.js';
 import { Queries, type NodeAnswer } from '../../../src/fleet/queries/queries.js';
 import { mergedByTime, slowNodeMs } from '../../../src/fleet/queries/merged-by-time.js';
-import { type LogRow, partsAheadMax, type QueryMessage, type QueryPart } from '../../../src/fleet/queries/schema.js';
+import {
+	type LogRow,
+	partsAheadMax,
+	type Query,
+	type QueryMessage,
+	type QueryPart,
+} from '../../../src/fleet/queries/schema.js';
 
 const none: QueryPart = { about: 'workers', rows: [] };
 
@@ -214,6 +220,23 @@ describe('a node that answers', () => {
 		const read = parseFrame(peerMessage, JSON.stringify(part));
 		assert.ok(read.ok && read.value.kind === 'query_part' && read.value.part.about === 'logs');
 		assert.deepEqual(read.value.part.rows, [{ ...row, app: 'web', text: 'said' }]);
+	});
+
+	test('answers each query for exactly the roles that it takes, whatever node the caller asked', async () => {
+		const logs = { app: null, worker: null, release: null, lines: 1, agoMs: null, charactersMax: 100, follow: false };
+		const taking: [Query, readonly QueryRole[]][] = [
+			[{ about: 'workers' }, ['viewer', 'operator', 'super_user']],
+			[{ about: 'status' }, ['viewer', 'operator', 'super_user']],
+			[{ about: 'logs', ...logs }, ['operator', 'super_user']],
+			[{ about: 'availability', wanted: 'Unavailable', user: 'ann' }, ['super_user']],
+		];
+		for (const [query, roles] of taking)
+			for (const role of queryRoles) {
+				node = new Node();
+				node.queries.received('beta', { kind: 'query', id: 'q', role, query });
+				await settle();
+				assert.equal(node.parts > 0, roles.includes(role), `${role} asks for ${query.about}`);
+			}
 	});
 
 	test('answers only so many queries of one peer at once, and a fault of its own without its text', async () => {
