@@ -81,7 +81,7 @@ export class Builder {
 }
 
 /** Of commands that show rows of other nodes, too. */
-const nodeOption = 'of this node, or of all';
+const nodeOption = 'of the node of this name, or of all (default: of the one that answers)';
 
 function addViews(build: Builder): void {
 	const status = ['rollcall status', 'rollcall status --node all', 'rollcall status --check --node all'];
@@ -89,7 +89,7 @@ function addViews(build: Builder): void {
 		.add<StatusFlags>('status', 'what is going on, the wrong things first', status, async (context) =>
 			(await import('./commands/status/status.js')).status(context),
 		)
-		.option('--node <node>', 'of this node, or of all')
+		.option('--node <node>', nodeOption)
 		.option('--watch', 'go on with it, until Ctrl-C')
 		.option('--check', 'only what is wrong; exit with 1 if anything is');
 	const workers = ['rollcall workers', 'rollcall workers --node beta', 'rollcall workers --node all --json'];
@@ -222,7 +222,7 @@ const listed = (text: string, before: string[] = []): string[] => [...before, ..
 
 const requestFlags = (command: Command): Command =>
 	command
-		.option('--node <nodes>', 'these nodes alone, separated by commas', listed)
+		.option('--node <nodes>', 'these nodes alone, separated by commas (default: all)', listed)
 		.option('--zone <zone>', 'the nodes of this zone alone')
 		.option('--hold-after <number>', 'pause once so many nodes are back')
 		.option('--note <text>', 'why, for those who see it')

@@ -36,8 +36,8 @@ for (const { local, name } of fleet.nodes)
 		yield { about: 'workers', rows: ids.map((id) => ({ app: name, id, ...row })) };
 	};
 
-async function ask(): Promise<{ ms: number; rows: number; silent: string[] }> {
-	const began = performance.now();
+async function ask(): Promise<{ ms: number; processorMs: number; rows: number; silent: string[] }> {
+	const [began, processor] = [performance.now(), process.cpuUsage()];
 	const asked = { node: 'all', role: 'viewer', signal: new AbortController().signal } as const;
 	let rows = 0;
 	const silent: string[] = [];
@@ -53,20 +53,24 @@ async function ask(): Promise<{ ms: number; rows: number; silent: string[] }> {
 				}
 			}),
 	);
-	return { ms: performance.now() - began, rows, silent };
+	const { user, system } = process.cpuUsage(processor);
+	return { ms: performance.now() - began, processorMs: (user + system) / 1000, rows, silent };
 }
 
 async function measure(what: string, times: number): Promise<void> {
 	const taken: number[] = [];
+	const processor: number[] = [];
 	let last = await ask();
 	for (let round = 0; round < times; round++) {
 		last = await ask();
 		taken.push(last.ms);
+		processor.push(last.processorMs);
 	}
 	taken.sort((one, other) => one - other);
+	processor.sort((one, other) => one - other);
 	const [median, worst] = [taken[Math.floor(times / 2)] ?? 0, taken.at(-1) ?? 0];
 	process.stdout.write(
-		`${what}: ${last.rows} rows, median ${median.toFixed(0)} ms, longest ${worst.toFixed(0)} ms\n${last.silent.map((line) => `  ${line}\n`).join('')}`,
+		`${what}: ${last.rows} rows, median ${median.toFixed(0)} ms, longest ${worst.toFixed(0)} ms; processor time of all nodes, median ${(processor[Math.floor(times / 2)] ?? 0).toFixed(0)} ms\n${last.silent.map((line) => `  ${line}\n`).join('')}`,
 	);
 }
 

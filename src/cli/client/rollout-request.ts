@@ -14,7 +14,7 @@ export function requestedFields(flags: RequestFlags, apps: readonly string[]): R
 	const { node, zone, holdAfter, note, maxUnavailable, onFailure } = flags;
 	const fields: Record<string, unknown> = {
 		app: apps.length > 1 ? apps : apps[0],
-		nodes: node,
+		nodes: node?.includes('all') ? undefined : node,
 		zone,
 		hold_after: holdAfter === undefined ? undefined : wholeNumber('--hold-after', holdAfter),
 		note,
