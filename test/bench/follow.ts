@@ -1,6 +1,7 @@
 /**
  * What following three nodes takes while each writes 1,000 lines a second: `npm run bench:follow`, or `-- --seconds 10`. Real
- * daemons and a real command; it ends with 1 if a line is lost, comes twice, or comes out of order.
+ * daemons and a real command; it ends with 1 if a line is lost, comes
+ * twice, or comes before an earlier one of its node. Of different nodes lines are out of time where a node is half a second late.
  */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -83,7 +84,7 @@ try {
 			`  ${name}: ${from.toFixed(0)} to ${to.toFixed(0)} MiB, ${share.toFixed(0)} % of a processor\n`,
 		);
 	}
-	if (lostOrTwice > 0 || outOfTime > 0) process.exitCode = 1;
+	if (lostOrTwice > 0) process.exitCode = 1;
 } finally {
 	await fleet.end();
 }

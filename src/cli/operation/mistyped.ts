@@ -30,6 +30,8 @@ const otherTools: Readonly<Record<string, readonly string[]>> = {
 	resume: ['rollout resume'],
 	abort: ['rollout abort'],
 	cancel: ['rollout abort'],
+	undo: ['rollout undo'],
+	rollback: ['rollout undo'],
 	kill: ['stop'],
 	cordon: ['node drain'],
 	drain: ['node drain'],
@@ -60,6 +62,8 @@ const otherWords: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 		continue: 'rollout resume',
 		stop: 'rollout pause, or rollcall rollout abort',
 		cancel: 'rollout abort',
+		rollback: 'rollout undo',
+		revert: 'rollout undo',
 	},
 	app: { list: 'status --node all', reload: 'app restart', roll: 'rollout start', logs: 'logs', status: 'workers' },
 	node: {

@@ -125,11 +125,11 @@ test('each command that such an answer names is there', () => {
 		return '';
 	};
 	const texts = [
-		...'ls ps get nodes apps show check monit start reload deploy plan follow history pause cancel kill drain uncordon users tokens login who config scale startup upgrade'
+		...'ls ps get nodes apps show check monit start reload deploy plan follow history pause cancel undo rollback kill drain uncordon users tokens login who config scale startup upgrade'
 			.split(' ')
 			.map((word) => answerOf(() => refuseMistyped(word, [...known.keys()]))),
 		...Object.entries({
-			rollout: 'restart list show watch continue stop cancel',
+			rollout: 'restart list show watch continue stop cancel rollback',
 			app: 'list reload roll logs status',
 			node: 'list status cordon undrain',
 			user: 'list drop role',
