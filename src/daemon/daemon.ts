@@ -350,7 +350,7 @@ class ControlPlane {
 		];
 		const facts = this.#standing.facts(notes.filter((note) => note !== null));
 		const supervisor = this.#supervisor;
-		return { ...facts, releases: () => releasesOf(supervisor.rows()), putBack: () => supervisor.putBack() };
+		return { ...facts, releases: () => releasesOf(supervisor.rows()), pins: () => supervisor.pins() };
 	}
 
 	#readiness(): ReadinessReport {

@@ -2,7 +2,7 @@ import { messageOf, RollcallError } from '../errors.js';
 import { LacksApp } from '../fleet/core/lacks-app.js';
 import { streamsMax, type Query, type QueryPart } from '../fleet/queries/schema.js';
 import type { LocalNode } from '../fleet/types.js';
-import type { NodeReleases, Readiness, RolloutId, RolloutSpec, Snapshot, StepResult } from '../rollout/types.js';
+import type { NodeReleases, Readiness, RolloutSpec, Snapshot, StepResult } from '../rollout/types.js';
 import { listenerInodes } from '../system/proc/sockets.js';
 import type { Audit } from '../server/audit.js';
 import type { detailsOf } from '../server/readiness.js';
@@ -140,7 +140,7 @@ function assertConfigured(putBack: Releases | null, only: Apps, apps: readonly W
 	);
 	if (lost === undefined) return;
 	const [name, { path }] = lost;
-	const text = `app ${name} cannot be put back on ${path}: http_workers no longer has it; nothing was changed`;
+	const text = `app ${name} cannot start from ${path}: http_workers no longer has it; nothing was changed`;
 	throw new RollcallError('unavailable', text);
 }
 
@@ -156,7 +156,7 @@ function startsFrom({ spec, putBack }: Step): StartsFrom {
 	return putBack === null ? 'configured' : { releases: putBack, rollout: spec.id, reason: whyPutBack(spec) };
 }
 
-function whyPutBack({ reverts, note }: RolloutSpec & { reverts?: RolloutId | undefined }): string {
+function whyPutBack({ reverts, note }: RolloutSpec): string {
 	const undoes = reverts === undefined ? 'an operator asked for it' : `it undoes rollout ${reverts}`;
 	return note === undefined ? undoes : `${undoes}: ${note}`;
 }

@@ -1,5 +1,5 @@
 import { faults } from '../errors.js';
-import { putBackBy } from './rows/workers.js';
+import { pinnedBy } from './rows/workers.js';
 import { operations } from './table.js';
 import type { Operation } from './types.js';
 
@@ -79,7 +79,7 @@ const readinessBody: Schema = {
 						type: ['object', 'null'],
 						properties: { path: { type: 'string' }, revision: { type: ['string', 'null'] } },
 					},
-					pinned: putBackBy,
+					pinned: pinnedBy,
 				},
 			},
 		},

@@ -1,4 +1,4 @@
-import type { AppReadiness, PutBackBy, Release, Releases } from '../workers/types.js';
+import type { AppReadiness, PinnedBy, Release, Releases } from '../workers/types.js';
 
 /** What readiness is judged by; the composition root knows it. */
 export interface ReadinessFacts {
@@ -13,8 +13,8 @@ export interface ReadinessFacts {
 	notes?: readonly string[];
 	/** What each app runs. */
 	releases?: () => Releases;
-	/** Apps that a rollout put back on an earlier release. */
-	putBack?: () => Record<string, PutBackBy>;
+	/** Apps that a rollout left on an earlier release. */
+	pins?: () => Record<string, PinnedBy>;
 }
 
 export interface ReadinessReport {
@@ -27,10 +27,10 @@ export interface ReadinessReport {
 /** The details of a report, for callers that may see more than ready or not. */
 export function detailsOf(
 	{ apps, ...report }: ReadinessReport,
-	{ releases = () => ({}), putBack = () => ({}) }: ReadinessFacts,
-): Omit<ReadinessReport, 'apps'> & { apps: (AppReadiness & { release: Release | null; pinned: PutBackBy | null })[] } {
+	{ releases = () => ({}), pins = () => ({}) }: ReadinessFacts,
+): Omit<ReadinessReport, 'apps'> & { apps: (AppReadiness & { release: Release | null; pinned: PinnedBy | null })[] } {
 	const running = new Map(Object.entries(releases()));
-	const pinned = new Map(Object.entries(putBack()));
+	const pinned = new Map(Object.entries(pins()));
 	const about = (app: string) => ({ release: running.get(app) ?? null, pinned: pinned.get(app) ?? null });
 	return { ...report, apps: apps.map((row) => ({ ...row, ...about(row.app) })) };
 }

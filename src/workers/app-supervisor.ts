@@ -146,7 +146,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	 */
 	replace(wish: SetWish): Promise<ReplacementResult> {
 		return this.job(async () => {
-			const { app, before, rollout } = wish;
+			const { app, before } = wish;
 			const previous = this.app;
 			const old = before?.filter((one) => appOf(one.id) === app.name) ?? this.identities();
 			this.app = app;
@@ -160,11 +160,11 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 				if (this.arrival.refused) this.arrival.refuse(app, outcome?.reason ?? 'it did not prove itself');
 				// What was refused is not wanted any more: the old set is whole by its own measure.
 				if (outcome?.outcome === 'refused' || (isNew && outcome?.outcome === 'failed')) this.app = previous;
-				return await this.ended(this.result(old, outcome), rollout);
+				return await this.ended(this.result(old, outcome), wish);
 			} catch (error) {
 				this.app = previous;
 				const outcome = { outcome: 'refused', reason: messageOf(error), cutOff: 0, requiredPorts: [] } as const;
-				return await this.ended(this.result(old, outcome), rollout);
+				return await this.ended(this.result(old, outcome), wish);
 			} finally {
 				this.arrival.proving = false;
 			}
@@ -323,10 +323,10 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 	}
 
 	/** What the step started is what the app starts from now on, or stays what it was. */
-	private async ended(result: ReplacementResult, rollout: string | null): Promise<ReplacementResult> {
+	private async ended(result: ReplacementResult, wish: SetWish): Promise<ReplacementResult> {
 		// The next start carries on from what this step began.
 		if (this.stopped) return result;
-		const pinned = await this.releases.end(result.outcome === 'back', this.workers, this.app.instances, rollout);
+		const pinned = await this.releases.end(result.outcome, wish, this.workers, this.app.instances);
 		this.app = { ...this.app, pinned };
 		return result;
 	}

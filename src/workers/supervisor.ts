@@ -45,7 +45,7 @@ import type {
 	AppChanges,
 	AppReadiness,
 	ProvenWorker,
-	PutBackBy,
+	PinnedBy,
 	Releases,
 	ReplacementResult,
 	StartsFrom,
@@ -155,7 +155,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		return meant;
 	}
 
-	putBack(): Record<string, PutBackBy> {
+	pins(): Record<string, PinnedBy> {
 		const pinned = this.all().flatMap(({ name }) => {
 			const pin = this.kept.pinOf(name);
 			return pin === null ? [] : [[name, { rollout: pin.rollout, reason: pin.reason }] as const];
@@ -219,7 +219,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 	}
 
 	private rowOf(app: string, worker: Worker): WorkerRow {
-		return rowOf(app, worker, this.kept.whoPutBack(app, worker.release));
+		return rowOf(app, worker, this.kept.whoPinned(app, worker.release));
 	}
 
 	private appsFrom(from: StartsFrom, apps: readonly WorkerApp[]): WorkerApp[] {

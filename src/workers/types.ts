@@ -35,14 +35,14 @@ export interface WorkerRow {
 	release: string;
 	/** The revision that this script had when the process was started; null while unknown. */
 	revision: string | null;
-	/** Not null: a rollout put the app back on this release, and it stays there until the next one. */
-	pinned: PutBackBy | null;
+	/** Not null: the app stays on this release until the next rollout that covers it. */
+	pinned: PinnedBy | null;
 	/** Users' requests since its process started, and those of them that it answered 5xx; null unless its answers are compared. */
 	requests: { total: number; errors: number } | null;
 }
 
-/** Which rollout put an app back on an earlier release of its node, and why. */
-export interface PutBackBy {
+/** Which rollout left an app on an earlier release than its configuration says, and why: it was put back, or refused what the rollout brought. */
+export interface PinnedBy {
 	rollout: string;
 	reason: string;
 }
@@ -58,8 +58,8 @@ export interface Release {
 /** By app. */
 export type Releases = Record<string, Release>;
 
-/** A release that a rollout put an app back on. */
-export interface PinnedRelease extends Release, PutBackBy {
+/** A release on which an app stays. */
+export interface PinnedRelease extends Release, PinnedBy {
 	/** The folder that its workers are started in, links resolved. */
 	cwd: string;
 }
@@ -68,7 +68,7 @@ export interface PinnedRelease extends Release, PutBackBy {
  * Where workers start from. `configured`: what the configuration says, which ends it that an app was put back. `kept`: as
  * a crash would start them. Else by app the releases to go back to; other apps start what is configured.
  */
-export type StartsFrom = 'configured' | 'kept' | ({ releases: Releases } & PutBackBy);
+export type StartsFrom = 'configured' | 'kept' | ({ releases: Releases } & PinnedBy);
 
 /** How one app stands, for readiness and for the rollout's budget. */
 export interface AppReadiness {
@@ -187,8 +187,8 @@ export interface Supervisor extends EventEmitter<SupervisorEvents> {
 	 * here, is gone, cannot be read by the app's user or is another by now.
 	 */
 	startingFrom(from: StartsFrom, apps: readonly WorkerApp[]): Promise<WorkerApp[]>;
-	/** The apps that are back on an earlier release, and why. */
-	putBack(): Record<string, PutBackBy>;
+	/** The apps that stay on an earlier release, and why. */
+	pins(): Record<string, PinnedBy>;
 	/** What new workers of these apps would be started from now; resolves within about a second. */
 	nextReleases(apps: readonly WorkerApp[]): Promise<Releases>;
 	/** Runs a command in the worker host of a user; throws `unavailable`, before anything has begun, if that host does not come up. */

@@ -21,8 +21,8 @@ const whole = z.int();
 const moment = z.int();
 const orNull = <Shape extends z.ZodType>(shape: Shape) => shape.nullable();
 
-/** The rollout that put an app back on an earlier release, where it stays until the next one. */
-const putBackBy = z.object({ rollout: text, reason: text });
+/** The rollout that left an app on an earlier release, where it stays until the next one. */
+const pinnedBy = z.object({ rollout: text, reason: text });
 
 export const workerShape = z
 	.object({
@@ -38,7 +38,7 @@ export const workerShape = z
 		release: text,
 		/** What the release was called when the worker was started; null if that is unknown. */
 		revision: orNull(text),
-		pinned: orNull(putBackBy),
+		pinned: orNull(pinnedBy),
 		/** Users' requests since its process started, and those answered 5xx; null unless http_workers.traffic compares them. */
 		requests: orNull(z.object({ total: whole, errors: whole })),
 	})
@@ -76,7 +76,7 @@ const app = z.object({
 	listens: z.literal(false).optional(),
 	/** What it runs; null if it runs nothing. */
 	release: orNull(release).optional(),
-	pinned: orNull(putBackBy).optional(),
+	pinned: orNull(pinnedBy).optional(),
 });
 
 const statusNode = z.object({

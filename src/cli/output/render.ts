@@ -4,7 +4,7 @@ import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { clean, cleanLines, fit, indent, type Page, plainPage } from './terminal.js';
 import { type Column, paint, table, type Tone } from './table.js';
 import { planReleases, releaseChange, releasesAfter } from './releases.js';
-import { bytes, count, forPeople, moment, shortRevision, span, wrapWords, shortId } from './format.js';
+import { bytes, count, forPeople, moment, shortId, shortRevision, span, wrapWords } from './format.js';
 
 /** A row of an operation that was asked for a node, or all. */
 export type NodeRow<Row> = (Row & { node: string }) | { node: string; error: string };
@@ -53,7 +53,19 @@ export function workersText(
 		{ title: 'REVISION', value: (row) => shortRevision(row.revision), leaveOff: 5 },
 		{ title: 'RELEASE', value: (row) => row.release, cut: 'start' },
 	];
-	return [table(rows, columns, page), ...silent].join('\n');
+	return [table(rows, columns, page), ...pinnedLines(rows), ...silent].join('\n');
+}
+
+/** Once for each app of a node: what its workers run is not what the file says. */
+function pinnedLines(rows: readonly (WorkerRow & { node?: string })[]): string[] {
+	const lines = rows.flatMap(({ node, app, pinned }) => {
+		// A daemon of an earlier version does not say.
+		if (!pinned) return [];
+		const where = node === undefined ? '' : `${node}: `;
+		const text = `${where}${app} stays on this release until its next rollout (rollout ${shortId(pinned.rollout)}: ${pinned.reason})`;
+		return [clean(text)];
+	});
+	return [...new Set(lines)];
 }
 
 export function fleetText(

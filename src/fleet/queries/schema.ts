@@ -23,7 +23,7 @@ const orNull = <Shape extends z.ZodType>(shape: Shape) => shape.nullable();
 /** ms since 1970, or a duration. */
 const milliseconds = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 
-const putBackBy = z.object({ rollout: token, reason: z.string().max(4_000) });
+const pinnedBy = z.object({ rollout: token, reason: z.string().max(4_000) });
 const workerRow = z.object({
 	app: appName,
 	id: workerId,
@@ -36,7 +36,7 @@ const workerRow = z.object({
 	cpu: orNull(milliseconds),
 	release: path,
 	revision: orNull(z.string().max(256)),
-	pinned: orNull(putBackBy),
+	pinned: orNull(pinnedBy),
 	requests: orNull(z.object({ total: counter, errors: counter })),
 });
 
@@ -72,7 +72,7 @@ const statusRow = z.object({
 				healthy: counter,
 				degraded: orNull(z.string().max(16_000)),
 				release: orNull(z.object({ path, revision: orNull(z.string().max(256)) })),
-				pinned: orNull(putBackBy),
+				pinned: orNull(pinnedBy),
 			}),
 		)
 		.max(256),

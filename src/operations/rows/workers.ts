@@ -4,8 +4,8 @@ import { nodeField, ofOtherNodes, rowsOf } from '../of-nodes.js';
 const text = { type: 'string' };
 const integer = { type: 'integer' };
 const orNull = (type: string) => ({ type: [type, 'null'] });
-/** Which rollout put an app back on this release, and why; null if none did. */
-export const putBackBy = { type: ['object', 'null'], properties: { rollout: text, reason: text } };
+/** Which rollout left an app on this release, where it stays until the next one, and why; null if none did. */
+export const pinnedBy = { type: ['object', 'null'], properties: { rollout: text, reason: text } };
 
 export const workerOperations = [
 	operation({
@@ -30,7 +30,7 @@ export const workerOperations = [
 					cpu: orNull('number'),
 					release: text,
 					revision: orNull('string'),
-					pinned: putBackBy,
+					pinned: pinnedBy,
 					requests: {
 						type: ['object', 'null'],
 						properties: { total: integer, errors: integer },
@@ -69,7 +69,7 @@ export const workerOperations = [
 									type: ['object', 'null'],
 									properties: { path: text, revision: orNull('string') },
 								},
-								pinned: putBackBy,
+								pinned: pinnedBy,
 							},
 						},
 					},

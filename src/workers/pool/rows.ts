@@ -1,13 +1,13 @@
 import { memoryOf } from '../health/health-monitor.js';
 import { pathCharactersMax } from '../pm2/releases.js';
-import type { ProvenWorker, PutBackBy, Releases, ThreadRow, WorkerRow } from '../types.js';
+import type { ProvenWorker, PinnedBy, Releases, ThreadRow, WorkerRow } from '../types.js';
 import type { Worker } from './worker.js';
 import { isNode } from './worker-description.js';
 import { numberOf } from './worker-id.js';
 import type { WorkerRecord } from './worker-records.js';
 
 /** A worker as the operation `list_workers` shows it. */
-export function rowOf(app: string, worker: Worker, pinned: PutBackBy | null = null): WorkerRow {
+export function rowOf(app: string, worker: Worker, pinned: PinnedBy | null = null): WorkerRow {
 	return {
 		app,
 		id: worker.id,

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { SavedFile } from '../../system/files/saved-file.js';
 import { readUntrustedFile } from '../../system/files/untrusted-file.js';
 import { z } from '../../zod.js';
-import type { PinnedRelease, PutBackBy, Release } from '../types.js';
+import type { PinnedRelease, PinnedBy, Release } from '../types.js';
 
 /** A release that served on this node as a whole set. */
 export interface ProvenRelease extends Release {
@@ -67,8 +67,8 @@ export class KeptReleases {
 		return this.steps.get(app) ?? (this.steps.has(app) ? null : (this.pins.get(app) ?? null));
 	}
 
-	/** Who put an app back on the release at this path; null: no one did. */
-	whoPutBack(app: string, path: string): PutBackBy | null {
+	/** Why an app stays on the release at this path; null: it does not. */
+	whoPinned(app: string, path: string): PinnedBy | null {
 		const pinned = [this.steps.get(app), this.pins.get(app)].find((one) => one?.path === path);
 		return pinned ? { rollout: pinned.rollout, reason: pinned.reason } : null;
 	}
@@ -100,9 +100,12 @@ export class KeptReleases {
 		await this.file.save();
 	}
 
-	/** The step ended and changed nothing; durable when it resolves. */
-	async withdraw(app: string): Promise<void> {
-		if (this.steps.delete(app)) await this.file.save();
+	/** The step ended and changed nothing, so the app stays where it was put before; else on this release. Durable when it resolves. */
+	async withdraw(app: string, otherwise: PinnedRelease | null = null): Promise<void> {
+		const wasBegun = this.steps.delete(app);
+		const isNew = otherwise !== null && !this.pins.has(app);
+		if (isNew) this.pins.set(app, otherwise);
+		if (wasBegun || isNew) await this.file.save();
 	}
 
 	/** The app is no longer here. */

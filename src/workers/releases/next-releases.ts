@@ -34,7 +34,7 @@ export async function assertHostCanStart(host: HostLink, app: WorkerApp, clock: 
 	} catch (error) {
 		if (!app.pinned) throw error;
 		const help = `restart_service service=http_workers app=${app.name} starts what http_workers says instead`;
-		const text = `${messageOf(error)}. Rollout ${app.pinned.rollout} put it back there: bring that release back and restart, or ${help}`;
+		const text = `${messageOf(error)}. Rollout ${app.pinned.rollout} left it there (${app.pinned.reason}): bring that release back and restart, or ${help}`;
 		throw new RollcallError('unavailable', text, {}, { cause: error });
 	}
 }

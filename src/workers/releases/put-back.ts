@@ -3,14 +3,14 @@ import { statSync } from 'node:fs';
 import { RollcallError } from '../../errors.js';
 import type { SeenRelease } from '../pm2/releases.js';
 import { startOf } from '../pool/worker-description.js';
-import type { PinnedRelease, PutBackBy, Release, WorkerApp } from '../types.js';
+import type { PinnedRelease, PinnedBy, Release, WorkerApp } from '../types.js';
 import type { KeptReleases } from './kept-releases.js';
 
 /** What a host says of the scripts of its user; null: it does not answer. */
 export type AskHost = (apps: readonly WorkerApp[]) => Promise<SeenRelease[] | null>;
 
 /** The app as it starts from a release that this node has proven. Throws `unavailable` where it has not. */
-export function pinnedTo(app: WorkerApp, release: Release, kept: KeptReleases, by: PutBackBy): WorkerApp {
+export function pinnedTo(app: WorkerApp, release: Release, kept: KeptReleases, by: PinnedBy): WorkerApp {
 	const proven = kept.find(app.name, release);
 	if (proven) {
 		const { path, cwd, revision } = proven;
@@ -50,7 +50,7 @@ function faultOf({ user }: WorkerApp, { path, cwd, revision }: PinnedRelease, se
 }
 
 function lacks({ name }: WorkerApp, { path }: Release, fault: string): RollcallError {
-	return new RollcallError('unavailable', `app ${name} cannot be put back on ${path}: ${fault}`);
+	return new RollcallError('unavailable', `app ${name} cannot start from ${path}: ${fault}`);
 }
 
 function isGone(path: string): boolean {

@@ -1,9 +1,9 @@
-/** An app that was put back on a release stays there, whatever dies, until the next step that covers it; what cannot be put back is refused. */
+/** An app that was put back on a release, or has refused another, stays there, whatever dies, until the next step that covers it; what cannot be put back is refused. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { StartsFrom, WorkerApp } from '../../../src/workers/types.js';
+import type { PinnedBy, StartsFrom, WorkerApp } from '../../../src/workers/types.js';
 import { kill, python, Supervised } from '../../support/workers/supervised.js';
 
 const health = { path: '/', timeoutMs: 2_000, deadlineMs: 10_000, soakMs: 50, intervalMs: 200, failures: 2 };
@@ -52,19 +52,19 @@ async function nodeWith({ program, settings }: Kind, ...revisions: string[]): Pr
 	return node;
 }
 
+const undone = { rollout: 'undo', reason: 'it undoes rollout to-three' };
+
 const back = (node: Supervised, revision: string): StartsFrom => ({
 	releases: { web: { path: scriptOf(node, revision), revision } },
-	rollout: 'undo',
-	reason: 'it undoes rollout to-three',
+	...undone,
 });
 
-/** Every worker runs this release, in its folder, and says so; `pinned`: since it was put back there. */
-async function runs(node: Supervised, revision: string, pinned: boolean, when: string): Promise<void> {
+/** Every worker runs this release, in its folder, and says so; and whether it stays there. */
+async function runs(node: Supervised, revision: string, by: PinnedBy | null, when: string): Promise<void> {
 	await node.full();
-	const by = pinned ? { rollout: 'undo', reason: 'it undoes rollout to-three' } : null;
 	const rows = node.supervisor.rows().map(({ release, pinned: found }) => ({ release, found }));
 	assert.deepEqual(rows, [{ release: scriptOf(node, revision), found: by }], when);
-	assert.deepEqual(node.supervisor.putBack(), by ? { web: by } : {}, when);
+	assert.deepEqual(node.supervisor.pins(), by ? { web: by } : {}, when);
 	const answer = await fetch(node.url, { headers: { connection: 'close' } });
 	assert.equal(await answer.text(), `${scriptOf(node, revision)} ${folderOf(node, revision)}`, when);
 }
@@ -80,32 +80,33 @@ test('an app that was put back stays there over a crash, a new supervisor and th
 	const node = await nodeWith(nodeApp, 'one', 'two', 'three');
 	try {
 		deploy(node, 'bad', nodeApp.broken);
+		assert.equal((await node.step('to-bad', 'configured')).outcome, 'refused');
+		const refused = { rollout: 'to-bad', reason: 'it refused what that rollout brought' };
+		await runs(node, 'three', refused, 'after a step that was refused');
+		await node.losePower();
+		await runs(node, 'three', refused, 'and after the loss of power since');
+
 		const { outcome, reason } = await node.step('undo', back(node, 'two'));
 		assert.equal(outcome, 'back', reason ?? '');
-		await runs(node, 'two', true, 'put back');
+		await runs(node, 'two', undone, 'put back');
 
 		const { pids } = node;
 		kill(pids[0], 'SIGKILL');
 		await node.onlyNew(pids);
-		await runs(node, 'two', true, 'after a crash');
+		await runs(node, 'two', undone, 'after a crash');
 		await node.restartSupervisor();
-		await runs(node, 'two', true, 'with a new supervisor');
+		await runs(node, 'two', undone, 'with a new supervisor');
 		assert.deepEqual(provenOn(node), ['two', 'three', 'one'], 'the last three, newest first');
 		await node.losePower();
-		await runs(node, 'two', true, 'after the loss of power');
+		await runs(node, 'two', undone, 'after the loss of power');
 		assert.equal((await node.step('restart', 'kept')).outcome, 'back');
-		await runs(node, 'two', true, 'after a restart of the instance went forward');
-
-		assert.equal((await node.step('to-bad', 'configured')).outcome, 'refused');
-		await runs(node, 'two', true, 'after a step that was refused');
-		await node.losePower();
-		await runs(node, 'two', true, 'and after the loss of power since');
+		await runs(node, 'two', undone, 'after a restart of the instance went forward');
 
 		deploy(node, 'four', nodeApp.program);
 		assert.equal((await node.step('to-four', 'configured')).outcome, 'back');
-		await runs(node, 'four', false, 'after the next step');
+		await runs(node, 'four', null, 'after the next step');
 		await node.losePower();
-		await runs(node, 'four', false, 'and after the loss of power since');
+		await runs(node, 'four', null, 'and after the loss of power since');
 		assert.deepEqual(provenOn(node), ['four', 'two', 'three']);
 	} finally {
 		await node.end();
@@ -117,11 +118,11 @@ test('a program that is not Node, replaced in place, is put back and stays there
 	try {
 		deploy(node, 'bad', otherProgram.broken);
 		assert.equal((await node.step('undo', back(node, 'one'))).outcome, 'back');
-		await runs(node, 'one', true, 'put back');
+		await runs(node, 'one', undone, 'put back');
 		assert.equal((await node.step('to-bad', 'configured')).outcome, 'refused');
-		await runs(node, 'one', true, 'after a step that was refused');
+		await runs(node, 'one', undone, 'after a step that was refused');
 		await node.losePower();
-		await runs(node, 'one', true, 'after the loss of power');
+		await runs(node, 'one', undone, 'after the loss of power');
 	} finally {
 		await node.end();
 	}
@@ -134,16 +135,16 @@ test('a supervisor that dies while it puts an app back, or ends that, goes forwa
 		const before = node.supervisor.identities();
 		await node.replaceAndDie(/worker/, back(node, 'one'));
 		await node.onlyNew(before.map(({ pid }) => pid));
-		await runs(node, 'one', true, 'before the step goes forward');
+		await runs(node, 'one', undone, 'before the step goes forward');
 		assert.equal((await node.step('undo', back(node, 'one'), before)).outcome, 'back');
-		await runs(node, 'one', true, 'went forward');
+		await runs(node, 'one', undone, 'went forward');
 
 		deploy(node, 'three', nodeApp.program);
 		const pinned = node.supervisor.identities();
 		await node.replaceAndDie(/worker/);
 		await node.losePower();
 		assert.equal((await node.step('to-three', 'configured', pinned)).outcome, 'back');
-		await runs(node, 'three', false, 'the next step went forward');
+		await runs(node, 'three', null, 'the next step went forward');
 	} finally {
 		await node.end();
 	}
@@ -153,7 +154,7 @@ test('a release that is gone, written over or was never proven here is refused b
 	const node = await nodeWith(nodeApp, 'one', 'two', 'three');
 	const refuses = (revision: string, words: RegExp) =>
 		assert.rejects(node.supervisor.startingFrom(back(node, revision), [node.app]), (error: Error) => {
-			assert.ok(error.message.startsWith(`app web cannot be put back on ${scriptOf(node, revision)}: `), error.message);
+			assert.ok(error.message.startsWith(`app web cannot start from ${scriptOf(node, revision)}: `), error.message);
 			assert.match(error.message, words);
 			return true;
 		});
@@ -170,20 +171,20 @@ test('a release that is gone, written over or was never proven here is refused b
 		renameSync(`${scriptOf(node, 'one')}.old`, scriptOf(node, 'one'));
 		const [app] = await node.supervisor.startingFrom(back(node, 'one'), [node.app]);
 		assert.deepEqual([app?.pinned?.path, app?.pinned?.cwd], [scriptOf(node, 'one'), folderOf(node, 'one')]);
-		await runs(node, 'three', false, 'nothing was changed');
+		await runs(node, 'three', null, 'nothing was changed');
 
 		assert.equal((await node.step('undo', back(node, 'two'))).outcome, 'back');
 		writeFileSync(join(folderOf(node, 'two'), 'REVISION'), 'patched');
 		await node.losePower();
 		const [row] = node.supervisor.readiness();
 		assert.equal(row?.healthy, 0);
-		assert.match(row?.degraded ?? '', /on .*two.*written over.*Rollout undo put it back.*app=web starts/);
-		assert.deepEqual(Object.keys(node.supervisor.putBack()), ['web']);
+		assert.match(row?.degraded ?? '', /from .*two.*written over.*Rollout undo left it there.*app=web starts/);
+		assert.deepEqual(Object.keys(node.supervisor.pins()), ['web']);
 		rmSync(folderOf(node, 'two'), { recursive: true });
 		await node.restartSupervisor();
-		assert.match(node.supervisor.readiness()[0]?.degraded ?? '', /on .*two.*is gone.*Rollout undo put it back/);
+		assert.match(node.supervisor.readiness()[0]?.degraded ?? '', /from .*two.*is gone.*Rollout undo left it there/);
 		assert.equal((await node.step('to-three', 'configured')).outcome, 'back');
-		await runs(node, 'three', false, 'as a plain step asked');
+		await runs(node, 'three', null, 'as a plain step asked');
 	} finally {
 		await node.end();
 	}

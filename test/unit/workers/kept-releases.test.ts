@@ -49,12 +49,12 @@ test('what a step starts from holds from its beginning, also over a death, and w
 	assert.equal(now(), '1', 'it is back');
 	await kept.begin('web', null);
 	assert.equal(now(), null, 'the next one has begun');
-	assert.deepEqual(kept.whoPutBack('web', '/srv/1/server.js'), { rollout: 'undo', reason: 'why' }, 'what serves yet');
+	assert.deepEqual(kept.whoPinned('web', '/srv/1/server.js'), { rollout: 'undo', reason: 'why' }, 'what serves yet');
 	await kept.withdraw('web');
 	assert.equal(now(), '1', 'the next one was refused');
 	await kept.begin('web', null);
 	await kept.settle('web');
-	assert.deepEqual([now(), kept.whoPutBack('web', '/srv/1/server.js')], [null, null], 'the next one is back');
+	assert.deepEqual([now(), kept.whoPinned('web', '/srv/1/server.js')], [null, null], 'the next one is back');
 	await kept.begin('web', pin('1'));
 	await kept.settle('web');
 	await kept.drop('web');

@@ -1,6 +1,6 @@
 import type { ClusterNode } from '../../../fleet/types.js';
 import type { RolloutView } from '../../../rollout/types.js';
-import type { PutBackBy, Release, WorkerRow } from '../../../workers/types.js';
+import type { PinnedBy, Release, WorkerRow } from '../../../workers/types.js';
 
 export interface AppStatus {
 	app: string;
@@ -9,7 +9,7 @@ export interface AppStatus {
 	degraded: string | null;
 	listens?: false;
 	release?: Release | null;
-	pinned?: PutBackBy | null;
+	pinned?: PinnedBy | null;
 }
 
 /** What a node says of itself. */
