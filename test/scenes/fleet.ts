@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { join } from 'node:path';
 import type { RolloutView } from '../../src/rollout/types.js';
 import type { LockHolder } from '../../src/system/files/process-lock.js';
+import { issueCertificate } from '../../src/system/openssl.js';
 import { isAlive } from '../../src/system/proc/process.js';
 import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor, whoApp } from '../support/fleet/nodes.js';
 import { emptyDisk, fillDisk, mountDisk, unmountDisk } from '../support/system/disk.js';
@@ -114,7 +115,19 @@ export class SceneFleet {
 			const at = this.addressOf(this.hostOf(name) ?? host);
 			return { name, url: `wss://${at.host}:${at.port}` };
 		});
-		const web = {
+		node.configure({
+			node: { name: this.nameOf(host) },
+			cluster: { listen: this.addressOf(host), tls: files, peers },
+			rollout: { lease: `${leaseMs}ms`, deadline: `${deadlineMs}ms`, wait_between: '100ms' },
+			http_workers: [{ ...this.webOf(host), ...app }],
+			...top,
+		});
+	}
+
+	/** The entry of a host's app in its file. */
+	webOf(host: Host): Record<string, unknown> {
+		const node = this.node(host);
+		return {
 			name: 'web',
 			script: join(node.folder, 'release', 'server.cjs'),
 			instances,
@@ -127,15 +140,14 @@ export class SceneFleet {
 			},
 			health: { path: '/healthz', soak: '100ms', deadline: healthDeadline },
 			drain: { timeout: '4s' },
-			...app,
 		};
-		node.configure({
-			node: { name: this.nameOf(host) },
-			cluster: { listen: this.addressOf(host), tls: files, peers },
-			rollout: { lease: `${leaseMs}ms`, deadline: `${deadlineMs}ms`, wait_between: '100ms' },
-			http_workers: [web],
-			...top,
-		});
+	}
+
+	/** A certificate of the fleet's authority in this host's name, valid from and to so many days from now. */
+	issued(host: Host, to = 100, from = Math.min(-1, to - 1)): Promise<{ cert: string; key: string }> {
+		const day = (days: number): number => Date.now() + days * 86_400_000;
+		const dir = join(this.home, 'fleet-ca');
+		return issueCertificate(dir, this.nameOf(host), { from: day(from), to: day(to) }, new AbortController().signal);
 	}
 
 	/** Writes every host's file for these members. */

@@ -13,9 +13,10 @@ import { clocks } from './rows/clocks.js';
 import { daemons } from './rows/daemons.js';
 import { disks } from './rows/disks.js';
 import { members } from './rows/members.js';
+import { mistakeScenes } from './rows/mistakes.js';
 import type { Outcome, Scene } from './scene.js';
 
-const scenes: readonly Scene[] = [...certificates, ...members, ...daemons, ...disks, ...clocks];
+const scenes: readonly Scene[] = [...certificates, ...members, ...daemons, ...disks, ...clocks, ...mistakeScenes];
 const sawMax = 230;
 
 const write = (text: string): void => void process.stdout.write(`${text}\n`);
