@@ -70,10 +70,12 @@ export function assertCertificateInDate({ self, cluster, tlsFiles }: Membership,
 	try {
 		assertInDate(cluster.tls, now);
 	} catch (cause) {
-		const remedy = `put a new one into ${tlsFiles.cert}: rollcall ca issue ${self} --dir fleet-ca --force`;
+		const remedy = `put a new one into ${tlsFiles.cert}: ${issueCommand(self)}`;
 		throw new RollcallError('configuration', `${messageOf(cause)}; ${remedy}`, {}, { cause });
 	}
 }
+
+const issueCommand = (self: NodeName): string => `rollcall ca issue ${self} --dir fleet-ca --force`;
 
 /** What of the certificates in use, and of those in the file, other nodes must know to tell whether they fit together. */
 export function tlsFactsOf(current: Membership, next: Membership, now: number): TlsFacts | undefined {
@@ -118,7 +120,12 @@ function readMaterial(self: NodeName, tls: NonNullable<ClusterConfig['tls']>): T
 		cert: named('tls.cert', () => readTrustedFile(tls.cert, 'open')),
 		key: named('tls.key', () => readTrustedFile(tls.key, 'secret')),
 	};
-	assertBelongTogether(self, material);
+	try {
+		assertBelongTogether(self, material);
+	} catch (cause) {
+		const remedy = `put a certificate of this node and its key into ${tls.cert} and ${tls.key}: ${issueCommand(self)}`;
+		throw new RollcallError('configuration', `${messageOf(cause)}; ${remedy}`, {}, { cause });
+	}
 	return material;
 }
 

@@ -46,7 +46,7 @@ function driveRollout(turn: Turn, drive: Drive, known: OpenRollout, majority: bo
 	const end = (result: 'completed' | 'aborted', reason: string | null): void => {
 		if (!endsLater(turn, open, keeper, { state: result, reason })) endRollout(turn, drive, open, result, reason);
 	};
-	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
+	const running = targets.filter((one) => isRunning(open, one) && !one.overdue);
 	if (open.flags.aborting) {
 		if (running.length === 0 && !runsHook(state, open.spec.id)) end('aborted', abortReason(state, open, targets));
 		return;
@@ -176,6 +176,9 @@ function forgetStep(drive: Drive, node: NodeName): void {
 	delete drive.overdue[node];
 }
 
+/** A step that others wait for: not that of a leaver which died in it, since nothing depends on how far it came. */
+const isRunning = (open: OpenRollout, one: TargetStatus): boolean => one.state === 'restarting' && !isGone(open, one);
+
 const isFailing = (one: TargetStatus): boolean =>
 	one.state === 'failed' || one.state === 'refused' || (one.state === 'restarting' && one.overdue);
 
@@ -183,7 +186,7 @@ function isFinished(turn: Turn, open: OpenRollout, targets: readonly TargetStatu
 	const { state } = turn;
 	const { membersNext, memberHashNext } = open.spec;
 	const done = (one: TargetStatus): boolean => {
-		if (isGone(open, one) && one.state !== 'restarting' && !isFailing(one)) return true;
+		if (isGone(open, one) && !isFailing(one)) return true;
 		if (one.hearsay) return one.state === 'skipped';
 		return one.state === 'back' || one.state === 'skipped';
 	};
@@ -274,7 +277,7 @@ function ableInOrder(
 	const early = (name: NodeName): boolean => isLastButEarly(turn, open, name, targets, budget);
 	const order = plannedOrder(turn, open, able, budget).filter((name) => !early(name));
 	if (open.spec.service !== 'clustering_config') return order;
-	if (targets.some((one) => one.state === 'restarting')) return [];
+	if (targets.some((one) => isRunning(open, one))) return [];
 	const next = order.find((name) => isLeaving(open, name)) ?? order[0];
 	return next === undefined ? [] : [next];
 }
@@ -289,8 +292,7 @@ function isLastButEarly(
 ): boolean {
 	const { self } = turn.state.settings;
 	if (name !== self || budget.used.has(name)) return false;
-	const isDue = (one: TargetStatus): boolean =>
-		one.state === 'restarting' || (one.state === 'pending' && !isGone(open, one));
+	const isDue = (one: TargetStatus): boolean => isRunning(open, one) || (one.state === 'pending' && !isGone(open, one));
 	return targets.some((one) => one.node !== self && isDue(one));
 }
 

@@ -129,7 +129,12 @@ function standText(state: CoreState, open: OpenRollout, targets: readonly Target
 /** Where the files were not applied, and how all come together again. */
 function notApplied(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[]): string[] {
 	const { done, rest, gone } = standOf(state, open, targets);
-	const parts = gone.length === 0 ? [] : [`${namesOf(gone)} did not hear of it; stop it if it still runs`];
+	const begun = gone.filter((one) => one.state === 'restarting');
+	const unheard = gone.filter((one) => one.state !== 'restarting');
+	const parts = [
+		...(unheard.length > 0 ? [`${namesOf(unheard)} did not hear of it; stop it if it still runs`] : []),
+		...(begun.length > 0 ? [`${namesOf(begun)} was lost in its own step; stop it if it still runs`] : []),
+	];
 	if (rest.length === 0) return parts;
 	const stand = standText(state, open, targets);
 	if (done.length === 0) return [...parts, stand];

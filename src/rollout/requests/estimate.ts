@@ -1,5 +1,5 @@
 /** What a request would do now, for `dry_run`: asks no peer and stores nothing. */
-import { budgetOf, whatIsDown } from '../targets/budget.js';
+import { budgetOf, noRoom, whatIsDown } from '../targets/budget.js';
 import { mayBegin, orderOf } from '../targets/order.js';
 import type { CoreRequest } from '../messages.js';
 import { requestText } from './request.js';
@@ -128,5 +128,5 @@ function whyRefused(
 	const maybeOut = new Set(down.filter((name) => !unhealthy.has(name)));
 	const may = order.some((name) => heard.has(name) && mayBegin(name, { heard, used, maybeOut }, budget).ok);
 	if (may || order.length === 0) return nothing;
-	return as('unavailable', `${down.join(', ')} down; max_unavailable is ${budget}, so no node may be taken out`);
+	return as('unavailable', `${down.join(', ')} down; ${noRoom(down.length, budget)}`);
 }

@@ -1,6 +1,6 @@
 /** A replicated request, from the asking to its answer: lease, a look at every target's file, the rollout stored. */
 import { emptyView, endedView, revertedBy } from '../views/view-parts.js';
-import { budgetOf, budgetUsed, unhealthyIn } from '../targets/budget.js';
+import { budgetOf, budgetUsed, unhealthyIn, noRoom } from '../targets/budget.js';
 import { endAs, endRollout, letGo, openNew } from '../controller/outcome.js';
 import { runsHook } from '../controller/hooks.js';
 import { type Drive, driveOf } from '../controller/state.js';
@@ -209,7 +209,7 @@ function firstStepInTheWay(turn: Turn, drive: Drive, start: PendingStart): strin
 	if (order.some((name) => mayBegin(name, budget, spec.maxUnavailable).ok)) return null;
 	const used = [...budget.used].map(([name, why]) => `${name} ${why}`).join(', ');
 	if (order.length === 0) return `${used}; no other node is selected`;
-	return `${used}; max_unavailable is ${spec.maxUnavailable}, so no node may be taken out`;
+	return `${used}; ${noRoom(budget.used.size, spec.maxUnavailable)}`;
 }
 
 /** From here on the rollout exists. What it supersedes ends in the same breath. */

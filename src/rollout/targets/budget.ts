@@ -120,3 +120,7 @@ function whyDown(state: CoreState, node: NodeName, heard: boolean, standing: Sta
 	if (!heard || !standing) return 'is not heard';
 	return whatIsDown(standing.readiness);
 }
+
+/** Why no step may begin when so many nodes are out already, and what an operator can do. */
+export const noRoom = (out: number, maxUnavailable: number): string =>
+	`max_unavailable is ${maxUnavailable}, so no node may be taken out: repair what is out, or give max_unavailable=${out + 1} and the others are rolled`;

@@ -44,7 +44,7 @@ function statusOf(state: CoreState, drive: Drive, open: OpenRollout, node: NodeN
 		state: skipped || apart !== null ? 'skipped' : judged.state,
 		attempt: judged.attempt,
 		reason: skipped ? whySkipped(open.spec, node) : (apart ?? judged.reason),
-		overdue: !skipped && drive.overdue[node] !== undefined,
+		overdue: !skipped && drive.overdue[node] !== undefined && !isGone(open, { node, heard }),
 		heard,
 		hearsay: !standing,
 		record,

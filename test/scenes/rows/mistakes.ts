@@ -62,8 +62,17 @@ async function takePort(fleet: SceneFleet): Promise<void> {
 	await once(listener.stdout as NonNullable<typeof listener.stdout>, 'data');
 	const node = fleet.node(at);
 	const script = join(node.folder, 'release', 'server.cjs');
-	const api = { name: 'api', script, instances: 1, ports: [port], env: { PORT: String(port), HOST: '0.0.0.0' } };
 	const good = fleet.webOf(at);
+	const { health, drain } = good;
+	const api = {
+		name: 'api',
+		script,
+		instances: 1,
+		health,
+		drain,
+		ports: [port],
+		env: { PORT: String(port), HOST: '0.0.0.0' },
+	};
 	fleet.write(at, { top: { http_workers: [good, api] } });
 }
 
@@ -79,7 +88,7 @@ const mistakes: readonly Mistake[] = [
 		name: 'certificate without its key',
 		line: takeUp,
 		make: certificate((fleet) => fleet.issued(at), true),
-		says: /gamma: .*(cert|key)\.pem.*key/,
+		says: /gamma: .*cluster\.tls\.key: expected the private key .*put .*cert\.pem and .*key\.pem: rollcall ca issue gamma/,
 		quick: true,
 	},
 	{
@@ -98,13 +107,13 @@ const mistakes: readonly Mistake[] = [
 		name: 'certificate of another node',
 		line: takeUp,
 		make: certificate((fleet) => fleet.issued('beta')),
-		says: /gamma: .*cert\.pem.*beta/,
+		says: /gamma: .*got one of beta; put .*cert\.pem and .*key\.pem: rollcall ca issue gamma/,
 	},
 	{
 		name: 'certificate of another authority',
 		line: takeUp,
 		make: certificate(foreign),
-		says: /gamma: .*cert\.pem.*authority/,
+		says: /gamma: .*one of another authority; put .*cert\.pem and .*key\.pem: rollcall ca issue gamma/,
 	},
 	{
 		name: 'certificate that is not there',
@@ -169,7 +178,8 @@ const mistakes: readonly Mistake[] = [
 	{
 		name: 'interpreter that is not there',
 		line: roll,
-		make: app({ interpreter: '/nowhere/bun', ports: [] }),
+		make: (fleet) =>
+			fleet.write(at, { app: { interpreter: '/nowhere/bun', ports: [fleet.node(at).ports.app], reuse_port: true } }),
 		says: /gamma: app web: its interpreter \/nowhere\/bun is not there/,
 	},
 	{

@@ -92,6 +92,17 @@ const rows: [what: string, situation: Situation, decided: (string | RegExp)[]][]
 			/^halts: gamma failed: gamma says why.*; abort_rollout ends it here: gamma left, new members \(alpha, beta\) on alpha, beta$/,
 		],
 	],
+	[
+		'a node that leaves died in its step: the others take theirs, without waiting for the deadline',
+		{ ...changed, alpha: {}, beta: {}, gamma: { ...running, heard: false } },
+		['beta restarts'],
+	],
+	['a node that leaves is heard in its step: the others wait', { ...changed, beta: {}, gamma: running }, []],
+	[
+		'a node that leaves died in its step, longer than the deadline ago',
+		{ ...changed, gamma: { ...running, heard: false, overdue: true } },
+		['completed'],
+	],
 	['it is paused', { flags: { paused: true } }, []],
 	['it is paused, and a node refused', { beta: refused, flags: { paused: true } }, []],
 	['it has halted', { flags: { halted: 'beta refused' } }, []],

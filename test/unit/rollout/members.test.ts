@@ -176,19 +176,17 @@ test('a node that stays is asked, dead or not: the refusal says so, and how to t
 	);
 });
 
-test('a change that halted because a leaver died in its part is sent again, and completes without it', () => {
+test('a change completes without a leaver that died in its part, and says so', () => {
 	const fleet = filed(four, three);
 	fleet.node('delta').executor.stepMs = 60_000;
-	const halted = change(fleet);
+	const id = change(fleet);
 	begun(fleet, 'delta');
 	fleet.killed('delta');
-	assert.match(
-		fleet.untilState('alpha', halted, 'halted').reason ?? '',
-		/send restart_service service=clustering_config/,
-	);
-	const again = fleet.ask('beta', { service: 'clustering_config' });
+	const { reason } = fleet.untilState('alpha', id, 'completed');
+	assert.equal(reason, 'delta was lost in its own step; stop it if it still runs');
+	// What it still has of the change does not hold the others up when it is back.
+	fleet.node('delta').start();
+	const again = fleet.ask('beta', { service: 'http_workers' });
 	assert.equal(again.ok, true, again.refusal?.message);
-	const { reason } = fleet.untilState('gamma', again.view?.id ?? '', 'completed');
-	assert.equal(reason, 'delta did not hear of it; stop it if it still runs');
-	assert.equal(fleet.view('beta', halted)?.reason, `superseded by ${again.view?.id}`);
+	fleet.untilState('gamma', again.view?.id ?? '', 'completed');
 });
