@@ -98,6 +98,11 @@ describe('routine work on a fleet with certificates', () => {
 				/gamma: cluster\.tls\.cert: .* expired on .*; put a new one into .*cert\.pem: rollcall ca issue gamma/,
 			],
 			[
+				'a certificate of another node',
+				async () => put(gamma, await authority.issue('beta')),
+				/gamma: cluster\.tls\.cert: .* got one of beta; put a certificate of this node and its key into .*cert\.pem and .*key\.pem: rollcall ca issue gamma/,
+			],
+			[
 				'an expired certificate of HTTP',
 				async () => putHttp(gamma, await authority.issue('gamma', -1)),
 				/gamma: operations_api\.http\.tls\.cert: .* got one that expired on .*; put a new one into .*http\.pem/,

@@ -250,9 +250,9 @@ export class Oracle implements Watcher {
 			const record = this.evidence.nodes.get(name)?.disk.durable.records.find((one) => one.rollout === rollout);
 			if (known.skipped.has(name) || this.evidence.forgetful.has(name)) continue;
 			if (this.evidence.endedHere.has(`${name} ${rollout}`)) continue;
-			// A node that leaves and is not heard any more is not waited for, whatever it has forgotten.
+			// A node that leaves and is not heard any more is not waited for, whatever it has forgotten or not ended.
 			const leaves = known.spec.membersNext?.every((member) => member.name !== name);
-			if (leaves && record?.state === 'lost') continue;
+			if (leaves && (record?.state === 'lost' || record?.state === 'restarting')) continue;
 			// Whoever ended it had seen that the node was back, and not yet that it has lost its state since.
 			if (record?.state === 'lost' && this.evidence.backBefore.has(`${name} ${rollout}`)) continue;
 			if (record && record.state !== 'back')

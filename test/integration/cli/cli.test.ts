@@ -196,10 +196,10 @@ describe('the command line', () => {
 
 	test('a broken connection is made again until the rollout has ended', async () => {
 		daemon.operations['restart_service'] = started;
-		daemon.follow = [rolloutView(), 'cut', rolloutView({ waiting_for: 'alpha' }), 'cut', completedView()];
+		daemon.follow = ['cut', rolloutView(), 'cut', rolloutView({ waiting_for: 'alpha' }), 'cut', completedView()];
 		const { code, stderr } = await on(...roll);
 		assert.equal(code, 0, stderr);
-		assert.equal(daemon.asked.filter(({ operation }) => operation === 'get_rollout').length, 3);
+		assert.equal(daemon.asked.filter(({ operation }) => operation === 'get_rollout').length, 4);
 		assert.match(stderr, /is away; trying again/);
 	});
 

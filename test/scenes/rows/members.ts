@@ -176,6 +176,7 @@ export const members: readonly Scene[] = [
 		did: 'epsilon is left out of all files, and its daemon is killed as its step begins',
 		ends: 'done',
 		rolls: 0,
+		spoils: [leaver],
 		play: async (stage) => {
 			const { fleet, operator } = stage;
 			const left = without(stage, leaver);

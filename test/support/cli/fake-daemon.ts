@@ -13,7 +13,7 @@ export interface FakeAnswer {
 export interface FakeDaemon {
 	/** What was asked, in order. */
 	asked: { operation: string; fields: Fields; headers: IncomingMessage['headers'] }[];
-	operations: Record<string, (fields: Fields) => FakeAnswer | 'silence'>;
+	operations: Record<string, (fields: Fields) => FakeAnswer | 'silence' | 'cut'>;
 	/** Pages by path. */
 	pages: Record<string, FakeAnswer>;
 	/** The views that a followed rollout sends; after the last the stream stays open, or is cut where `cut` stands. */
@@ -73,7 +73,8 @@ async function answer(fake: FakeDaemon, request: IncomingMessage, response: Serv
 		status: 400,
 		body: { error: `Operation '${operation}' not found` },
 	};
-	if (made !== 'silence') send(response, made);
+	if (made === 'cut') response.destroy();
+	else if (made !== 'silence') send(response, made);
 }
 
 function stream(fake: FakeDaemon, response: ServerResponse): void {
