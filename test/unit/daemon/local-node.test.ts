@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { describe, it } from 'node:test';
 import { createLocalNode, type LocalNodeParts } from '../../../src/daemon/local-node.js';
-import type { RolloutSpec, Snapshot } from '../../../src/rollout/types.js';
+import { readProcessStat } from '../../../src/system/proc/process.js';
+import type { Releases, RolloutSpec, Snapshot } from '../../../src/rollout/types.js';
 
 const fault = 'rollcall.yaml:3:1: surplus: expected a key';
 const before: Snapshot = { boot: 1, workers: [], links: [], configHash: null };
@@ -69,5 +70,82 @@ describe('a node whose configuration file does not check', () => {
 		const { step } = nodeWith(true);
 		await assert.rejects(step('restart', true), refusal);
 		await assert.rejects(step('restart_service', true), refusal);
+	});
+});
+
+/** A node of one app whose releases can be put back, except for one; tells what its supervisor was asked for. */
+function nodeOf(gone: string) {
+	const replaced: unknown[] = [];
+	const app = { name: 'web', script: process.execPath, interpreter: 'node', health: {}, ports: [] };
+	const worker = { id: 'web-1', pid: 7, started: 7 };
+	const supervisor = Object.assign(new EventEmitter(), {
+		readiness: () => [{ app: 'web', wanted: 1, healthy: 1, degraded: null }],
+		identities: () => [{ ...worker, proven: true, joined: true }],
+		rows: () => [],
+		changes: () => ({ added: [], removed: [] }),
+		startingFrom: async (from: { releases: Releases }, apps: object[]) => {
+			if (from.releases['web']?.path === gone) throw new Error(`app web cannot start from ${gone}: it is gone`);
+			return apps.map((one) => ({ ...one, pinned: { ...from.releases['web'], cwd: '/' } }));
+		},
+		replace: async ({ from, rollout }: { from: unknown; rollout: unknown }) => {
+			replaced.push({ from, rollout });
+			const result = { before: [worker], after: [], wanted: 1, oldGone: true, cutOff: 0, reason: null };
+			return { outcome: 'back', ...result };
+		},
+	});
+	const local = createLocalNode({
+		supervisor,
+		started: Promise.resolve(),
+		standing: new EventEmitter(),
+		boot: () => 2,
+		readApps: () => [app],
+		configuration: Object.assign(new EventEmitter(), {
+			standsIn: false,
+			read: () => ({}),
+			accepted: async () => undefined,
+		}),
+	} as unknown as LocalNodeParts);
+	const alive = readProcessStat(process.pid)?.started ?? 0;
+	const running: Snapshot = { ...before, workers: [{ id: 'web-1', pid: process.pid, started: alive }] };
+	const step = (type: RolloutSpec['type'], recovered: boolean, putBack: Releases | null) => {
+		const spec = {
+			id: 'r2',
+			type,
+			service: type === 'restart' ? null : 'http_workers',
+			app: null,
+			reverts: 'r1',
+			note: 'too slow',
+		};
+		const given = { only: null, attempt: 1, before: running, recovered, putBack, onProgress: () => undefined };
+		return local.execute({ ...given, spec: spec as RolloutSpec });
+	};
+	return { local, step, replaced };
+}
+
+describe('a node that is to put an app back', () => {
+	const here = { web: { path: process.execPath, revision: '1' } };
+	const gone = { web: { path: '/srv/gone/server.js', revision: '1' } };
+	const lost = { api: { path: '/srv/api/server.js', revision: '1' } };
+
+	it('refuses by name what cannot be started again, when it is looked at and when its step begins', async () => {
+		const { local, step, replaced } = nodeOf('/srv/gone/server.js');
+		const ask = (putBack: Releases) => local.preflight({ service: 'http_workers', ...look, putBack });
+		const reason = 'app web cannot start from /srv/gone/server.js: it is gone; nothing was changed';
+		await assert.rejects(ask(gone), { code: 'unavailable', message: reason });
+		await assert.rejects(ask(lost), /app api cannot start from \/srv\/api\/server.js: http_workers no longer has it/);
+		assert.deepEqual(await ask(here), { added: [], removed: [], names: ['web'], releases: null });
+		const { outcome, wanted, reason: told } = await step('restart_service', false, gone);
+		assert.deepEqual([outcome, wanted, told, replaced], ['refused', 1, reason, []]);
+	});
+
+	it('starts that release and says why, while a restart of the instance leaves each app where it is', async () => {
+		const { step, replaced } = nodeOf('');
+		await step('restart_service', false, here);
+		await step('restart_service', true, here);
+		await step('restart_service', false, null);
+		await step('restart', true, null);
+		const from = { releases: here, rollout: 'r2', reason: 'it undoes rollout r1: too slow' };
+		const asked = [from, from, 'configured', 'kept'].map((one) => ({ from: one, rollout: 'r2' }));
+		assert.deepEqual(replaced, asked);
 	});
 });
