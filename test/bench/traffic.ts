@@ -1,7 +1,7 @@
 /**
  * How often the traffic judge refuses a release that is no worse than the old one, and how soon it finds one that is: seeded
  * windows, each second's requests drawn at random and judged by the code that ships. Exits 1 beyond the bounds.
- * `--windows N` (200,000) sets the number of windows of each cell, `--seconds N` (30) their length, `--only TEXT` the cells.
+ * `--windows N` (200,000) sets the number of windows of each cell, `--seconds N` (30) their length, `--only PATTERN` the cells.
  */
 import { parseArgs } from 'node:util';
 import {
@@ -46,45 +46,44 @@ interface Cell {
 
 /** Exact draws, each kind by a table of its own. */
 class Draws {
-	readonly #tables = new Map<string, Float64Array>();
+	readonly #poissons = new Map<number, Float64Array>();
+	/** By share, then by count. */
+	readonly #binomials = new Map<number, Float64Array[]>();
 
 	constructor(private readonly random: Random) {}
 
 	poisson(mean: number): number {
-		return this.#draw(`p${mean}`, () => {
-			const chances: number[] = [];
-			let log = -mean;
-			for (let count = 0; count < mean + 12 * Math.sqrt(mean) + 20; count += 1) {
-				chances.push(Math.exp(log));
-				log += Math.log(mean) - Math.log(count + 1);
-			}
-			return chances;
-		});
+		let table = this.#poissons.get(mean);
+		if (table === undefined) {
+			const logs = [-mean];
+			while (logs.length < mean + 12 * Math.sqrt(mean) + 20)
+				logs.push((logs.at(-1) ?? 0) + Math.log(mean) - Math.log(logs.length));
+			table = cumulated(logs);
+			this.#poissons.set(mean, table);
+		}
+		return this.#draw(table);
 	}
 
 	binomial(count: number, share: number): number {
 		if (count === 0 || share === 0) return 0;
-		return this.#draw(`${count} ${share}`, () => {
-			const chances: number[] = [];
-			let log = count * Math.log(1 - share);
-			for (let errors = 0; errors <= count; errors += 1) {
-				chances.push(Math.exp(log));
-				log += Math.log((count - errors) / (errors + 1)) + Math.log(share / (1 - share));
-			}
-			return chances;
-		});
+		if (share === 1) return count;
+		let tables = this.#binomials.get(share);
+		if (tables === undefined) {
+			tables = [];
+			this.#binomials.set(share, tables);
+		}
+		let table = tables[count];
+		if (table === undefined) {
+			const logs = [count * Math.log(1 - share)];
+			for (let errors = 0; errors < count; errors += 1)
+				logs.push((logs[errors] ?? 0) + Math.log((count - errors) / (errors + 1)) + Math.log(share / (1 - share)));
+			table = cumulated(logs);
+			tables[count] = table;
+		}
+		return this.#draw(table);
 	}
 
-	#draw(key: string, chances: () => number[]): number {
-		let table = this.#tables.get(key);
-		if (table === undefined) {
-			let total = 0;
-			table = Float64Array.from(chances(), (chance) => {
-				total += chance;
-				return total;
-			});
-			this.#tables.set(key, table);
-		}
+	#draw(table: Float64Array): number {
 		const at = this.random.next();
 		let [low, high] = [0, table.length - 1];
 		while (low < high) {
@@ -94,6 +93,29 @@ class Draws {
 		}
 		return low;
 	}
+}
+
+function cumulated(logs: readonly number[]): Float64Array {
+	let total = 0;
+	return Float64Array.from(logs, (log) => {
+		total += Math.exp(log);
+		return total;
+	});
+}
+
+const rememberedMax = 500_000;
+const remembered = new Map<number, readonly number[]>();
+
+/** Seconds are often alike. */
+function gainsOf(slice: Slice): readonly number[] {
+	const { old, new: fresh } = slice;
+	const key = ((old.requests * 1_000 + fresh.requests) * 1_000 + old.errors) * 1_000 + fresh.errors;
+	let gains = remembered.get(key);
+	if (gains === undefined) {
+		gains = gainsOverEquality(slice);
+		if (remembered.size < rememberedMax) remembered.set(key, gains);
+	}
+	return gains;
 }
 
 function sliceOf(cell: Cell, draws: Draws, random: Random): Slice {
@@ -112,6 +134,8 @@ function sliceOf(cell: Cell, draws: Draws, random: Random): Slice {
 	return { old: side(cell.rate * (1 - cell.part), cell.old), new: side(cell.rate * cell.part, cell.new) };
 }
 
+const certain = Math.log(equalityOdds);
+
 interface Verdict {
 	/** The second in which it was refused; null: it was not. */
 	refused: number | null;
@@ -120,26 +144,28 @@ interface Verdict {
 }
 
 function judge(cell: Cell, draws: Draws, random: Random, secondsMax: number): Verdict {
+	/** Not judged yet by the code that ships. */
 	const slices: Slice[] = [];
-	let equality: readonly number[] = noEvidence.equality;
+	let evidence: TrafficEvidence = noEvidence;
+	const equality = [...noEvidence.equality];
 	let mayBeWorse = false;
 	for (let second = 1; second <= secondsMax; second += 1) {
 		const slice = sliceOf(cell, draws, random);
 		slices.push(slice);
-		const gains = gainsOverEquality(slice);
-		equality = equality.map((worth, index) => worth + (gains[index] ?? 0));
-		mayBeWorse ||= logMean(equality) >= Math.log(equalityOdds);
+		const gains = gainsOf(slice);
+		let most = 0;
+		for (let index = 0; index < equality.length; index += 1) {
+			equality[index] = (equality[index] ?? 0) + (gains[index] ?? 0);
+			most = Math.max(most, equality[index] ?? 0);
+		}
+		// A mean is no more than the most.
+		if (most >= certain) mayBeWorse ||= logMean(equality) >= certain;
 		// Both bets must be won, and this one alone is quicker to follow: most windows end here.
-		if (mayBeWorse && isRefused(slices)) return { refused: second, unequal: true };
+		if (!mayBeWorse) continue;
+		for (const one of slices.splice(0)) evidence = learn(evidence, one, rule);
+		if (isWorse(evidence, rule)) return { refused: second, unequal: true };
 	}
 	return { refused: null, unequal: mayBeWorse };
-}
-
-/** By the code that ships, after the last of these seconds. */
-function isRefused(slices: readonly Slice[]): boolean {
-	let evidence: TrafficEvidence = noEvidence;
-	for (const slice of slices) evidence = learn(evidence, slice, rule);
-	return isWorse(evidence, rule);
 }
 
 const equalMost = 1_000_000 / equalityOdds;
@@ -215,7 +241,8 @@ print(
 );
 print('|---|---|---|---|---|');
 for (const [index, cell] of [...equal, ...shared, ...bursts, ...allowed, ...worse].entries()) {
-	if (!`${cell.what}, ${cell.rate}/s`.includes(values.only)) continue;
+	if (!new RegExp(values.only).test(`${cell.what}, ${cell.rate}/s, ${percent(cell.part)}`)) continue;
+	remembered.clear();
 	const random = new Random(1 + index);
 	const draws = new Draws(random);
 	const found: number[] = [];
