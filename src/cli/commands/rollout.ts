@@ -67,7 +67,7 @@ export async function undo(
 		value === undefined ? [] : [`${key}=${JSON.stringify(value)}`],
 	);
 	const { operation } = await import('../operation/operation.js');
-	return operation(context, { name: 'undo_rollout', fields, commands: [] });
+	return operation(context, { name: 'undo_rollout', fields, commands: [], command: 'rollout undo' });
 }
 
 export async function show({ options, terminal, session }: Context, id: string | undefined): Promise<number> {

@@ -23,6 +23,8 @@ const worker = {
 	cpu: 1.5,
 	release: '/srv/web/\u001b[31mserver.js',
 	revision: '3f786850e387550fdab836ed7e6dc881de23001b\u001b[31m',
+	pinned: null,
+	requests: null,
 };
 const clusterStatus = {
 	node: 'alpha',

@@ -84,6 +84,7 @@ const guesses: [words: string[], exit: number, says: RegExp, not?: RegExp][] = [
 		/'nodes'|start_rollout/,
 	],
 	[['app', 'restart', 'web', '--node', 'x'], 1, /--node names x, [\s\S]*rollcall app restart --help/, /'nodes'/],
+	[['rollout', 'undo'], 1, /rollcall rollout undo --help/, /undo_rollout/],
 	[['pause_rollout'], 1, /rollcall pause_rollout --help/, /rollcall rollcall/],
 	[['rollout', 'status', 'abcd'], 1, /What there is: rollcall rollout history --socket/],
 	[['logs', 'wbe'], 1, /No app 'wbe' runs here; there is: web\./],
@@ -93,6 +94,7 @@ for (const [words, exit, says, not] of guesses) {
 		const unknown = refused("'nodes' names x, which is no member; the members are alpha, beta");
 		daemon.operations = {
 			start_rollout: () => unknown,
+			undo_rollout: () => refused('nothing to put back: beta runs it already'),
 			pause_rollout: () => refused("'id' is required"),
 			list_rollouts: () => ({ body: [] }),
 			get_rollout: () => refused("Rollout 'abcd' not found", 404),
