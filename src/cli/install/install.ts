@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { type LoadedConfig, loadConfig } from '../../config/load.js';
+import { hostUsers } from '../../config/checks/hooks.js';
 import { appUserDefault, controlUser } from '../../config/checks/system-users.js';
 import { RollcallError } from '../../errors.js';
 import { canOpenDatagrams } from '../../system/systemd/datagram.js';
@@ -79,7 +80,7 @@ export async function installHost(options: InstallOptions): Promise<StepOutcome[
 	const tls = { changed: false };
 	const outcomes = await takeSteps(fileSteps(options, units, tls), options.isDryRun);
 	const config = readInstalled(options);
-	const users = [...new Set(config?.http_workers.map((app) => app.user ?? appUserDefault) ?? [])];
+	const users = config ? hostUsers(config) : [];
 	await refuseUnfitUsers(configuredUsers(config));
 	const takeUp = tls.changed && options.bundle?.replacesConfiguration === false ? takeUpSteps() : [];
 	const steps = [...(await unitSteps(config, users, options, units)), ...takeUp];
@@ -268,9 +269,8 @@ function refuseUnlessPossible(isDryRun: boolean): void {
 const isUser = async (name: string): Promise<boolean> => (await askCommand(['id', '-u', name])) !== '';
 
 /** Those that Rollcall does not make itself. */
-const configuredUsers = (config: LoadedConfig | null): string[] => [
-	...new Set(config?.http_workers.flatMap(({ user }) => (user === undefined || user === appUserDefault ? [] : [user]))),
-];
+const configuredUsers = (config: LoadedConfig | null): string[] =>
+	config ? hostUsers(config).filter((user) => user !== appUserDefault) : [];
 
 /** The configuration that will stand there once the bundle is installed. */
 const wantedConfiguration = (bundle: InstalledBundle): LoadedConfig | null =>

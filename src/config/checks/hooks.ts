@@ -2,7 +2,7 @@
 import type { Conflict } from './conflicts.js';
 import type { Config } from '../schema.js';
 import { duration, list, section, text, userName } from '../value-types.js';
-import { controlUser } from './system-users.js';
+import { appUserDefault, controlUser } from './system-users.js';
 
 const wordsMax = 64;
 
@@ -39,9 +39,10 @@ export const hooks = section({
 
 const hookNames = ['before_rollout', 'after_rollout', 'before_node', 'after_node'] as const;
 
-/** Users whose worker hosts run hooks here. */
-export function hookUsers({ rollout }: Pick<Config, 'rollout'>): string[] {
-	return [...new Set(hookNames.flatMap((name) => rollout.hooks[name]?.user ?? []))];
+/** Under systemd, the users that have a worker host here: of apps, and of hooks. */
+export function hostUsers({ http_workers: apps, rollout }: Pick<Config, 'http_workers' | 'rollout'>): string[] {
+	const ofHooks = hookNames.flatMap((name) => rollout.hooks[name]?.user ?? []);
+	return [...new Set([...apps.map(({ user }) => user ?? appUserDefault), ...ofHooks])];
 }
 
 /** ms that the hooks of a node add to its step. */

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import type { RolloutView } from '../../../src/rollout/types.js';
 import type { WorkerRow } from '../../../src/workers/types.js';
 import { freePorts } from '../system/ports.js';
@@ -91,6 +91,14 @@ export class RealNode {
 			http_workers: [webApp(this.ports.app, this.name)],
 			...changes,
 		};
+		writeFileSync(this.configFile, stringify(config), { mode: 0o600 });
+	}
+
+	/** Lays sections over the file as it stands, one level deep. */
+	amend(changes: Record<string, unknown>): void {
+		const config = parse(readFileSync(this.configFile, 'utf8')) as Record<string, unknown>;
+		for (const [key, value] of Object.entries(changes))
+			config[key] = Array.isArray(value) ? value : { ...(config[key] as object), ...(value as object) };
 		writeFileSync(this.configFile, stringify(config), { mode: 0o600 });
 	}
 

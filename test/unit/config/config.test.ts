@@ -278,6 +278,29 @@ describe('configuration', () => {
 		]);
 	});
 
+	it('refuses a hook without a user under systemd, and one of root or of the control plane; elsewhere one with a user', () => {
+		const text = 'rollout: {hooks: {before_node: {command: [/bin/true]USER}}}';
+		const refused = (user: string | null, underSystemd: boolean) =>
+			folder.refusals(text.replace('USER', user === null ? '' : `, user: ${user}`), { underSystemd });
+		const written = text.replace('USER', ', user: rollcall-hooks');
+		assert.equal(folder.load(written, { underSystemd: true }).rollout.hooks.before_node?.timeout, 30_000);
+		assert.equal(folder.load(text.replace('USER', '')).rollout.hooks.before_node?.user, undefined);
+		assert.match(
+			String(refused(null, true)),
+			/expected a user, since the command must not run as that of the control plane/,
+		);
+		assert.match(
+			String(refused('root', true)),
+			/expected another user than root, since nothing of Rollcall runs as root/,
+		);
+		assert.match(String(refused('rollcall', true)), /since the command could read state and use the admin socket/);
+		assert.match(String(refused('web', false)), /expected no user, since without systemd/);
+		assert.match(String(folder.refusals('rollout: {hooks: {before_node: {command: []}}}')), /command/);
+		const apps = 'http_workers: [{name: a, script: s.js}]';
+		const late = `${apps}\nrollout: {deadline: 70s, hooks: {before_node: {command: [x], timeout: 8s}}}`;
+		assert.match(String(folder.refusals(late)), /rollout\.deadline above .*rollout\.hooks\.before_node\.timeout 8s/);
+	});
+
 	it('is refused with exit code 2 and all faults as data', () => {
 		const error = folder.refusal('node: {nmae: x}\nstate_dir: 1\n');
 		assert.equal(error.exitCode, 2);

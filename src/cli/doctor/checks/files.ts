@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { hostUsers } from '../../../config/checks/hooks.js';
 import { appUserDefault, controlUser } from '../../../config/checks/system-users.js';
 import type { LoadedConfig } from '../../../config/load.js';
 import { shellWord } from '../../output/format.js';
@@ -103,13 +104,13 @@ const idsIn = ({ readText }: Host, file: string): Map<string, { id: number; memb
 		}),
 	);
 
-const appUsers = withConfig(({ http_workers }, examination) => {
+const appUsers = withConfig((config, examination) => {
 	if (!underSystemd(examination)) return [unseen(withoutSystemd)];
 	const users = idsIn(examination.host, '/etc/passwd');
-	return [...new Set(http_workers.map(({ user }) => user ?? appUserDefault))].map((user) => {
+	return hostUsers(config).map((user) => {
 		if (users.has(user)) return ok(`user ${user}`);
 		const command = user === appUserDefault ? 'rollcall install' : `useradd --system --shell /usr/sbin/nologin ${user}`;
-		return wrong(`there is no user ${user}, as whom workers run`, command);
+		return wrong(`there is no user ${user}, as whom workers or hooks run`, command);
 	});
 });
 

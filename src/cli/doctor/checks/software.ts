@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { appUserDefault } from '../../../config/checks/system-users.js';
+import { hostUsers } from '../../../config/checks/hooks.js';
 import { dayOf } from '../../../config/checks/certificates.js';
 import { type Check, type Examination, type Finding, ok, unseen, warning, withConfig, wrong } from '../types.js';
 
@@ -64,7 +64,7 @@ function systemd(examination: Examination): Finding[] {
 /** The units of the control plane and of the app users. */
 const unitsOf = ({ config }: Examination): string[] => [
 	'rollcall.service',
-	...new Set((config?.http_workers ?? []).map(({ user }) => `rollcall-workers@${user ?? appUserDefault}.service`)),
+	...(config ? hostUsers(config).map((user) => `rollcall-workers@${user}.service`) : []),
 ];
 
 async function forUnits(
