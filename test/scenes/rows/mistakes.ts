@@ -89,7 +89,6 @@ const mistakes: readonly Mistake[] = [
 		line: takeUp,
 		make: certificate((fleet) => fleet.issued(at), true),
 		says: /gamma: .*cluster\.tls\.key: expected the private key .*put .*cert\.pem and .*key\.pem: rollcall ca issue gamma/,
-		quick: true,
 	},
 	{
 		name: 'certificate that has expired',
