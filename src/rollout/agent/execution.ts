@@ -78,7 +78,8 @@ export function onSnapshot(turn: Turn, rollout: RolloutId, attempt: number, snap
 		turn.command({ kind: 'report' });
 		return;
 	}
-	begin(turn, open.spec, { rollout, attempt, epoch, before: snapshot });
+	const before = withFirstReleases(snapshot, recordOf(state, rollout));
+	begin(turn, open.spec, { rollout, attempt, epoch, before });
 	execution.phase = 'running';
 	turn.command({ kind: 'report' });
 }
@@ -87,6 +88,12 @@ function replace(turn: Turn, record: NodeRecord, how: { recovered: boolean; refu
 	const spec = specOf(turn, record.rollout);
 	const { attempt, before } = record;
 	if (spec && before) turn.effects.push({ kind: 'run_step', spec, attempt, before, ...how });
+}
+
+/** What ran before the first attempt: one that failed may have left workers of the new release. */
+function withFirstReleases(snapshot: Snapshot, earlier: NodeRecord | undefined): Snapshot {
+	const releases = earlier?.before?.releases;
+	return releases ? { ...snapshot, releases } : snapshot;
 }
 
 function begin(

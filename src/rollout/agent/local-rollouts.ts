@@ -275,8 +275,7 @@ function end(
 ): void {
 	const known = viewOf(turn.state, open.spec.id, turn);
 	if (!known) return;
-	const last = { ...known, reverted_by: revertedAs };
-	const view = endedView(last, result, reason, timeOf(turn, open.spec.id));
+	const view = endedView(known, result, reason, timeOf(turn, open.spec.id), revertedAs);
 	turn.command({ kind: 'keep', ending: { rollout: open.spec.id, epoch: null, view } });
 }
 

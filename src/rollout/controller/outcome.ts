@@ -87,17 +87,21 @@ export function endUndone(turn: Turn, drive: Drive, undo: OpenRollout): void {
 	if (!undone || !state.coordination.isConfirmed(undo)) return;
 	const last = newDrive(drive.epoch);
 	learnTimes(last, state.views[undone.spec.id]?.view);
-	const view = { ...drivenView(turn, last, undone), reverted_by: undo.spec.id };
-	endAs(turn, view, 'aborted', revertedReason(undone, undo.spec.id));
+	const view = drivenView(turn, last, undone);
+	endAs(turn, view, 'aborted', revertedReason(undone, undo.spec.id), undo.spec.id);
 }
 
 /** Stores and announces how a rollout ended; also one that was never opened, so that no node can resume it. */
-export function endAs(turn: Turn, last: RolloutView, result: 'completed' | 'aborted', reason: string | null): void {
+export function endAs(
+	turn: Turn,
+	last: RolloutView,
+	result: 'completed' | 'aborted',
+	reason: string | null,
+	revertedBy: RolloutId | null = null,
+): void {
 	note(turn, 'rollout_ended', { rollout: last.id, state: result, reason });
-	turn.command({
-		kind: 'close',
-		ending: { rollout: last.id, view: endedView(last, result, reason, timeOf(turn, last.id)) },
-	});
+	const view = endedView(last, result, reason, timeOf(turn, last.id), revertedBy);
+	turn.command({ kind: 'close', ending: { rollout: last.id, view } });
 }
 
 /** A peer reported: it may know of an ending, or have a rollout open that no other node has. */

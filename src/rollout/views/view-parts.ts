@@ -72,10 +72,21 @@ export function endedView(
 	state: 'completed' | 'aborted',
 	reason: string | null,
 	wall: number,
+	revertedBy: RolloutId | null = null,
 ): RolloutView {
 	const nodes = last.nodes.map((node) => (node.state === 'pending' ? { ...node, state: 'skipped' as const } : node));
 	const hooks = last.hooks ? { hooks: endedHooks(last.hooks) } : {};
-	return { ...last, nodes, state, reason, waiting_for: null, held: false, ended_at: wall, ...hooks };
+	return {
+		...last,
+		nodes,
+		state,
+		reason,
+		waiting_for: null,
+		held: false,
+		reverted_by: revertedBy,
+		ended_at: wall,
+		...hooks,
+	};
 }
 
 /** One that still runs is not waited for, so how it ends is not known. */
