@@ -107,14 +107,14 @@ export function killTimeoutOf(app: WorkerApp): number {
 export function startOf({ pinned, script, cwd }: WorkerApp): { script: string; cwd: string } | null {
 	if (pinned) return { script: pinned.path, cwd: pinned.cwd };
 	try {
-		return { script: realpathSync(script), cwd: resolved(cwd) };
+		return { script: realpathSync(script), cwd: resolvedFolder(cwd) };
 	} catch {
 		return null;
 	}
 }
 
 /** A folder that only the app's own user may enter stays as it is named. */
-function resolved(folder: string): string {
+export function resolvedFolder(folder: string): string {
 	try {
 		return realpathSync(folder);
 	} catch {

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { RollcallError } from '../../errors.js';
 import type { SeenRelease } from '../pm2/releases.js';
-import { startOf } from '../pool/worker-description.js';
+import { resolvedFolder, startOf } from '../pool/worker-description.js';
 import type { PinnedRelease, PinnedBy, Release, WorkerApp } from '../types.js';
 import type { KeptReleases } from './kept-releases.js';
 
@@ -41,6 +41,9 @@ export async function assertStartable(apps: readonly WorkerApp[], ask: AskHost):
 function faultOf({ user }: WorkerApp, { path, cwd, revision }: PinnedRelease, seen: SeenRelease | null): string | null {
 	if (isGone(path)) return 'it is gone';
 	if (isGone(cwd)) return `its working folder ${cwd} is gone`;
+	// Workers of earlier versions were started in the folder as it was named: the links on its way may have been moved on.
+	const folder = resolvedFolder(cwd);
+	if (folder !== cwd) return `its working folder is known as ${cwd} alone, which leads to ${folder} now`;
 	if (seen === null) return 'its worker host does not answer, so it was not looked at; try again';
 	if (seen.path !== path) return `a link to ${seen.path} lies there now`;
 	const who = user === null ? 'its user' : `user ${user}`;

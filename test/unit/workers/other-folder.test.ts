@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { releaseOf } from '../../../src/workers/host/revision.js';
+import { assertStartable } from '../../../src/workers/releases/put-back.js';
+import type { WorkerApp } from '../../../src/workers/types.js';
+
+const root = realpathSync(mkdtempSync(join(tmpdir(), 'rc-folder-')));
+after(() => rmSync(root, { recursive: true }));
+
+const program = join(root, 'npm.cjs');
+writeFileSync(program, '');
+for (const name of ['one', 'two']) mkdirSync(join(root, name));
+
+test('an app is not put back in a working folder that is known by a link alone', async () => {
+	const link = join(root, 'current');
+	symlinkSync(join(root, 'two'), link);
+	const app = (cwd: string): WorkerApp[] => [
+		{ name: 'web', user: null, pinned: { path: program, cwd, revision: null, rollout: 'r', reason: '' } } as never,
+	];
+	const seen = async (): Promise<[ReturnType<typeof releaseOf>]> => [releaseOf(program)];
+	await assertStartable(app(join(root, 'one')), seen);
+	await assert.rejects(assertStartable(app(link), seen), /known as \S+current alone, which leads to \S+two now/);
+});
