@@ -39,6 +39,19 @@ const isWhole = ({ state }: ViewNode): boolean => state === 'back';
 
 const hasNothing = (release: NodeReleases | undefined): boolean => Object.keys(release?.before ?? {}).length === 0;
 
+/** Nothing shows that it brought anything: at least one app ran from the same path, and what lay there then is not known. */
+function isUnknown({ release }: ViewNode): boolean {
+	const { before, after } = release ?? {};
+	if (!before || !after) return false;
+	const pairs = Object.entries(before).map(([app, then]) => [then, after[app]] as const);
+	const isBlind = ([then, now]: (typeof pairs)[number]): boolean =>
+		then.path === now?.path && (then.revision === null || now.revision === null);
+	return (
+		pairs.some(isBlind) &&
+		pairs.every((one) => isBlind(one) || isSameRelease({ app: one[0] }, one[1] ? { app: one[1] } : {}))
+	);
+}
+
 /** The apps that ran before: one that the rollout brought is left as it is. */
 function scopeOfUndo(view: RolloutView, putBack: Readonly<Record<NodeName, Releases>>): Scope {
 	const kept = new Set(Object.values(putBack).flatMap((releases) => Object.keys(releases)));
@@ -68,6 +81,9 @@ export function undoOf(view: RolloutView, request: CoreRequest, members: readonl
 		const have = lacking.length === 1 ? 'has' : 'have';
 		return `${lacking.join(', ')} ${have} nothing to go back to: it is not known what ran there before rollout ${id}`;
 	}
+	const unknown = touched.filter((one) => isWhole(one) && isUnknown(one)).map(({ node }) => node);
+	if (unknown.length > 0)
+		return `${unknown.join(', ')} started what lies at the same path as before, so there may be nothing to go back to: it has no revision that would tell`;
 	const putBack = Object.fromEntries(touched.map(({ node, release }) => [node, release?.before ?? {}]));
 	const targets = touched.filter((one) => !isWhole(one) || !runsAlready(one.release?.before ?? {}, one.release?.after));
 	if (targets.length === 0) return nothingLeft(touched.map(({ node }) => node));
