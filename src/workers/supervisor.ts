@@ -27,9 +27,8 @@ import { isNode } from './pool/worker-description.js';
 import { checkSocketPaths } from './pm2/home.js';
 import type { HostLink } from './host/host-connection.js';
 import { WorkerHosts } from './host/worker-hosts.js';
-import { releaseOf } from './host/revision.js';
 import { KeptReleases } from './releases/kept-releases.js';
-import { askHost, nextReleases } from './releases/next-releases.js';
+import { askHost, nextReleases, seenByThis } from './releases/next-releases.js';
 import { assertStartable, pinnedTo } from './releases/put-back.js';
 import { ProcessEnds } from './connection/process-ends.js';
 import { PreloadConnection } from './connection/preload-connection.js';
@@ -150,7 +149,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			const user = own[0]?.user ?? null;
 			const seen = await askHost(this.workerHosts.known(user), own, this.clock);
 			// Without a user of their own its workers run as this process does.
-			return seen ?? (user === null ? own.map((app) => releaseOf(app.pinned?.path ?? app.script)) : null);
+			return seen ?? (user === null ? own.map(seenByThis) : null);
 		});
 		return meant;
 	}

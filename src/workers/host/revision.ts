@@ -22,14 +22,24 @@ const hashesMax = 64;
 const hashes = new Map<string, string>();
 
 /** What a worker would be started from now: links are resolved. Never throws. */
-export function releaseOf(script: string): SeenRelease {
+export function releaseOf(script: string, cwd: string | null = null): SeenRelease {
 	try {
 		const path = realpathSync(script);
-		return { path, revision: revisionOf(path), readable: allows(path, constants.R_OK) || allows(path, constants.X_OK) };
+		return { path, revision: revisionOf(path, folderOf(cwd)), readable: mayRead(path) };
 	} catch {
 		return { path: script, revision: null, readable: false };
 	}
 }
+
+function folderOf(cwd: string | null): string | null {
+	try {
+		return cwd === null ? null : realpathSync(cwd);
+	} catch {
+		return null;
+	}
+}
+
+const mayRead = (path: string): boolean => allows(path, constants.R_OK) || allows(path, constants.X_OK);
 
 function allows(path: string, mode: number): boolean {
 	try {
@@ -42,15 +52,20 @@ function allows(path: string, mode: number): boolean {
 
 /**
  * The revision of the release that a script, without links on its way, belongs to: the REVISION file beside it or nearest above it, or
- * the commit of the repository that it lies in, whichever is nearer; else a hash of the script. null where none can be had.
+ * the commit of the repository that it lies in, whichever is nearer; else a hash of the script. Of a program that is
+ * run in a folder elsewhere (`npm` in a release) the hash is of both. null where none can be had.
  */
-export function revisionOf(script: string): string | null {
+export function revisionOf(script: string, cwd: string | null = null): string | null {
 	try {
-		return namedRevision(script) ?? hashOf(script);
+		const isElsewhere = cwd !== null && !script.startsWith(join(cwd, '/'));
+		return namedRevision(script) ?? (isElsewhere ? hashIn(cwd, hashOf(script)) : hashOf(script));
 	} catch {
 		return null;
 	}
 }
+
+const hashIn = (cwd: string, hash: string | null): string | null =>
+	hash && `sha256:${createHash('sha256').update(`${hash} ${cwd}`).digest('hex')}`;
 
 function namedRevision(script: string): string | null {
 	let folder = dirname(script);

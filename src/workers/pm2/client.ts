@@ -107,9 +107,9 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		return Array.isArray(held) ? held.filter((one) => inodes.includes(one)) : [];
 	}
 
-	/** What workers of these scripts would be started from now, one answer for each. */
-	async releases(scripts: readonly string[], timeoutMs: number): Promise<SeenRelease[]> {
-		const question: ReleaseQuestion = { scripts };
+	/** What workers of these scripts, in these folders, would be started from now, one answer for each. */
+	async releases(scripts: readonly string[], cwds: readonly string[], timeoutMs: number): Promise<SeenRelease[]> {
+		const question: ReleaseQuestion = { scripts, cwds };
 		return readReleases(await this.call('getReport', question, timeoutMs), scripts);
 	}
 

@@ -30,7 +30,7 @@ export interface HostErrands {
 	/** Throws where the process may not be signalled. */
 	signalOrphan(request: OrphanSignal): void;
 	/** What a worker of this script would be started from now; never throws. */
-	releaseOf(script: string): Release;
+	releaseOf(script: string, cwd?: string): Release;
 	/** Never rejects. */
 	runCommand(question: CommandQuestion): Promise<CommandAnswer>;
 }
@@ -90,8 +90,10 @@ function teach(god: RawGod, errands: HostErrands): void {
 		if (isSocketQuestion(argument)) callback(null, { held: errands.heldSockets(argument) });
 		else if ((argument as { orphans?: unknown } | null)?.orphans === true)
 			callback(null, { orphans: errands.orphans() });
-		else if (isReleaseQuestion(argument)) callback(null, { releases: argument.scripts.map(errands.releaseOf) });
-		else if (isCommandQuestion(argument)) void errands.runCommand(argument).then((ran) => callback(null, { ran }));
+		else if (isReleaseQuestion(argument)) {
+			const { scripts, cwds = [] } = argument;
+			callback(null, { releases: scripts.map((script, index) => errands.releaseOf(script, cwds[index])) });
+		} else if (isCommandQuestion(argument)) void errands.runCommand(argument).then((ran) => callback(null, { ran }));
 		else getReport(argument, callback);
 	};
 	god.sendSignalToProcessId = (argument, callback) => {
@@ -127,7 +129,7 @@ function markRevisions(god: RawGod, { releaseOf }: HostErrands): void {
 	const marking =
 		(fork: RawFork): RawFork =>
 		(description, callback) => {
-			const { revision } = releaseOf(String(description['pm_exec_path']));
+			const { revision } = releaseOf(String(description['pm_exec_path']), String(description['pm_cwd']));
 			if (revision === null) delete description[revisionVariable];
 			else description[revisionVariable] = revision;
 			fork.call(god, description, callback);

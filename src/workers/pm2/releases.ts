@@ -13,12 +13,18 @@ const scriptsMax = 256;
 /** What workers of these scripts would be started from now. */
 export interface ReleaseQuestion {
 	scripts: readonly string[];
+	/** The working folder of each; a host of an earlier version looks at the scripts alone. */
+	cwds?: readonly string[];
 }
 
 export function isReleaseQuestion(request: unknown): request is ReleaseQuestion {
-	const { scripts } = (typeof request === 'object' && request !== null ? request : {}) as { scripts?: unknown };
-	return Array.isArray(scripts) && scripts.length <= scriptsMax && scripts.every(isPath);
+	const { scripts, cwds = [] } = (typeof request === 'object' && request !== null ? request : {}) as Partial<
+		Record<keyof ReleaseQuestion, unknown>
+	>;
+	return arePaths(scripts) && arePaths(cwds);
 }
+
+const arePaths = (value: unknown): boolean => Array.isArray(value) && value.length <= scriptsMax && value.every(isPath);
 
 const isPath = (value: unknown): value is string => typeof value === 'string' && value.length <= pathCharactersMax;
 

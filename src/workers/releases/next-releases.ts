@@ -49,7 +49,11 @@ export async function askHost(
 	const scripts = apps.map((app) => app.pinned?.path ?? app.script);
 	const answer = host
 		.client()
-		.releases(scripts, answerMs)
+		.releases(
+			scripts,
+			apps.map((app) => app.pinned?.cwd ?? app.cwd),
+			answerMs,
+		)
 		.catch(() => null);
 	return Promise.race([answer, clock.sleep(answerMs).then(() => null)]);
 }
@@ -58,7 +62,10 @@ const plain = ({ path, revision }: Release): Release => ({ path, revision });
 
 /** Without a user of their own the workers run as this process does. */
 function seenFromHere(app: WorkerApp): Release {
-	const script = app.pinned?.path ?? app.script;
-	if (app.user === null) return releaseOf(script);
-	return { path: startOf(app)?.script ?? script, revision: null };
+	if (app.user === null) return seenByThis(app);
+	return { path: startOf(app)?.script ?? app.pinned?.path ?? app.script, revision: null };
 }
+
+/** As this process sees it. */
+export const seenByThis = ({ script, cwd, pinned }: WorkerApp): SeenRelease =>
+	releaseOf(pinned?.path ?? script, pinned?.cwd ?? cwd);

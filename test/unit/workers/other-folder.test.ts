@@ -14,6 +14,13 @@ const program = join(root, 'npm.cjs');
 writeFileSync(program, '');
 for (const name of ['one', 'two']) mkdirSync(join(root, name));
 
+test('releases that differ by their working folder alone have different revisions', () => {
+	const [one, two] = ['one', 'two'].map((name) => releaseOf(program, join(root, name)));
+	assert.notEqual(one?.revision, two?.revision);
+	assert.equal(releaseOf(program, join(root, 'one')).revision, one?.revision);
+	assert.equal(releaseOf(program, root).revision, releaseOf(program).revision);
+});
+
 test('an app is not put back in a working folder that is known by a link alone', async () => {
 	const link = join(root, 'current');
 	symlinkSync(join(root, 'two'), link);
