@@ -109,6 +109,7 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 		await removeLeftovers(this.kept.path);
 		await this.workerHosts.findIdle(this.records.memory.workers, (app) => this.supervisors.has(app));
 		await Promise.all(this.workerHosts.all.map((host) => this.workerHosts.start(host)));
+		this.forgetPins();
 		this.reconcileLater();
 	}
 
@@ -273,11 +274,17 @@ class RollcallSupervisor extends EventEmitter<SupervisorEvents> implements Super
 			one.close();
 			this.supervisors.delete(one.name);
 		}
+		this.forgetPins();
 		this.records.memory.proven = this.records.memory.proven.filter((name) => this.supervisors.has(name));
 		if (this.unconfigured.all.length === 0) for (const one of this.all()) one.startAfterAll();
 		// What was refused has no claim to a port, and what stays in its place has one again.
 		this.claims.want(this.all().flatMap(({ app }) => (app.instances > 0 ? [app] : [])));
 		this.changed();
+	}
+
+	/** An app that is no longer here starts as configured when it is added again, whatever it was put back on before. */
+	private forgetPins(): void {
+		void this.kept.unpinOthers([...this.all(), ...this.unconfigured.all].map(({ name }) => name));
 	}
 
 	/** Unconfigured workers leave once every configured app serves; at once if no app is configured. */

@@ -114,6 +114,13 @@ export class KeptReleases {
 		if (isKnown) await this.file.save();
 	}
 
+	/** All but these apps are no longer here. Never rejects: what could not be stored is stored with the next change. */
+	async unpinOthers(apps: readonly string[]): Promise<void> {
+		const gone = [...this.pins.keys()].filter((app) => !apps.includes(app));
+		for (const app of gone) this.pins.delete(app);
+		if (gone.length > 0) await this.file.save().catch(() => undefined);
+	}
+
 	/** A whole set of this release serves. */
 	async prove(app: string, { path, cwd, revision }: Place, by: Omit<ProvenRelease, keyof Place>): Promise<void> {
 		const known = this.provenOf(app);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { releaseOf } from '../../../src/workers/host/revision.js';
+import { KeptReleases } from '../../../src/workers/releases/kept-releases.js';
 import { assertStartable } from '../../../src/workers/releases/put-back.js';
 import type { WorkerApp } from '../../../src/workers/types.js';
 
@@ -30,4 +31,15 @@ test('an app is not put back in a working folder that is known by a link alone',
 	const seen = async (): Promise<[ReturnType<typeof releaseOf>]> => [releaseOf(program)];
 	await assertStartable(app(join(root, 'one')), seen);
 	await assert.rejects(assertStartable(app(link), seen), /known as \S+current alone, which leads to \S+two now/);
+});
+
+test('an app that is no longer here loses its pin', async () => {
+	const file = join(root, 'state', 'releases.json');
+	const kept = new KeptReleases(file);
+	await kept.begin('web', { path: program, cwd: root, revision: null, rollout: 'r', reason: '' });
+	await kept.settle('web');
+	await kept.unpinOthers(['web']);
+	assert.equal(new KeptReleases(file).pinOf('web')?.path, program);
+	await kept.unpinOthers(['api']);
+	assert.equal(new KeptReleases(file).pinOf('web'), null);
 });
