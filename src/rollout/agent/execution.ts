@@ -91,7 +91,7 @@ function replace(turn: Turn, record: NodeRecord, how: { recovered: boolean; refu
 }
 
 /** What ran before the first attempt: one that failed may have left workers of the new release. */
-function withFirstReleases(snapshot: Snapshot, earlier: NodeRecord | undefined): Snapshot {
+export function withFirstReleases(snapshot: Snapshot, earlier: Pick<NodeRecord, 'before'> | undefined): Snapshot {
 	const releases = earlier?.before?.releases;
 	return releases ? { ...snapshot, releases } : snapshot;
 }
