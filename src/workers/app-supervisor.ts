@@ -152,7 +152,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 			this.app = app;
 			this.arrival.proving = previous.instances === 0;
 			try {
-				await this.releases.begin(app);
+				await this.releases.begin(app, before === null ? this.workers : [], previous.instances);
 				const outcome = await this.replaceDespiteLosses({ ...wish, before: before ? old : null });
 				const isNew = previous.instances === 0;
 				if ((outcome?.outcome ?? 'back') === 'back') this.arrival.accept();

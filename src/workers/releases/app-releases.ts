@@ -17,9 +17,13 @@ export class AppReleases {
 		private readonly parts: Pick<WorkerPoolParts, 'kept' | 'clock' | 'log'>,
 	) {}
 
-	/** Before a step starts its first worker; rejects if it cannot be stored. */
-	begin({ pinned }: WorkerApp): Promise<void> {
-		return this.parts.kept.begin(this.app, pinned ?? null);
+	/**
+	 * Before a step starts its first worker; rejects if it cannot be stored. The set that it is to replace may have become whole
+	 * since it was started, and is what an undo goes back to.
+	 */
+	async begin({ pinned }: WorkerApp, workers: readonly Worker[], wanted: number): Promise<void> {
+		await this.prove(workers, wanted, null);
+		await this.parts.kept.begin(this.app, pinned ?? null);
 	}
 
 	/** How a step ended is stored when it resolves: to what the app starts from now. */
