@@ -8,7 +8,10 @@ import { appOf } from './worker-id.js';
 /** How much longer than a probe may take an adopted worker may take to answer at all. */
 export const linkMarginMs = 1_000;
 
-/** Takes in what a host holds of an app, and what lives of it without a host; returns those that were being ended before. */
+/**
+ * Takes in what a host holds of an app, and what lives of it without a host; returns those that were being ended before. The rows
+ * are those of before the host could be used: a worker that is not among them may have been started there since.
+ */
 export function adoptAll(
 	pool: WorkerPool,
 	app: WorkerApp,
@@ -16,9 +19,6 @@ export function adoptAll(
 	orphans: readonly WorkerRecord[],
 ): Worker[] {
 	const own = rows.filter((row) => appOf(row.name) === app.name);
-	for (const worker of pool.workers.values()) {
-		if (!own.some((row) => row.name === worker.id)) pool.orphan(worker);
-	}
 	const adopted = own.map((row) => ({ row, worker: pool.adopt(row, app) }));
 	const alone = orphans.filter((record) => record.app === app.name && !pool.workers.has(record.id));
 	for (const record of alone) pool.adoptOrphan(record, app);

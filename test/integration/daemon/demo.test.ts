@@ -56,7 +56,7 @@ test('the demo rolls by the command that it prints, loses nothing, and Ctrl-C le
 		if (demo.exitCode === null) demo.kill('SIGTERM');
 	});
 	const text = await heard(demo, 'Ctrl-C ends it all');
-	const words = /^ {2}node (\S+main\.js) (restart_service .*)$/m.exec(text)?.[2]?.split(' ') ?? [];
+	const words = /^ {2}node (\S+main\.js) (rollout start .*)$/m.exec(text)?.[2]?.split(' ') ?? [];
 	const socket = words.at(-1) ?? '';
 	const folder = dirname(dirname(dirname(socket)));
 	assert.equal(statSync(folder).mode & 0o777, 0o700);
