@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { BareCluster, type Contender, Pm2Reload, Rollcall } from './contenders.js';
 import { askFor } from './connections.js';
 import { type Figure, isHeld, median, table } from './figures.js';
-import { processorNs } from './processor-time.js';
+import { processorMs } from './processor-time.js';
 import { largestShare } from './spread.js';
 
 const { values } = parseArgs({
@@ -53,9 +53,9 @@ const contenders: Contender[] = [
 async function turn(contender: Contender, kind: Kind): Promise<Turn> {
 	const pids = contender.workers();
 	if (pids.length !== workers) throw new Error(`${contender.name} has ${pids.length} workers`);
-	const before = processorNs(pids);
+	const before = processorMs(...pids);
 	const { answered, perSecond } = await askFor(contender.url, kind === 'requests', turnMs);
-	return { costUs: (processorNs(pids) - before) / 1_000 / answered, perSecond };
+	return { costUs: ((processorMs(...pids) - before) * 1_000) / answered, perSecond };
 }
 
 async function measure(kind: Kind): Promise<Map<Contender, Turn>> {

@@ -8,21 +8,16 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startCommand } from '../support/cli/command.js';
 import { makeFleet, type RealNode, waitFor } from '../support/fleet/nodes.js';
+import { processorMs } from './processor-time.js';
 
 const at = process.argv.indexOf('--seconds');
 const seconds = at < 0 ? 60 : Number(process.argv[at + 1]);
 const linesPerSecond = 1_000;
 const stepMs = 10;
-/** As Linux counts processor time. */
-const ticksPerSecond = 100;
 
 const logOf = ({ workerDir }: RealNode): string => join(workerDir, 'self', 'logs', 'job-1-out.log');
 const residentMiB = (pid: number): number =>
 	Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-function processorSeconds(pid: number): number {
-	const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-	return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
-}
 
 const fleet = await makeFleet([{ name: 'alpha' }, { name: 'beta' }, { name: 'gamma' }]);
 try {
@@ -38,7 +33,7 @@ try {
 		return heard.size === nodes.length;
 	});
 	const pids = [...nodes.map(({ child }) => child?.pid ?? 0), command.child.pid ?? 0];
-	const before = pids.map((pid) => ({ resident: residentMiB(pid), processor: processorSeconds(pid) }));
+	const before = pids.map((pid) => ({ resident: residentMiB(pid), processor: processorMs(pid) }));
 	const peak = before.map(({ resident }) => resident);
 	const began = performance.now();
 	let sent = 0;
@@ -56,7 +51,7 @@ try {
 		await delay(stepMs);
 	}
 	for (const { name } of nodes) await command.says(`${name} ${sent - 1} `);
-	const processor = pids.map((pid, index) => processorSeconds(pid) - (before[index]?.processor ?? 0));
+	const processor = pids.map((pid, index) => (processorMs(pid) - (before[index]?.processor ?? 0)) / 1_000);
 	command.child.kill('SIGINT');
 	const { stdout } = await command.result;
 	const next = new Map(nodes.map(({ name }) => [name, 0]));

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,7 @@ import { freePorts } from '../support/system/ports.js';
 import type { StubNews, StubOptions } from '../support/fleet/stub-daemon.js';
 import type { PeersOptions } from './cost-peers.js';
 import type { Figure } from './figures.js';
+import { processorMs } from './processor-time.js';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const leaseMs = 3_000;
@@ -167,11 +168,7 @@ async function isOver(daemon: ChildProcess): Promise<void> {
 }
 
 /** Processor time of all its threads, ms, and the bytes that it has written: nearly all of them to its links. */
-function spentBy({ pid }: ChildProcess): { processorMs: number; written: number } {
-	const folder = `/proc/${pid ?? 0}`;
-	const processorMs = readdirSync(`${folder}/task`)
-		.map((task) => Number(readFileSync(`${folder}/task/${task}/schedstat`, 'utf8').split(' ')[0]) / 1e6)
-		.reduce((sum, ms) => sum + ms, 0);
-	const written = Number(/^wchar: (\d+)$/m.exec(readFileSync(`${folder}/io`, 'utf8'))?.[1]);
-	return { processorMs, written };
+function spentBy({ pid = 0 }: ChildProcess): { processorMs: number; written: number } {
+	const written = Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
+	return { processorMs: processorMs(pid), written };
 }

@@ -3,7 +3,7 @@
  * daemon is a real one, as configured by default; its peers are links of this process, so their cost is not counted.
  */
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { memberHash } from '../../src/config/checks/cluster.js';
 import { systemClock } from '../../src/fleet/clock.js';
@@ -13,6 +13,7 @@ import type { PeerMessage } from '../../src/fleet/core/events.js';
 import { makeFleet, type RealNode } from '../support/fleet/nodes.js';
 import { freePorts } from '../support/system/ports.js';
 import { type Figure, median } from './figures.js';
+import { processorMs } from './processor-time.js';
 
 const shareMax: Record<number, number> = { 100: 2 };
 const leaseMs = 3_000;
@@ -51,9 +52,9 @@ async function shareOfDaemon(peerCount: number, windows: number): Promise<number
 		await delay(settleMs);
 		const shares: number[] = [];
 		for (let window = 0; window < windows; window++) {
-			const [began, before] = [performance.now(), processorMs(node)];
+			const [began, before] = [performance.now(), processorMs(node.child?.pid ?? 0)];
 			await delay(windowMs);
-			shares.push((100 * (processorMs(node) - before)) / (performance.now() - began));
+			shares.push((100 * (processorMs(node.child?.pid ?? 0) - before)) / (performance.now() - began));
 		}
 		const lost = peers.filter((links) => links.live().length === 0).length;
 		if (lost > 0) throw new Error(`${lost} of ${peerCount} links were lost`);
@@ -111,12 +112,4 @@ function peer(
 	};
 	links.on('up', () => links.send(daemon.name, JSON.stringify(greeting)));
 	return links;
-}
-
-/** Of all threads of the daemon, ms. */
-function processorMs(node: RealNode): number {
-	const tasks = `/proc/${node.child?.pid ?? 0}/task`;
-	return readdirSync(tasks)
-		.map((task) => Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ')[0]) / 1e6)
-		.reduce((sum, ms) => sum + ms, 0);
 }

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { readCount, readFlags, run } from '../support/flags.js';
 import { makeFleet, type RealFleet, type RealNode } from '../support/fleet/nodes.js';
 import { type Figure, isHeld, median, table } from './figures.js';
+import { processorMs } from './processor-time.js';
 
 const bounds = { warm: 4, cold: 8, rssMb: 105, privateMb: 45 };
 /** A process at rest has let go of what it needed to start. */
@@ -40,15 +41,6 @@ interface Contender {
 	cold: Start[];
 	daemon: Memory[];
 	host: Memory[];
-}
-
-/** Processor time of all threads that live, in ms. */
-function processorMs(pid: number): number {
-	const threads = readdirSync(`/proc/${pid}/task`);
-	const spent = threads.map((thread) =>
-		Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
-	);
-	return spent.reduce((sum, one) => sum + one, 0) / 1e6;
 }
 
 function memory(pid: number): Memory {
