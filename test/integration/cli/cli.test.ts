@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { messageLineShape, resultShapes } from '../../../src/cli/output/json-schemas.js';
 import { TestAuthority } from '../../support/fleet/authority.js';
 import { runCommand, startCommand } from '../../support/cli/command.js';
-import { type FakeDaemon, startFakeDaemon } from '../../support/cli/fake-daemon.js';
+import { startFakeDaemon, withFakeDaemon } from '../../support/cli/fake-daemon.js';
 import { completedView, nodeView, rolloutId, rolloutView } from '../../support/fleet/views.js';
 
 const roll = ['restart_service', 'service=http_workers', 'replicated=true'];
@@ -47,28 +46,8 @@ const clusterStatus = {
 };
 
 describe('the command line', () => {
-	let folder: string;
-	let socket: string;
-	let daemon: FakeDaemon;
-	const on = (...words: string[]) => runCommand([...words, '--socket', socket]);
+	const { daemon, folder, socket, on } = withFakeDaemon();
 	const linesOf = (text: string) => text.trimEnd().split('\n');
-
-	before(async () => {
-		folder = mkdtempSync(join(tmpdir(), 'rc-cli-'));
-		socket = join(folder, 'admin.sock');
-		daemon = await startFakeDaemon({ path: socket });
-	});
-	after(async () => {
-		await daemon.close();
-		rmSync(folder, { recursive: true });
-	});
-	beforeEach(() => {
-		daemon.asked.length = 0;
-		daemon.operations = {};
-		daemon.pages = {};
-		daemon.follow = [];
-		daemon.onWaiting = () => undefined;
-	});
 
 	test('any operation is sent with its fields, values read as JSON, else as text', async () => {
 		daemon.operations['set_status'] = () => ({ body: { id: 'availability', status: 'Available' } });

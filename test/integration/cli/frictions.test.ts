@@ -1,37 +1,15 @@
 /** What a person tries who knows other tools leads on: each answer names a command that is there, in the words of the command line. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { after, beforeEach, describe, test } from 'node:test';
 import { resultShapes } from '../../../src/cli/output/json-schemas.js';
 import { buildProgram } from '../../../src/cli/program.js';
 import { operationNames } from '../../../src/cli/operation/names.js';
 import { refuseMistyped, unknownSecondWord } from '../../../src/cli/operation/mistyped.js';
-import { runCommand, startCommand } from '../../support/cli/command.js';
-import { type FakeDaemon, startFakeDaemon } from '../../support/cli/fake-daemon.js';
+import { startCommand } from '../../support/cli/command.js';
+import { startFakeDaemon, withFakeDaemon } from '../../support/cli/fake-daemon.js';
 import { completedView, rolloutId, rolloutView } from '../../support/fleet/views.js';
 
-let folder: string;
-let socket: string;
-let daemon: FakeDaemon;
-const on = (...words: string[]) => runCommand([...words, '--socket', socket]);
-
-before(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'rc-frictions-'));
-	socket = join(folder, 'admin.sock');
-	daemon = await startFakeDaemon({ path: socket });
-});
-after(async () => {
-	await daemon.close();
-	rmSync(folder, { recursive: true });
-});
-beforeEach(() => {
-	daemon.asked.length = 0;
-	daemon.operations = {};
-	daemon.pages = {};
-	daemon.follow = [];
-});
+const { daemon, socket, on } = withFakeDaemon();
 
 const refused = (error: string, status = 400) => ({ status, body: { error } });
 const worker = {
@@ -272,8 +250,9 @@ describe('rollcall status', () => {
 		await command.says('"state":"paused"');
 		await daemon.close();
 		await command.says('is away; trying again');
-		daemon = await startFakeDaemon({ path: socket });
-		daemon.operations = {
+		const next = await startFakeDaemon({ path: socket });
+		after(() => next.close());
+		next.operations = {
 			cluster_status: () => ({ body: { node: 'alpha', boot: 4, coordinator: null, nodes: [row('alpha')] } }),
 			list_rollouts: () => ({ body: [] }),
 			list_workers: () => ({ body: [worker] }),

@@ -1,33 +1,14 @@
 /** What a person types by guess is answered with what to type, and nothing is read or sent in place of it. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { messageLineShape, resultShapes } from '../../../src/cli/output/json-schemas.js';
 import { runCommand } from '../../support/cli/command.js';
-import { type FakeDaemon, startFakeDaemon } from '../../support/cli/fake-daemon.js';
+import { withFakeDaemon } from '../../support/cli/fake-daemon.js';
 import { completedView, nodeView, rolloutId, rolloutView } from '../../support/fleet/views.js';
 
-let folder: string;
-let socket: string;
-let daemon: FakeDaemon;
-const on = (...words: string[]) => runCommand([...words, '--socket', socket]);
-
-before(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'rc-words-'));
-	socket = join(folder, 'admin.sock');
-	daemon = await startFakeDaemon({ path: socket });
-});
-after(async () => {
-	await daemon.close();
-	rmSync(folder, { recursive: true });
-});
-beforeEach(() => {
-	daemon.asked.length = 0;
-	daemon.operations = {};
-	daemon.follow = [];
-});
+const { daemon, folder, on } = withFakeDaemon();
 
 /** A guess, the exit code, and what the answer must say. */
 const guesses: [words: string[], exit: number, says: RegExp][] = [

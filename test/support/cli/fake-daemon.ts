@@ -1,7 +1,12 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach } from 'node:test';
 import type { RolloutView } from '../../../src/rollout/types.js';
+import { runCommand } from './command.js';
 
 type Fields = Record<string, unknown>;
 export interface FakeAnswer {
@@ -29,24 +34,49 @@ export async function startFakeDaemon(
 	at: { path: string } | { host: string; port: number },
 	tls?: { cert: string; key: string },
 ): Promise<FakeDaemon> {
-	const server = tls ? createSecureServer(tls) : createServer();
-	const fake: FakeDaemon = {
-		asked: [],
-		operations: {},
-		pages: {},
-		follow: [],
-		onWaiting: () => undefined,
-		port: null,
-		close: () => closeServer(server),
-	};
-	server.on('request', (request: IncomingMessage, response: ServerResponse) => void answer(fake, request, response));
-	await new Promise<void>((resolve, reject) => {
-		server.once('error', reject);
-		server.listen(at, () => resolve());
-	});
-	const address = server.address() as AddressInfo | string | null;
-	if (address !== null && typeof address === 'object') fake.port = address.port;
+	const { fake, listen } = createFakeDaemon(tls);
+	await listen(at);
 	return fake;
+}
+
+/**
+ * One on a socket for all tests of a file, or of a `describe`: it is there from the first test to the last, and forgets with
+ * each what it was asked and told to say. `on` types a command that asks it.
+ */
+export function withFakeDaemon() {
+	const folder = mkdtempSync(join(tmpdir(), 'rc-fake-'));
+	const socket = join(folder, 'admin.sock');
+	const { fake, listen } = createFakeDaemon();
+	before(() => listen({ path: socket }));
+	after(async () => {
+		await fake.close();
+		rmSync(folder, { recursive: true });
+	});
+	beforeEach(() => Object.assign(fake, { asked: [], ...nothingToSay() }));
+	const on = (...words: string[]) => runCommand([...words, '--socket', socket]);
+	return { daemon: fake, folder, socket, on };
+}
+
+const nothingToSay = (): Pick<FakeDaemon, 'operations' | 'pages' | 'follow' | 'onWaiting'> => ({
+	operations: {},
+	pages: {},
+	follow: [],
+	onWaiting: () => undefined,
+});
+
+function createFakeDaemon(tls?: { cert: string; key: string }) {
+	const server = tls ? createSecureServer(tls) : createServer();
+	const fake: FakeDaemon = { asked: [], ...nothingToSay(), port: null, close: () => closeServer(server) };
+	server.on('request', (request: IncomingMessage, response: ServerResponse) => void answer(fake, request, response));
+	async function listen(at: { path: string } | { host: string; port: number }): Promise<void> {
+		await new Promise<void>((resolve, reject) => {
+			server.once('error', reject);
+			server.listen(at, () => resolve());
+		});
+		const address = server.address() as AddressInfo | string | null;
+		if (address !== null && typeof address === 'object') fake.port = address.port;
+	}
+	return { fake, listen };
 }
 
 function closeServer(server: Pick<Server, 'close' | 'closeAllConnections'>): Promise<void> {
