@@ -5,6 +5,7 @@
  *   npm run faults -- --phase proving --fault SIGKILL     those whose names hold these words
  */
 import { readFlags, run, WrongFlag } from '../support/flags.js';
+import { playEach } from '../support/play-each.js';
 import { type Fault, faults } from './faults.js';
 import { FaultFleet } from './fleet.js';
 import { type Phase, phases } from './phases.js';
@@ -69,47 +70,16 @@ async function main(): Promise<number> {
 		);
 		return 1;
 	}
-	const outcomes: Outcome[] = [];
-	let notRun = 0;
-	let fleet: FaultFleet | null = null;
-	let clocks = false;
-	let interrupted = false;
-	// What runs now comes to its end, so that no process, network or disk is left behind.
-	for (const signal of ['SIGINT', 'SIGTERM'] as const)
-		process.on(signal, () => {
-			interrupted = true;
-		});
 	write(`${cells.length} scenarios; ${settings}`);
-	try {
-		for (const { phase, fault } of cells) {
-			if (interrupted) break;
-			const needsClocks = fault.needsClocks === true;
-			if (needsClocks && !FaultFleet.canTurnClocks) {
-				notRun += 1;
-				write(`${phase.name.padEnd(23)} | ${fault.name.padEnd(46)} | not run: libfaketime is not installed`);
-				continue;
-			}
-			if (fleet && clocks !== needsClocks) {
-				await fleet.end();
-				fleet = null;
-			}
-			clocks = needsClocks;
-			fleet ??= await FaultFleet.start(needsClocks);
-			const outcome = await runScenario(fleet, phase, fault);
-			outcomes.push(outcome);
-			write(row(outcome));
-			if (outcome.broken.length === 0) continue;
-			// Whatever it left behind must not be taken for the next one's.
-			await fleet.end();
-			fleet = null;
-		}
-	} finally {
-		await fleet?.end();
-	}
-	const broken = outcomes.filter((outcome) => outcome.broken.length > 0);
-	write(`${outcomes.length - broken.length} held, ${broken.length} broken, ${notRun} not run`);
-	if (interrupted) write(`interrupted: ${cells.length - outcomes.length - notRun} scenarios are missing`);
-	return interrupted || broken.length > 0 || outcomes.length === 0 ? 1 : 0;
+	return playEach(cells, {
+		start: (needsClocks) => FaultFleet.start(needsClocks),
+		needsClocks: ({ fault }) => fault.needsClocks === true,
+		canTurnClocks: FaultFleet.canTurnClocks,
+		play: (fleet, { phase, fault }) => runScenario(fleet, phase, fault),
+		row,
+		nameOf: ({ phase, fault }) => `${phase.name.padEnd(23)} | ${fault.name.padEnd(46)}`,
+		plural: 'scenarios',
+	});
 }
 
 await run('faults', main);

@@ -1,28 +1,18 @@
 /** Every view says which release runs and which would: plan, rollout, history, workers, readyz and metrics, on each node. */
 import assert from 'node:assert/strict';
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { RolloutPlan, RolloutView } from '../../src/rollout/types.js';
 import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor, webApp } from '../support/fleet/nodes.js';
+import { deploy, pathOf } from '../support/fleet/deploy.js';
 
 const program = `require('http').createServer((q, r) => r.end('ok')).listen(+process.env.PORT);`;
 const bad = `throw new Error('no such table');`;
 const roll = { service: 'http_workers', replicated: true } as const;
 
-const pathOf = (node: RealNode, revision: string): string => join(node.folder, revision, 'server.js');
 const web = (node: RealNode, revision: string) => ({
 	web: { path: pathOf(node, revision), revision },
 });
-
-/** Brings a release to the node and points its link there, as a deployment does. */
-function deploy(node: RealNode, revision: string, text = program): void {
-	mkdirSync(join(node.folder, revision), { recursive: true });
-	writeFileSync(pathOf(node, revision), text);
-	writeFileSync(join(node.folder, revision, 'REVISION'), `${revision}\n`);
-	symlinkSync(revision, join(node.folder, 'next'));
-	renameSync(join(node.folder, 'next'), join(node.folder, 'current'));
-}
 
 describe('three nodes', () => {
 	let fleet: RealFleet;
@@ -35,7 +25,7 @@ describe('three nodes', () => {
 			url: `ws://127.0.0.1:${ports.cluster}`,
 		}));
 		for (const node of fleet.nodes) {
-			deploy(node, 'v1');
+			deploy(node, 'v1', program);
 			const app = {
 				...webApp(node.ports.app, node.name),
 				script: './current/server.js',
@@ -73,7 +63,7 @@ describe('three nodes', () => {
 		).json;
 
 	test('the plan says from what to what, and remarks a node that the release was not brought to', async () => {
-		for (const name of ['alpha', 'beta']) deploy(fleet.node(name), 'v2');
+		for (const name of ['alpha', 'beta']) deploy(fleet.node(name), 'v2', program);
 		const partly = await plan();
 		assert.deepEqual(
 			partly.release,
@@ -88,7 +78,7 @@ describe('three nodes', () => {
 			),
 		);
 		assert.deepEqual(partly.remarks, ['web would not be the same release on all nodes (alpha, beta: v2; gamma: v1)']);
-		deploy(fleet.node('gamma'), 'v2');
+		deploy(fleet.node('gamma'), 'v2', program);
 		assert.equal((await plan()).remarks, undefined);
 		const { stdout } = await rollcall(['rollout', 'plan', '--config', alpha.configFile]);
 		for (const name of ['alpha', 'beta', 'gamma']) assert.match(stdout, new RegExp(`^${name}: web v1 -> v2$`, 'm'));

@@ -1,6 +1,6 @@
 /** Going back on real nodes, under load: a bad release is put back by the fleet though its coordinator dies, and a good one by an operator. */
 import assert from 'node:assert/strict';
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { RolloutPlan, RolloutView } from '../../src/rollout/types.js';
@@ -13,6 +13,7 @@ import {
 	waitFor,
 	webApp,
 } from '../support/fleet/nodes.js';
+import { deploy, pathOf } from '../support/fleet/deploy.js';
 import { lossOf, startLoad } from '../support/workers/load.js';
 
 /** Serves once no file `hold` lies in its folder, so that a step can be caught in the middle. */
@@ -21,17 +22,6 @@ const listen = () => existsSync(__dirname + '/hold') ? setTimeout(listen, 20)
 	: require('http').createServer((q, r) => r.end('ok')).listen(+process.env.PORT);
 listen();`;
 const bad = `throw new Error('no such table');`;
-
-const pathOf = (node: RealNode, revision: string): string => join(node.folder, revision, 'server.js');
-
-/** Brings a release to the node and points its link there, as a deployment does. */
-function deploy(node: RealNode, revision: string, text = program): void {
-	mkdirSync(join(node.folder, revision), { recursive: true });
-	writeFileSync(pathOf(node, revision), text);
-	writeFileSync(join(node.folder, revision, 'REVISION'), `${revision}\n`);
-	symlinkSync(revision, join(node.folder, 'next'));
-	renameSync(join(node.folder, 'next'), join(node.folder, 'current'));
-}
 
 let fleet: RealFleet;
 const [alpha, beta, gamma] = ['alpha', 'beta', 'gamma'].map((name) => () => fleet.node(name)) as [
@@ -43,7 +33,7 @@ before(async () => {
 	fleet = await makeFleet(['alpha', 'beta', 'gamma'].map((name) => ({ name })));
 	const peers = fleet.nodes.map(({ name, ports }) => ({ name, url: `ws://127.0.0.1:${ports.cluster}` }));
 	for (const node of fleet.nodes) {
-		deploy(node, 'v1');
+		deploy(node, 'v1', program);
 		const app = { ...webApp(node.ports.app, node.name), script: './current/server.js', cwd: node.folder, instances: 1 };
 		const listen = { host: '127.0.0.1', port: node.ports.cluster };
 		const cluster = { listen, secret_file: join(fleet.folder, 'secret'), peers };
@@ -100,7 +90,7 @@ test('a bad release under on_failure revert, and an undo: every node on the old 
 	const [worker] = await beta().workers();
 	assert.deepEqual([worker?.release, worker?.pinned?.rollout], [pathOf(beta(), 'v1'), by]);
 
-	deploy(gamma(), 'v2');
+	deploy(gamma(), 'v2', program);
 	const rolled = await on(alpha(), 'start', '--json');
 	assert.equal(rolled.code, 0, rolled.stderr);
 	assert.deepEqual(await running(), { alpha: 'v2', beta: 'v2', gamma: 'v2' });

@@ -5,6 +5,7 @@
  *   npm run scenes -- --scene rotate     those whose names hold these words; --talk prints what was typed and answered
  */
 import { readFlags, run, WrongFlag } from '../support/flags.js';
+import { playEach } from '../support/play-each.js';
 import { canTurnClocks } from '../support/system/wall-clock.js';
 import { SceneFleet } from './fleet.js';
 import { play } from './play.js';
@@ -16,7 +17,8 @@ import { members } from './rows/members.js';
 import { mistakeScenes } from './rows/mistakes.js';
 import type { Outcome, Scene } from './scene.js';
 
-const scenes: readonly Scene[] = [...certificates, ...members, ...daemons, ...disks, ...clocks, ...mistakeScenes];
+/** Those that need other clocks come last: they need a fleet that was started with such. */
+const scenes: readonly Scene[] = [...certificates, ...members, ...daemons, ...disks, ...mistakeScenes, ...clocks];
 const sawMax = 230;
 
 const write = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -49,45 +51,18 @@ async function main(): Promise<number> {
 		process.stderr.write('scenes: needs root, for networks and disks of its own; run it as root. Nothing was run.\n');
 		return 1;
 	}
-	const startedAt = performance.now();
-	let fleet: SceneFleet | null = null;
-	let interrupted = false;
-	// What runs now comes to its end, so that no process, network or disk is left behind.
-	for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-		process.on(signal, () => {
-			interrupted = true;
-		});
-	const outcomes: Outcome[] = [];
-	let notRun = 0;
-	const needsClocks = chosen.some((scene) => scene.needsClocks === true) && canTurnClocks;
 	write(
 		'scene | what was done | what the operator saw first | exit | state afterwards | way out | lost | restarted twice',
 	);
-	try {
-		for (const scene of chosen) {
-			if (interrupted) break;
-			if (scene.needsClocks && !canTurnClocks) {
-				notRun += 1;
-				write(`${scene.name} | not run: libfaketime is not installed`);
-				continue;
-			}
-			fleet ??= await SceneFleet.start(needsClocks);
-			const outcome = await play(fleet, scene, flags.talk ? write : () => undefined);
-			outcomes.push(outcome);
-			write(row(outcome));
-			if (outcome.broken.length === 0) continue;
-			// What it left behind must not be taken for the next one's.
-			await fleet.end();
-			fleet = null;
-		}
-	} finally {
-		await fleet?.end();
-	}
-	const broken = outcomes.filter((outcome) => outcome.broken.length > 0);
-	const took = Math.round((performance.now() - startedAt) / 1000);
-	write(`${outcomes.length - broken.length} held, ${broken.length} broken, ${notRun} not run, in ${took} s`);
-	if (interrupted) write(`interrupted: ${chosen.length - outcomes.length - notRun} scenes are missing`);
-	return interrupted || broken.length > 0 || outcomes.length === 0 ? 1 : 0;
+	return playEach(chosen, {
+		start: (needsClocks) => SceneFleet.start(needsClocks),
+		needsClocks: (scene) => scene.needsClocks === true,
+		canTurnClocks,
+		play: (fleet, scene) => play(fleet, scene, flags.talk ? write : () => undefined),
+		row,
+		nameOf: ({ name }) => name,
+		plural: 'scenes',
+	});
 }
 
 await run('scenes', main);
