@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { messageOf, RollcallError } from '../errors.js';
 import type { Programs, Session } from './context.js';
+import { isTypedFor } from './client/rollout-id.js';
 import { operationNames } from './operation/names.js';
 import { buildProgram } from './program.js';
 import { cleanLines, processTerminal, toJson } from './output/terminal.js';
@@ -117,14 +118,11 @@ const watch = 'Watch the one in the way: rollcall rollout follow';
 function conflictHint(error: RollcallError, words: readonly string[]): string {
 	const job = error.extra['job_id'];
 	// One that was named in the command is no other one in its way.
-	if (error.code !== 'conflict' || typeof job !== 'string' || words.some((word) => isIdOf(job, word))) return '';
+	if (error.code !== 'conflict' || typeof job !== 'string' || words.some((word) => isTypedFor(job, word))) return '';
 	// Where one halted there is nothing to watch; its status says what may be done.
 	const look = error.extra['state'] === undefined ? watch : 'See where it stands: rollcall rollout status';
 	return cleanLines(`\n${look} ${job}${daemonWords(words)}`);
 }
-
-/** Whole, or its beginning as ids may be typed. */
-const isIdOf = (id: string, word: string): boolean => word.length >= 4 && id.startsWith(word);
 
 /** The options of a command line that say which daemon was meant, to be said again. */
 function daemonWords(words: readonly string[]): string {

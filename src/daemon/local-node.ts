@@ -244,16 +244,7 @@ async function replaceStep(parts: Parts, step: Step): Promise<StepResult> {
 /** Nothing is touched: the workers that run are the evidence. */
 async function refusedStep(parts: Parts, step: Step, reason: string): Promise<StepResult> {
 	await parts.started;
-	const apps = parts.supervisor.readiness().filter(({ app }) => covers(step.only, app));
-	return stepResultOf(parts, step.before, {
-		outcome: 'refused',
-		before: step.before.workers,
-		after: parts.supervisor.identities(),
-		wanted: apps.reduce((sum, { wanted }) => sum + wanted, 0),
-		oldGone: true,
-		cutOff: 0,
-		reason,
-	});
+	return unchanged(parts, step, reason);
 }
 
 async function replaceWorkers(parts: Parts, step: Step): Promise<StepResult> {
@@ -261,7 +252,7 @@ async function replaceWorkers(parts: Parts, step: Step): Promise<StepResult> {
 	const apps = readWanted(parts, step.recovered ? null : step.only);
 	const from = startsFrom(step);
 	const fault = await whyNotStarted(parts, step, from, apps);
-	if (fault !== null) return stepResultOf(parts, step.before, unchanged(parts, step, fault));
+	if (fault !== null) return unchanged(parts, step, fault);
 	const result = await parts.supervisor.replace({
 		only: step.only,
 		apps,
@@ -286,11 +277,17 @@ async function whyNotStarted(parts: Parts, step: Step, from: StartsFrom, apps: W
 	return startingFrom(parts.supervisor, from, meant).then(() => null, messageOf);
 }
 
-function unchanged({ supervisor }: Parts, { before, only }: Step, reason: string): ReplacementResult {
-	const covered = supervisor.readiness().filter(({ app }) => covers(only, app));
-	const wanted = covered.reduce((sum, app) => sum + app.wanted, 0);
-	const after = supervisor.identities();
-	return { outcome: 'refused', before: before.workers, after, wanted, oldGone: true, cutOff: 0, reason };
+function unchanged(parts: Parts, { before, only }: Step, reason: string): StepResult {
+	const covered = parts.supervisor.readiness().filter(({ app }) => covers(only, app));
+	return stepResultOf(parts, before, {
+		outcome: 'refused',
+		before: before.workers,
+		after: parts.supervisor.identities(),
+		wanted: covered.reduce((sum, { wanted }) => sum + wanted, 0),
+		oldGone: true,
+		cutOff: 0,
+		reason,
+	});
 }
 
 /**

@@ -36,6 +36,18 @@ const onFailure = optionalText<OnFailureAsked>({
 	values: ['halt', 'continue', 'revert'],
 });
 
+/** Starts the rollout, or answers what that would do. */
+export async function startOrPlan(
+	{ node: { fleet } }: OperationContext,
+	rollout: RolloutRequest,
+	{ dry_run: isDryRun }: { dry_run: boolean | undefined },
+	message: string,
+): Promise<unknown> {
+	if (isDryRun) return fleet.plan(rollout);
+	const view = await fleet.startRollout(rollout);
+	return { message, job_id: view.id };
+}
+
 export const restartOperations = [
 	operation({
 		name: 'start_rollout',
@@ -57,8 +69,7 @@ export const restartOperations = [
 		summary: 'Rolls the http workers of the fleet, node after node, each proven back before the next begins.',
 		changes: true,
 		answer: startedSchema,
-		async handler(context, request) {
-			const { fleet } = context.node;
+		handler(context, request) {
 			const { nodes, zone, hold_after: holdAfter, note } = request;
 			const rollout: RolloutRequest = {
 				...serviceRollout(context, { ...request, service: 'http_workers', replicated: true }),
@@ -67,9 +78,7 @@ export const restartOperations = [
 				...(holdAfter === undefined ? {} : { holdAfter }),
 				...(note === undefined ? {} : { note }),
 			};
-			if (request.dry_run) return fleet.plan(rollout);
-			const view = await fleet.startRollout(rollout);
-			return { message: 'Rolling http_workers', job_id: view.id };
+			return startOrPlan(context, rollout, request, 'Rolling http_workers');
 		},
 	}),
 	operation({
@@ -111,13 +120,8 @@ export const restartOperations = [
 		summary: 'Replaces the http workers new before old, renews the links, or applies the cluster configuration.',
 		changes: true,
 		answer: startedSchema,
-		async handler(context, request) {
-			const { fleet } = context.node;
-			const rollout = serviceRollout(context, request);
-			if (request.dry_run) return fleet.plan(rollout);
-			const view = await fleet.startRollout(rollout);
-			return { message: `Restarting ${request.service}`, job_id: view.id };
-		},
+		handler: (context, request) =>
+			startOrPlan(context, serviceRollout(context, request), request, `Restarting ${request.service}`),
 	}),
 ];
 

@@ -1,7 +1,7 @@
 import { RollcallError } from '../../errors.js';
 import type { RolloutView } from '../../rollout/types.js';
 import { count, flag, list, optionalText, text } from '../fields.js';
-import { dryRun, noteField, startedSchema } from './restart.js';
+import { dryRun, noteField, startedSchema, startOrPlan } from './restart.js';
 import { jobOf } from './job-view.js';
 import { operation, userOf } from '../operation.js';
 import { rolloutSchema } from './rollout-schema.js';
@@ -16,7 +16,7 @@ function find({ node }: OperationContext, rollout: string): RolloutView {
 	return view;
 }
 
-/** The rollout that whoever names none means to undo. */
+/** The rollout to undo where the request names none. */
 function newest({ node }: OperationContext): RolloutView {
 	const view = node.fleet.list(listMax).find(({ service, replicated }) => service === 'http_workers' && replicated);
 	if (!view) throw new RollcallError('invalid', 'There is no rollout of http_workers over the fleet to undo');
@@ -90,21 +90,13 @@ export const rolloutOperations = [
 		summary: 'Rolls every node that a rollout brought a release to back to what it ran before, node after node.',
 		changes: true,
 		answer: startedSchema,
-		async handler(context, request) {
-			const { fleet } = context.node;
+		handler(context, request) {
 			const { note } = request;
-			const {
-				id: reverts,
-				type,
-				service,
-				app,
-				replicated,
-			} = request.id === undefined ? newest(context) : find(context, request.id);
+			const undone = request.id === undefined ? newest(context) : find(context, request.id);
+			const { id: reverts, type, service, app, replicated } = undone;
 			const who = { user: userOf(context), from: context.caller.address };
 			const rollout = { type, service, app, replicated, ...who, reverts, ...(note === undefined ? {} : { note }) };
-			if (request.dry_run) return fleet.plan(rollout);
-			const view = await fleet.startRollout(rollout);
-			return { message: `Undoing rollout ${reverts}`, job_id: view.id };
+			return startOrPlan(context, rollout, request, `Undoing rollout ${reverts}`);
 		},
 	}),
 	operation({
