@@ -24,7 +24,10 @@ export async function create(
 		const made = (await client.operation('create_token', { name, role: options.role, ...expires })) as Created;
 		writeResult(terminal, made, () => clean(made.token));
 		const { role, expires_at } = made;
-		writeMessage(terminal, `${made.name}: role ${role}, until ${moment(expires_at)}. It is not shown again.`);
+		writeMessage(
+			terminal,
+			`${made.name}: role ${role}, until ${moment(expires_at)}. It is not shown again; --token-file takes it from a file that only its owner may read (chmod 600).`,
+		);
 		return 0;
 	} finally {
 		client.close();
