@@ -67,7 +67,7 @@ export interface RolloutFlags {
 	halted: string | null;
 	/** `on`: it is paused because of `holdAfter`; `over`: an operator has resumed it. Left out: so many nodes are not back yet. */
 	held?: 'on' | 'over' | undefined;
-	/** It halted and is to be undone. `due`: by whoever coordinates; `given_up`: that cannot be begun, as `halted` says. */
+	/** It halted and has to be undone. `due`: the coordinator will; `given_up`: the undo cannot begin, `halted` says why. */
 	revert?: 'due' | 'given_up' | undefined;
 	/** The rollout's own hooks, each recorded before it runs; left out: none was. */
 	hooks?: RolloutHooks<RecordedHook> | undefined;
@@ -248,7 +248,10 @@ export interface CoreRequest extends Scope {
 export type RolloutEvent = {
 	now: number;
 	wall: number;
-} /** `id` is fresh and becomes the rollout's. Answered by `answer` or `refuse` with the same token. */ /** `revertAs` is as fresh: the id of the rollout that undoes it, if it is to be undone when it fails. */ & (
+} /**
+ * `id` is fresh and becomes the rollout's; `revertAs` is fresh, too: the id of its undo, should it need one. Answered by
+ * `answer` or `refuse` with the same token.
+ */ & (
 	| { kind: 'request'; token: string; id: RolloutId; revertAs: RolloutId; request: CoreRequest }
 	/** A dry run asks for the files of all targets. Answered by `answer` without a view, or `refuse` with the faults. */
 	| { kind: 'look'; token: string; request: CoreRequest }

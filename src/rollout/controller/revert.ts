@@ -1,6 +1,6 @@
 /**
- * `on_failure: revert`: a rollout that halts because its release is bad is undone by the node that coordinates it. That it is
- * due is stored with the halt, and the undo has an id that was drawn with the rollout: so whoever leads then opens it, and there is one.
+ * `on_failure: revert`: the coordinator undoes a rollout that halts because its release is bad. The halt is stored with the fact that an
+ * undo is due, and the id of that undo is drawn when the rollout starts. So a successor opens the same undo, never a second one.
  */
 import { pendingStart } from '../requests/start.js';
 import { isUndo, revertRequest, undoNow } from '../requests/undo.js';
@@ -14,7 +14,7 @@ import { changeFlags } from './outcome.js';
 import { notRevertedReason } from './reasons.js';
 import { type Drive, driveOf } from './state.js';
 
-/** After every event, before the rollout that is driven goes on. */
+/** Runs after every event, before the coordinator drives its rollout further. */
 export function beginRevert(turn: Turn, drive: Drive): void {
 	const { state, now } = turn;
 	const open = openOf(state, drive.rollout);
