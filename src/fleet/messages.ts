@@ -172,6 +172,7 @@ const flags = z.object({
 	paused: z.boolean(),
 	aborting: z.object({ by: user }).nullable(),
 	halted: text.nullable(),
+	advice: since(2, text.nullable().optional()),
 	held: since(2, z.enum(['on', 'over']).optional()),
 	revert: since(2, z.enum(['due', 'given_up']).optional()),
 	hooks: since(

@@ -65,12 +65,20 @@ export interface RolloutFlags {
 	aborting: { by: string } | null;
 	/** Why it halted. */
 	halted: string | null;
+	/** What an operator may do about the halt, null: nothing. Left out by builds that stored it inside `halted`. */
+	advice?: string | null | undefined;
 	/** `on`: it is paused because of `holdAfter`; `over`: an operator has resumed it. Left out: so many nodes are not back yet. */
 	held?: 'on' | 'over' | undefined;
 	/** It halted and has to be undone. `due`: the coordinator will; `given_up`: the undo cannot begin, `halted` says why. */
 	revert?: 'due' | 'given_up' | undefined;
 	/** The rollout's own hooks, each recorded before it runs; left out: none was. */
 	hooks?: RolloutHooks<RecordedHook> | undefined;
+}
+
+/** Why a rollout halts, and what an operator may do about it: stored apart, shown together. */
+export interface Halt {
+	halted: string;
+	advice: string | null;
 }
 
 export type RecordedHook = HookRun & {

@@ -103,21 +103,6 @@ function cumulated(logs: readonly number[]): Float64Array {
 	});
 }
 
-const rememberedMax = 500_000;
-const remembered = new Map<number, readonly number[]>();
-
-/** Seconds are often alike. */
-function gainsOf(slice: Slice): readonly number[] {
-	const { old, new: fresh } = slice;
-	const key = ((old.requests * 1_000 + fresh.requests) * 1_000 + old.errors) * 1_000 + fresh.errors;
-	let gains = remembered.get(key);
-	if (gains === undefined) {
-		gains = gainsOverEquality(slice);
-		if (remembered.size < rememberedMax) remembered.set(key, gains);
-	}
-	return gains;
-}
-
 function sliceOf(cell: Cell, draws: Draws, random: Random): Slice {
 	const isBad = random.chance(cell.badSeconds ?? 0);
 	const side = (rate: number, share: number) => {
@@ -152,7 +137,7 @@ function judge(cell: Cell, draws: Draws, random: Random, secondsMax: number): Ve
 	for (let second = 1; second <= secondsMax; second += 1) {
 		const slice = sliceOf(cell, draws, random);
 		slices.push(slice);
-		const gains = gainsOf(slice);
+		const gains = gainsOverEquality(slice);
 		let most = 0;
 		for (let index = 0; index < equality.length; index += 1) {
 			equality[index] = (equality[index] ?? 0) + (gains[index] ?? 0);
@@ -242,7 +227,6 @@ print(
 print('|---|---|---|---|---|');
 for (const [index, cell] of [...equal, ...shared, ...bursts, ...allowed, ...worse].entries()) {
 	if (!new RegExp(values.only).test(`${cell.what}, ${cell.rate}/s, ${percent(cell.part)}`)) continue;
-	remembered.clear();
 	const random = new Random(1 + index);
 	const draws = new Draws(random);
 	const found: number[] = [];

@@ -123,7 +123,7 @@ function refuse(turn: Turn, { token, request }: PendingLocal, refusal: Refusal):
 }
 
 function giveUp(turn: Turn, open: OpenRollout, why: string): void {
-	change(turn, open, { halted: notRevertedReason(open, [turn.state.settings.self], why), revert: 'given_up' });
+	change(turn, open, { ...notRevertedReason(open, [turn.state.settings.self], why), revert: 'given_up' });
 }
 
 /** A rollout of this node alone that failed, and is to be put back. */
@@ -196,7 +196,7 @@ function settleLocalHooks(turn: Turn, known: OpenRollout): void {
 	const fault = hookHaltReason(open);
 	if (aborting && recordOf(state, id)?.state !== 'restarting')
 		finish(turn, open, 'aborted', `aborted by ${aborting.by}`);
-	else if (fault !== null && halted === null) change(turn, open, { halted: fault });
+	else if (fault !== null && halted === null) change(turn, open, fault);
 }
 
 /** The daemon died after the step's end was stored and before what follows from it. */
@@ -230,7 +230,8 @@ function watchExecution(turn: Turn, execution: Execution): void {
 		change(turn, open, {
 			halted: own
 				? `${self} is not back within the deadline; ${mayStillLive(turn)}`
-				: `rollout ${execution.rollout}, which runs on ${self} before it, is over its deadline; resume_rollout when it has ended`,
+				: `rollout ${execution.rollout}, which runs on ${self} before it, is over its deadline`,
+			advice: own ? null : 'resume_rollout when it has ended',
 		});
 	}
 }
@@ -252,8 +253,8 @@ export function localStepEnded(turn: Turn, rollout: RolloutId): void {
 	}
 	const reason = judge(open.spec, state.settings.self, record).reason ?? record.state;
 	const halted = `${state.settings.self} ${record.state}: ${clause(reason)}`;
-	if (open.spec.revertAs !== undefined) change(turn, open, { halted, revert: 'due' });
-	else change(turn, open, { halted: `${halted}. resume_rollout tries again, a new rollout supersedes this one` });
+	if (open.spec.revertAs !== undefined) change(turn, open, { halted, advice: null, revert: 'due' });
+	else change(turn, open, { halted, advice: 'resume_rollout tries again, a new rollout supersedes this one' });
 }
 
 function change(turn: Turn, open: OpenRollout, flags: Partial<OpenRollout['flags']>): void {
@@ -303,6 +304,7 @@ export function localWord(turn: Turn, open: OpenRollout, word: Exclude<Forwarded
 			change(turn, open, {
 				paused: false,
 				halted: null,
+				advice: undefined,
 				revert: undefined,
 				attempt: open.flags.halted === null || runs ? open.flags.attempt : open.flags.attempt + 1,
 				...acceptHooks(open, word.user),

@@ -4,7 +4,7 @@ import { afterOf, processesOf, emptyView, hooksOf, releasesOf, revertedBy } from
 import { judge } from '../targets/proof.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
-import { costOf, timeOfDay } from '../views/text.js';
+import { costOf, haltText, timeOfDay } from '../views/text.js';
 import { recordOf, type Turn } from '../outbox.js';
 import type { NodeState, RolloutState, RolloutView } from '../types.js';
 
@@ -21,7 +21,7 @@ export function localViewOf(turn: Turn, open: OpenRollout): RolloutView {
 	return {
 		...emptyView(spec, self),
 		state: localState(open, runs || record?.state === 'restarting' || hook !== null),
-		reason: flags.halted,
+		reason: flags.halted === null ? null : haltText(flags),
 		reverted_by: revertedBy(open),
 		...hooksOf(flags),
 		waiting_for: waiting,

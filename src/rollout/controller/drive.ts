@@ -3,15 +3,16 @@ import { unreadyBack, blockedBy, isOutOfOrder } from '../targets/blocked-by.js';
 import { type Budget, budgetUsed, countOut, standingOf, unhealthyIn } from '../targets/budget.js';
 import { endingOf, endsLater, hookHaltReason, isPrepared, type Keeper, runsHook, settleHooks } from './hooks.js';
 import { isHoldDue, roomBeforeHold } from './hold.js';
-import { abortReason, haltReason, idleReason, whatIsOpen, withoutAdvice } from './reasons.js';
+import { abortReason, haltReason, idleReason, whatIsOpen } from './reasons.js';
 import { changeFlags, endRollout, endUndone } from './outcome.js';
 import { type Drive, driveOf } from './state.js';
 import { compareVersions } from '../../coordination/epoch.js';
 import { mayBegin, orderOf } from '../targets/order.js';
-import type { OpenRollout } from '../messages.js';
+import type { Halt, OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
 import { stepEnd, timeOf } from '../times.js';
 import { isSelected } from '../targets/selection.js';
+import { haltText } from '../views/text.js';
 import { endedThere, isGone, shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { arm, note, send, type Turn } from '../outbox.js';
 import type { NodeName, NodeRecord } from '../types.js';
@@ -206,7 +207,7 @@ function endedOnEach(turn: Turn, { spec }: OpenRollout): string | null {
 }
 
 /** Why it has to halt; null: nothing failed, or others may proceed. */
-function whyHalt(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
+function whyHalt(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[]): Halt | null {
 	const failing = targets.filter(isFailing);
 	const isFailed = !open.flags.paused && mustHalt(open, targets, failing);
 	return hookHaltReason(open) ?? (isFailed ? haltReason(state, open, targets, failing) : null);
@@ -220,12 +221,12 @@ function mustHalt(open: OpenRollout, targets: readonly TargetStatus[], failing: 
 }
 
 /** Whether it is to be undone is stored with it, so that a successor knows. */
-function halt(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[], reason: string): void {
+function halt(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[], reason: Halt): void {
 	turn.command({ kind: 'call_off' });
 	drive.idleSince = null;
-	note(turn, 'rollout_halted', { rollout: open.spec.id, reason });
+	note(turn, 'rollout_halted', { rollout: open.spec.id, reason: haltText(reason) });
 	const isDue = open.spec.revertAs !== undefined && isBad(turn, open, targets);
-	changeFlags(turn, open, isDue ? { halted: withoutAdvice(reason), revert: 'due' } : { halted: reason });
+	changeFlags(turn, open, isDue ? { halted: reason.halted, advice: null, revert: 'due' } : reason);
 }
 
 /** A step failed, or a node that was back has lost workers since: what the rollout brought is bad. */
@@ -349,13 +350,11 @@ function idle(turn: Turn, drive: Drive, open: OpenRollout, standing: { busy: boo
 	const targets = targetsOf(state, drive, open, now);
 	const failing = targets.filter(isFailing);
 	const why = `waited longer than the deadline for ${blockedBy(turn, drive, open, targets)}`;
-	halt(
-		turn,
-		drive,
-		open,
-		targets,
-		failing.length > 0 ? `${why}; ${haltReason(state, open, targets, failing)}` : idleReason(state, open, targets, why),
-	);
+	if (failing.length === 0) halt(turn, drive, open, targets, idleReason(state, open, targets, why));
+	else {
+		const { halted, advice } = haltReason(state, open, targets, failing);
+		halt(turn, drive, open, targets, { halted: `${why}; ${halted}`, advice });
+	}
 }
 
 /** When something is due without any event: a deadline, the end of a pause between steps, an unheard node. */

@@ -5,7 +5,7 @@
  */
 import { sameEpoch } from '../../coordination/epoch.js';
 import { openOf } from '../../coordination/port.js';
-import type { CoreRequest, CoreSettings, OpenRollout, RecordedHook, RolloutFlags } from '../messages.js';
+import type { CoreRequest, CoreSettings, Halt, OpenRollout, RecordedHook, RolloutFlags } from '../messages.js';
 import { note, type Turn } from '../outbox.js';
 import type { CoreState, OwnHook } from '../state.js';
 import type { Epoch, HookName, HookResult, RolloutHook, RolloutId, RolloutSpec } from '../types.js';
@@ -90,10 +90,14 @@ export function isPrepared(turn: Turn, open: OpenRollout, keeper: Keeper): boole
 }
 
 /** Why no step may begin until an operator resumes; null: nothing went wrong. */
-export function hookHaltReason({ flags }: OpenRollout): string | null {
+export function hookHaltReason({ flags }: OpenRollout): Halt | null {
 	const run = flags.hooks?.before_rollout;
 	if (!run || run.accepted !== undefined || (run.state !== 'failed' && run.state !== 'unknown')) return null;
-	return `${hookFault('before_rollout', run)}. No node was touched; resume_rollout continues as if it had gone well and does not run it again, abort_rollout ends the rollout`;
+	return {
+		halted: hookFault('before_rollout', run),
+		advice:
+			'No node was touched; resume_rollout continues as if it had gone well and does not run it again, abort_rollout ends the rollout',
+	};
 }
 
 /** `before_rollout on alpha exited with 1: no such server` */

@@ -1,5 +1,5 @@
 /** Why a rollout halted or ended, for people; of a change of members also who has which members, and how they meet again. */
-import type { OpenRollout } from '../messages.js';
+import type { Halt, OpenRollout, RolloutFlags } from '../messages.js';
 import type { CoreState } from '../state.js';
 import { standingOf } from '../targets/budget.js';
 import { isSelected } from '../targets/selection.js';
@@ -16,15 +16,14 @@ export function haltReason(
 	open: OpenRollout,
 	targets: readonly TargetStatus[],
 	failing: readonly TargetStatus[],
-): string {
-	const what = whatFailed(failing);
+): Halt {
+	const halted = whatFailed(failing);
 	const names = namesOf(failing);
-	if (isChange(open))
-		return `${what}. Correct that, then resume_rollout tries ${names} again, or ${changeAgain}; abort_rollout ends it here: ${standText(state, open, targets)}`;
-	return `${what}${adviceStart}${names} again, with skip it stays as it is, abort_rollout ends the rollout`;
+	const advice = isChange(open)
+		? `Correct that, then resume_rollout tries ${names} again, or ${changeAgain}; abort_rollout ends it here: ${standText(state, open, targets)}`
+		: `resume_rollout tries ${names} again, with skip it stays as it is, abort_rollout ends the rollout`;
+	return { halted, advice };
 }
-
-const adviceStart = '. resume_rollout tries ';
 
 /** Which steps failed, and why. */
 export function whatFailed(failing: readonly TargetStatus[]): string {
@@ -35,29 +34,37 @@ export function whatFailed(failing: readonly TargetStatus[]): string {
 	return parts.join('; ');
 }
 
+/** How the advice begins that builds before the field `advice` stored at the end of `halted`. */
+const storedAdviceStart = '. resume_rollout tries ';
+
 /** Why a rollout halted, without what an operator may do about it. */
-export function withoutAdvice(reason: string): string {
-	const at = reason.lastIndexOf(adviceStart);
+function whyHalted({ halted, advice }: RolloutFlags): string {
+	const reason = halted ?? '';
+	const at = advice === undefined ? reason.lastIndexOf(storedAdviceStart) : -1;
 	return at < 0 ? reason : reason.slice(0, at);
 }
 
 export const nothingToPutBack = 'nothing to put back';
 
 /** It halted, and could not be put back either. */
-export function notRevertedReason({ flags }: OpenRollout, open: readonly NodeName[], why: string): string {
+export function notRevertedReason({ flags }: OpenRollout, open: readonly NodeName[], why: string): Halt {
 	const not = why.startsWith(nothingToPutBack) ? '' : 'on_failure is revert, but it could not be put back: ';
-	return `${withoutAdvice(flags.halted ?? '')}; ${not}${clause(why)}${adviceStart}${open.join(', ')} again, abort_rollout ends the rollout`;
+	return {
+		halted: `${whyHalted(flags)}; ${not}${clause(why)}`,
+		advice: `resume_rollout tries ${open.join(', ')} again, abort_rollout ends the rollout`,
+	};
 }
 
 export function revertedReason({ flags }: OpenRollout, by: RolloutId): string {
-	return flags.halted === null ? `reverted by ${by}` : `${withoutAdvice(flags.halted)}; reverted by ${by}`;
+	return flags.halted === null ? `reverted by ${by}` : `${whyHalted(flags)}; reverted by ${by}`;
 }
 
 /** `why`: for whom or what it waited too long. */
-export function idleReason(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[], why: string): string {
+export function idleReason(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[], why: string): Halt {
 	const away = targets.filter((one) => one.state === 'pending' && !one.heard);
-	if (!isChange(open) || away.length === 0) return `${why}. Mend it, then resume_rollout`;
-	return `${why}. Start ${namesOf(away)}, then resume_rollout; or take what is gone for good out of cluster.peers of every other node and ${changeAgain}; abort_rollout ends it here: ${standText(state, open, targets)}`;
+	if (!isChange(open) || away.length === 0) return { halted: why, advice: 'Mend it, then resume_rollout' };
+	const advice = `Start ${namesOf(away)}, then resume_rollout; or take what is gone for good out of cluster.peers of every other node and ${changeAgain}; abort_rollout ends it here: ${standText(state, open, targets)}`;
+	return { halted: why, advice };
 }
 
 export function abortReason(state: CoreState, open: OpenRollout, targets: readonly TargetStatus[]): string {

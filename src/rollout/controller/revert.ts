@@ -5,6 +5,7 @@
 import { pendingStart } from '../requests/start.js';
 import { isUndo, revertRequest, undoNow } from '../requests/undo.js';
 import { targetsOf } from '../targets/targets.js';
+import { haltText } from '../views/text.js';
 import { revertedBy } from '../views/view-parts.js';
 import type { OpenRollout, Refusal } from '../messages.js';
 import { note, type Turn } from '../outbox.js';
@@ -51,7 +52,7 @@ function giveUp(turn: Turn, drive: Drive, open: OpenRollout, why: string): void 
 	const { state, now } = turn;
 	const left = targetsOf(state, drive, open, now).filter((one) => one.state !== 'back' && one.state !== 'skipped');
 	const names = left.map((one) => one.node);
-	const halted = notRevertedReason(open, names, why);
-	note(turn, 'rollout_halted', { rollout: open.spec.id, reason: halted });
-	changeFlags(turn, open, { halted, revert: 'given_up' });
+	const halt = notRevertedReason(open, names, why);
+	note(turn, 'rollout_halted', { rollout: open.spec.id, reason: haltText(halt) });
+	changeFlags(turn, open, { ...halt, revert: 'given_up' });
 }

@@ -5,6 +5,7 @@ import { type Drive, driveOf, renewDeadlines } from '../controller/state.js';
 import { endHere } from '../agent/ended-here.js';
 import { compareVersions } from '../../coordination/epoch.js';
 import { localWord } from '../agent/local-rollouts.js';
+import { haltText } from '../views/text.js';
 import { wayOut } from '../views/way-out.js';
 import type {
 	RolloutEvent,
@@ -230,7 +231,9 @@ function applyWord(turn: Turn, drive: Drive, open: OpenRollout, word: RolloutWor
 	switch (word.kind) {
 		case 'pause':
 			if (flags.halted !== null)
-				return refused('conflict', `Rollout ${spec.id} is halted, nothing runs: ${flags.halted}`, { job_id: spec.id });
+				return refused('conflict', `Rollout ${spec.id} is halted, nothing runs: ${haltText(flags)}`, {
+					job_id: spec.id,
+				});
 			if (!flags.paused) changeFlags(turn, open, { paused: true });
 			return null;
 		case 'abort':
@@ -273,6 +276,7 @@ function resume(
 	changeFlags(turn, open, {
 		paused: false,
 		halted: null,
+		advice: undefined,
 		revert: undefined,
 		attempt,
 		skipped,

@@ -1,4 +1,5 @@
 /** Parts of texts for people. */
+import type { RolloutFlags } from '../messages.js';
 import type { NodeRecord } from '../types.js';
 
 const dayMs = 86_400_000;
@@ -13,6 +14,11 @@ export function timeOfDay(wall: number): string {
 /** A text to be continued: without its final full stop. */
 export function clause(text: string): string {
 	return text.replace(/[.\s]+$/, '');
+}
+
+/** Why a rollout halted, and what an operator may do about it. */
+export function haltText({ halted, advice }: Pick<RolloutFlags, 'halted' | 'advice'>): string {
+	return `${halted ?? ''}${advice ? `. ${advice}` : ''}`;
 }
 
 /** Of a node that hears no majority. */

@@ -3,6 +3,7 @@ import { coversApp, scopeOf } from '../targets/scope.js';
 import { orderOf } from '../targets/order.js';
 import { inScope } from '../targets/proof.js';
 import { isSelected, whyUntouched } from '../targets/selection.js';
+import { haltText } from './text.js';
 import type { OpenRollout, RolloutFlags } from '../messages.js';
 import type { Releases } from '../../workers/types.js';
 import type {
@@ -50,7 +51,7 @@ const emptyNode = (node: NodeName, stands: Pick<ViewNode, 'state' | 'reason'>): 
 
 /** Why it makes no progress, by its stored flags; null if it does. */
 export function reasonOf({ spec, flags }: OpenRollout): string | null {
-	if (flags.halted !== null) return flags.halted;
+	if (flags.halted !== null) return haltText(flags);
 	if (flags.aborting) return `being aborted by ${flags.aborting.by}`;
 	if (!isHeld(flags)) return null;
 	const targets = spec.members.length - (spec.unselected?.length ?? 0);

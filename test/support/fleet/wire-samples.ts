@@ -65,6 +65,7 @@ const flags = {
 	paused: false,
 	aborting: { by: 'admin' },
 	halted: 'why',
+	advice: 'resume_rollout',
 	revert: 'due' as const,
 	hooks: { before_rollout: recordedHook, after_rollout: recordedHook },
 };

@@ -17,6 +17,7 @@ import type {
 	RolloutSpec,
 	RolloutView,
 } from '../../../src/rollout/types.js';
+import { haltText } from '../../../src/rollout/views/text.js';
 import { specFor } from './spec.js';
 import { emptyView, type ViewNode } from '../../../src/rollout/views/view-parts.js';
 
@@ -235,7 +236,7 @@ class Decision implements Turn {
 	command(command: Command<RolloutBodies>): boolean {
 		if (command.kind === 'put') {
 			const { halted, left } = command.entry.flags;
-			if (halted !== null) this.lines.push(`halts: ${halted}`);
+			if (halted !== null) this.lines.push(`halts: ${haltText(command.entry.flags)}`);
 			else if (left.length > 0) this.lines.push(`${left} left`);
 		} else if (command.kind === 'close') {
 			const { state, reason } = command.ending.view;

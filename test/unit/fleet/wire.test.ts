@@ -42,6 +42,7 @@ const later: ReadonlySet<string | number | undefined> = new Set([
 	'putBack',
 	'revertAs',
 	'revert',
+	'advice',
 	'reverted_by',
 	...['hooks', 'before_rollout', 'after_rollout', 'before_node', 'after_node', 'accepted', 'ending'],
 ]);

@@ -97,19 +97,36 @@ export function gainsOverEquality(slice: Slice): number[] {
 	if (errors === 0) return oddsRatios.map(() => 0);
 	const least = Math.max(0, errors - slice.old.requests);
 	const most = Math.min(errors, slice.new.requests);
-	// Logarithms of the draw's chances, but for a factor that all share.
-	const chances = [0];
+	/** How many times likelier each draw is than the one with an error less on the new release's side. */
+	const steps: number[] = [];
 	for (let x = least; x < most; x += 1) {
 		const more = (slice.new.requests - x) * (errors - x);
-		const fewer = (x + 1) * (slice.old.requests - errors + x + 1);
-		chances.push((chances.at(-1) ?? 0) + Math.log(more / fewer));
+		steps.push(more / ((x + 1) * (slice.old.requests - errors + x + 1)));
 	}
-	const all = logSum(chances);
-	return oddsRatios.map((ratio) => {
-		const step = Math.log(ratio);
-		const mean = logSum(chances.map((chance, index) => chance + index * step)) - all;
-		return (slice.new.errors - least) * step - mean;
-	});
+	const all = logWeight(steps, 1);
+	return oddsRatios.map((ratio) => (slice.new.errors - least) * Math.log(ratio) - (logWeight(steps, ratio) - all));
+}
+
+/** Beyond this the terms of a sum are scaled down. */
+const weightMax = 1e200;
+/** Terms that fall and are this small beside their sum change nothing. */
+const weightLeast = 1e-18;
+
+/** Log of the sum of all terms, of which the first is 1 and each other one is `ratio` times its step as large as the one before. */
+function logWeight(steps: readonly number[], ratio: number): number {
+	let [term, sumOfTerms, log] = [1, 1, 0];
+	for (const step of steps) {
+		// Steps only fall.
+		if (step * ratio < 1 && term < sumOfTerms * weightLeast) break;
+		term *= step * ratio;
+		sumOfTerms += term;
+		if (sumOfTerms > weightMax) {
+			log += Math.log(sumOfTerms);
+			term /= sumOfTerms;
+			sumOfTerms = 1;
+		}
+	}
+	return log + Math.log(sumOfTerms);
 }
 
 /** Log of the likelihood of a release that is worse by `allowed` and `excess` over that of the nearest one that is just allowed. */
