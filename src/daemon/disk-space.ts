@@ -1,7 +1,8 @@
-import { statfs } from 'node:fs/promises';
+import { statfs, utimes } from 'node:fs/promises';
 import type { Config } from '../config/schema.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import { isReadOnly, readOnlyRemedy } from '../system/files/disk-remedy.js';
 
 /** Free space below which the operator is warned; records and logs need less within hours. */
 export const spareBytes = 64 * 1024 * 1024;
@@ -16,13 +17,25 @@ export interface Folder {
 	path: string;
 	/** What happens without space, as the rest of a sentence. */
 	consequence: string;
+	/** This process writes there itself; the worker hosts, in their units, write to the other one. */
+	isOwn: boolean;
 }
 
 /** Where a full file system would stop this node. */
 export function writtenFolders({ state_dir, worker_dir }: Pick<Config, 'state_dir' | 'worker_dir'>): Folder[] {
 	return [
-		{ key: 'state_dir', path: state_dir, consequence: 'this node can store no rollout and takes part in none' },
-		{ key: 'worker_dir', path: worker_dir, consequence: 'the logs of the workers are lost and none may start' },
+		{
+			key: 'state_dir',
+			path: state_dir,
+			consequence: 'this node can store no rollout and takes part in none',
+			isOwn: true,
+		},
+		{
+			key: 'worker_dir',
+			path: worker_dir,
+			consequence: 'the logs of the workers are lost and none may start',
+			isOwn: false,
+		},
 	];
 }
 
@@ -49,7 +62,7 @@ export class DiskSpace {
 	constructor(
 		private readonly folders: readonly Folder[],
 		private readonly logger: Pick<Logger, 'warn' | 'info'>,
-		private readonly spaceOf: (path: string) => Promise<Space> = spaceBelow,
+		private readonly spaceOf: (folder: Folder) => Promise<Space> = spaceBelow,
 	) {
 		this.#timer = setInterval(() => void this.look(), lookEveryMs).unref();
 	}
@@ -72,14 +85,16 @@ export class DiskSpace {
 
 	/** The log hears of a change alone. */
 	async #lookAt(folder: Folder): Promise<void> {
-		const { key, path } = folder;
+		const { key, path, consequence } = folder;
 		let note: string | null;
 		try {
-			note = spaceNote(folder, await this.spaceOf(path));
+			note = spaceNote(folder, await this.spaceOf(folder));
 		} catch (error) {
 			// The worker host makes its folder at its own start.
 			if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-			note = `The file system of ${path} (${key}) does not answer: ${messageOf(error)}.`;
+			note = isReadOnly(error)
+				? `The file system of ${path} (${key}) is read-only: ${readOnlyRemedy}. Until then ${consequence}.`
+				: `The file system of ${path} (${key}) does not answer: ${messageOf(error)}.`;
 		}
 		const wasTold = this.#notes.has(key);
 		if (note !== null) this.#notes.set(key, note);
@@ -88,7 +103,18 @@ export class DiskSpace {
 	}
 }
 
-async function spaceBelow(path: string): Promise<Space> {
+async function spaceBelow({ path, isOwn }: Folder): Promise<Space> {
+	if (isOwn) await touch(path);
 	const { bavail, bsize, files, ffree } = await statfs(path);
 	return { freeBytes: bavail * bsize, freeFiles: files === 0 ? null : ffree };
+}
+
+/** Neither statfs nor access tell of a file system that an error made read-only; changing the folder's time does, also on a full one. */
+async function touch(path: string): Promise<void> {
+	const now = new Date();
+	try {
+		await utimes(path, now, now);
+	} catch (error) {
+		if (isReadOnly(error)) throw error;
+	}
 }

@@ -1,12 +1,11 @@
 /** A fleet changes to a new certificate authority by the words of the manual, and no wrong order gets anywhere. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { authoritiesOf } from '../../src/config/checks/authorities.js';
-import { makeFleet, mainScript, type RealFleet, type RealNode, waitFor } from '../support/fleet/nodes.js';
-import { repository } from '../support/pages/pages.js';
+import { makeFleet, type RealFleet, type RealNode, waitFor } from '../support/fleet/nodes.js';
+import { commandBlocks, HomeShell, type Ran, sectionOf } from '../support/pages/home-shell.js';
 
 const names = ['alpha', 'beta', 'gamma'];
 /** The machine was too slow for the two seconds that an answer may take: asked again. */
@@ -18,26 +17,15 @@ interface Row {
 	reason: string | null;
 	authorities: { accepts: { id: string; name: string }[]; presents: string[] } | null;
 }
-interface Ran {
-	code: number;
-	stdout: string;
-	stderr: string;
-}
-
 describe('a new certificate authority', () => {
 	let fleet: RealFleet;
+	let shell: HomeShell;
 	const node = (name: string): RealNode => fleet.node(name);
 	const home = (...path: string[]): string => join(fleet.folder, 'home', ...path);
 	const tls = (name: string, file = ''): string => join(node(name).folder, 'tls', file);
 
-	/** One line of the manual, in a shell at home; ssh and scp reach the nodes' folders. */
-	const sh = (line: string): Promise<Ran> =>
-		new Promise((resolve) => {
-			const env = { PATH: `${join(fleet.folder, 'bin')}:${process.env['PATH'] ?? ''}` };
-			execFile('bash', ['-c', `set -o pipefail; ${line}`], { cwd: home(), env }, (error, stdout, stderr) =>
-				resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
-			);
-		});
+	/** One line of the manual, in a shell at home. */
+	const sh = (line: string): Promise<Ran> => shell.run(line);
 	const takesUp = async (line: string): Promise<Ran> => {
 		let ran = await sh(line);
 		await waitFor('an answer in time', async () => {
@@ -90,13 +78,7 @@ describe('a new certificate authority', () => {
 	};
 	const linked = async (): Promise<boolean> =>
 		(await Promise.all(names.map((name) => rows(name)))).flat().every(({ link }) => link !== 'down');
-	/** The blocks of commands in a section of the page. */
-	const blocks = (heading: string): string[][] => {
-		const page = readFileSync(join(repository, 'src/manual/operate/certificates.md'), 'utf8');
-		const section = page.split(/^## /m).find((text) => text.startsWith(heading)) ?? '';
-		return [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.trim().split('\n'));
-	};
-	const steps = blocks('A new authority');
+	const steps = commandBlocks(sectionOf('operate/certificates', 'A new authority'));
 	const step = (number: number): string[] => steps[number - 1] ?? [];
 	const rotate = (step(2)[0] ?? '').trim();
 	const takeUp = step(1).at(-1) ?? '';
@@ -107,16 +89,7 @@ describe('a new certificate authority', () => {
 
 	before(async () => {
 		fleet = await makeFleet(names.map((name) => ({ name })));
-		mkdirSync(home());
-		mkdirSync(join(fleet.folder, 'bin'));
-		const program = `'${process.execPath}' '${mainScript}'`;
-		const shims: Record<string, string> = {
-			rollcall: `exec ${program} "$@"`,
-			ssh: `host=$1; shift; shift; exec ${program} "$@" --config '${fleet.folder}'/$host/rollcall.yaml </dev/null`,
-			scp: `for last; do :; done; host=\${last%%:*}; for file; do case $file in *:*) ;; *) cat "$file" > '${fleet.folder}'/$host/tls/\${file##*/};; esac; done`,
-		};
-		for (const [name, text] of Object.entries(shims))
-			writeFileSync(join(fleet.folder, 'bin', name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+		shell = new HomeShell(fleet.folder);
 		await done(['rollcall ca init --dir fleet-ca', ...names.map((name) => `rollcall ca issue ${name} --dir fleet-ca`)]);
 		for (const one of fleet.nodes) {
 			cpSync(home('fleet-ca', one.name), tls(one.name), { recursive: true });

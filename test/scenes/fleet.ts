@@ -5,6 +5,7 @@ import type { LockHolder } from '../../src/system/files/process-lock.js';
 import { issueCertificate } from '../../src/system/openssl.js';
 import { isAlive } from '../../src/system/proc/process.js';
 import { makeFleet, type RealFleet, type RealNode, rollcall, waitFor, whoApp } from '../support/fleet/nodes.js';
+import { HomeShell } from '../support/pages/home-shell.js';
 import { emptyDisk, fillDisk, mountDisk, unmountDisk } from '../support/system/disk.js';
 import { Networks } from '../support/system/netns.js';
 import { freePorts } from '../support/system/ports.js';
@@ -20,7 +21,7 @@ export const deadlineMs = 60_000;
 /** Longer than a scene holds a step. */
 const healthDeadline = '50s';
 const ratePerSecond = 10;
-const stateDirSize = '80m';
+export const stateDirSize = '80m';
 const patientMs = 90_000;
 
 interface ClusterStatus {
@@ -47,11 +48,15 @@ export class SceneFleet {
 	readonly #addresses = new Map<Host, string>();
 	readonly #loads = new Map<Host, LoadProcess>();
 
+	readonly shell: HomeShell;
+
 	private constructor(
 		readonly fleet: RealFleet,
 		readonly networks: Networks,
 		readonly turnsClocks: boolean,
-	) {}
+	) {
+		this.shell = new HomeShell(fleet.folder);
+	}
 
 	static async start(turnsClocks: boolean): Promise<SceneFleet> {
 		const fleet = await makeFleet(hosts.map((name) => ({ name })));
@@ -78,7 +83,7 @@ export class SceneFleet {
 
 	/** The folder at home, where the authority is. */
 	get home(): string {
-		return join(this.fleet.folder, 'home');
+		return this.shell.home;
 	}
 
 	node(host: Host): RealNode {
@@ -87,6 +92,12 @@ export class SceneFleet {
 
 	nameOf(host: Host): string {
 		return this.names.get(host) ?? host;
+	}
+
+	/** The node on a host has another name from now on. */
+	rename(host: Host, name: string): void {
+		this.names.set(host, name);
+		this.shell.rename(host, name);
 	}
 
 	hostOf(name: string): Host | undefined {
@@ -328,7 +339,8 @@ export class SceneFleet {
 		const rows = await this.node(host).workers();
 		if (rows.length !== instances || rows.some(({ state, healthy }) => state !== 'serving' || !healthy))
 			return `workers ${JSON.stringify(rows)}`;
-		const { json } = await this.node(host).call<RolloutView[]>('list_rollouts', {});
+		const { status: code, json } = await this.node(host).call<RolloutView[]>('list_rollouts', {});
+		if (code !== 200) return JSON.stringify(json);
 		const open = json.find(({ state }) => state !== 'completed' && state !== 'aborted');
 		return open ? `rollout ${open.id} is ${open.state}: ${open.reason}` : '';
 	}
@@ -341,7 +353,6 @@ export class SceneFleet {
 	}
 
 	async #install(): Promise<void> {
-		mkdirSync(this.home);
 		const [port = 0] = await freePorts(1);
 		const dir = join(this.home, 'fleet-ca');
 		const must = async (words: string[]): Promise<void> => {

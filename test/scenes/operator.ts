@@ -20,6 +20,12 @@ const patientMs = 100_000;
 /** So many commands may lie between a message and a fleet that is whole. */
 export const commandsMax = 5;
 
+async function inTime(ask: () => Promise<CommandResult>): Promise<CommandResult> {
+	let answer = await ask();
+	for (let asked = 1; asked < askedMax && tooSlow.test(answer.stderr + answer.stdout); asked += 1) answer = await ask();
+	return answer;
+}
+
 /** Somebody who types commands on the hosts and has nothing else to go by than what they print. */
 export class Operator {
 	readonly all: Seen[] = [];
@@ -46,11 +52,23 @@ export class Operator {
 	async types(on: Host, line: string): Promise<Seen> {
 		const words = line.split(' ').slice(1);
 		const { configFile } = this.fleet.node(on);
-		const ask = () => rollcall([...words, '--config', configFile, '--no-color'], {}, patientMs);
-		let answer = await ask();
-		for (let asked = 1; asked < askedMax && tooSlow.test(answer.stderr + answer.stdout); asked += 1)
-			answer = await ask();
-		return this.#keep(on, line, answer);
+		return this.#keep(
+			on,
+			line,
+			await inTime(() => rollcall([...words, '--config', configFile, '--no-color'], {}, patientMs)),
+		);
+	}
+
+	/** A line of a page, in a shell at home. */
+	async shell(line: string): Promise<Seen> {
+		return this.#keep(hosts[0], line, await inTime(() => this.fleet.shell.run(line)));
+	}
+
+	/** As `shell`; it has to succeed. */
+	async done(line: string): Promise<Seen> {
+		const seen = await this.shell(line);
+		if (seen.code !== 0) throw new Error(`${line}: exit ${seen.code}: ${seen.text}`);
+		return seen;
 	}
 
 	/** A line typed at home, where the authority is. */

@@ -85,6 +85,18 @@ const noMember = 'no member in the configuration of';
 /** Whether a peer's refusal says that this node is none of its members. */
 export const saysNoMember = (reason: string): boolean => reason.includes(noMember);
 
+const renewable = /certificate of ([\w.-]+)(?:, or of its authority,)? (?:has expired|is of another authority)/;
+
+/** What brings a link back that a certificate keeps down, by the reason that either end gives; null where it is none. */
+export function certificateRemedy(reason: string): string | null {
+	const [, whose] = renewable.exec(reason) ?? [];
+	if (whose !== undefined)
+		return `Where the authority is: rollcall ca issue ${whose} --force; copy the files to ${whose}, then there: rollcall restart_service service=clustering_config`;
+	return /certificate of [\w.-]+ is not valid yet/.test(reason)
+		? 'Set the clock that is wrong right (timedatectl)'
+		: null;
+}
+
 /** The header of the answer that says why. */
 const refusalHeader = 'rollcall-refusal';
 const refusalCharactersMax = 300;

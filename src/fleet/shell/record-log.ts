@@ -3,6 +3,7 @@ import { lstat, mkdir, open, readdir, readFile, rename, rm, writeFile, type File
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { messageOf, RollcallError } from '../../errors.js';
+import { diskRemedy } from '../../system/files/disk-remedy.js';
 import { removeLeftovers, replaceFile, syncFolder } from '../../system/files/replace-file.js';
 import { neededVersion, recordsVersion } from '../core/durable.js';
 
@@ -161,7 +162,11 @@ class FileRecordLog implements RecordLog {
 
 	reread(): Promise<unknown[]> {
 		return this.#serially(async () => {
-			await this.#settle();
+			try {
+				await this.#settle();
+			} catch (error) {
+				throw this.#refusal(messageOf(error), error);
+			}
 			return parseRecords(await readFile(this.file)).entries;
 		});
 	}
@@ -237,7 +242,7 @@ class FileRecordLog implements RecordLog {
 	#refusal(why: string, cause?: unknown): RollcallError {
 		return new RollcallError(
 			'unavailable',
-			`The record file ${this.file} could not be written: ${why}. Nothing was changed; free space or repair the disk, then try again.`,
+			`The record file ${this.file} could not be written: ${why}. Nothing was changed; ${diskRemedy(cause)}.`,
 			{},
 			{ cause },
 		);

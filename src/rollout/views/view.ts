@@ -122,7 +122,8 @@ function viewNode(drive: Drive, open: OpenRollout, target: TargetStatus, seen: V
 		release: record ? processes(open, record).release : (seen?.release ?? { before: null, after: null }),
 		started_at: times?.started ?? null,
 		back_at: target.state === 'back' ? (times?.back ?? null) : null,
-		ended_at: record ? stepEnd(times?.started ?? null, record) : null,
+		// Until the new attempt has a record of its own, the record is that of the attempt before.
+		ended_at: record && target.state !== 'restarting' ? stepEnd(times?.started ?? null, record) : null,
 		reason: target.overdue ? 'not back within the deadline' : (target.reason ?? costOf(record)),
 		...hooksShown(record, seen),
 	};

@@ -43,8 +43,9 @@ test('a replacement refused for want of its record is not carried out by a later
 	try {
 		const { pids } = node;
 		breakRecord(node);
-		const { outcome } = await node.replace();
+		const { outcome, reason } = await node.replace();
 		assert.equal(outcome, 'refused');
+		assert.match(reason ?? '', /workers\.json could not be written \(EISDIR.*\); free space or repair the disk/);
 		rmdirSync(recordOf(node));
 		await node.restartSupervisor();
 		await node.full();

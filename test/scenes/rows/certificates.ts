@@ -1,29 +1,16 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
-import { once } from 'node:events';
 import { issueCertificate } from '../../../src/system/openssl.js';
 import { waitFor } from '../../support/fleet/nodes.js';
-import { hosts, type Host, type SceneFleet } from '../fleet.js';
+import { hosts } from '../fleet.js';
 import type { Operator } from '../operator.js';
+import { allPresented } from '../presented.js';
 import type { Scene, Stage } from '../scene.js';
 
 export const takeUp = 'rollcall restart_service service=clustering_config replicated=true';
 const takeUpHere = 'rollcall restart_service service=clustering_config';
 const shortMs = 6_000;
-
-/** The certificate that a stranger is shown: what a node presents in fact. */
-async function presented(fleet: SceneFleet, host: Host): Promise<{ serial: string; issuer: string }> {
-	const socket = connect({ ...fleet.addressOf(host), rejectUnauthorized: false });
-	socket.on('error', () => undefined);
-	await once(socket, 'secureConnect');
-	const { serialNumber, issuer } = socket.getPeerCertificate();
-	socket.destroy();
-	return { serial: serialNumber, issuer: JSON.stringify(issuer) };
-}
-
-const allPresented = (fleet: SceneFleet) => Promise.all(hosts.map((host) => presented(fleet, host)));
 
 /** One step of a rotation by the manual's words. */
 async function rotationStep(operator: Operator, step: 1 | 2 | 3): Promise<void> {
@@ -81,7 +68,7 @@ export const certificates: readonly Scene[] = [
 			await waitFor('the certificate to be over', () => Date.now() > to);
 			await fleet.node('gamma').kill();
 			await fleet.startDaemon('gamma');
-			const wrong = /the certificate of gamma.* has expired/;
+			const wrong = /the certificate of gamma[^\n]* has expired[^\n]*rollcall ca issue gamma --force/;
 			operator.sees(await operator.looks('alpha', wrong));
 			const said = await operator.looks('gamma', wrong);
 			await operator.follows(said, {

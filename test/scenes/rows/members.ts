@@ -39,7 +39,7 @@ export const members: readonly Scene[] = [
 			const { fleet, operator } = stage;
 			const others = without(stage, 'gamma');
 			const old = fleet.nameOf('gamma');
-			fleet.names.set('gamma', 'omega');
+			fleet.rename('gamma', 'omega');
 			const renamed = [...others, 'omega'];
 			fleet.writeAll(renamed);
 			const { text, code } = operator.sees(await operator.types('alpha', takeUp));

@@ -105,6 +105,21 @@ test('status says why a link is down and whose clock is off', () => {
 	assert.deepEqual(wrong({ link: 'down', reason: 'it is refused' }), [
 		'no link to beta, last seen 3.0 s ago: it is refused',
 	]);
+	const faults = { whose: 'beta', judge: 'alpha', now, validity: null };
+	for (const [code, remedy] of [
+		[
+			'CERT_HAS_EXPIRED',
+			/rollcall ca issue beta --force; .*to beta, .*: rollcall restart_service service=clustering_config$/,
+		],
+		[
+			'SELF_SIGNED_CERT_IN_CHAIN',
+			/rollcall ca issue beta --force; .*: rollcall restart_service service=clustering_config$/,
+		],
+		['CERT_NOT_YET_VALID', /Set the clock that is wrong right \(timedatectl\)$/],
+	] as const) {
+		const reason = `alpha refuses this node (wss://10.0.0.1:4001): ${certificateFault({ ...faults, code })}`;
+		assert.match(wrong({ link: 'down', reason })[0] ?? '', remedy);
+	}
 	assert.match(
 		wrong({ clock_offset_ms: 86_400_000 })[0] ?? '',
 		/^the clock of beta is .* ahead of that of this node; set/,
@@ -113,11 +128,15 @@ test('status says why a link is down and whose clock is off', () => {
 });
 
 test('a file system that is nearly full is named with its path while it still takes what is written, once in the log', async () => {
-	let space: Space = { freeBytes: spareBytes, freeFiles: null };
+	let space: Space | Error = { freeBytes: spareBytes, freeFiles: null };
+	const readOnly = Object.assign(new Error('EROFS: read-only file system, utime'), { code: 'EROFS' });
 	const logged: unknown[] = [];
 	const logger = { warn: (line: object) => logged.push(line), info: (line: object) => logged.push(line) };
-	const folder = { key: 'state_dir', path: '/var/lib/rollcall', consequence: 'it stops' };
-	const disk = new DiskSpace([folder], logger as never, async () => space);
+	const folder = { key: 'state_dir', path: '/var/lib/rollcall', consequence: 'it stops', isOwn: true };
+	const disk = new DiskSpace([folder], logger as never, async () => {
+		if (space instanceof Error) throw space;
+		return space;
+	});
 	const cases: [Space | Error, RegExp | null][] = [
 		[{ freeBytes: spareBytes, freeFiles: null }, null],
 		[
@@ -125,11 +144,15 @@ test('a file system that is nearly full is named with its path while it still ta
 			/^The file system of \/var\/lib\/rollcall \(state_dir\) has only 12 MiB free: make space there; without it it stops\.$/,
 		],
 		[{ freeBytes: spareBytes, freeFiles: spareFiles - 1 }, /has only room for 255 more files/],
+		[
+			readOnly,
+			/^The file system of \/var\/lib\/rollcall \(state_dir\) is read-only: .*fsck.*mount it writable again, then restart this daemon.*Until then it stops\.$/,
+		],
 		[{ freeBytes: spareBytes, freeFiles: spareFiles }, null],
 	];
 	try {
 		for (const [now, expected] of cases) {
-			space = now as Space;
+			space = now;
 			await disk.look();
 			assert.equal(disk.notes().length, expected === null ? 0 : 1);
 			if (expected) assert.match(disk.notes()[0] ?? '', expected);

@@ -115,14 +115,19 @@ describe('record log', () => {
 	});
 
 	it('a full disk refuses the append, leaves no half of it, and is tried again', async () => {
-		const disk = { left: Number.POSITIVE_INFINITY, syncFails: false };
+		const disk = { left: Number.POSITIVE_INFINITY, syncFails: false, readOnly: false };
 		const log = await openRecordLog(file, (path, flags, mode) => failingDisk(path, flags, mode, disk));
 		opened.push(log);
 		await log.append(['a']);
 		disk.left = 7;
 		await assert.rejects(log.append(['b']), { code: 'unavailable', message: /only 7 of \d+ bytes fit/ });
 		disk.left = 0;
-		await assert.rejects(log.append(['c']), { code: 'unavailable', message: /no space left/ });
+		await assert.rejects(log.append(['c']), { code: 'unavailable', message: /no space left.*free space/ });
+		disk.readOnly = true;
+		const readOnly = { code: 'unavailable', message: /records\.log .*EROFS.*mount it writable again, then restart/ };
+		await assert.rejects(log.append(['c']), readOnly);
+		await assert.rejects(log.reread(), readOnly);
+		disk.readOnly = false;
 		disk.left = Number.POSITIVE_INFINITY;
 		disk.syncFails = true;
 		await assert.rejects(log.append(['d']), { code: 'unavailable', message: /input\/output error/ });
@@ -165,12 +170,21 @@ async function failingDisk(
 	path: string,
 	flags: number,
 	mode: number,
-	disk: { left: number; syncFails: boolean },
+	disk: { left: number; syncFails: boolean; readOnly: boolean },
 ): Promise<FileHandle> {
 	const handle = await open(path, flags, mode);
 	const write = handle.write.bind(handle) as (...args: unknown[]) => Promise<{ bytesWritten: number; buffer: Buffer }>;
+	const cut = handle.truncate.bind(handle);
+	const assertWritable = (): void => {
+		if (disk.readOnly) throw Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' });
+	};
 	return Object.assign(handle, {
+		truncate: async (bytes: number) => {
+			assertWritable();
+			await cut(bytes);
+		},
 		write: async (buffer: Buffer, offset: number, length: number, position: number) => {
+			assertWritable();
 			if (disk.left === 0) throw new Error('ENOSPC: no space left on device');
 			const written = await write(buffer, offset, Math.min(length, disk.left), position);
 			if (disk.syncFails) throw new Error('EIO: input/output error');

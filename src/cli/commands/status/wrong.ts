@@ -1,4 +1,5 @@
 import { clockOffsetNamedMs } from '../../../fleet/links/clock-offset.js';
+import { certificateRemedy } from '../../../fleet/links/certificate-fault.js';
 import type { ClusterNode } from '../../../fleet/types.js';
 import type { RolloutView } from '../../../rollout/types.js';
 import type { WorkerRow } from '../../../workers/types.js';
@@ -73,8 +74,11 @@ function wrongWithNode(
 	const wrong: string[] = [];
 	const seen = last_seen === null ? 'never seen' : `last seen ${span(now - last_seen)} ago`;
 	const { reason, clock_offset_ms: offsetMs } = row;
-	if (link === 'down')
-		wrong.push(`no link to ${name}, ${seen}${reason ? `: ${fit(clean(reason), linkReasonColumns)}` : ''}`);
+	if (link === 'down') {
+		const remedy = certificateRemedy(reason ?? '');
+		const why = reason ? `: ${fit(clean(reason), linkReasonColumns)}` : '';
+		wrong.push(`no link to ${name}, ${seen}${why}${remedy === null ? '' : `. ${remedy}`}`);
+	}
 	if (offsetMs && Math.abs(offsetMs) > clockOffsetNamedMs)
 		wrong.push(
 			`the clock of ${name} is ${span(Math.abs(offsetMs))} ${offsetMs > 0 ? 'ahead of' : 'behind'} that of this node; set the wrong one right (timedatectl)`,
