@@ -72,7 +72,8 @@ function toWorkerApp(app: HttpWorkerConfig): WorkerApp {
 }
 
 function trafficOf({ traffic }: HttpWorkerConfig): TrafficRule {
-	return { windowMs: traffic.window, requests: traffic.requests, errors: traffic.errors };
+	const { window, requests, errors, slow } = traffic;
+	return { windowMs: window, requests, errors, ...(slow === 0 ? {} : { slowMs: slow }) };
 }
 
 function environmentOf(app: string, file: string): Record<string, string> {

@@ -149,6 +149,9 @@ const crashLoop = section({
 /** A node's step, and its start after a power cut in the middle of one, take as much longer. */
 const comparisonLongestMs = 600_000;
 
+/** A second's requests are compared ten seconds later at the latest: by then each is known to be late or not. */
+const slowLongestMs = 9_000;
+
 const traffic = section({
 	window: duration(0, comparisonLongestMs)
 		.prefault('0s')
@@ -162,6 +165,11 @@ const traffic = section({
 		.prefault('5%')
 		.describe(
 			'By how much the share of requests that new workers answer 5xx may be above that of the old ones, such as 5% or 0.5% of the requests; default 5%.',
+		),
+	slow: duration(0, slowLongestMs)
+		.prefault('0s')
+		.describe(
+			"From when on an answer is late, as a duration of at most 9s from a request's head to that of its answer: the share of late answers is judged as that of 5xx is, by the same errors; 0s: answers are not timed; default 0s.",
 		),
 });
 

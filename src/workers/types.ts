@@ -230,8 +230,10 @@ export interface TrafficRule {
 	windowMs: number;
 	/** Least requests of the new workers before they may be refused. */
 	requests: number;
-	/** By how much the share of 5xx of the new ones may be above that of the old ones, 0..1. */
+	/** By how much the share of 5xx of the new ones may be above that of the old ones, 0..1; that of late answers, too. */
 	errors: number;
+	/** An answer is late whose head takes longer; 0 or left out: answers are not timed. */
+	slowMs?: number | undefined;
 }
 
 /** An http app as the supervisor wants it: the configuration's entry, resolved (ms, bytes, absolute paths). */

@@ -9,11 +9,16 @@ const windowLeastMs = 5_000;
 
 /** Answers are counted inside the worker, by the preload of Node, and compared while old and new serve side by side. */
 export function trafficConflicts(app: HttpWorkerConfig, at: (...path: (string | number)[]) => KeyPath): Conflict[] {
-	const { window } = app.traffic;
-	if (window === 0) return [];
+	const { window, slow } = app.traffic;
+	if (window === 0 && slow === 0) return [];
 	const conflict = (expected: string, got: string, hint: string): Conflict[] => [
 		{ at: [at('traffic', 'window'), at('traffic')], expected, got, hint },
 	];
+	if (window === 0) {
+		const expected = 'no traffic.slow without a traffic.window, in which answers are compared';
+		const hint = 'set traffic.window, such as 1m, or take traffic.slow out';
+		return [{ at: [at('traffic', 'slow'), at('traffic')], expected, got: durationText(slow), hint }];
+	}
 	if (app.interpreter !== 'node') {
 		const expected = `no traffic.window, since only workers of interpreter node count their answers and ${app.interpreter} runs in fork mode`;
 		return conflict(expected, durationText(window), 'take traffic out: the release is proven by its health alone');

@@ -34,8 +34,15 @@ const status = z.object({
 /** Most seconds in one report. */
 const slicesMax = 64;
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const slice = z.object({ second: count, requests: count, errors: count, open: count });
-const traffic = z.object({ requests: count, errors: count, second: count, slices: z.array(slice).max(slicesMax) });
+const slice = z.object({ second: count, requests: count, errors: count, slow: count.optional(), open: count });
+const traffic = z.object({
+	requests: count,
+	errors: count,
+	slow: count.optional(),
+	slowMs: count.optional(),
+	second: count,
+	slices: z.array(slice).max(slicesMax),
+});
 
 const report = z.object({
 	heapTotal: z.number(),

@@ -25,6 +25,8 @@ export interface PreloadSettings {
 	listens?: false;
 	/** Its answers to users are counted, for comparison with those of another release. Without it none is looked at. */
 	countsTraffic?: true;
+	/** With `countsTraffic`: an answer is late whose head takes longer. Without it answers are not timed. */
+	slowMs?: number;
 	/** How often heap, event loop and processor time are reported, to those who are connected. */
 	reportIntervalMs: number;
 	/**
@@ -130,11 +132,14 @@ export interface WorkerReport {
 	traffic?: TrafficReport | undefined;
 }
 
-/** Users' requests and their answers of 5xx, as a worker counts them; the questions of Rollcall itself are none. */
+/** Users' requests, their answers of 5xx and those that came late, as a worker counts them; the questions of Rollcall itself are none. */
 export interface TrafficReport {
 	/** Since its process started. */
 	requests: number;
 	errors: number;
+	/** Late answers, and from when on an answer is late; only of a worker that times them. Earlier versions do not. */
+	slow?: number | undefined;
+	slowMs?: number | undefined;
 	/** The second that has begun, on the monotonic clock that all processes of the host share. */
 	second: number;
 	/** The finished seconds before it in which requests came; older ones than it has patience for are left out. */
@@ -147,6 +152,8 @@ export interface TrafficSlice {
 	requests: number;
 	/** Answered 5xx before the patience with them ended. */
 	errors: number;
+	/** Answered late, or not answered at all by then. */
+	slow?: number | undefined;
 	/** Not answered yet. */
 	open: number;
 }

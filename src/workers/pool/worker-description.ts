@@ -26,6 +26,7 @@ export function describeWorker(worker: Worker): Pm2Start {
 		gate: app.gate,
 		...(app.listens ? {} : { listens: app.listens }),
 		...(app.traffic ? { countsTraffic: true } : {}),
+		...(app.traffic?.slowMs ? { slowMs: app.traffic.slowMs } : {}),
 		reportIntervalMs,
 		drainTimeoutMs: app.drainTimeoutMs,
 		socketMode: isShared(home) ? 0o660 : 0o600,

@@ -16,6 +16,7 @@ import ProcessEvents = require('./drain/process-events.cjs');
 import appStart = require('./control/app-start.cjs');
 import Reporter = require('./control/metrics.cjs');
 import SelfCheck = require('./control/self-check.cjs');
+import AnswerHeads = require('./control/answer-heads.cjs');
 import TrafficCounter = require('./control/traffic.cjs');
 import threadListen = require('./listen/thread-listen.cjs');
 import Connections = require('./drain/connections.cjs');
@@ -58,8 +59,10 @@ class WorkerRuntime {
 
 	constructor(settings: PreloadSettings) {
 		this.#settings = settings;
-		this.#traffic = settings.countsTraffic === true ? new TrafficCounter() : null;
-		this.#connections = new Connections(this.#traffic);
+		const { slowMs = 0 } = settings;
+		this.#traffic = settings.countsTraffic === true ? new TrafficCounter(slowMs) : null;
+		const heads = this.#traffic && slowMs > 0 ? new AnswerHeads(this.#traffic) : null;
+		this.#connections = new Connections(this.#traffic, heads);
 		// A worker that was proven with this release before joins without the control plane, which may be down.
 		const approval = SelfCheck.readApproval(paths.approvalPath(settings.directory, settings.id));
 		this.#gate = new Gate(settings, this.#connections, !settings.gate || approval === 'unchecked');

@@ -8,7 +8,7 @@ import { planReplacement, stepReplacement } from './steps.js';
 import { dueAt } from './due.js';
 import { describeReplacement } from './text.js';
 import { TrafficComparison, type TrafficSource } from '../health/traffic/comparison.js';
-import { describeTraffic, notCompared } from '../health/traffic/text.js';
+import { describeTraffic } from '../health/traffic/text.js';
 import type { WorkerApp } from '../types.js';
 import type { Worker } from '../pool/worker.js';
 
@@ -176,8 +176,8 @@ export class ReplacementRunner {
 		const sources = (ids: readonly string[], side: TrafficSource['side']) =>
 			ids.flatMap((id) => sourceOf(this.pool.workers.get(id), side));
 		this.comparison.take([...sources(plan.olds, 'old'), ...sources(plan.news, 'new')]);
-		const { evidence, isPossible, isWorse } = this.comparison;
-		const seen = isPossible ? describeTraffic(evidence, rule.requests) : notCompared;
+		const { isWorse } = this.comparison;
+		const seen = describeTraffic(this.comparison, rule);
 		if (seen === this.state.compared) return;
 		this.dispatch({ event: 'compared', seen, isWorse });
 		if (!this.isComparing) this.pool.parts.log.warn({ event: 'traffic_refused', app: app.name, reason: seen });

@@ -19,6 +19,13 @@ require('http').createServer((request, response) => {
 	if (request.url !== '/' && ++count % ${each} === 0) response.statusCode = 500;
 	response.end('answer');
 }).listen(+process.env.PORT);`;
+/** Answers every so-manieth request of users late. */
+const late = (each: number): string => `
+let count = 0;
+require('http').createServer((request, response) => {
+	const isLate = request.url !== '/' && ++count % ${each} === 0;
+	setTimeout(() => response.end('answer'), isLate ? 400 : 0);
+}).listen(+process.env.PORT);`;
 const never = 1e9;
 const rule: TrafficRule = { windowMs: 60_000, requests: 20, errors: 0.02 };
 
@@ -36,6 +43,7 @@ interface Row {
 	says: RegExp;
 }
 
+const figure = String.raw`\d+ of \d+ \(\d+\.\d %\)`;
 const shares = String.raw`the new release answered 5xx to \d+ of \d+ requests \(\d+\.\d %\), the old one to \d+ of \d+ \(\d+\.\d %\)`;
 const rows: Row[] = [
 	{
@@ -46,6 +54,15 @@ const rows: Row[] = [
 		rate: 80,
 		outcome: 'refused',
 		says: new RegExp(`${shares}$`),
+	},
+	{
+		what: 'one that answers a fifth of its requests late is refused, though none fails',
+		old: late(never),
+		new: late(5),
+		rule: { ...rule, slowMs: 250 },
+		rate: 80,
+		outcome: 'refused',
+		says: new RegExp(`${shares}; it took longer than 250ms to answer ${figure}, the old one ${figure}$`),
 	},
 	{
 		what: 'one that fails a twentieth, as the old one does, passes',

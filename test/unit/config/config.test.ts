@@ -189,6 +189,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'  - {name: c, script: s.js, overlap: false, traffic: {window: 30s}}',
 			'  - {name: d, script: s.js, traffic: {window: 4s}}',
 			'  - {name: e, script: s.js, traffic: {window: 1m}}',
+			'  - {name: f, script: s.js, traffic: {slow: 500ms}}',
 		],
 		[
 			'1:21: rollout.deadline: expected rollout.deadline above 123s (health.deadline 30s + health.soak 1s + health.timeout 2s + drain.timeout 30s + traffic.window 1m of app e), got 2m',
@@ -196,6 +197,7 @@ const refusals: Record<string, [text: string[], lines: string[]]> = {
 			'4:58: http_workers[1].traffic.window: expected no traffic.window, since ports: [] says that the app listens nowhere, got 30s (take traffic out: there are no answers to compare)',
 			'5:63: http_workers[2].traffic.window: expected no traffic.window beside overlap: false, since old and new workers never serve side by side, got 30s (take one of the two out)',
 			'6:47: http_workers[3].traffic.window: expected 0s, or a window of at least 5s, got 4s (30s or 1m show a good deal)',
+			'8:45: http_workers[5].traffic.slow: expected no traffic.slow without a traffic.window, in which answers are compared, got 500ms (set traffic.window, such as 1m, or take traffic.slow out)',
 		],
 	],
 	'one port twice for one app': [

@@ -134,11 +134,42 @@ describe('the judgement of answers', () => {
 		}
 	});
 
+	test('asks for more where more is asked, so that all of it is wrong as seldom', () => {
+		const bets = (worth: number) => noEvidence.equality.map(() => Math.log(worth));
+		const seen = learn(noEvidence, slice([0, 100], [50, 100]), rule);
+		const rows: [equality: number, tolerance: number, questions: number, isFound: boolean][] = [
+			[10_001, 101, 1, true],
+			[9_999, 101, 1, false],
+			[10_001, 99, 1, false],
+			[19_999, 201, 2, false],
+			[20_001, 199, 2, false],
+			[20_001, 201, 2, true],
+		];
+		for (const [equality, tolerance, questions, isFound] of rows) {
+			const evidence = { ...seen, equality: bets(equality), tolerance: bets(tolerance) };
+			assert.equal(isWorse(evidence, rule, questions), isFound, `${equality} ${tolerance} ${questions}`);
+		}
+	});
+
 	test('says what was seen of both', () => {
 		const evidence = learn(noEvidence, slice([2, 260], [31, 250]), rule);
 		const text = 'the new release answered 5xx to 31 of 250 requests (12.4 %), the old one to 2 of 260 (0.8 %)';
-		assert.equal(describeTraffic(evidence, 20), text);
-		assert.equal(describeTraffic(evidence, 300), `${text}; fewer than 300 are not judged`);
+		const seen = { isPossible: true, evidence, slow: null };
+		assert.equal(describeTraffic(seen, { requests: 20 }), text);
+		assert.equal(describeTraffic(seen, { requests: 300 }), `${text}; fewer than 300 are not judged`);
+		const slow = learn(noEvidence, slice([0, 260], [40, 250]), rule);
+		assert.equal(
+			describeTraffic({ ...seen, slow }, { requests: 20, slowMs: 500 }),
+			`${text}; it took longer than 500ms to answer 40 of 250 (16.0 %), the old one 0 of 260 (0.0 %)`,
+		);
+		assert.equal(
+			describeTraffic(seen, { requests: 20, slowMs: 500 }),
+			`${text}; times are not compared, since the old workers were started with another traffic.slow and do not take them by this one`,
+		);
+		assert.match(
+			describeTraffic({ ...seen, isPossible: false }, { requests: 20 }),
+			/^answers are not compared, since /,
+		);
 	});
 });
 
@@ -157,7 +188,7 @@ describe('what began in the same second', () => {
 		side: key.startsWith('o') ? 'old' : 'new',
 		traffic,
 	});
-	const seenOf = ({ evidence }: TrafficComparison) => [
+	const seenOf = ({ evidence }: Pick<TrafficComparison, 'evidence'>) => [
 		evidence.old.errors,
 		evidence.old.requests,
 		evidence.new.errors,
@@ -209,6 +240,32 @@ describe('what began in the same second', () => {
 		assert.deepEqual(seenOf(comparison), [0, 0, 0, 0]);
 		take(111);
 		assert.deepEqual(seenOf(comparison), [0, 10, 4, 10]);
+	});
+
+	test('is compared by late answers, too, where every worker times them by the same', () => {
+		const slow = { ...rule, slowMs: 500 };
+		const timed = (key: string, slowMs: number | undefined, late: number) => {
+			const all = Array.from({ length: 9 }, (_, at): [number, number, number] => [100 + at, 50, 0]);
+			const one = report(109, all);
+			const slices = one.slices.map((seen) => (slowMs === undefined ? seen : { ...seen, slow: late }));
+			return source(key, { ...one, slices, slowMs });
+		};
+		const rows: [what: string, sources: TrafficSource[], slow: number[] | null, isWorse: boolean][] = [
+			['a fifth late', [timed('o1', 500, 0), timed('n1', 500, 10)], [0, 450, 90, 450], true],
+			['as late', [timed('o1', 500, 10), timed('n1', 500, 10)], [90, 450, 90, 450], false],
+			['by another time', [timed('o1', 400, 0), timed('n1', 500, 10)], null, false],
+			['one of an earlier version', [timed('o1', undefined, 0), timed('n1', 500, 10)], null, false],
+			['one of two', [timed('o1', 500, 0), timed('o2', undefined, 0), timed('n1', 500, 10)], null, false],
+		];
+		for (const [what, sources, expected, isFound] of rows) {
+			const comparison = new TrafficComparison(slow, 100);
+			comparison.take(sources);
+			const seen = comparison.slow && seenOf({ evidence: comparison.slow });
+			assert.deepEqual([seen, comparison.isWorse], [expected, isFound], what);
+		}
+		const plain = new TrafficComparison(rule, 100);
+		plain.take([timed('o1', 500, 0), timed('n1', 500, 10)]);
+		assert.deepEqual([plain.slow, plain.isWorse], [null, false], 'not asked for');
 	});
 
 	test('is left out where a process ended before it had reported, or is not heard', () => {

@@ -1,6 +1,15 @@
 import type { TrafficReport, TrafficSlice } from '../../connection/control.js';
 import paths from '../../preload/paths.cjs';
-import { type EvidenceRule, isWorse, learn, noEvidence, type TrafficEvidence } from './evidence.js';
+import {
+	type Answers,
+	type EvidenceRule,
+	isWorse,
+	learn,
+	noEvidence,
+	type Slice,
+	type TrafficEvidence,
+} from './evidence.js';
+import type { TrafficRule } from '../../types.js';
 
 /** A worker process, and what it reported last; null: nothing yet, or it does not count. */
 export interface TrafficSource {
@@ -19,16 +28,20 @@ const rememberedSeconds = paths.trafficPatience + 5;
  */
 export class TrafficComparison {
 	evidence: TrafficEvidence = noEvidence;
+	/** As `evidence`, of late answers in place of 5xx; null: some worker does not time them, or by another time. */
+	slow: TrafficEvidence | null = null;
 	private readonly counted = new Set<string>();
 
 	constructor(
-		private readonly rule: EvidenceRule,
+		private readonly rule: EvidenceRule & Pick<TrafficRule, 'slowMs'>,
 		/** The next second to take in. */
 		private next: number,
 	) {}
 
 	get isWorse(): boolean {
-		return isWorse(this.evidence, this.rule);
+		const questions = this.rule.slowMs ? 2 : 1;
+		const isFound = (evidence: TrafficEvidence) => isWorse(evidence, this.rule, questions);
+		return isFound(this.evidence) || (this.slow !== null && isFound(this.slow));
 	}
 
 	/** Some old worker counts its answers: without one there is nothing to compare with. */
@@ -48,14 +61,32 @@ export class TrafficComparison {
 		if (reports.length === 0) return;
 		if (missing.length > 0) this.next = Math.max(this.next, newest + 1);
 		this.next = Math.max(this.next, newest - rememberedSeconds);
+		const { slowMs } = this.rule;
+		const isTimed = !!slowMs && reports.every(({ traffic }) => traffic.slowMs === slowMs);
 		while (reports.every(({ traffic }) => traffic.second > this.next)) {
 			const slices = reports.map(({ side, traffic }) => ({ side, slice: sliceAt(traffic, this.next) }));
 			const isOpen = slices.some(({ slice }) => (slice?.open ?? 0) > 0);
 			const youngest = Math.min(...reports.map(({ traffic }) => traffic.second - this.next));
 			if (isOpen && youngest <= paths.trafficPatience) return;
-			const of = (wanted: TrafficSource['side']) =>
-				sumOf(slices.flatMap(({ side, slice }) => (side === wanted && slice ? [slice] : [])));
-			this.evidence = learn(this.evidence, { old: of('old'), new: of('new') }, this.rule);
+			const seen = (errorsOf: (slice: TrafficSlice) => number): Slice => {
+				const of = (wanted: TrafficSource['side']) =>
+					sumOf(
+						slices.flatMap(({ side, slice }) => (side === wanted && slice ? [slice] : [])),
+						errorsOf,
+					);
+				return { old: of('old'), new: of('new') };
+			};
+			this.evidence = learn(
+				this.evidence,
+				seen(({ errors }) => errors),
+				this.rule,
+			);
+			if (isTimed)
+				this.slow = learn(
+					this.slow ?? noEvidence,
+					seen(({ slow }) => slow ?? 0),
+					this.rule,
+				);
 			this.next += 1;
 		}
 	}
@@ -64,11 +95,11 @@ export class TrafficComparison {
 const sliceAt = ({ slices }: TrafficReport, second: number): TrafficSlice | undefined =>
 	slices.find((slice) => slice.second === second);
 
-function sumOf(slices: readonly TrafficSlice[]): { requests: number; errors: number } {
+function sumOf(slices: readonly TrafficSlice[], errorsOf: (slice: TrafficSlice) => number): Answers {
 	const sum = { requests: 0, errors: 0 };
-	for (const { requests, errors } of slices) {
-		sum.requests += requests;
-		sum.errors += errors;
+	for (const slice of slices) {
+		sum.requests += slice.requests;
+		sum.errors += errorsOf(slice);
 	}
 	return sum;
 }

@@ -38,7 +38,7 @@ export interface EvidenceRule {
 	readonly errors: number;
 }
 
-/** A release that is no worse is refused in at most one of so many windows. */
+/** A release that is no worse is refused in at most one of so many windows, whatever is asked of it. */
 export const equalityOdds = 10_000;
 /** A release that is worse by no more than is allowed is refused in at most one of so many windows. */
 export const toleranceOdds = 100;
@@ -79,11 +79,15 @@ export function learn(before: TrafficEvidence, slice: Slice, rule: EvidenceRule)
 	};
 }
 
-/** Whether it is certain that the new release is worse by more than is allowed. */
-export function isWorse(evidence: TrafficEvidence, rule: EvidenceRule): boolean {
+/**
+ * Whether it is certain that the new release is worse by more than is allowed. `questions`: how many are put to it in all; each
+ * has its part of the chance to be wrong.
+ */
+export function isWorse(evidence: TrafficEvidence, rule: EvidenceRule, questions = 1): boolean {
 	if (evidence.new.requests < rule.requests || evidence.old.requests === 0) return false;
 	if (shareOf(evidence.new) - shareOf(evidence.old) <= rule.errors) return false;
-	return logMean(evidence.equality) >= Math.log(equalityOdds) && logMean(evidence.tolerance) >= Math.log(toleranceOdds);
+	const isCertain = (bets: readonly number[], odds: number) => logMean(bets) >= Math.log(odds * questions);
+	return isCertain(evidence.equality, equalityOdds) && isCertain(evidence.tolerance, toleranceOdds);
 }
 
 export const shareOf = ({ requests, errors }: Answers): number => (requests === 0 ? 0 : errors / requests);

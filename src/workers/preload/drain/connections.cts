@@ -7,6 +7,7 @@ import messages = require('./messages.cjs');
 import paths = require('../paths.cjs');
 import protocolOf = require('./protocol.cjs');
 import type TrafficCounter = require('../control/traffic.cjs');
+import AnswerHeads = require('../control/answer-heads.cjs');
 import type { SocketInternals } from '../node-internals.cjs';
 import type { PublicConnection } from '../types.cjs';
 
@@ -44,8 +45,11 @@ class Connections {
 	/** The connection that a server is being told of right now: HTTP/2 sessions are born in between. */
 	#arriving: net.Socket | null = null;
 
-	/** `traffic`: counts the answers, where they are compared. */
-	constructor(private readonly traffic: TrafficCounter | null) {
+	/** `traffic`: counts the answers, where they are compared. `heads`: where they are timed, too. */
+	constructor(
+		private readonly traffic: TrafficCounter | null,
+		private readonly heads: AnswerHeads | null = null,
+	) {
 		channels.subscribe('http.server.request.start', (message) => this.#started(message as RequestStart));
 	}
 
@@ -172,8 +176,9 @@ class Connections {
 
 	#upgraded(request: http.IncomingMessage, socket: net.Socket): void {
 		const connection = this.connectionOf(socket);
-		if (connection)
-			connection.upgraded = request.headers.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'other';
+		if (!connection) return;
+		connection.upgraded = request.headers.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'other';
+		if (this.traffic) AnswerHeads.ofUpgrade(socket, this.traffic);
 	}
 
 	#sessionBegan(session: http2.ServerHttp2Session): void {
@@ -194,6 +199,7 @@ class Connections {
 		connection.used = true;
 		connection.streams.add(stream);
 		this.traffic?.began(stream);
+		this.heads?.meet(stream);
 		this.onStream(connection, stream);
 		stream.once('close', () => {
 			connection.streams.delete(stream);
