@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { migrateFrom } from '../../../src/cli/commands/from-pm2/migrate.js';
+import { evaluateFile } from '../../../src/cli/commands/from-pm2/sources/evaluate.js';
 import { resultShapes } from '../../../src/cli/output/json-schemas.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { configurationTemplate } from '../../../src/config/publish/template.js';
@@ -140,10 +141,17 @@ describe('init --from-pm2', () => {
 			'a.config.js': `const { pid } = require('child_process').spawn('sleep', ['600'], { stdio: 'inherit' });
 				require('fs').writeFileSync(${JSON.stringify(pidFile)}, String(pid)); while (true);`,
 		});
-		const { code, stderr } = await runCommand(['init', '--from-pm2', join(at, 'a.config.js'), '--print']);
-		assert.equal(code, 2);
-		assert.match(stderr, /did not end within 10 s/);
-		const pid = Number(readFileSync(pidFile, 'utf8'));
+		const late = new AbortController();
+		const evaluated = evaluateFile(join(at, 'a.config.js'), new AbortController().signal, late.signal);
+		const refused = assert.rejects(
+			evaluated,
+			/a\.config\.js could not be run as JavaScript: it did not end within 10 s/,
+		);
+		const startedPid = () => (existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0);
+		await until(() => startedPid() > 0, 20_000, 'the process that the file starts');
+		const pid = startedPid();
+		late.abort();
+		await refused;
 		await until(() => !lives(pid), 20_000, 'the end of what the file started');
 	});
 

@@ -39,8 +39,15 @@ export function evaluationUser(file: string): { uid: number; gid: number } | nul
 	return uid === 0 ? null : { uid, gid };
 }
 
-/** Runs a JavaScript file in a child process and resolves to what it exports, as JSON. Throws `usage` if it fails. */
-export async function evaluateFile(file: string, signal: AbortSignal): Promise<unknown> {
+/**
+ * Runs a JavaScript file in a child process and resolves to what it exports, as JSON. Throws `usage` if it fails, or has not
+ * ended when `late` aborts.
+ */
+export async function evaluateFile(
+	file: string,
+	signal: AbortSignal,
+	late: AbortSignal = AbortSignal.timeout(evaluationTimeoutMs),
+): Promise<unknown> {
 	const child = spawn(process.execPath, ['--input-type=commonjs', '-e', program, '--', pathToFileURL(file).href], {
 		cwd: dirname(file),
 		stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
@@ -51,7 +58,6 @@ export async function evaluateFile(file: string, signal: AbortSignal): Promise<u
 	const end = () => endGroup(child);
 	const result = collect(child.stdio[resultDescriptor] as Readable, end);
 	const failure = collect(child.stdio[2] as Readable, end);
-	const late = AbortSignal.timeout(evaluationTimeoutMs);
 	const stop = AbortSignal.any([signal, late]);
 	stop.addEventListener('abort', end, { once: true });
 	const code = await new Promise<number | null>((resolve, reject) => {
