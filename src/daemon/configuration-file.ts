@@ -39,15 +39,12 @@ const noteCharactersMax = 600;
  */
 export class ConfigurationFile extends EventEmitter<{ changed: [] }> {
 	#standIn: StandIn | null;
-	/** The newest text that checked. */
-	#good: string;
 	#kept: string | null;
 	#writing: Promise<void> = Promise.resolve();
 
 	constructor(private readonly parts: Parts) {
 		super();
 		this.#standIn = parts.standIn;
-		this.#good = parts.config.source.text;
 		this.#kept = parts.standIn ? parts.config.source.text : null;
 		if (parts.standIn) this.#tell(parts.standIn);
 	}
@@ -64,7 +61,6 @@ export class ConfigurationFile extends EventEmitter<{ changed: [] }> {
 			const fresh = loadConfig({ file: config.source.file, env: environment });
 			checkNodeName(config.node.name, fresh);
 			if (this.#standIn) checkNamedFiles(fresh);
-			this.#good = fresh.source.text;
 			this.#mended();
 			return fresh;
 		} catch (error) {
@@ -73,9 +69,9 @@ export class ConfigurationFile extends EventEmitter<{ changed: [] }> {
 		}
 	}
 
-	/** What was read last is in force: a later start may fall back on it. */
-	accepted(): Promise<void> {
-		this.#writing = this.#writing.then(() => this.#keep());
+	/** This reading is in force: a later start may fall back on it. One that was only looked at is not. */
+	accepted({ text }: Pick<LoadedConfig['source'], 'text'>): Promise<void> {
+		this.#writing = this.#writing.then(() => this.#keep(text));
 		return this.#writing;
 	}
 
@@ -88,9 +84,8 @@ export class ConfigurationFile extends EventEmitter<{ changed: [] }> {
 		return `The configuration file does not check: ${short}. This node runs by the last good one, of ${since}, and takes part in no rollout until the file is corrected: edit it, then roll http_workers or restart the daemon`;
 	}
 
-	async #keep(): Promise<void> {
+	async #keep(text: string): Promise<void> {
 		const { config, logger } = this.parts;
-		const text = this.#good;
 		if (text === this.#kept) return;
 		try {
 			await writeLastGood(config.state_dir, config.source.file, text, Date.now());

@@ -183,7 +183,7 @@ class ControlPlane {
 		void this.#disk.look();
 		// Every address is taken: only from here on does this start count as a boot, and peers hear of it.
 		await fleet.begin();
-		await this.#configuration.accepted();
+		await this.#configuration.accepted(this.surroundings.config.source);
 		this.#watch();
 		this.#tellStatus(fleet);
 		const webhooks = openWebhooks(this.surroundings.config, fleet, this.surroundings.logger);
@@ -220,7 +220,7 @@ class ControlPlane {
 			standing: this.#standing,
 			started: this.#workersStarted,
 			boot: () => this.#fleet?.clusterStatus().boot ?? 0,
-			readApps: () => wantedApps(this.#configuration.read(), underSystemd),
+			appsOf: (read) => wantedApps(read, underSystemd),
 			hooks: { node: config.node.name, hooks: config.rollout.hooks },
 			configuration: this.#configuration,
 			audit: this.#audit,
@@ -236,11 +236,11 @@ class ControlPlane {
 				await this.#server?.checkCertificate();
 				return fresh;
 			},
-			onApplied: ({ cluster, tlsFiles }) => {
+			onApplied: ({ cluster, tlsFiles, source }) => {
 				this.#certificates.clusterUses(tlsFiles, cluster?.tls ?? null);
 				void this.#renewHttpCertificate();
 				// At the start it is in force only once every address is taken, too.
-				if (this.#server) void this.#configuration.accepted();
+				if (this.#server && source) void this.#configuration.accepted(source);
 			},
 			logger: logger.child({ room: 'fleet' }),
 		});

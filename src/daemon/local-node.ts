@@ -1,3 +1,4 @@
+import type { LoadedConfig } from '../config/load.js';
 import { messageOf, RollcallError } from '../errors.js';
 import { LacksApp } from '../fleet/core/lacks-app.js';
 import { streamsMax, type Query, type QueryPart } from '../fleet/queries/schema.js';
@@ -27,8 +28,8 @@ export interface LocalNodeParts {
 	started: Promise<void>;
 	standing: Standing;
 	boot(): number;
-	/** Reads `http_workers:` afresh from the file; throws with every fault named. */
-	readApps(): WorkerApp[];
+	/** What `http_workers:` of a reading asks for; throws with every fault named. */
+	appsOf(read: LoadedConfig): WorkerApp[];
 	hooks: RunnableHooks;
 	configuration: Pick<ConfigurationFile, 'standsIn' | 'read' | 'accepted' | 'on'>;
 	/** Told what callers of other nodes have changed here; those of this node are recorded as they ask. */
@@ -64,7 +65,7 @@ export function createLocalNode(given: LocalNodeParts): LocalNode {
 		settled: () => parts.started,
 		async preflight({ service, only, dryRun, putBack }) {
 			if (service === 'http_workers') {
-				const wanted = readWanted(parts, only);
+				const { apps: wanted } = readWanted(parts, only);
 				const meant = wanted.filter(({ name }) => covers(only, name));
 				assertConfigured(putBack, only, meant);
 				const starting = putBack === null ? meant : await startingFrom(parts.supervisor, planned(putBack), meant);
@@ -188,8 +189,11 @@ function readinessOf(parts: LocalNodeParts): Readiness {
  * The wanted apps of the file; `unavailable` when the file does not check, or neither it nor this node has any of the apps asked for; the
  * fleet names the node. An app that runs here and is not in the file any more is taken away.
  */
-function readWanted(parts: LocalNodeParts, only: Apps): WorkerApp[] {
-	const apps = checked(() => parts.readApps());
+function readWanted(parts: LocalNodeParts, only: Apps): { apps: WorkerApp[]; source: LoadedConfig['source'] } {
+	const { apps, source } = checked(() => {
+		const read = parts.configuration.read();
+		return { apps: parts.appsOf(read), source: read.source };
+	});
 	const isHere = (app: string): boolean =>
 		apps.some(({ name }) => name === app) || parts.supervisor.identities(app).length > 0;
 	if (only !== null && !only.some(isHere)) {
@@ -198,7 +202,7 @@ function readWanted(parts: LocalNodeParts, only: Apps): WorkerApp[] {
 			apps.map(({ name }) => name),
 		);
 	}
-	return apps;
+	return { apps, source };
 }
 
 /** Throws `unavailable` with what keeps an app from starting here, before any node replaces anything. */
@@ -249,7 +253,7 @@ async function refusedStep(parts: Parts, step: Step, reason: string): Promise<St
 
 async function replaceWorkers(parts: Parts, step: Step): Promise<StepResult> {
 	// What was to be taken away may be gone already when a step goes forward.
-	const apps = readWanted(parts, step.recovered ? null : step.only);
+	const { apps, source } = readWanted(parts, step.recovered ? null : step.only);
 	const from = startsFrom(step);
 	const fault = await whyNotStarted(parts, step, from, apps);
 	if (fault !== null) return unchanged(parts, step, fault);
@@ -266,7 +270,7 @@ async function replaceWorkers(parts: Parts, step: Step): Promise<StepResult> {
 			step.onProgress(text);
 		},
 	});
-	if (result.outcome === 'back') await parts.configuration.accepted();
+	if (result.outcome === 'back') await parts.configuration.accepted(source);
 	return stepResultOf(parts, step.before, result);
 }
 

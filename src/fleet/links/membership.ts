@@ -7,6 +7,7 @@ import {
 } from '../../config/checks/certificates.js';
 import { clusterHash, memberHash, members, readSharedSecret } from '../../config/checks/cluster.js';
 import { FileRefused, readTrustedFile } from '../../config/document/trusted-files.js';
+import type { LoadedConfig } from '../../config/load.js';
 import type { ClusterConfig, Config } from '../../config/schema.js';
 import { messageOf, RollcallError } from '../../errors.js';
 import type { Member, TlsFacts } from '../../rollout/messages.js';
@@ -15,7 +16,11 @@ import type { NodeName } from '../../rollout/types.js';
 /** The part of the configuration that the fleet lives by. */
 export type FleetConfig = Pick<Config, 'node' | 'cluster'> & {
 	rollout: Omit<Config['rollout'], 'notify' | 'hooks'> & Partial<Pick<Config['rollout'], 'hooks'>>;
+	source?: Source;
 };
+
+/** What was read; without it, it comes from no file. */
+type Source = Pick<LoadedConfig['source'], 'text'>;
 
 /** Who belongs to the fleet, as one reading of the configuration has it. */
 export interface Membership {
@@ -28,6 +33,7 @@ export interface Membership {
 	cluster: Cluster | null;
 	/** Where the key material of `cluster` was read. */
 	tlsFiles: NonNullable<ClusterConfig['tls']> | null;
+	source: Source | null;
 }
 
 /** What links need to find the peers and to prove who is who. */
@@ -51,6 +57,7 @@ export function readMembership(config: FleetConfig): Membership {
 		configHash: clusterHash(config),
 		cluster: config.cluster ? readCluster(config.node.name, config.cluster) : null,
 		tlsFiles: config.cluster?.tls ?? null,
+		source: config.source ?? null,
 	};
 }
 

@@ -25,7 +25,7 @@ function nodeWith(standsIn: boolean) {
 		started: Promise.resolve(),
 		standing: Object.assign(new EventEmitter(), { availability: null, draining: false }),
 		boot: () => 2,
-		readApps: read,
+		appsOf: () => [],
 		configuration,
 		restartInstance: () => ended.push('restart'),
 	} as unknown as LocalNodeParts);
@@ -98,10 +98,10 @@ function nodeOf(gone: string) {
 		started: Promise.resolve(),
 		standing: new EventEmitter(),
 		boot: () => 2,
-		readApps: () => [app],
+		appsOf: () => [app],
 		configuration: Object.assign(new EventEmitter(), {
 			standsIn: false,
-			read: () => ({}),
+			read: () => ({ source: { text: '' } }),
 			accepted: async () => undefined,
 		}),
 	} as unknown as LocalNodeParts);
