@@ -12,7 +12,7 @@ import type {
 import type { CoreState } from './state.js';
 import type { NodeName, NodeRecord, RolloutId, RolloutView } from './types.js';
 import type * as port from '../coordination/port.js';
-import { openShared } from '../coordination/port.js';
+import { isShared } from '../coordination/port.js';
 
 /** Facts come up, nothing below calls up. */
 export type Fact =
@@ -84,10 +84,12 @@ export function recordOf(state: CoreState, id: RolloutId): NodeRecord | undefine
 
 /** A replicated rollout that is running or paused, as far as this node knows. */
 export function runningReplicated(state: CoreState): OpenRollout | undefined {
-	return openShared(state).find((one) => one.flags.halted === null);
+	return state.durable.open.find(({ spec, flags }) => flags.halted === null && isShared(spec));
 }
 
 /** The same, as far as it stands in the way of what an operator asks of this node. */
 export function inTheWayHere(state: CoreState): OpenRollout | undefined {
-	return openShared(state).find(({ spec, flags }) => flags.halted === null && !isAtRestHere(state, spec.id));
+	return state.durable.open.find(
+		({ spec, flags }) => flags.halted === null && isShared(spec) && !isAtRestHere(state, spec.id),
+	);
 }

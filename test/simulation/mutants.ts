@@ -193,7 +193,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'coordination/quorum/heard',
-				from: 'return isMajority(state, new Set(holdersOf(state, open)));',
+				from: 'return isMajority(state, { has: (node) => knows(state, open, node) });',
 				to: 'return true;',
 			},
 		],
@@ -209,7 +209,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'coordination/quorum/members/voters',
-				from: 'const changes = changesOf([...openShared(state), ...told], left);',
+				from: 'return count * 2 > group.length;',
 				to: 'return true;',
 			},
 		],
@@ -420,7 +420,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'coordination/quorum/members/voters',
-				from: 'const changes = changesOf([...openShared(state), ...told], left);',
+				from: 'const changes = mayChange ? changesOf([...openShared(state), ...told], left) : [];',
 				to: 'const changes = [];',
 			},
 		],

@@ -1,6 +1,6 @@
 /** What the holder of the lease knows of the others: who is heard, and who has stored what. */
 import type { CoordinationState, Leadership } from './state.js';
-import { isMajority, memberHashes } from './members/voters.js';
+import { areMajority, isMajority, memberHashes } from './members/voters.js';
 import { compareVersions, type NodeName } from '../epoch.js';
 import type { Bodies, Entry, Report } from '../port.js';
 
@@ -41,17 +41,12 @@ export function heardMembers(state: CoordinationState, now: number): NodeName[] 
 }
 
 export function hearsMajority(state: CoordinationState, now: number): boolean {
-	return isMajority(state, new Set(heardMembers(state, now)));
+	return areMajority(state, (node) => isHeard(state, node, now));
 }
 
 /** The present version is on the disks of a majority, under the own epoch. */
 export function isConfirmed(state: CoordinationState, open: Entry): boolean {
-	return isMajority(state, new Set(holdersOf(state, open)));
-}
-
-function holdersOf(state: CoordinationState, open: Entry): NodeName[] {
-	const reports = Object.keys(heldLease(state)?.reports ?? {});
-	return [...reports, state.settings.self].filter((node) => knows(state, open, node));
+	return isMajority(state, { has: (node) => knows(state, open, node) });
 }
 
 export function knows(state: CoordinationState, { spec, flags }: Entry, node: NodeName): boolean {

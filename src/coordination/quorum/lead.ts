@@ -4,7 +4,7 @@ import { heardMembers, hearsMajority, heldLease, isHeard, isLive, knows } from '
 import type { MessageOf } from './messages.js';
 import type { Candidacy, CoordinationState, Leadership } from './state.js';
 import { broadcast, peersOf, type Turn } from './turn.js';
-import { isMajority, type Left } from './members/voters.js';
+import { areMajority, type Left } from './members/voters.js';
 import { compareVersions, type Epoch, type NodeName, sameEpoch } from '../epoch.js';
 import { type Ending, type Entry, type EntryId, type Report, hasEnded, openShared, toldEndings } from '../port.js';
 
@@ -149,8 +149,7 @@ export function spread({ state, now }: Turn, lease: Leadership): void {
 	const heard = heardMembers(state, now);
 	lease.spreading = lease.spreading.filter((id) => {
 		const have = (name: NodeName): boolean => name === self || lease.reports[name]?.report.ended.includes(id) === true;
-		const holders = state.members.map((one) => one.name).filter(have);
-		if (!isMajority(state, new Set(holders))) return true;
+		if (!areMajority(state, have)) return true;
 		return !heard.every(have) && now < lease.spreadSince + 2 * leaseMs;
 	});
 }

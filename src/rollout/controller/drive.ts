@@ -275,6 +275,7 @@ function ableInOrder(
 		(one) =>
 			one.state === 'pending' && one.heard && !drive.grants[one.node] && state.coordination.knows(open, one.node),
 	);
+	if (able.length === 0) return [];
 	const early = (name: NodeName): boolean => isLastButEarly(turn, open, name, targets, budget);
 	const order = plannedOrder(turn, open, able, budget).filter((name) => !early(name));
 	if (open.spec.service !== 'clustering_config') return order;
@@ -349,7 +350,8 @@ function idle(turn: Turn, drive: Drive, open: OpenRollout, standing: { busy: boo
 	if (now - drive.idleSince < open.spec.deadlineMs) return;
 	const targets = targetsOf(state, drive, open, now);
 	const failing = targets.filter(isFailing);
-	const why = `waited longer than the deadline for ${blockedBy(turn, drive, open, targets)}`;
+	const blocked = blockedBy(turn, drive, open, targets, budgetUsed(state, drive, open, now));
+	const why = `waited longer than the deadline for ${blocked}`;
 	if (failing.length === 0) halt(turn, drive, open, targets, idleReason(state, open, targets, why));
 	else {
 		const { halted, advice } = haltReason(state, open, targets, failing);

@@ -39,6 +39,7 @@ export function onOngoing(state: CoreState, rollout: RolloutId): void {
 /** The requests that need not wait any more: the rollout has ended, continues, or no answer came. */
 export function settledInquiries(turn: Turn): Request[] {
 	const { state, now } = turn;
+	if (state.inquiries.length === 0) return [];
 	const settled = state.inquiries.filter((one) => now >= one.until || !openOf(state, one.rollout));
 	state.inquiries = state.inquiries.filter((one) => !settled.includes(one));
 	const until = state.inquiries.map((one) => one.until);

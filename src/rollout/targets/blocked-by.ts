@@ -3,7 +3,7 @@ import { awaitedForHold } from '../controller/hold.js';
 import type { Drive } from '../controller/state.js';
 import type { Turn } from '../outbox.js';
 import type { TargetStatus } from './targets.js';
-import { whatIsDown, standingOf, budgetUsed } from './budget.js';
+import { type Budget, standingOf, whatIsDown } from './budget.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
 
@@ -32,8 +32,14 @@ export function isOutOfOrder({ state }: Turn, { flags }: OpenRollout, targets: r
 }
 
 /** Why no step begins now, for people. */
-export function blockedBy(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[]): string {
-	const { state, now } = turn;
+export function blockedBy(
+	turn: Turn,
+	drive: Drive,
+	open: OpenRollout,
+	targets: readonly TargetStatus[],
+	budget: Budget,
+): string {
+	const { state } = turn;
 	if (!state.coordination.isConfirmed(open)) return 'a majority to store the rollout';
 	const successor = state.coordination.successor();
 	if (successor !== null) return `${successor} to take over the lease before ${state.settings.self} restarts itself`;
@@ -45,7 +51,7 @@ export function blockedBy(turn: Turn, drive: Drive, open: OpenRollout, targets: 
 	const pending = targets.filter((one) => one.state === 'pending');
 	const unheard = pending.filter((one) => !one.heard).map((one) => one.node);
 	if (open.spec.service !== 'clustering_config') {
-		const used = [...budgetUsed(state, drive, open, now).used].map(([name, why]) => `${name} ${why}`);
+		const used = [...budget.used].map(([name, why]) => `${name} ${why}`);
 		if (used.length > 0) return `a free slot: ${used.join(', ')}, and max_unavailable is ${open.spec.maxUnavailable}`;
 	}
 	if (unheard.length > 0) return `${unheard.join(', ')} to be heard`;

@@ -87,7 +87,7 @@ export function drivenView(turn: Turn, drive: Drive, open: OpenRollout): Rollout
 	view.held = isHeld(open.flags);
 	view.reverted_by = revertedBy(open);
 	Object.assign(view, hooksOf(open.flags));
-	view.waiting_for = waitingFor(turn, drive, open, targets);
+	view.waiting_for = waitingFor(turn, drive, open, targets, budget);
 	view.epoch = textOfEpoch(drive.epoch);
 	view.order = order;
 	const untouched = targets.map((one) => one.node).filter((name) => !isSelected(open.spec, name));
@@ -149,25 +149,31 @@ function processes({ spec }: OpenRollout, record: NodeRecord): Processes {
 }
 
 /** One line: what the rollout waits for, until when, and what may be done about it. */
-function waitingFor(turn: Turn, drive: Drive, open: OpenRollout, targets: readonly TargetStatus[]): string | null {
+function waitingFor(
+	turn: Turn,
+	drive: Drive,
+	open: OpenRollout,
+	targets: readonly TargetStatus[],
+	budget: Budget,
+): string | null {
 	const { state, now } = turn;
-	const heard = state.coordination.heard(now);
-	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
-	const steps = running.map((one) => stepText(turn, drive, one)).join('; ');
 	if (open.flags.halted !== null) return revertedBy(open) === null ? forOperator : forUndo(open);
-	if (!state.coordination.isMajority(heard)) {
+	if (!state.coordination.hearsMajority(now)) {
+		const heard = state.coordination.heard(now);
 		const missing = state.members.map((one) => one.name).filter((name) => !heard.includes(name));
 		return `${frozen(missing, state.members.length)}${wayOut(turn, open.spec.id)}`;
 	}
 	const hook = awaitedHook(open);
 	if (hook !== null) return hook;
+	const running = targets.filter((one) => one.state === 'restarting' && !one.overdue);
+	const steps = running.map((one) => stepText(turn, drive, one)).join('; ');
 	if (open.flags.aborting) return steps || 'the end';
 	if (open.flags.paused)
 		return steps ? `the running step to finish, ${steps}` : 'an operator: resume_rollout or abort_rollout';
 	if (steps) return steps;
 	if (drive.backAt !== null && now < drive.backAt + open.spec.waitBetweenMs)
 		return `wait_between, until ${clock(turn, drive.backAt + open.spec.waitBetweenMs)}`;
-	const why = blockedBy(turn, drive, open, targets);
+	const why = blockedBy(turn, drive, open, targets, budget);
 	const until = drive.idleSince === null ? '' : `, until ${clock(turn, drive.idleSince + open.spec.deadlineMs)}`;
 	return `${why}${until}`;
 }

@@ -1,6 +1,5 @@
 /** What a node tells each peer of itself, whenever it has changed. */
 import { newestEndings } from '../replicate.js';
-import type { MessageOf } from '../messages.js';
 import { peersOf, type Turn } from '../turn.js';
 import type { NodeName } from '../../epoch.js';
 import { openShared } from '../../port.js';
@@ -11,22 +10,26 @@ export function greet(turn: Turn, peer: NodeName): void {
 	const link = state.links[peer];
 	if (!link) return;
 	const forgetful = link.stranger || link.knew === null || link.greeting?.voting === false;
-	const message: MessageOf<'greeting'> = {
-		kind: 'greeting',
-		promised: state.durable.promised,
-		voting: state.durable.voting,
-		instance: state.durable.instance ?? '',
-		memberHash: state.memberHash,
-		readiness: turn.readiness(),
-		open: openShared(state).map((one) => one.spec.id),
-		stranger: link.stranger,
-		catchUp: forgetful ? { open: openShared(state), ended: newestEndings(state) } : null,
-	};
-	const { voting, instance, memberHash, readiness, stranger } = message;
+	const { voting, promised } = state.durable;
+	const { memberHash } = state;
+	const { stranger } = link;
+	const instance = state.durable.instance ?? '';
+	const readiness = turn.readiness();
 	const text = JSON.stringify([voting, instance, memberHash, readiness, stranger, forgetful]);
 	if (link.said === text) return;
 	link.said = text;
-	turn.send(peer, message);
+	const open = openShared(state);
+	turn.send(peer, {
+		kind: 'greeting',
+		promised,
+		voting,
+		instance,
+		memberHash,
+		readiness,
+		open: open.map((one) => one.spec.id),
+		stranger,
+		catchUp: forgetful ? { open, ended: newestEndings(state) } : null,
+	});
 }
 
 export function greetAgain(turn: Turn, peer: NodeName): void {

@@ -21,7 +21,8 @@ function isApart(state: CoordinationState, { spec }: Entry): boolean {
 export function tellIfLeft(turn: Turn): void {
 	const { state } = turn;
 	const entry = leftBy(state);
-	if (entry && isApart(state, entry)) state.aloneSince ??= turn.now;
+	if (!entry) return;
+	if (isApart(state, entry)) state.aloneSince ??= turn.now;
 	const at = leavesAt(state);
-	if (entry && at !== null && turn.now >= at) turn.tell({ kind: 'left', entry });
+	if (at !== null && turn.now >= at) turn.tell({ kind: 'left', entry });
 }

@@ -1,24 +1,19 @@
 /** Since when no majority has been heard, and who is missing. */
 import type { CoordinationState } from '../state.js';
 import type { Turn } from '../turn.js';
-import { isMajority, memberHashes } from './voters.js';
+import { areMajority, memberHashes } from './voters.js';
 import type { NodeName } from '../../epoch.js';
 
 /** Called after every event. What has ended here is taken up again a lease after a majority is heard, by others first. */
 export function noteMajority({ state, now }: Turn): void {
-	if (!isMajority(state, heardVoters(state))) {
+	const hashes = memberHashes(state);
+	// The members that are linked with this node and whose vote counts, this node included.
+	if (!areMajority(state, (name) => whyNotHeard(state, name, hashes) === null)) {
 		state.minoritySince ??= now;
 		return;
 	}
 	if (state.minoritySince !== null && state.durable.endedHere.length > 0) state.leaseFrom = now;
 	state.minoritySince = null;
-}
-
-/** The members that are linked with this node and whose vote counts, this node included. */
-function heardVoters(state: CoordinationState): Set<NodeName> {
-	const hashes = memberHashes(state);
-	const names = state.members.map((one) => one.name);
-	return new Set(names.filter((name) => whyNotHeard(state, name, hashes) === null));
 }
 
 /** Why the vote of this member does not count here; null: it does. */

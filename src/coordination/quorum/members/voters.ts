@@ -5,7 +5,7 @@
 import type { Kept } from '../messages.js';
 import type { CoordinationState } from '../state.js';
 import type { NodeName } from '../../epoch.js';
-import { type Entry, type EntryId, isLeaving, openShared } from '../../port.js';
+import { type Entry, type EntryId, isLeaving, isShared, openShared } from '../../port.js';
 
 /** Of which fleet this node is, and what it has open. */
 interface FleetState<E extends Entry> {
@@ -22,9 +22,11 @@ export interface Left {
 	rollout: EntryId;
 }
 
+type Group = readonly { name: NodeName }[];
+
 interface Change {
-	before: readonly NodeName[];
-	after: readonly NodeName[];
+	before: Group;
+	after: Group;
 	left: Set<NodeName>;
 }
 
@@ -34,8 +36,8 @@ function changesOf(rollouts: readonly Entry[], left: readonly Left[]): Change[] 
 	for (const { spec, flags } of rollouts) {
 		if (!spec.membersNext) continue;
 		const known = changes.get(spec.id) ?? {
-			before: spec.members.map((one) => one.name),
-			after: spec.membersNext.map((one) => one.name),
+			before: spec.members,
+			after: spec.membersNext,
 			left: new Set(left.filter((one) => one.rollout === spec.id).map((one) => one.node)),
 		};
 		for (const node of flags.left) known.left.add(node);
@@ -51,18 +53,42 @@ function changesOf(rollouts: readonly Entry[], left: readonly Left[]): Change[] 
  */
 export function isMajority(
 	state: CoordinationState,
-	names: ReadonlySet<NodeName>,
+	names: Pick<ReadonlySet<NodeName>, 'has'>,
 	told: readonly Entry[] = [],
 	left: readonly Left[] = [],
 ): boolean {
-	const changes = changesOf([...openShared(state), ...told], left);
-	const groups = changes.flatMap(({ before, after, left: gone }) => [before.filter((name) => !gone.has(name)), after]);
-	if (groups.length === 0) groups.push(state.members.map((one) => one.name));
-	return groups.every((group) => group.filter((name) => names.has(name)).length * 2 > group.length);
+	// Asked several times an event, and members seldom change: then nothing is made for it.
+	const mayChange = hasChange(state.durable.open) || hasChange(told);
+	const changes = mayChange ? changesOf([...openShared(state), ...told], left) : [];
+	if (changes.length === 0) return isMostOf(state.members, names);
+	return changes.every(
+		({ before, after, left: gone }) =>
+			isMostOf(
+				before.filter(({ name }) => !gone.has(name)),
+				names,
+			) && isMostOf(after, names),
+	);
+}
+
+/** The same of the members of the own file alone that `has` answers for. */
+export function areMajority(state: CoordinationState, has: (node: NodeName) => boolean): boolean {
+	if (!hasChange(state.durable.open)) return isMostOf(state.members, { has });
+	return isMajority(state, new Set(state.members.map((one) => one.name).filter(has)));
+}
+
+/** A rollout of one node never changes the members. */
+const hasChange = (rollouts: readonly Entry[]): boolean => rollouts.some(({ spec }) => spec.membersNext !== null);
+
+function isMostOf(group: Group, names: Pick<ReadonlySet<NodeName>, 'has'>): boolean {
+	let count = 0;
+	for (const { name } of group) if (names.has(name)) count += 1;
+	return count * 2 > group.length;
 }
 
 /** The own hash; while a change of members is open, those before and after it are right as well. */
 export function memberHashes(state: CoordinationState): string[] {
+	const { open } = state.durable;
+	if (!hasChange(open)) return [state.memberHash];
 	const changing = openShared(state).flatMap(({ spec }) =>
 		spec.memberHashNext === null ? [] : [spec.memberHash, spec.memberHashNext],
 	);
@@ -84,9 +110,10 @@ export function changingItself<E extends Entry>(state: FleetState<E>): E | undef
 /** The change that leaves this node out, and in which it has done its part; undefined: it votes. */
 export function leftBy<E extends Entry>(state: FleetState<E>): E | undefined {
 	const { self } = state.settings;
-	return openShared(state).find(
+	return state.durable.open.find(
 		(open) =>
 			isLeaving(open, self) &&
+			isShared(open.spec) &&
 			// Its own record says so; or, should it have lost its state, what the others had stored of it.
 			(hasDonePart(state, open.spec.id) || open.flags.left.includes(self)),
 	);
