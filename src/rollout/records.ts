@@ -25,10 +25,8 @@ export function nextBegun(records: readonly NodeRecord[]): number {
  * one nothing runs any more, so its workers' health says it all.
  */
 export function outOf(records: readonly NodeRecord[]): RolloutId[] {
-	const settled = Math.max(
-		0,
-		...records.filter((one) => one.state === 'back' || one.state === 'refused').map((one) => one.begun),
-	);
+	const isSettled = ({ state }: NodeRecord): boolean => state === 'back' || state === 'refused';
+	const settled = records.reduce((last, one) => (isSettled(one) ? Math.max(last, one.begun) : last), 0);
 	return records
 		.filter((one) => one.state === 'restarting' || (one.state === 'failed' && one.begun > settled))
 		.map((one) => one.rollout);

@@ -12,7 +12,6 @@ import type {
 	ForwardedWord,
 	NackReason,
 	RolloutBodies,
-	RolloutTimer,
 	Version,
 } from './messages.js';
 import type { Epoch, HookResult, NodeName, Readiness, Releases, RolloutId, RolloutView } from './types.js';
@@ -133,7 +132,7 @@ export interface CoreState extends Memory {
 	memberHash: string;
 	durable: DurableRollouts;
 	readiness: Readiness;
-	timers: Partial<Record<RolloutTimer, number>>;
+	timers: { readonly show: number | null };
 }
 
 export function emptyMemory(): Memory {

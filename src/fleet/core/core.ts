@@ -266,7 +266,7 @@ function onGrant(turn: Turn, from: NodeName, message: Extract<RolloutMessage, { 
 }
 
 function onTimer(turn: Turn, name: TimerName): void {
-	delete turn.state.timers[name];
+	turn.state.timers[name] = null;
 	switch (name) {
 		case 'heartbeat': {
 			turn.state.engine.input(turn, { kind: 'timer', name });

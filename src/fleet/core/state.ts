@@ -11,7 +11,8 @@ export interface CoreState extends Decisions {
 	readonly engine: CoreEngine;
 	durable: DurableState;
 	started: boolean;
-	timers: Partial<Record<TimerName, number>>;
+	/** When each is due; null: it is not set. */
+	timers: Record<TimerName, number | null>;
 }
 
 export function createCore(settings: CoreSettings, engine: CoreEngine): CoreState {
@@ -25,6 +26,17 @@ export function createCore(settings: CoreSettings, engine: CoreEngine): CoreStat
 		durable: emptyDurable(),
 		started: false,
 		readiness: { apps: [], availability: null, draining: false },
-		timers: {},
+		timers: {
+			heartbeat: null,
+			lease: null,
+			prepare: null,
+			start: null,
+			drive: null,
+			operator: null,
+			local: null,
+			show: null,
+			doubt: null,
+			look: null,
+		},
 	};
 }

@@ -58,18 +58,13 @@ export class CoreTurn implements Turn, EngineTurn<EngineTypes, RolloutBodies> {
 	/** Says nothing if it stands so already. */
 	arm(name: TimerName, at: number | null): void {
 		const { timers } = this.state;
-		if (timers[name] === (at ?? undefined)) return;
-		if (at === null) {
-			delete timers[name];
-			this.effects.push({ kind: 'clear_timer', name });
-			return;
-		}
+		if (timers[name] === at) return;
 		timers[name] = at;
-		this.effects.push({ kind: 'set_timer', name, at });
+		this.effects.push(at === null ? { kind: 'clear_timer', name } : { kind: 'set_timer', name, at });
 	}
 
 	isArmed(name: TimerName): boolean {
-		return this.state.timers[name] !== undefined;
+		return this.state.timers[name] !== null;
 	}
 
 	/** A command to coordination; false if it could not be carried out. */

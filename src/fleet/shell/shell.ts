@@ -29,7 +29,7 @@ interface RunningStep {
 interface Waiting {
 	event: CoreEvent;
 	/** Of a timer: it counts only if it has not been set anew since. */
-	timer?: symbol;
+	timer?: number;
 }
 
 /**

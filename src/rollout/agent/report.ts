@@ -3,24 +3,22 @@ import { outOf } from '../records.js';
 import { isEqual } from '../equal.js';
 import type { Report, Status } from '../messages.js';
 import type { CoreState } from '../state.js';
-import type { NodeRecord } from '../types.js';
-import { openShared } from '../../coordination/port.js';
+import type { NodeRecord, RolloutId } from '../types.js';
+import { isShared } from '../../coordination/port.js';
 
 export function statusOf(state: CoreState): Status {
-	const open = openShared(state);
-	return {
+	const { open, records, endedHere } = state.durable;
+	const isOpen = (id: RolloutId): boolean => open.some(({ spec }) => spec.id === id && isShared(spec));
+	const status: Status = {
 		readiness: state.readiness,
-		out: outOf(state.durable.records),
-		records: state.durable.records.filter((record) => open.some((one) => one.spec.id === record.rollout)),
+		out: outOf(records),
+		records: records.filter((record) => isOpen(record.rollout)),
 		progress: state.execution?.progress ?? null,
-		...toldEndedHere(state),
 	};
-}
-
-/** Left out if there is none: a build that does not know the field would turn the report away. */
-function toldEndedHere({ durable }: CoreState): Pick<Status, 'endedHere'> {
-	const endedHere = durable.endedHere.map(({ rollout, view }) => ({ rollout, reason: view.reason ?? '' }));
-	return endedHere.length > 0 ? { endedHere } : {};
+	// Left out if there is none: a build that does not know the field would turn the report away.
+	if (endedHere.length > 0)
+		status.endedHere = endedHere.map(({ rollout, view }) => ({ rollout, reason: view.reason ?? '' }));
+	return status;
 }
 
 export function saysTheSame(a: Report, b: Report): boolean {

@@ -67,26 +67,34 @@ function changed<Key extends string, Part extends { [Name in Key]?: unknown }>(
 /** The view with the change made to it; null: the change is not one of this view. */
 export function withChange(view: RolloutView, change: ViewChange): RolloutView | null {
 	const { nodes: changes, order: runs, ...head } = change;
-	const order = runs ? fromRuns(view.order, runs) : view.order;
-	const ordered = new Set(order);
-	if (order === null || ordered.size !== order.length || order.length !== view.order.length) return null;
 	const nodes = new Map(nodesOf(view));
-	for (const { node, ...fields } of changes) {
-		const known = nodes.get(node);
+	for (const fields of changes) {
+		const known = nodes.get(fields.node);
 		if (!known) return null;
-		nodes.set(node, { ...known, ...present(fields) });
+		nodes.set(fields.node, changedBy(known, fields));
 	}
-	// Those that were not selected stand in no order, and last.
-	const rest = view.nodes.map(({ node }) => node).filter((name) => !ordered.has(name));
-	const sorted = [...order, ...rest].flatMap((name) => nodes.get(name) ?? []);
-	return sorted.length === view.nodes.length ? { ...view, ...present(head), order, nodes: sorted } : null;
+	const names = runs ? namesInOrder(view, runs) : view.nodes.map(({ node }) => node);
+	const sorted = names?.flatMap((name) => nodes.get(name) ?? []);
+	if (!sorted || sorted.length !== view.nodes.length || nodes.size !== sorted.length) return null;
+	const order = runs && names ? names.slice(0, view.order.length) : view.order;
+	return { ...changedBy(view, head), order, nodes: sorted };
 }
 
-type Present<Part> = { [Key in keyof Part]?: Exclude<Part[Key], undefined> };
+/** Those that were not selected stand in no order, and last. null: the runs do not name the same nodes as before. */
+function namesInOrder(view: RolloutView, runs: readonly Run[]): NodeName[] | null {
+	const order = fromRuns(view.order, runs);
+	const ordered = new Set(order);
+	if (order === null || ordered.size !== order.length || order.length !== view.order.length) return null;
+	return [...order, ...view.nodes.map(({ node }) => node).filter((name) => !ordered.has(name))];
+}
 
-function present<Part extends object>(part: Part): Present<Part> {
-	const entries = Object.entries(part).filter(([, value]) => value !== undefined);
-	return Object.fromEntries(entries) as Present<Part>;
+function changedBy<Whole extends object>(whole: Whole, part: { [Key in keyof Whole]?: Whole[Key] | undefined }): Whole {
+	const made = { ...whole };
+	for (const key in part) {
+		const value = part[key];
+		if (value !== undefined) made[key] = value;
+	}
+	return made;
 }
 
 function runsOf(before: readonly NodeName[], after: readonly NodeName[]): Run[] {

@@ -117,5 +117,5 @@ export function tellLeaderless(turn: Turn): void {
 
 /** Whether a change may have to be shown, and no timer for that runs. */
 export function isToShow({ state, showing }: Turn): boolean {
-	return !showing && state.timers.show === undefined && shownHere(state).length > 0;
+	return !showing && state.timers.show === null && shownHere(state).length > 0;
 }

@@ -156,7 +156,7 @@ class Decision implements Turn {
 			memberHash: 'abc',
 			durable: { open: [this.open], ended: [], endedHere, records, unfinished: [] },
 			readiness,
-			timers: {},
+			timers: { show: null },
 			drive: this.drive,
 			views: this.#shown(),
 		};
