@@ -25,7 +25,7 @@ import type {
 import type { Worker } from './pool/worker.js';
 import { leaveTimeoutOf } from './pool/worker-description.js';
 import { appOf } from './pool/worker-id.js';
-import { AppReleases } from './releases/app-releases.js';
+import { AppReleases, type SetWish } from './releases/app-releases.js';
 import { Recycling } from './health/recycling.js';
 
 export interface AppSupervisorEvents {
@@ -37,16 +37,6 @@ const jobsMax = 100;
 /** How often a replacement is begun again because the host died, and how long the next one is waited for. */
 const hostLossesMax = 2;
 const hostPatienceMs = 15_000;
-
-/** A set of workers to be replaced; see {@link AppSupervisor.replace}. */
-interface SetWish {
-	app: WorkerApp;
-	before: readonly WorkerIdentity[] | null;
-	deadlineMs: number;
-	onProgress: (text: string) => void;
-	/** Which one asks; null: none does. */
-	rollout: string | null;
-}
 
 /**
  * Keeps one app's workers as wanted. Who decides what: PM2 alone starts a crashed worker again, be the control plane up or
@@ -152,7 +142,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 			this.app = app;
 			this.arrival.proving = previous.instances === 0;
 			try {
-				await this.releases.begin(app, before === null ? this.workers : [], previous.instances);
+				await this.releases.begin(app, previous, before === null ? this.workers : []);
 				const outcome = await this.replaceDespiteLosses({ ...wish, before: before ? old : null });
 				const isNew = previous.instances === 0;
 				if ((outcome?.outcome ?? 'back') === 'back') this.arrival.accept();
@@ -265,7 +255,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		}
 		const isDone = await this.startMissing();
 		if (this.readiness().healthy > 0) this.arrival.accept();
-		await this.releases.prove(this.workers, this.app.instances, null);
+		await this.releases.prove(this.app, this.workers, null);
 		this.unsettled = !isDone;
 	}
 
@@ -284,7 +274,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		if (obstacle !== null) return this.turnAway(obstacle);
 		const { deadlineMs, soakMs } = this.app.health;
 		const outcome = await this.exchange.runOnRecord(half ?? [], {
-			app: this.app,
+			app: half ? this.app : this.releases.outsideStep(this.app),
 			leaving,
 			staying,
 			wanted: this.app.instances,
@@ -311,10 +301,11 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		if (!this.app.overlap && leaving() > 0) return false;
 		const missing = this.app.instances - (this.workers.length - leaving());
 		if (missing <= 0 || this.stopped) return true;
+		const app = this.releases.outsideStep(this.app);
 		const started = await Promise.all(
 			(await this.pool.reserve(missing)).map((id) =>
 				this.pool
-					.start(id, this.app, this.pool.nextPlace(this.app))
+					.start(id, app, this.pool.nextPlace(app))
 					.catch((error: unknown) => this.say('worker_start_failed', messageOf(error))),
 			),
 		);
@@ -376,7 +367,7 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 			const { deadlineMs, soakMs } = this.app.health;
 			const others = this.workers.filter((one) => one !== worker && isSound(one));
 			return this.exchange.run({
-				app: this.app,
+				app: this.releases.outsideStep(this.app),
 				leaving: [worker],
 				staying: others,
 				wanted: Math.max(this.app.instances, others.length + 1),

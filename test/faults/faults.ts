@@ -7,7 +7,7 @@ export interface Scene {
 	fleet: FaultFleet;
 	coordinator: RealNode;
 	target: RealNode;
-	/** Neither of the two. */
+	/** The last that is neither of the two. */
 	third: RealNode;
 	witness: Witness;
 }
@@ -15,7 +15,7 @@ export interface Scene {
 export interface Fault {
 	name: string;
 	/** Whose worker processes the fault itself ends or replaces, so that they tell nothing of the rollout. */
-	spoils: 'none' | 'target';
+	spoils: 'none' | 'target' | 'third';
 	/** Whose requests a killed process had in hand. */
 	loses: 'none' | 'target';
 	/** How long it lasts: longer than a takeover takes, until the rollout is over, or it heals by itself. */
@@ -79,6 +79,14 @@ export const faults: readonly Fault[] = [
 		loses: 'none',
 		lasts: 'moment',
 		strike: async ({ fleet, target }) => killHost(fleet, target),
+		heal: nothing,
+	},
+	{
+		name: "SIGKILL of a third node's worker host",
+		spoils: 'third',
+		loses: 'none',
+		lasts: 'moment',
+		strike: async ({ fleet, third }) => killHost(fleet, third),
 		heal: nothing,
 	},
 	{

@@ -1,23 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { LockHolder } from '../../src/system/files/process-lock.js';
 import type { RolloutView } from '../../src/rollout/types.js';
 import { isAlive, readProcessStat } from '../../src/system/proc/process.js';
 import { install, TestAuthority } from '../support/fleet/authority.js';
 import { Networks } from '../support/system/netns.js';
-import { makeFleet, type RealFleet, type RealNode, waitFor } from '../support/fleet/nodes.js';
+import { deploy } from '../support/fleet/deploy.js';
+import { makeFleet, type RealFleet, type RealNode, waitFor, whoApp } from '../support/fleet/nodes.js';
 import { emptyDisk, fillDisk, mountDisk, unmountDisk } from '../support/system/disk.js';
 import { freePorts } from '../support/system/ports.js';
 import { canTurnClocks, clockEnvironment, turnClock } from '../support/system/wall-clock.js';
 
-export const names = ['alpha', 'beta', 'gamma'];
 export const leaseMs = 1_000;
-const whoApp = fileURLToPath(new URL('../support/apps/who.cjs', import.meta.url));
+/** The release that every node runs at first. */
+export const oldRelease = 'v1';
 const stateDirSize = '2m';
 const patientMs = 90_000;
 
-/** Three real daemons, each in a network and with a state folder of its own, linked by mutual TLS. */
+/** Real daemons, each in a network and with a state folder of its own, linked by mutual TLS. */
 export class FaultFleet {
 	private constructor(
 		readonly fleet: RealFleet,
@@ -26,7 +26,7 @@ export class FaultFleet {
 
 	static readonly canTurnClocks = canTurnClocks;
 
-	static async start(turnsClocks: boolean): Promise<FaultFleet> {
+	static async start(names: readonly string[], turnsClocks: boolean): Promise<FaultFleet> {
 		const fleet = await makeFleet(names.map((name) => ({ name })));
 		let networks: Networks;
 		try {
@@ -97,7 +97,7 @@ export class FaultFleet {
 		const authority = await TestAuthority.make(this.fleet.folder);
 		const [port = 0] = await freePorts(1);
 		const addressOf = (name: string): string => this.networks.addressOf(name);
-		const peers = names.map((name) => ({ name, url: `wss://${addressOf(name)}:${port}` }));
+		const peers = this.nodes.map(({ name }) => ({ name, url: `wss://${addressOf(name)}:${port}` }));
 		for (const node of this.nodes) {
 			const host = addressOf(node.name);
 			node.host = host;
@@ -105,6 +105,8 @@ export class FaultFleet {
 			mountDisk(node.stateDir, stateDirSize, 'rc-faults');
 			const env = { PORT: String(node.ports.app), HOST: host, NODE_NAME: node.name };
 			const health = { path: '/healthz', soak: '100ms', deadline: '20s' };
+			deploy(node, oldRelease, releaseText(oldRelease));
+			const script = './current/server.js';
 			node.configure({
 				cluster: {
 					listen: { host, port },
@@ -112,7 +114,7 @@ export class FaultFleet {
 					peers,
 				},
 				rollout: { lease: `${leaseMs}ms`, deadline: '28s', wait_between: '300ms' },
-				http_workers: [{ name: 'web', script: whoApp, instances: 2, env, health, drain: { timeout: '4s' } }],
+				http_workers: [{ name: 'web', script, cwd: node.folder, instances: 2, env, health, drain: { timeout: '4s' } }],
 			});
 		}
 	}
@@ -124,6 +126,10 @@ export class FaultFleet {
 		}
 	}
 }
+
+/** A release that serves and says which it is. */
+export const releaseText = (revision: string): string =>
+	`process.env.RELEASE = '${revision}';\nrequire(${JSON.stringify(whoApp)});\n`;
 
 /** The worker host's process, its workers and the daemon: the whole node. */
 export function killAll(fleet: FaultFleet, node: RealNode, workers: readonly number[]): Promise<void> {

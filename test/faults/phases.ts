@@ -16,15 +16,15 @@ export interface Course {
 /** A moment of a rollout that can be recognised from outside. */
 export interface Phase {
 	name: string;
-	/** Whose step it is in: that of the first node, or the coordinator's own, which is the last. */
-	step: 'first' | 'own';
+	/** Whose step it is in. */
+	step: string;
 	/** Resolves at the moment. */
 	reached(course: Course): Promise<unknown>;
 }
 
 const phaseMs = 60_000;
 
-const says =
+export const says =
 	(who: (course: Course) => RealNode, event: string, more: (line: LogLine, course: Course) => boolean = () => true) =>
 	(course: Course): Promise<LogLine> => {
 		const log = course.logs.get(who(course).name);
@@ -32,30 +32,30 @@ const says =
 		return log.seen(event, (line) => line.event === event && more(line, course), 0, phaseMs);
 	};
 
-const workersOf =
+export const workersOf =
 	(holds: (rows: WorkerRow[]) => boolean) =>
 	({ target }: Course): Promise<void> =>
 		waitFor('the workers', async () => holds(await target.workers()), undefined, phaseMs, 5);
 
-const coordinator = (course: Course): RealNode => course.coordinator;
-const target = (course: Course): RealNode => course.target;
+export const coordinator = (course: Course): RealNode => course.coordinator;
+export const target = (course: Course): RealNode => course.target;
 
-/** Every phase of a rollout, in their order. */
+/** Every phase of a rollout of three nodes, in their order: the first node's step, and the coordinator's own, which is the last. */
 export const phases: readonly Phase[] = [
-	{ name: 'asked', step: 'first', reached: async () => undefined },
-	{ name: 'lease held', step: 'first', reached: says(coordinator, 'lease_held') },
-	{ name: 'first grant', step: 'first', reached: says(coordinator, 'step_granted') },
-	{ name: 'grant stored', step: 'first', reached: says(target, 'step_begun') },
+	{ name: 'asked', step: 'beta', reached: async () => undefined },
+	{ name: 'lease held', step: 'beta', reached: says(coordinator, 'lease_held') },
+	{ name: 'first grant', step: 'beta', reached: says(coordinator, 'step_granted') },
+	{ name: 'grant stored', step: 'beta', reached: says(target, 'step_begun') },
 	{
 		name: 'workers starting',
-		step: 'first',
+		step: 'beta',
 		reached: ({ witness, target: { name } }) =>
 			waitFor('a new process', () => witness.sighting(name).came.length > 0, undefined, phaseMs, 5),
 	},
-	{ name: 'proving', step: 'first', reached: workersOf((rows) => rows.some(({ state }) => state === 'proving')) },
+	{ name: 'proving', step: 'beta', reached: workersOf((rows) => rows.some(({ state }) => state === 'proving')) },
 	{
 		name: 'joined',
-		step: 'first',
+		step: 'beta',
 		reached: ({ witness, target: { name } }) =>
 			waitFor(
 				'an answer of a new worker',
@@ -68,17 +68,17 @@ export const phases: readonly Phase[] = [
 				5,
 			),
 	},
-	{ name: 'draining', step: 'first', reached: workersOf((rows) => rows.some(({ state }) => state === 'draining')) },
-	{ name: 'evidence on its way', step: 'first', reached: says(target, 'step_done') },
+	{ name: 'draining', step: 'beta', reached: workersOf((rows) => rows.some(({ state }) => state === 'draining')) },
+	{ name: 'evidence on its way', step: 'beta', reached: says(target, 'step_done') },
 	{
 		name: 'between nodes',
-		step: 'first',
+		step: 'beta',
 		reached: says(
 			coordinator,
 			'node_state',
 			(line, course) => line.target === course.target.name && line.state === 'back',
 		),
 	},
-	{ name: "coordinator's own step", step: 'own', reached: says(coordinator, 'step_begun') },
-	{ name: 'ending', step: 'own', reached: says(coordinator, 'rollout_ended') },
+	{ name: "coordinator's own step", step: 'alpha', reached: says(coordinator, 'step_begun') },
+	{ name: 'ending', step: 'alpha', reached: says(coordinator, 'rollout_ended') },
 ];

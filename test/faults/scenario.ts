@@ -18,16 +18,40 @@ export interface Outcome {
 	durationMs: number;
 }
 
-const workersWanted = 2;
+export const workersWanted = 2;
 /** A step's deadline, a takeover and a step: within it every rollout has ended or halted, on a busy machine too. */
 const boundMs = 90_000;
+/** What an operator does about what halted, until nothing is open. */
+const wordsMax = 3;
 
 type Asked = { status: number; error: string };
 
-/** One rollout, struck by one fault in one phase, judged by what clients and the kernel saw. */
-export async function runScenario(fleet: FaultFleet, phase: Phase, fault: Fault): Promise<Outcome> {
+/** An operation, as an operator calls it. */
+export interface Call {
+	operation: string;
+	fields: Record<string, unknown>;
+}
+
+/** What is asked of the fleet, in which phases it is struck, and what has to hold then. */
+export interface Table {
+	/** The first is asked, and coordinates. */
+	names: readonly string[];
+	phases: readonly Phase[];
+	/** Before it is asked. */
+	prepare(fleet: FaultFleet): void;
+	asks: Call;
+	/** What an operator does about a rollout that halted. */
+	wayOut(halted: RolloutView): Call;
+	judgeViews(views: readonly RolloutView[]): string[];
+	/** Of a node whose workers the fault itself did not end (`spoiled`) also what was started and ended. */
+	judgeNode(seen: Sighting, views: readonly RolloutView[], spoiled: boolean): string[];
+}
+
+/** What a table asks for, struck by one fault in one phase, judged by what clients and the kernel saw. */
+export async function runScenario(fleet: FaultFleet, table: Table, phase: Phase, fault: Fault): Promise<Outcome> {
 	const startedAt = performance.now();
-	const [coordinator, second, third] = fleet.nodes as [RealNode, RealNode, RealNode];
+	const [coordinator, second] = fleet.nodes as [RealNode, RealNode];
+	const third = fleet.nodes.at(-1) as RealNode;
 	const outcome: Outcome = { phase: phase.name, fault: fault.name, broken: [], text: '', durationMs: 0 };
 	const logs = new Map(fleet.nodes.map((node) => [node.name, new DaemonLog(node.logFile)]));
 	let witness: Witness | null = null;
@@ -35,19 +59,26 @@ export async function runScenario(fleet: FaultFleet, phase: Phase, fault: Fault)
 		await fleet.settled();
 		witness = await Witness.begin(fleet.nodes);
 		const known = new Set((await roll(coordinator)).map(({ id }) => id));
-		const scene: Scene = { fleet, coordinator, target: second, third, witness };
-		const target = phase.step === 'own' ? coordinator : second;
-		const asked = ask(coordinator);
-		await phase.reached({ coordinator, target, logs, witness });
+		const step = fleet.node(phase.step);
+		const scene: Scene = { fleet, coordinator, target: step === coordinator ? second : step, third, witness };
+		table.prepare(fleet);
+		const asked = ask(coordinator, table.asks);
+		await phase.reached({ coordinator, target: step, logs, witness });
 		const struck = await fault.strike(scene);
-		const views = await followed({ scene, fault, asked, known });
+		let views = await followed({ scene, fault, asked, known });
 		outcome.text = describe(await asked, views, struck);
-		for (const { id, state } of views)
-			if (state === 'halted') await third.call('abort_rollout', { id }).catch(() => undefined);
+		for (let words = 0; words < wordsMax && views.some(isHalted); words++) {
+			for (const halted of views.filter(isHalted)) {
+				const { operation, fields } = table.wayOut(halted);
+				await third.call(operation, fields).catch(() => undefined);
+				outcome.text += `; then ${operation}`;
+			}
+			views = await over(fleet.nodes, known, asked);
+		}
 		await fleet.settled();
 		await witness.answered(4 * workersWanted);
 		await calm(witness, fleet.nodes);
-		outcome.broken = judge(scene, fault, views, await witness.end());
+		outcome.broken = judge(table, scene, fault, views, await witness.end());
 	} catch (error) {
 		outcome.broken.push(error instanceof Error ? error.message : String(error));
 	} finally {
@@ -57,6 +88,8 @@ export async function runScenario(fleet: FaultFleet, phase: Phase, fault: Fault)
 	outcome.durationMs = performance.now() - startedAt;
 	return outcome;
 }
+
+const isHalted = ({ state }: RolloutView): boolean => state === 'halted';
 
 /** A lost worker host is noticed a little later than it is lost; what never comes to rest is told by the judgement. */
 async function calm(witness: Witness, nodes: readonly RealNode[]): Promise<void> {
@@ -97,13 +130,16 @@ async function over(
 			const fresh = told.map((all) => all.filter(({ id }) => !known.has(id)));
 			views = fresh[0] ?? [];
 			const texts = fresh.map((all) => all.map(({ id, state }) => `${id} ${state}`).sort());
-			return fresh.every((all) => all.every(isOver)) && texts.every((all) => all.join() === texts[0]?.join());
+			return fresh.every((all) => all.every(isAtRest)) && texts.every((all) => all.join() === texts[0]?.join());
 		},
 		() => JSON.stringify(told.map((all) => all.filter(({ id }) => !known.has(id)))),
 		boundMs,
 	);
 	return views;
 }
+
+/** One that halted and is about to be put back is not over. */
+const isAtRest = (view: RolloutView): boolean => isOver(view) && !(isHalted(view) && view.reverted_by);
 
 /** Only replicated ones; a daemon that does not answer stands for an open rollout. */
 async function roll(node: RealNode): Promise<RolloutView[]> {
@@ -112,8 +148,8 @@ async function roll(node: RealNode): Promise<RolloutView[]> {
 	return answer.json;
 }
 
-function ask(coordinator: RealNode): Promise<Asked> {
-	return coordinator.call('restart_service', { service: 'http_workers', replicated: true }).then(
+function ask(coordinator: RealNode, { operation, fields }: Call): Promise<Asked> {
+	return coordinator.call(operation, fields).then(
 		({ status, json }) => ({ status, error: String(json['error'] ?? '') }),
 		(error: Error) => ({ status: 0, error: error.message }),
 	);
@@ -122,7 +158,7 @@ function ask(coordinator: RealNode): Promise<Asked> {
 function describe({ status, error }: Asked, views: readonly RolloutView[], struck: unknown): string {
 	const answer = status === 0 ? `no answer (${error})` : status === 200 ? '' : `${status}: ${error}`;
 	const ends = views.map(({ state, reason, coordinator }) =>
-		state === 'completed' ? `completed, driven by ${coordinator}` : `${state}: ${reason}`,
+		state === 'completed' ? `completed, driven by ${coordinator}` : `${state}: ${reason?.replace(/\s+/g, ' ')}`,
 	);
 	const other = isAnswer(struck) ? [`the second operator got ${struck.status}`] : [];
 	return [answer, ...(ends.length > 0 ? ends : ['nothing was started']), ...other].filter(Boolean).join('; ');
@@ -131,43 +167,29 @@ function describe({ status, error }: Asked, views: readonly RolloutView[], struc
 const isAnswer = (value: unknown): value is { status: number } =>
 	typeof value === 'object' && value !== null && 'status' in value;
 
-/** Whatever happened: the wanted number of workers, all of one set, all of them answering. */
-function judgeEnd({ alive, before, answering }: Sighting, completed: number): string[] {
-	const old = alive.filter((pid) => before.includes(pid)).length;
+/** Whatever happened: the wanted number of workers, all of them answering. */
+function judgeSet({ alive, answering }: Sighting): string[] {
 	return [
 		...(alive.length === workersWanted ? [] : [`not ${workersWanted} workers in the end`]),
-		...(completed > 0 && old > 0 ? ['completed, and old workers live'] : []),
-		...(old > 0 && old < alive.length ? ['old and new workers in the end'] : []),
 		...(answering.length === alive.length ? [] : ['not every worker answers']),
 	];
 }
 
-/** Each rollout replaces a node's workers once at most, each completed one does. */
-function judgeSteps({ came, most }: Sighting, rollouts: number, completed: number): string[] {
-	return [
-		...(came.length > rollouts * workersWanted ? ['restarted twice'] : []),
-		...(came.length < completed * workersWanted ? ['completed, and not restarted'] : []),
-		...(most > 2 * workersWanted ? ['a surplus set'] : []),
-	];
-}
-
 function judge(
+	table: Table,
 	scene: Scene,
 	fault: Fault,
 	views: readonly RolloutView[],
 	reports: ReadonlyMap<string, LoadReport>,
 ): string[] {
-	const broken: string[] = [];
-	const completed = views.filter(({ state }) => state === 'completed').length;
-	const spoiled = fault.spoils === 'target' ? scene.target.name : null;
+	const broken = table.judgeViews(views);
+	const spoiled = fault.spoils === 'none' ? null : scene[fault.spoils].name;
 	for (const { id, state, reason } of views)
 		if (state !== 'completed' && !reason) broken.push(`${id} ${state} without a reason`);
 	for (const { name } of scene.fleet.nodes) {
 		const seen = scene.witness.sighting(name);
-		const faultsOfNode = [
-			...judgeEnd(seen, completed),
-			...(name === spoiled ? [] : judgeSteps(seen, views.length, completed)),
-		];
+		const faultsOfNode = [...judgeSet(seen), ...table.judgeNode(seen, views, name === spoiled)];
+		if (name !== spoiled && seen.most > 2 * workersWanted) faultsOfNode.push('a surplus set');
 		broken.push(...faultsOfNode.map((text) => `${text}: ${JSON.stringify(seen)}`));
 	}
 	for (const names of scene.witness.together) {
@@ -180,4 +202,5 @@ function judge(
 	return broken;
 }
 
-export const settings = `lease ${leaseMs} ms, ${workersWanted} workers a node, load on every node, coordinator alpha`;
+export const settings = ({ names }: Table): string =>
+	`${names.length} nodes, lease ${leaseMs} ms, ${workersWanted} workers a node, load on every node, coordinator ${names[0]}`;

@@ -56,7 +56,8 @@ function lacks({ name }: WorkerApp, { path }: Release, fault: string): RollcallE
 	return new RollcallError('unavailable', `app ${name} cannot start from ${path}: ${fault}`);
 }
 
-function isGone(path: string): boolean {
+/** Nothing lies there. */
+export function isGone(path: string): boolean {
 	try {
 		statSync(path);
 		return false;

@@ -1,10 +1,11 @@
 /** An app that was put back on a release, or has refused another, stays there, whatever dies, until the next step that covers it; what cannot be put back is refused. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { PinnedBy, StartsFrom, WorkerApp } from '../../../src/workers/types.js';
-import { kill, python, Supervised } from '../../support/workers/supervised.js';
+import { kill, python, Supervised, until } from '../../support/workers/supervised.js';
 
 const health = { path: '/', timeoutMs: 2_000, deadlineMs: 10_000, soakMs: 50, intervalMs: 200, failures: 2 };
 
@@ -16,7 +17,8 @@ interface Kind {
 }
 
 const nodeApp: Kind = {
-	program: `require('http').createServer((q, r) => r.end(__filename + ' ' + process.cwd())).listen(+process.env.PORT)`,
+	program: `let code = 200; process.on('SIGUSR2', () => { code = 500; });
+require('http').createServer((q, r) => r.writeHead(code).end(__filename + ' ' + process.cwd())).listen(+process.env.PORT)`,
 	broken: 'setTimeout(() => { throw new Error("bad release"); }, 20)',
 	settings: { health },
 };
@@ -62,6 +64,8 @@ const back = (node: Supervised, revision: string): StartsFrom => ({
 /** Every worker runs this release, in its folder, and says so; and whether it stays there. */
 async function runs(node: Supervised, revision: string, by: PinnedBy | null, when: string): Promise<void> {
 	await node.full();
+	const isForgotten = (): boolean => node.supervisor.rows().length === node.app.instances;
+	await until(isForgotten, 10_000, 'what has ended to be forgotten');
 	const rows = node.supervisor.rows().map(({ release, pinned: found }) => ({ release, found }));
 	assert.deepEqual(rows, [{ release: scriptOf(node, revision), found: by }], when);
 	assert.deepEqual(node.supervisor.pins(), by ? { web: by } : {}, when);
@@ -145,6 +149,35 @@ test('a supervisor that dies while it puts an app back, or ends that, goes forwa
 		await node.losePower();
 		assert.equal((await node.step('to-three', 'configured', pinned)).outcome, 'back');
 		await runs(node, 'three', null, 'the next step went forward');
+	} finally {
+		await node.end();
+	}
+});
+
+test('a link that was moved on brings nothing: until a step asks, workers start what the set before ran, as long as it is there', async () => {
+	const node = await nodeWith(nodeApp, 'one', 'two');
+	const killed = async (...gone: number[]): Promise<void> => {
+		const { pids } = node;
+		for (const pid of gone) kill(pid, 'SIGKILL');
+		await node.onlyNew(pids);
+	};
+	try {
+		deploy(node, 'bad', nodeApp.broken);
+		await killed(node.hostPid);
+		await runs(node, 'two', null, 'after the end of the host');
+		await killed(node.hostPid, ...node.pids);
+		await runs(node, 'two', null, 'after the end of all processes');
+		const replaced = once(node.supervisor, 'restarted');
+		kill(node.pids[0], 'SIGUSR2');
+		await replaced;
+		await runs(node, 'two', null, 'in place of one that answered badly');
+
+		deploy(node, 'three', nodeApp.program);
+		assert.equal((await node.step('to-three', 'configured')).outcome, 'back');
+		deploy(node, 'four', nodeApp.program);
+		rmSync(folderOf(node, 'three'), { recursive: true });
+		await killed(node.hostPid, ...node.pids);
+		await runs(node, 'four', null, 'where what ran is gone');
 	} finally {
 		await node.end();
 	}

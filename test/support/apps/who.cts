@@ -1,5 +1,5 @@
 /**
- * Answers who it is after ?ms= milliseconds; listens on HOST, so that other networks may ask it. While the file HOLD_FILE
+ * Answers who it is, and of which RELEASE, after ?ms= milliseconds; listens on HOST, so that other networks may ask it. While the file HOLD_FILE
  * is there a new process does not become healthy: a roll lasts as long as the test wants. BIRTHS_FILE is given a line for each
  * process that starts.
  */
@@ -10,6 +10,7 @@ const {
 	PORT: port,
 	HOST: host = '127.0.0.1',
 	NODE_NAME: node = '',
+	RELEASE: release = '',
 	HOLD_FILE: holdFile = '',
 	BIRTHS_FILE: birthsFile = '',
 } = process.env;
@@ -25,7 +26,7 @@ const server = http.createServer((request, response) => {
 			return;
 		}
 		response.writeHead(200, { 'content-type': 'application/json' });
-		response.end(JSON.stringify({ node, pid: process.pid }));
+		response.end(JSON.stringify({ node, pid: process.pid, release }));
 	};
 	const ms = Number(url.searchParams.get('ms') ?? 0);
 	if (ms > 0) setTimeout(answer, ms);

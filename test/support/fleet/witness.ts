@@ -17,6 +17,8 @@ interface Process {
 	goneAt: number | null;
 	/** When a client first had an answer from it. */
 	answeredAt: number | null;
+	/** Of which release it said to be. */
+	release: string | null;
 }
 
 /** What was seen of one node since the beginning: the kernel's word on processes, and the clients' on answers. */
@@ -30,6 +32,8 @@ export interface Sighting {
 	alive: number[];
 	/** Those that live now and from which a client has had an answer. */
 	answering: number[];
+	/** Of which releases those say to be. */
+	releases: string[];
 	/** Most of them that lived at one moment. */
 	most: number;
 	/** From the first moment with another number of workers than at the beginning to the last; null: never. */
@@ -101,6 +105,7 @@ export class Witness {
 			came: all.map(({ pid }) => pid).filter((pid) => !before.includes(pid)),
 			alive: live.map(({ pid }) => pid),
 			answering: live.filter((one) => one.answeredAt !== null).map(({ pid }) => pid),
+			releases: [...new Set(live.flatMap(({ release }) => release ?? []))],
 			most: this.#most.get(name) ?? 0,
 			out: this.#out.get(name) ?? null,
 		};
@@ -154,7 +159,7 @@ export class Witness {
 			if (all.some((one) => one.pid === pid && one.goneAt === null)) continue;
 			const since = workerSince(pid);
 			if (since === null || !isAlive({ pid, started: since })) continue;
-			all.push({ pid, started: since, firstSeen: now, goneAt: null, answeredAt: null });
+			all.push({ pid, started: since, firstSeen: now, goneAt: null, answeredAt: null, release: null });
 		}
 		const live = all.filter((one) => one.goneAt === null).length;
 		this.#most.set(node.name, Math.max(live, this.#most.get(node.name) ?? 0));
@@ -166,9 +171,11 @@ export class Witness {
 	}
 
 	#answered(node: Witnessed, body: string): void {
-		const { pid } = JSON.parse(body) as { pid: number };
+		const { pid, release = '' } = JSON.parse(body) as { pid: number; release?: string };
 		const worker = this.#of(node.name).find((one) => one.pid === pid && one.goneAt === null);
-		if (worker) worker.answeredAt ??= performance.now();
+		if (!worker) return;
+		worker.answeredAt ??= performance.now();
+		worker.release ??= release;
 	}
 }
 

@@ -12,8 +12,8 @@ test('a set that has become whole since its start is kept before it is replaced'
 	const kept = new KeptReleases(join(folder, 'releases.json'));
 	const releases = new AppReleases('web', { kept, clock: { wall: () => 1 }, log: {} } as never);
 	const worker = { isServing: true, release: '/srv/1/server.js', cwd: '/srv/1', revision: '1' } as never;
-	await releases.begin({} as never, [worker], 2);
+	await releases.begin({} as never, { instances: 2 } as never, [worker]);
 	assert.deepEqual(kept.provenOf('web'), []);
-	await releases.begin({} as never, [worker, worker], 2);
+	await releases.begin({} as never, { instances: 2 } as never, [worker, worker]);
 	assert.equal(kept.provenOf('web')[0]?.revision, '1');
 });
