@@ -17,7 +17,7 @@ export function checkNamedFiles(config: LoadedConfig): void {
 function checkNodeName(name: string, fresh: LoadedConfig): void {
 	if (fresh.node.name === name) return;
 	const place = { file: fresh.source.file, line: null, column: null, variable: null, key: 'node.name' };
-	const hint = `put this node's own file back. To rename a node: take ${name} out of cluster.peers of all others and roll clustering_config there, restart this one with its new name and certificate, then add that name everywhere and roll clustering_config`;
+	const hint = `put this node's own file back. To rename a node, in this order: take ${name} out of cluster.peers of all others, and on one of them rollcall restart_service service=clustering_config replicated=true; give ${name} the new name and a certificate of that name, and restart its daemon; add the new name to cluster.peers of all, and the same command again`;
 	throw new ConfigurationError([{ ...place, expected: `${name}, as this node runs`, got: fresh.node.name, hint }]);
 }
 

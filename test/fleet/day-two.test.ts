@@ -125,7 +125,7 @@ describe('routine work on a fleet with certificates', () => {
 			[
 				'other members',
 				() => writeFileSync(gamma.configFile, good.replace(/ {4}- name: beta\n.*\n/, '')),
-				/the file of gamma names other members than the file of alpha, without beta; make cluster\.peers the same/,
+				/the file of gamma names other members than the file of alpha: it lacks beta; make cluster\.peers the same/,
 			],
 		];
 		const before = await links();

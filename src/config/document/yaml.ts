@@ -12,7 +12,7 @@ import {
 	type YAMLError,
 	visit,
 } from 'yaml';
-import { ConfigurationError, type ConfigurationFault, faultsMax, type KeyPath } from './faults.js';
+import { ConfigurationError, type ConfigurationFault, type KeyPath } from './faults.js';
 
 export interface Position {
 	line: number;
@@ -53,9 +53,7 @@ export function parseConfigurationDocument(file: string, text: string): Configur
 			lineCounter: lines,
 		});
 		const faults = [...document.errors, ...document.warnings];
-		if (faults.length > 0) {
-			throw new ConfigurationError(faults.slice(0, faultsMax).map((fault) => syntaxFault(file, lines, fault)));
-		}
+		if (faults.length > 0) throw new ConfigurationError([firstOf(faults, file, lines)]);
 		checkKeys(document, (offset) => fail('each key once', 'the same key again', offset));
 		checkAliases(document, (offset) => fail('an alias (*name) of an anchor (&name) above it', 'another name', offset));
 		const data = unshared(document.toJS({ maxAliasCount: aliasesMax }));
@@ -94,6 +92,14 @@ function checkAliases(document: Document, refuse: (offset: number | null) => nev
 	if (aliases.length > aliasesMax) throw new ReferenceError('too many aliases');
 	const unknown = aliases.find((alias) => alias.resolve(document) === undefined);
 	if (unknown !== undefined) refuse(unknown.range?.[0] ?? null);
+}
+
+/** The lines below a mistake in the form are read wrong, too, so what is said of them only leads away from it. */
+function firstOf(faults: readonly YAMLError[], file: string, lines: LineCounter): ConfigurationFault {
+	const [first, ...others] = [...faults].sort((one, other) => one.pos[0] - other.pos[0]) as [YAMLError, ...YAMLError[]];
+	const hint =
+		others.length === 0 ? null : `${others.length} more below, which this one may have caused; correct it first`;
+	return { ...syntaxFault(file, lines, first), hint };
 }
 
 /** The library's own texts quote the file, which may hold secrets; the code says enough. */

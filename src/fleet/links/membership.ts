@@ -82,7 +82,8 @@ export function assertCertificateInDate({ self, cluster, tlsFiles }: Membership,
 	}
 }
 
-const issueCommand = (self: NodeName): string => `rollcall ca issue ${self} --dir fleet-ca --force`;
+const issueCommand = (self: NodeName): string =>
+	`rollcall ca issue ${self} --dir fleet-ca --force, at home, where that folder is`;
 
 /** What of the certificates in use, and of those in the file, other nodes must know to tell whether they fit together. */
 export function tlsFactsOf(current: Membership, next: Membership, now: number): TlsFacts | undefined {

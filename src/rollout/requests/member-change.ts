@@ -79,7 +79,8 @@ function differenceOf(there: readonly Member[], here: readonly Member[]): string
 		some.flatMap(({ name }) => (others.some((one) => one.name === name) ? [] : [name])).join(', ');
 	const more = without(there, here);
 	const less = without(here, there);
-	return `${more === '' ? '' : `, with ${more}`}${less === '' ? '' : `, without ${less}`}`;
+	const differences = [more === '' ? [] : [`it has ${more}`], less === '' ? [] : [`it lacks ${less}`]].flat();
+	return differences.length === 0 ? '' : `: ${differences.join(', ')}`;
 }
 
 const isWithout = (check: CheckResult | null | undefined, node: NodeName): boolean =>

@@ -1,9 +1,10 @@
-/** The view of a rollout while no coordinator is heard: the last view received may be out of date. */
+/** What a rollout waits for while no coordinator is heard: the last view received may be out of date. */
 import { frozen, timeOfDay } from './text.js';
 import type { Turn } from '../outbox.js';
 
 /** Null while this node coordinates, or hears who does. */
-export function leaderlessText({ state, now }: Turn): string | null {
+export function leaderlessText(turn: Turn): string | null {
+	const { state, now } = turn;
 	const { coordination, settings, members } = state;
 	const { self, leaseMs } = settings;
 	const follows = coordination.follows();
@@ -13,11 +14,11 @@ export function leaderlessText({ state, now }: Turn): string | null {
 	const missing = members.map((one) => one.name).filter((name) => !linked.includes(name));
 	if (!coordination.isMajority(linked)) return frozen(missing, members.length);
 	const { node } = coordination.fence();
-	return ['', self].includes(node) ? 'a coordinator' : `a coordinator, since ${node} is not heard`;
+	return `a coordinator${['', self].includes(node) ? '' : `, since ${node} is not heard`}${takeoverText(turn)}`;
 }
 
 /** When this node takes over if no other does before. */
-export function takeoverText({ state, now, wall }: Turn): string {
+function takeoverText({ state, now, wall }: Turn): string {
 	const at = state.coordination.takeoverAt();
 	return at === null || at <= now ? '' : `, until ${timeOfDay(wall + at - now)}`;
 }

@@ -23,7 +23,7 @@ import { shownNode, targetsOf, type TargetStatus } from '../targets/targets.js';
 import { type Budget, budgetUsed, standingOf, unhealthyIn, whatIsDown } from '../targets/budget.js';
 import { textOfEpoch } from '../../coordination/epoch.js';
 import { wayOut } from './way-out.js';
-import { leaderlessText, takeoverText } from './leaderless.js';
+import { leaderlessText } from './leaderless.js';
 import { localViewOf } from '../agent/local-view.js';
 import { endOf, type Turn } from '../outbox.js';
 import { stepEnd } from '../times.js';
@@ -60,8 +60,7 @@ export function followedView(turn: Turn, open: OpenRollout): RolloutView {
 		held: isHeld(open.flags),
 		reverted_by: revertedBy(open),
 		...hooksOf(open.flags),
-		waiting_for:
-			silent === null ? (shown ?? unseen(open)) : `${silent}${takeoverText(turn)}${wayOut(turn, open.spec.id)}`,
+		waiting_for: silent === null ? (shown ?? unseen(open)) : `${silent}${wayOut(turn, open.spec.id)}`,
 		epoch: open.flags.version.epoch ? textOfEpoch(open.flags.version.epoch) : base.epoch,
 	};
 }

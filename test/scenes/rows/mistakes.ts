@@ -135,7 +135,7 @@ const mistakes: readonly Mistake[] = [
 				{},
 				fleet.members.filter((name) => name !== 'beta'),
 			),
-		says: /gamma names other members.*without beta; make cluster\.peers the same/,
+		says: /gamma names other members.*it lacks beta; make cluster\.peers the same/,
 	},
 	{
 		name: 'a member named twice',

@@ -28,6 +28,10 @@ const refusals: Record<string, [text: string, line: string]> = {
 		'state_dir: a: b\n',
 		'1:12: expected one "key: value" a line, got a second colon; put a value that holds ": " in quotes',
 	],
+	'a mistake that makes what follows wrong': [
+		'http_workers\n  - name: a\n    script: b\n  - name: c\n',
+		'1:1: expected "key: value", got a line without a colon (4 more below, which this one may have caused; correct it first)',
+	],
 	'merge keys': [
 		'node: &n {name: a}\nlogging: {<<: *n}\n',
 		'2:11: logging["<<"]: expected a key out of level, max_size, keep, got another one',

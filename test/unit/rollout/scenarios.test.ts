@@ -303,7 +303,7 @@ test('who does not hear enough starts no step and says so', () => {
 		fleet.network.cut(name, 'alpha');
 	}
 	fleet.run(fleetLeaseMs);
-	assert.match(fleet.view('alpha', id)?.waiting_for ?? '', /^frozen, hears 1 of 3; missing: beta, gamma/);
+	assert.match(fleet.view('alpha', id)?.waiting_for ?? '', /^frozen, hears 1 of 3; missing: beta, gamma$/);
 	fleet.network.healAll();
 	fleet.untilState('alpha', id, 'completed');
 	assert.deepEqual(fleet.begun.map((one) => one.node).sort(), three);
@@ -321,10 +321,7 @@ test('whoever hears no coordinator says so, instead of what it was shown last', 
 	fleet.node('beta').kill();
 	fleet.run(2 * fleetLeaseMs);
 	const { coordinator, waiting_for } = fleet.view('gamma', id) ?? {};
-	assert.deepEqual(
-		[coordinator, waiting_for?.split(', until')[0]],
-		['beta', 'frozen, hears 1 of 3; missing: alpha, beta'],
-	);
+	assert.deepEqual([coordinator, waiting_for], ['beta', 'frozen, hears 1 of 3; missing: alpha, beta']);
 	fleet.node('alpha').start();
 	fleet.until('it is driven again', () => !fleet.view('gamma', id)?.waiting_for?.startsWith('frozen'));
 });
