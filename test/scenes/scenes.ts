@@ -13,12 +13,21 @@ import { certificates } from './rows/certificates.js';
 import { clocks } from './rows/clocks.js';
 import { daemons } from './rows/daemons.js';
 import { disks } from './rows/disks.js';
+import { manual } from './rows/manual.js';
 import { members } from './rows/members.js';
 import { mistakeScenes } from './rows/mistakes.js';
 import type { Outcome, Scene } from './scene.js';
 
 /** Those that need other clocks come last: they need a fleet that was started with such. */
-const scenes: readonly Scene[] = [...certificates, ...members, ...daemons, ...disks, ...mistakeScenes, ...clocks];
+const scenes: readonly Scene[] = [
+	...certificates,
+	...members,
+	...daemons,
+	...disks,
+	...mistakeScenes,
+	...manual,
+	...clocks,
+];
 const sawMax = 230;
 
 const write = (text: string): void => void process.stdout.write(`${text}\n`);

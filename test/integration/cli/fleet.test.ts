@@ -28,6 +28,7 @@ import { RollcallError } from '../../../src/errors.js';
 import { issueCertificate, makeAuthority } from '../../../src/system/openssl.js';
 import { documentOf } from '../../support/cli/command-document.js';
 import { runCommand } from '../../support/cli/command.js';
+import { commandBlocks, sectionOf } from '../../support/pages/home-shell.js';
 
 const nodes = ['--node', 'alpha=10.0.0.1', '--node', 'beta=beta.example:9944', '--node', 'gamma=[fd00::3]'];
 const app = ['--app', './server.js', '--cwd', '/srv/web', '--user', 'web', '--port', '8080', '--health', '/healthz'];
@@ -179,6 +180,11 @@ describe('at home', () => {
 		assert.equal(serialOf('alpha'), before[0]);
 		assert.notEqual(serialOf('beta'), before[1]);
 		assert.equal(readBundle(join(home, 'beta.tgz')).tls.cert, read('beta', 'cert.pem'));
+		const [, , [renew = '', install = ''] = []] = commandBlocks(sectionOf('operate/certificates', 'Renew'));
+		const { code, stdout } = await fleet(...renew.split(' ').slice(2));
+		assert.equal(code, 0, stdout);
+		assert.ok(stdout.includes(install.replace('alpha', 'NODE')), `the page on certificates says ${install}: ${stdout}`);
+		assert.notEqual(serialOf('alpha'), before[0]);
 	});
 
 	test('at each step of a change of the authority renew makes bundles that hosts of the step before take, and none that skips one', async () => {
@@ -231,7 +237,8 @@ describe('at home', () => {
 		);
 		const before = serialOf('alpha');
 		symlinkSync('/nonexistent', join(home, '.delta.new'));
-		const words = ['add', 'shop', '--node', 'delta=10.0.0.4'];
+		const [stepThree = [], [add = '', onOld = '', onNew = ''] = []] = commandBlocks(sectionOf('operate/members'));
+		const words = add.split(' ').slice(2);
 		const first = await fleet(...words);
 		assert.equal(first.code, 0, first.stderr);
 		const { steps } = documentOf(first, resultShapes['fleet add']) as { steps: { hosts: string[]; lines: string[] }[] };
@@ -239,6 +246,9 @@ describe('at home', () => {
 			steps.map(({ hosts }) => hosts.join(' ')),
 			['alpha beta gamma', 'delta', ''],
 		);
+		const typed = steps.map(({ hosts, lines }) => lines.map((line) => line.replaceAll('NODE', hosts[0] ?? '')));
+		for (const [index, lines] of [[onOld], [onNew], stepThree].entries())
+			for (const line of lines) assert.ok(typed[index]?.includes(line), `the page on members says ${line}`);
 		// As a command leaves it that was ended before the last node.
 		rmSync(join(home, 'delta'), { recursive: true });
 		rmSync(join(home, 'delta.tgz'));

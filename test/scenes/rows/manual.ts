@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { waitFor } from '../../support/fleet/nodes.js';
+import { commandBlocks, sectionOf } from '../../support/pages/home-shell.js';
+import { freePorts } from '../../support/system/ports.js';
+import { hosts, type Host } from '../fleet.js';
+import { follow, type Phrases } from '../page.js';
+import { allPresented } from '../presented.js';
+import type { Scene, Stage } from '../scene.js';
+
+const leaver: Host = 'epsilon';
+const moved: Host = 'delta';
+const certificatesPage = 'operate/certificates';
+const membersPage = 'operate/members';
+
+/** What the page calls step 3, and its other steps before it. */
+const membersSteps = sectionOf(membersPage);
+const [stepThree = []] = commandBlocks(membersSteps);
+
+const namesOf = ({ fleet }: Stage): string[] => hosts.map((host) => fleet.nameOf(host));
+const without = (stage: Stage, host: Host): string[] =>
+	namesOf(stage).filter((name) => name !== stage.fleet.nameOf(host));
+const stayers = hosts.filter((host) => host !== leaver);
+
+/** The block of step 3, on any node. */
+async function stepThreeOn({ operator, fleet }: Stage, on: Host = 'alpha'): Promise<void> {
+	for (const line of stepThree) await operator.done(`ssh ${fleet.nameOf(on)} ${line}`);
+}
+
+async function validated({ operator, fleet }: Stage, on: readonly Host[]): Promise<void> {
+	for (const host of on) await operator.done(`ssh ${fleet.nameOf(host)} rollcall validate`);
+}
+
+/** One row of the page's table, by the job in its first cell. */
+function jobOf(job: string): string {
+	const row = sectionOf(membersPage, 'One node at a time')
+		.split('\n')
+		.map((line) => /^\| (.*?) \| (.*) \|$/.exec(line))
+		.find((cells) => cells?.[1] === job);
+	if (!row?.[2]) throw new Error(`${membersPage} has no job "${job}"`);
+	return row[2];
+}
+
+const follows = (name: string, did: string, ends: Pick<Scene, 'spoils'>, play: Scene['play']): Scene => ({
+	name: `manual: ${name}`,
+	did,
+	ends: 'done',
+	rolls: 0,
+	...ends,
+	play,
+});
+
+/** The row of the table for a job, word by word: `phrases` is what its words mean in this fleet. */
+const job = (words: string, ends: Pick<Scene, 'spoils'>, phrases: (stage: Stage) => Phrases): Scene =>
+	follows(words, 'the row of the page on members, word by word', ends, (stage) => follow(jobOf(words), phrases(stage)));
+
+async function leftOut(stage: Stage): Promise<void> {
+	const { fleet } = stage;
+	await fleet.powerOff(leaver);
+	fleet.writeAll(without(stage, leaver), stayers);
+	fleet.members = without(stage, leaver);
+}
+
+export const manual: readonly Scene[] = [
+	follows('renew', 'the section Renew of the page on certificates, line by line', {}, async (stage) => {
+		const { fleet, operator } = stage;
+		const [[issue = ''] = [], [reload = '', takeUp = ''] = []] = commandBlocks(sectionOf(certificatesPage, 'Renew'));
+		const before = await allPresented(fleet);
+		const serial = async (host: Host): Promise<boolean> =>
+			(await allPresented(fleet))[hosts.indexOf(host)]?.serial !== before[hosts.indexOf(host)]?.serial;
+		for (const host of hosts) {
+			const name = fleet.nameOf(host);
+			await operator.done(issue.replace('alpha', name));
+			operator.copies(host, 'ca.pem', 'cert.pem', 'key.pem');
+		}
+		await operator.done(`ssh ${fleet.nameOf('gamma')} ${reload}`);
+		await waitFor("gamma's new certificate", () => serial('gamma'));
+		assert.equal(await serial('beta'), false);
+		operator.sees(await operator.done(`ssh ${fleet.nameOf('beta')} ${takeUp}`));
+		for (const host of hosts) assert.ok(await serial(host), host);
+	}),
+	follows('a new authority', 'the section of the page on certificates, line by line', {}, async (stage) => {
+		const { fleet, operator } = stage;
+		const before = await allPresented(fleet);
+		const steps = commandBlocks(sectionOf(certificatesPage, 'A new authority'));
+		assert.equal(steps.length, 4);
+		for (const line of steps.flat()) await operator.done(line.replace('alpha beta gamma', namesOf(stage).join(' ')));
+		const after = await allPresented(fleet);
+		for (const [index, { issuer }] of after.entries()) assert.notEqual(issuer, before[index]?.issuer);
+	}),
+	job('take out a node that is dead', { spoils: [leaver] }, (stage) => ({
+		'leave it out of `cluster.peers` on every other node': () => leftOut(stage),
+		'step 3': () => stepThreeOn(stage),
+		'It is not waited for': () => stage.fleet.settled(stage.fleet.members),
+		'If it comes back, its `status` says that it is no member': async () => {
+			await stage.fleet.startDaemon(leaver);
+			stage.operator.sees(await stage.operator.looks(leaver, /epsilon (has left the fleet|is no member)/));
+			await stage.operator.types(leaver, 'rollcall stop');
+		},
+	})),
+	follows(
+		'the three steps',
+		'epsilon, a fresh host, is added by the steps of the page on members',
+		{ spoils: [leaver] },
+		async (stage) => {
+			const { fleet, operator } = stage;
+			await follow(membersSteps.slice(membersSteps.indexOf('1. '), membersSteps.indexOf('```')), {
+				'1. Change `cluster.peers` in /etc/rollcall/rollcall.yaml on every node, new and old': async () => {
+					fleet.reinstall(leaver);
+					await operator.issues(leaver);
+					fleet.writeAll(namesOf(stage));
+				},
+				'`rollcall validate` on each': () => validated(stage, hosts),
+				'2. Start the new nodes': () => fleet.startDaemon(leaver),
+				'3. On any node': () => stepThreeOn(stage, 'delta'),
+			});
+			fleet.members = namesOf(stage);
+		},
+	),
+	job('put a new host in its place, under its name', { spoils: [leaver] }, (stage) => {
+		const { fleet, operator } = stage;
+		return {
+			'the same file': () => fleet.powerOff(leaver),
+			'an empty `state_dir`': () => fleet.reinstall(leaver),
+			'start it': () => fleet.startDaemon(leaver),
+			'It votes once it has met all others': () => fleet.settled(),
+			'after `rollcall admit_node node=NAME`': async () => {
+				await fleet.powerOff(leaver);
+				fleet.reinstall(leaver);
+				fleet.networks.cut('gamma', leaver);
+				fleet.networks.cut(leaver, 'gamma');
+				try {
+					await fleet.startDaemon(leaver);
+					await operator.done(`ssh ${fleet.nameOf('alpha')} rollcall admit_node node=${fleet.nameOf(leaver)}`);
+				} finally {
+					fleet.networks.heal();
+				}
+				await fleet.settled();
+			},
+			'At another address: its new `url` on all others': async () => {
+				const [port = 0] = await freePorts(1);
+				await fleet.powerOff(leaver);
+				fleet.reinstall(leaver);
+				fleet.move(leaver, { port });
+				fleet.writeAll(fleet.members);
+				await fleet.startDaemon(leaver);
+			},
+			'step 3': () => stepThreeOn(stage),
+		};
+	}),
+	job('rename a node', {}, (stage) => {
+		const { fleet, operator } = stage;
+		const old = fleet.nameOf('gamma');
+		const others = without(stage, 'gamma');
+		return {
+			'take it out of all others': () => {
+				for (const host of hosts) if (host !== 'gamma') fleet.write(host, {}, others);
+			},
+			'do step 3': () => stepThreeOn(stage),
+			'restart it with its new name and certificate': async () => {
+				await fleet.node('gamma').kill('SIGTERM');
+				fleet.rename('gamma', `${old}2`);
+				await operator.issues('gamma');
+				fleet.write('gamma', {}, [...others, `${old}2`]);
+				await fleet.startDaemon('gamma');
+			},
+			'add that name everywhere': () => fleet.writeAll(namesOf(stage)),
+			'do step 3 again': async () => {
+				await stepThreeOn(stage);
+				fleet.members = namesOf(stage);
+			},
+		};
+	}),
+	job('another address or port', {}, (stage) => {
+		const { fleet, operator } = stage;
+		const ports = freePorts(2);
+		return {
+			"one node's `cluster.listen`": async () => fleet.move(moved, { port: (await ports)[0] ?? 0 }),
+			'its `url` on every node': () => fleet.writeAll(fleet.members),
+			'step 3': () => stepThreeOn(stage),
+			'Two nodes that move at once would lose each other, so that is refused': async () => {
+				const old = fleet.addressOf('beta').port;
+				const oldToo = fleet.addressOf(moved).port;
+				const [, one = 0] = await ports;
+				const [other = 0] = await freePorts(1);
+				fleet.move('beta', { port: one });
+				fleet.move(moved, { port: other });
+				fleet.writeAll(fleet.members);
+				const said = operator.sees(await operator.shell(`ssh alpha ${stepThree[0]}`));
+				assert.equal(said.code, 6, said.text);
+				fleet.move('beta', { port: old });
+				fleet.move(moved, { port: oldToo });
+				fleet.writeAll(fleet.members);
+				await stepThreeOn(stage);
+			},
+		};
+	}),
+];
