@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import type { Logger } from '../log.js';
 import type { Clock } from './clock.js';
 import type { CommandAnswer, CommandQuestion } from './pm2/health-command.js';
+import type { RecentTraffic } from './health/traffic/recent.js';
 import type { LogLimits } from './host/log-files.js';
 
 /** Which process a worker is. A process id alone is reused by the kernel; with the start time it is not. */
@@ -37,8 +38,16 @@ export interface WorkerRow {
 	revision: string | null;
 	/** Not null: the app stays on this release until the next rollout that covers it. */
 	pinned: PinnedBy | null;
-	/** Users' requests since its process started, and those of them that it answered 5xx; null unless its answers are compared. */
-	requests: { total: number; errors: number } | null;
+	/**
+	 * Users' requests since its process started, those of them that it answered 5xx, and late where answers are timed; `recent`:
+	 * over the last ten minutes at most, as long as it is known. null unless its answers are compared. Earlier versions say less.
+	 */
+	requests: {
+		total: number;
+		errors: number;
+		slow?: number | undefined;
+		recent?: RecentTraffic | undefined;
+	} | null;
 }
 
 /** Which rollout left an app on an earlier release than its configuration says, and why: it was put back, or refused what the rollout brought. */

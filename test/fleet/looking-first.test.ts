@@ -1,4 +1,4 @@
-/** A rollout that looks first, on real nodes and by the command line: one node, a hold that outlives its coordinator, then the others. */
+/** A rollout that looks first, on real nodes and by the command line: one node, whose answers are shown beside the others', a hold that outlives its coordinator, then the others. */
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { RolloutView } from '../../src/rollout/types.js';
-import { type CommandResult, makeFleet, type RealFleet, type RealNode, rollcall } from '../support/fleet/nodes.js';
+import type { ShownRollout } from '../../src/cli/output/rollout-shapes.js';
+import {
+	type CommandResult,
+	makeFleet,
+	type RealFleet,
+	type RealNode,
+	rollcall,
+	waitFor,
+	webApp,
+} from '../support/fleet/nodes.js';
 
 const zones: Readonly<Record<string, string>> = { alpha: 'east', beta: 'east', gamma: 'west' };
 let fleet: RealFleet;
@@ -24,8 +33,17 @@ const hook = createServer(async (request, response) => {
 	telling.emit('one');
 });
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-hook-'));
+/** An app that fails where it is asked to. */
+const asked = join(folder, 'asked.js');
 
 before(async () => {
+	writeFileSync(
+		asked,
+		`require('http').createServer((request, response) => {
+			if (request.url === '/fail') response.statusCode = 500;
+			response.end('answer');
+		}).listen(+process.env.PORT);`,
+	);
 	const secret = join(folder, 'secret');
 	writeFileSync(secret, 'a secret of more than thirty-two bytes\n', { mode: 0o600 });
 	hook.listen(0, '127.0.0.1');
@@ -33,6 +51,7 @@ before(async () => {
 	const notify = [{ url: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`, secret_file: secret }];
 	const nodes = Object.entries(zones).map(([name, zone]) => ({ name, config: { node: { name, zone } } }));
 	fleet = await makeFleet(nodes, { rollout: { lease: '1s', notify } });
+	judge({ window: '5s', slow: '9s' });
 	await fleet.start();
 });
 after(async () => {
@@ -40,6 +59,16 @@ after(async () => {
 	hook.close();
 	rmSync(folder, { recursive: true });
 });
+
+/** How a release is judged by its answers, from the next roll on. */
+function judge(traffic: object): void {
+	for (const node of fleet.nodes)
+		node.amend({ http_workers: [{ ...webApp(node.ports.app, node.name), script: asked, traffic }] });
+}
+
+async function ask(node: RealNode, path: string, times: number): Promise<void> {
+	for (let count = 0; count < times; count += 1) await (await fetch(`${node.appUrl}${path}`)).text();
+}
 
 const on = (node: RealNode, ...words: string[]): Promise<CommandResult> =>
 	rollcall(['rollout', ...words, '--json', '--config', node.configFile]);
@@ -70,6 +99,25 @@ test('a start with --hold-after ends with 0 once one node is back; the hold outl
 	assert.equal(held.asked_by?.from, 'socket');
 	assert.deepEqual(await rolledSince(then), ['beta']);
 
+	await Promise.all([ask(fleet.node('beta'), 'fail', 2), ask(alpha, 'fail', 1), ask(gamma, 'fine', 5)]);
+	await ask(fleet.node('beta'), 'fine', 6);
+	let shown: ShownRollout | undefined;
+	await waitFor('the answers of all', async () => {
+		shown = documentOf<ShownRollout>(await on(gamma, 'status', held.id));
+		const [web] = shown.traffic ?? [];
+		return web?.new.total === 8 && web.old.total === 6;
+	});
+	const { ms: _, ...news } = shown?.traffic?.[0]?.new ?? {};
+	const { ms: __, ...olds } = shown?.traffic?.[0]?.old ?? {};
+	assert.deepEqual(news, { nodes: ['beta'], total: 8, errors: 2, slow: 0 });
+	assert.deepEqual(olds, { nodes: ['gamma', 'alpha'], total: 6, errors: 1, slow: 0 });
+	const { stdout } = await rollcall(['status', '--config', alpha.configFile]);
+	assert.match(
+		stdout.replaceAll(/\s+/g, ' '),
+		/traffic: web: the new release answered 5xx to 2 of 8 requests \(25\.0 %\) in [^;]+, on beta; the old one to 1 of 6 \(16\.7 %\) in [^;]+, on gamma, alpha; late were 0 \(0\.0 %\), of the old one 0 \(0\.0 %\)/,
+	);
+
+	judge({ window: '0s' });
 	await alpha.kill();
 	const isTakenOver = ({ coordinator, waiting_for }: RolloutView): boolean =>
 		coordinator !== 'alpha' && waiting_for === 'an operator: resume_rollout or abort_rollout';

@@ -4,6 +4,7 @@ import type { Client } from '../client/client.js';
 import { parseFields } from '../operation/fields.js';
 import { fullId, searchedMax } from '../client/rollout-id.js';
 import { adviceFor, followRollout } from '../client/follow.js';
+import { withTraffic } from '../client/traffic.js';
 import { startRollout } from '../client/start-rollout.js';
 import { inFlags, type RequestFlags, requestedFields } from '../client/rollout-request.js';
 import type { Context } from '../context.js';
@@ -72,7 +73,8 @@ export async function undo(
 
 export async function show({ options, terminal, session }: Context, id: string | undefined): Promise<number> {
 	return using(await connect(options, session.signal), async ({ client, words }) => {
-		const view = (await client.operation('get_rollout', { id: await named(client, id, newest) })) as RolloutView;
+		const known = (await client.operation('get_rollout', { id: await named(client, id, newest) })) as RolloutView;
+		const view = await withTraffic(client, known);
 		writeResult(terminal, view, (page) => rolloutText(view, Date.now(), page));
 		const advice = adviceFor(view, words);
 		if (advice !== null) writeMessage(terminal, advice);

@@ -39,8 +39,18 @@ export const workerShape = z
 		/** What the release was called when the worker was started; null if that is unknown. */
 		revision: orNull(text),
 		pinned: orNull(pinnedBy),
-		/** Users' requests since its process started, and those answered 5xx; null unless http_workers.traffic compares them. */
-		requests: orNull(z.object({ total: whole, errors: whole })),
+		/**
+		 * Users' requests since its process started, and those answered 5xx, or late where answers are timed; recent: over the last
+		 * ten minutes at most. null unless http_workers.traffic compares them.
+		 */
+		requests: orNull(
+			z.object({
+				total: whole,
+				errors: whole,
+				slow: whole.optional(),
+				recent: z.object({ ms: whole, total: whole, errors: whole, slow: whole.optional() }).optional(),
+			}),
+		),
 	})
 	.meta({ id: 'worker' });
 

@@ -4,6 +4,7 @@ import type { AppChanges, WorkerRow } from '../../workers/types.js';
 import { clean, cleanLines, fit, indent, type Page, plainPage } from './terminal.js';
 import { type Column, paint, table, type Tone } from './table.js';
 import { planReleases, releaseChange, releasesAfter } from './releases.js';
+import type { AppTraffic, ShownRollout } from './rollout-shapes.js';
 import { bytes, count, forPeople, moment, shortId, shortRevision, span, wrapWords } from './format.js';
 
 /** A row of an operation that was asked for a node, or all. */
@@ -126,7 +127,7 @@ export function tookMs({ created_at, ended_at, nodes }: RolloutView, now: number
 }
 
 /** One rollout in full: what became of it first, then a line a node, then what to do. */
-export function rolloutText(view: RolloutView, now: number, page = plainPage): string {
+export function rolloutText(view: ShownRollout, now: number, page = plainPage): string {
 	const back = view.nodes.filter(({ state }) => state === 'back').length;
 	const took = span(tookMs(view, now));
 	const state = paint(view.state, toneOf(view.state), page);
@@ -137,6 +138,7 @@ export function rolloutText(view: RolloutView, now: number, page = plainPage): s
 		);
 	if (view.reason !== null) prose('reason', cleanLines(forPeople(view.reason, now)));
 	if (view.waiting_for !== null && !isOver(view)) prose('waiting for', clean(forPeople(view.waiting_for, now)));
+	for (const one of view.traffic ?? []) prose('traffic', trafficText(one));
 	if (view.reverts) prose('puts back', `what ran before rollout ${clean(view.reverts)}`);
 	if (view.note) prose('note', clean(view.note));
 	lines.push('', nodesText(view, now, page));
@@ -156,6 +158,26 @@ export function rolloutText(view: RolloutView, now: number, page = plainPage): s
 	lines.push('', `rollout ${clean(view.id)}, at most ${view.max_unavailable} out${hold}`, `started by ${starter}`);
 	return lines.join('\n');
 }
+
+/** `web: the new release on alpha answered 5xx to 1 of 812 requests (0.1 %) in 2 min 0 s, the old one on beta to 0 of 790 (0.0 %) in 10 min 0 s` */
+function trafficText({ app, new: fresh, old }: AppTraffic): string {
+	const side = ({ nodes, ms, total, errors }: AppTraffic['new'], what: string): string =>
+		`${errors} of ${total}${what}${shareOf(errors, total)} in ${span(ms)}, on ${nodes.map(clean).join(', ')}`;
+	const parts = [
+		fresh.nodes.length === 0
+			? 'what the new release answers is not counted'
+			: `the new release answered 5xx to ${side(fresh, ' requests')}`,
+		old.nodes.length === 0 ? 'what the old one answers is not counted' : `the old one to ${side(old, '')}`,
+	];
+	if (fresh.slow !== undefined && old.slow !== undefined) {
+		const late = ({ slow = 0, total }: AppTraffic['new']): string => `${slow}${shareOf(slow, total)}`;
+		parts.push(`late were ${late(fresh)}, of the old one ${late(old)}`);
+	}
+	return `${clean(app)}: ${parts.join('; ')}`;
+}
+
+const shareOf = (part: number, total: number): string =>
+	total === 0 ? '' : ` (${((100 * part) / total).toFixed(1)} %)`;
 
 /** `before_node on beta: failed, exited with 1: no such server` */
 function hookLines(hooks: Partial<Record<string, HookRun>>): string[] {

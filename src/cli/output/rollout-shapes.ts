@@ -1,4 +1,5 @@
 /** What commands print of rollouts with `--json`: a part of json-schemas.ts, where the rules stand. */
+import type { RolloutView } from '../../rollout/types.js';
 import { z } from '../../zod.js';
 
 const text = z.string();
@@ -27,6 +28,19 @@ const hookRun = z.object({
 	detail: orNull(text),
 	accepted: text.optional(),
 });
+
+/** Users' requests over so many ms on these nodes, those answered 5xx, and late where answers are timed; without nodes none are counted. */
+const seenTraffic = z.object({
+	nodes: z.array(text),
+	ms: whole,
+	total: whole,
+	errors: whole,
+	slow: whole.optional(),
+});
+const appTraffic = z.object({ app: text, new: seenTraffic, old: seenTraffic });
+export type AppTraffic = z.infer<typeof appTraffic>;
+/** A rollout with what its nodes answer. */
+export type ShownRollout = RolloutView & { traffic?: AppTraffic[] };
 
 export const rolloutShape = z
 	.object({
@@ -81,6 +95,8 @@ export const rolloutShape = z
 		reverted_by: orNull(text).optional(),
 		/** Those of its own that have begun. */
 		hooks: z.object({ before_rollout: hookRun.optional(), after_rollout: hookRun.optional() }).optional(),
+		/** Only in status and rollout status, while it is paused or halted: what nodes with the new release answer beside those with the old one. */
+		traffic: z.array(appTraffic).optional(),
 	})
 	.meta({ id: 'rollout' });
 

@@ -37,7 +37,14 @@ const workerRow = z.object({
 	release: path,
 	revision: orNull(z.string().max(256)),
 	pinned: orNull(pinnedBy),
-	requests: orNull(z.object({ total: counter, errors: counter })),
+	requests: orNull(
+		z.object({
+			total: counter,
+			errors: counter,
+			slow: counter.optional(),
+			recent: z.object({ ms: counter, total: counter, errors: counter, slow: counter.optional() }).optional(),
+		}),
+	),
 });
 
 /** A peer may be hostile, and a terminal obeys what it would send. */

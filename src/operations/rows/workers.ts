@@ -33,7 +33,15 @@ export const workerOperations = [
 					pinned: pinnedBy,
 					requests: {
 						type: ['object', 'null'],
-						properties: { total: integer, errors: integer },
+						properties: {
+							total: integer,
+							errors: integer,
+							slow: integer,
+							recent: {
+								type: 'object',
+								properties: { ms: integer, total: integer, errors: integer, slow: integer },
+							},
+						},
 					},
 				},
 			},

@@ -1,4 +1,5 @@
 import { memoryOf } from '../health/health-monitor.js';
+import { recentOf } from '../health/traffic/recent.js';
 import { pathCharactersMax } from '../pm2/releases.js';
 import type { ProvenWorker, PinnedBy, Releases, ThreadRow, WorkerRow } from '../types.js';
 import type { Worker } from './worker.js';
@@ -27,7 +28,10 @@ export function rowOf(app: string, worker: Worker, pinned: PinnedBy | null = nul
 
 function requestsOf({ news }: Worker): WorkerRow['requests'] {
 	const { traffic } = news.report ?? {};
-	return traffic === undefined ? null : { total: traffic.requests, errors: traffic.errors };
+	if (traffic === undefined) return null;
+	const { requests: total, errors, slow } = traffic;
+	const recent = recentOf(news.marks, traffic, news.reportedAt);
+	return { total, errors, ...(slow === undefined ? {} : { slow }), recent };
 }
 
 /**

@@ -5,6 +5,7 @@ import type { ProcessEnds } from '../connection/process-ends.js';
 import type { ConnectionStatus, JoinResult, Probe, WorkerConnection } from '../connection/worker-connection.js';
 import { askCommand } from '../health/health-command.js';
 import type { HealthCheck } from '../health/health-check.js';
+import { marked } from '../health/traffic/recent.js';
 import type { HostLink } from '../host/host-connection.js';
 import { processOf } from '../pm2/home.js';
 import type { WorkerApp, WorkerIdentity } from '../types.js';
@@ -32,7 +33,7 @@ export interface EntryParts {
 }
 
 export const gone = { ok: false, code: null, detail: 'its process ended' } as const;
-const nothingSaid: WorkerNews = { listeners: null, ports: [], report: null, reportedAt: 0, cpu: null };
+const nothingSaid: WorkerNews = { listeners: null, ports: [], report: null, reportedAt: 0, marks: [], cpu: null };
 
 /** What a pool keeps of one worker and shows to no one else: the state of its machine, and the connection to its process. */
 export class WorkerEntry {
@@ -168,7 +169,9 @@ export class WorkerEntry {
 			const busyMs = (report.cpuMicros - before.cpuMicros) / 1_000;
 			cpu = Math.round((busyMs / (now - reportedAt)) * 1_000) / 10;
 		}
-		this.news = { ...this.news, report, reportedAt: now, cpu };
+		const { traffic } = report;
+		const marks = traffic ? marked(this.news.marks, traffic, now) : this.news.marks;
+		this.news = { ...this.news, report, reportedAt: now, marks, cpu };
 		this.parts.changed(this);
 	}
 }

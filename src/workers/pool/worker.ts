@@ -3,6 +3,7 @@ import { isAlive } from '../../system/proc/process.js';
 import type { WorkerReport } from '../connection/control.js';
 import type { HealthCheck } from '../health/health-check.js';
 import type { ListenSettings, SeenListener } from '../health/listeners.js';
+import type { TrafficMarks } from '../health/traffic/recent.js';
 import type { HostLink } from '../host/host-connection.js';
 import { isServing, type Lifecycle, publicState } from './lifecycle.js';
 import { overriddenPort, type Place } from './places.js';
@@ -30,6 +31,8 @@ export interface WorkerNews {
 	readonly ports: readonly number[];
 	readonly report: WorkerReport | null;
 	readonly reportedAt: number;
+	/** What it had counted of its answers over the last minutes; empty where it does not count. */
+	readonly marks: TrafficMarks;
 	/** Per cent of one core over the last report. */
 	readonly cpu: number | null;
 }

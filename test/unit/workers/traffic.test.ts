@@ -10,6 +10,7 @@ import {
 	type Slice,
 	type TrafficEvidence,
 } from '../../../src/workers/health/traffic/evidence.js';
+import { marked, recentOf, type TrafficMarks } from '../../../src/workers/health/traffic/recent.js';
 import { describeTraffic } from '../../../src/workers/health/traffic/text.js';
 
 const rule = { requests: 20, errors: 0.05 };
@@ -292,5 +293,37 @@ describe('what began in the same second', () => {
 		comparison.take([source('o1', report(105, [])), source('n1', report(Number.MAX_SAFE_INTEGER, []))]);
 		assert.equal(comparison.isPossible, true);
 		comparison.take([]);
+	});
+});
+
+describe('what a process answered lately', () => {
+	const counted = (requests: number, errors: number, slow?: number): TrafficReport => ({
+		...{ requests, errors, second: 0, slices: [] },
+		...(slow === undefined ? {} : { slow, slowMs: 500 }),
+	});
+
+	test('is what came since its first report, and over ten minutes at most, with few marks', () => {
+		let marks: TrafficMarks = [];
+		let most = 0;
+		const take = (at: number): void => {
+			marks = marked(marks, counted(100 + at * 10, at), at * 1_000);
+			most = Math.max(most, marks.length);
+		};
+		take(0);
+		assert.deepEqual(recentOf(marks, counted(100, 0), 0), { ms: 0, total: 0, errors: 0 });
+		for (let second = 1; second <= 240; second += 1) take(second);
+		assert.deepEqual(recentOf(marks, counted(2_500, 240), 240_000), { ms: 240_000, total: 2_400, errors: 240 });
+		for (let second = 241; second <= 86_400; second += 1) take(second);
+		const { ms, total, errors } = recentOf(marks, counted(100 + 864_000, 86_400), 86_400_000);
+		assert.ok(ms >= 570_000 && ms <= 600_000, `${ms}`);
+		assert.deepEqual([total, errors], [ms / 100, ms / 1_000]);
+		assert.ok(most <= 22, `${most} marks`);
+	});
+
+	test('tells late answers where they are timed, and nothing below zero of a worker that lies', () => {
+		const marks = marked([], counted(50, 5, 3), 0);
+		assert.deepEqual(recentOf(marks, counted(60, 5, 7), 9_000), { ms: 9_000, total: 10, errors: 0, slow: 4 });
+		assert.deepEqual(recentOf(marks, counted(1, 0, 0), 9_000), { ms: 9_000, total: 0, errors: 0, slow: 0 });
+		assert.deepEqual(recentOf([], counted(60, 5), 9_000), { ms: 0, total: 0, errors: 0 });
 	});
 });

@@ -3,6 +3,7 @@ import type { ClusterNode } from '../../../fleet/types.js';
 import type { RolloutView } from '../../../rollout/types.js';
 import type { WorkerRow } from '../../../workers/types.js';
 import type { Client } from '../../client/client.js';
+import { withTraffic } from '../../client/traffic.js';
 import { isOver, type NodeRow } from '../../output/render.js';
 import { type AskedNode, isSilent, type Standing, type Status } from './types.js';
 import { findWrong } from './wrong.js';
@@ -38,12 +39,13 @@ export async function gather(
 	const nodes = (others ?? []).map((one) => withBoot(one, cluster));
 	const first = nodes.find(({ name }) => name === cluster.node) ?? nodes[0];
 	const { workers, ...node } = own === null ? nodeOf(first) : { name: cluster.node, boot: cluster.boot, ...own };
+	const rollout = rollouts.find((view) => !isOver(view)) ?? rollouts.find(({ state }) => state === 'halted') ?? null;
 	const document: Omit<Status, 'wrong'> = {
 		node,
 		workers,
 		...(asked === undefined ? {} : { nodes }),
 		fleet: { coordinator: cluster.coordinator, nodes: cluster.nodes },
-		rollout: rollouts.find((view) => !isOver(view)) ?? rollouts.find(({ state }) => state === 'halted') ?? null,
+		rollout: rollout && (await withTraffic(client, rollout)),
 	};
 	return { wrong: findWrong(document, words, now), ...document };
 }

@@ -1,5 +1,5 @@
 import type { ClusterNode } from '../../../fleet/types.js';
-import type { RolloutView } from '../../../rollout/types.js';
+import type { ShownRollout } from '../../output/rollout-shapes.js';
 import type { PinnedBy, Release, WorkerRow } from '../../../workers/types.js';
 
 export interface AppStatus {
@@ -41,5 +41,5 @@ export interface Status {
 	nodes?: AskedNode[];
 	fleet: { coordinator: string | null; nodes: ClusterNode[] };
 	/** The rollout that has not ended (running, paused or halted), null if there is none. */
-	rollout: RolloutView | null;
+	rollout: ShownRollout | null;
 }

@@ -7,7 +7,7 @@ import type { Status } from './types.js';
 const watchMs = 1_000;
 
 /** What differs at every look, though nothing has happened. */
-const measures: readonly string[] = ['memory', 'cpu', 'rtt_ms', 'last_seen', 'clock_offset_ms'];
+const measures: readonly string[] = ['memory', 'cpu', 'rtt_ms', 'last_seen', 'clock_offset_ms', 'requests', 'traffic'];
 
 /**
  * Shows the status until Ctrl-C: on a terminal redrawn in place, elsewhere again whenever it is another. The first look has to
