@@ -82,6 +82,14 @@ test('every key, operation, command, series, exit code and error code has its pl
 	}
 });
 
+test('every error code says what it means and what to do, in a row of its own', () => {
+	const page = readTopic('errors');
+	for (const [code, { http, exit, means, remedy }] of Object.entries(faults)) {
+		assert.ok(means.length > 0 && remedy.length > 0, code);
+		assert.ok(page.includes(`| \`${code}\` | ${http} | ${exit} | ${means} | ${remedy} |`), code);
+	}
+});
+
 test('an exit code that a command can end with has a meaning, and the other way round', () => {
 	const codes = new Set([0, 130, ...Object.values(faults).map(({ exit }) => exit)]);
 	assert.deepEqual(new Set(Object.keys(exitMeanings).map(Number)), codes);

@@ -1,6 +1,6 @@
 /** The README is short, names what there is, and its code blocks are those of the manual. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { withGeneratedParts } from '../support/pages/generated.js';
 import { pagePaths, readPage, repository } from '../support/pages/pages.js';
@@ -30,4 +30,22 @@ test('every npm script that a page names exists', () => {
 	const named = [...pages.matchAll(/npm run ([\w:-]*\w)/g)].map(([, name]) => name ?? '');
 	assert.ok(named.length > 5);
 	for (const name of named) assert.ok(scripts[name], `there is no script ${name}`);
+});
+
+test('every package that the pages and the integrations name is of this version', () => {
+	const { version } = JSON.parse(readPage('package.json')) as { version: string };
+	const folder = 'config/integrations/';
+	const files = readdirSync(repository + folder, { recursive: true, withFileTypes: true })
+		.filter((entry) => entry.isFile())
+		.map((entry) => `${entry.parentPath}/${entry.name}`.slice(repository.length));
+	const named = [...pagePaths, ...files].flatMap((path) =>
+		[...readPage(path).matchAll(/\brollcall[_-](\d[\w.]*?)(?:_all\.deb|\.tgz)/g)].map(
+			([, found]) => `${path}: ${found}`,
+		),
+	);
+	assert.ok(named.length > 5);
+	assert.deepEqual(
+		named.filter((place) => !place.endsWith(`: ${version}`)),
+		[],
+	);
 });
