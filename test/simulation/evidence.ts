@@ -6,6 +6,7 @@ import { compareVersions } from '../../src/coordination/epoch.js';
 import type { Version, Report, RolloutFlags } from '../../src/rollout/messages.js';
 import type { Epoch, NodeRecord, RolloutSpec, RolloutView } from '../../src/rollout/types.js';
 import type { Truth } from '../support/rollout/fake-executor.js';
+import type { Runs } from './judge-releases.js';
 import { lackingMajority } from './majority.js';
 import type { Ask } from './plan.js';
 import type { SimNode } from '../support/rollout/sim-node.js';
@@ -86,6 +87,12 @@ export class Evidence {
 	/** Hashes of the members, as whoever asked for an epoch said them. */
 	readonly prepared = new Map<string, readonly string[]>();
 	readonly unmet = new Map<string, Set<string>>();
+	/** What each node runs, and may start. */
+	readonly runs = new Map<string, Runs>();
+	/** Rollouts that the fleet itself has undone, and by which. */
+	readonly reverted = new Map<string, string>();
+	/** Why a node cannot go back, as it told the coordinator of an undo, by `node rollout`. */
+	readonly faults = new Map<string, string>();
 	readonly counted = new Map<string, { boot: number; sequence: number; report: Report }>();
 
 	constructor(

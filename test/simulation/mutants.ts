@@ -3,7 +3,7 @@
  * space aside), and the invariants that may notice it. `mutant-build.ts` lays them over a copy of the build.
  */
 export interface Patch {
-	/** Below dist/src, without its ending. */
+	/** Below dist/src, without its ending; of the simulated node, what stands for the workers of a real one. */
 	readonly file: string;
 	readonly from: string;
 	readonly to: string;
@@ -629,6 +629,121 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 				file: 'rollout/agent/hooks',
 				from: 'const refused = fault === null ? {} :',
 				to: 'const refused = true ? {} :',
+			},
+		],
+	},
+	'undo-touched': {
+		rule: 'an undo covers the nodes that took the release, and no other',
+		serves: ['undo'],
+		patches: [
+			{
+				file: 'rollout/requests/undo',
+				from: "if (state === 'back' || state === 'failed' || state === 'restarting') return true;",
+				to: 'return true;',
+			},
+			{
+				file: 'rollout/requests/undo',
+				from: 'Object.keys(release?.before ?? {}).length === 0;',
+				to: 'false;',
+			},
+		],
+	},
+	'undo-gone': {
+		rule: 'an undo does not open while a node says that it cannot go back',
+		serves: ['undo'],
+		patches: [
+			{
+				file: 'rollout/requests/start',
+				from: "if (fault) answerRefused(turn, { code: 'unavailable', message: fault, extra: {} });",
+				to: 'if (false) return;',
+			},
+		],
+	},
+	'undo-known': {
+		rule: 'a rollout ends undone once a majority has stored what undoes it',
+		serves: ['undo'],
+		patches: [
+			{
+				file: 'rollout/controller/outcome',
+				from: 'if (!undone || !state.coordination.isConfirmed(undo)) return;',
+				to: 'if (!undone) return;',
+			},
+		],
+	},
+	'undo-of-undo': {
+		rule: 'an undo is not undone by the fleet',
+		serves: ['undo'],
+		patches: [
+			{
+				file: 'rollout/requests/request',
+				from: 'return { reverts: request.reverts, putBack: undo?.putBack ?? {} };',
+				to: 'return { reverts: request.reverts, putBack: undo?.putBack ?? {}, revertAs: revertAs ?? undefined };',
+			},
+		],
+	},
+	'revert-once': {
+		rule: 'a later coordinator opens the undo that an earlier one opened',
+		serves: ['undo'],
+		patches: [
+			{
+				file: 'rollout/controller/revert',
+				from: '{ token: null, id, revertAs: null, ...undo, maxUnavailable }',
+				to: "{ token: null, id: id + '-' + drive.epoch.counter, revertAs: null, ...undo, maxUnavailable }",
+			},
+		],
+	},
+	'revert-due': {
+		rule: 'a rollout that is to be undone is undone',
+		serves: ['I11'],
+		patches: [
+			{
+				file: 'rollout/controller/revert',
+				from: 'const id = open ? revertedBy(open) : null;',
+				to: 'const id = null;',
+			},
+		],
+	},
+	'put-back': {
+		rule: 'a step of an undo starts what that puts back',
+		serves: ['I12'],
+		patches: [
+			{
+				file: 'rollout/agent/execution',
+				from: "turn.effects.push({ kind: 'run_step', spec, attempt, before, ...how });",
+				to: "turn.effects.push({ kind: 'run_step', spec: { ...spec, putBack: undefined }, attempt, before, ...how });",
+			},
+		],
+	},
+	'first-releases': {
+		rule: 'a second attempt keeps what ran before the first',
+		serves: ['I12'],
+		patches: [
+			{
+				file: 'rollout/agent/execution',
+				from: 'return releases ? { ...snapshot, releases } : snapshot;',
+				to: 'return snapshot;',
+			},
+		],
+	},
+	'pin-kept': {
+		rule: 'a node knows after a crash what it was put back on',
+		serves: ['I12'],
+		patches: [
+			{
+				file: '../test/support/rollout/fake-executor',
+				from: 'daemonDied() { this.#run += 1; }',
+				to: 'daemonDied() { this.#run += 1; this.kept.lose(); }',
+			},
+		],
+	},
+	'gone-refused': {
+		rule: 'a node does not go back to a release that is gone',
+		serves: ['I12'],
+		patches: [
+			{
+				file: '../test/support/rollout/fake-releases',
+				from: "if (this.gone.has(revision)) return 'it is gone';",
+				to: '',
 			},
 		],
 	},

@@ -15,6 +15,16 @@ import { judgeAnswer, judgeLease, judgeReport } from './judge-leases.js';
 import { judgeBackAfterHook, judgeEndHook, judgeHook, judgeReplaced } from './judge-hooks.js';
 import { judgeHoldOver } from './judge-looking.js';
 import { judgeEndedHere, noteMajority } from './judge-endings.js';
+import {
+	judgeReleaseEnded,
+	judgeReleaseStep,
+	judgeStarted,
+	noteBegun,
+	noteForgotten,
+	noteProven,
+	noteSeen,
+} from './judge-releases.js';
+import { judgeUndoneEnded, judgeUndoOpened, noteFault } from './judge-undo.js';
 import { judgePromise, judgeQuorum, judgeVersion, judgeVoter } from './judge-quorums.js';
 import { isShared } from '../../src/coordination/port.js';
 
@@ -46,6 +56,7 @@ export class Oracle implements Watcher {
 	 */
 	forget(node: SimNode, told: boolean): void {
 		this.evidence.forgetful.add(node.name);
+		noteForgotten(this.evidence, node);
 		this.evidence.out.delete(node.name);
 		const still = new Set(node.disk.durable.endedHere.map(({ rollout }) => `${node.name} ${rollout}`));
 		for (const key of [...this.evidence.endedHere])
@@ -72,7 +83,12 @@ export class Oracle implements Watcher {
 		for (const known of this.evidence.rollouts.values()) known.confirmed = this.evidence.stillConfirmed(known);
 	}
 
+	started(node: SimNode, revision: string): void {
+		judgeStarted(this.evidence, node, revision);
+	}
+
 	truth(node: SimNode, truth: Truth): void {
+		judgeReleaseEnded(this.evidence, node, truth);
 		this.evidence.truth.set(`${node.name} ${truth.rollout} ${truth.attempt}`, truth);
 		const out = this.evidence.out.get(node.name);
 		if (truth.back || truth.whole) this.evidence.out.delete(node.name);
@@ -88,7 +104,10 @@ export class Oracle implements Watcher {
 				this.#sent(node, effect.to, effect.message);
 				return;
 			case 'run_step':
-				if (effect.refused === undefined) judgeReplaced(this.evidence, node, effect.spec);
+				if (effect.refused === undefined) {
+					judgeReplaced(this.evidence, node, effect.spec);
+					judgeReleaseStep(this.evidence, node, effect.spec);
+				}
 				if (!effect.recovered) this.#begun(node, effect.spec, effect.attempt);
 				return;
 			case 'run_hook': {
@@ -110,11 +129,15 @@ export class Oracle implements Watcher {
 				return;
 			}
 			case 'take_snapshot':
+				noteSeen(this.evidence, node);
+				return;
+			case 'booted':
+				noteProven(this.evidence, node);
+				return;
 			case 'check':
 			case 'set_timer':
 			case 'clear_timer':
 			case 'changed':
-			case 'booted':
 				return;
 		}
 	}
@@ -175,6 +198,7 @@ export class Oracle implements Watcher {
 			const seen = { accepted: false, begun: false, ended: false, confirmed: null, opened: null };
 			const fresh = { spec, skipped, history: [], ...seen };
 			this.evidence.rollouts.set(spec.id, fresh);
+			judgeUndoOpened(this.evidence, node, spec);
 		}
 		this.#flagsStored(node, spec.id, flags);
 	}
@@ -214,6 +238,7 @@ export class Oracle implements Watcher {
 	#recordStored(node: SimNode, record: NodeRecord): void {
 		const key = `${node.name} ${record.rollout}`;
 		const own = this.evidence.witnessed.get(node.name);
+		if (record.state === 'restarting') noteBegun(this.evidence, node, record.rollout);
 		if (own && record.state !== 'restarting' && own.grants.get(node.name)?.rollout === record.rollout) {
 			own.grants.delete(node.name);
 			if (record.state === 'back') own.lastBack = { rollout: record.rollout, at: node.eventNow };
@@ -230,12 +255,14 @@ export class Oracle implements Watcher {
 		const known = this.evidence.rollouts.get(rollout);
 		// A node that left the fleet does not know how the rest goes on.
 		if (!known || known.spec.membersNext?.every((member) => member.name !== node.name)) return;
-		const superseded = view.state === 'aborted' && view.reason?.startsWith('superseded');
+		const isUndone = view.reverted_by != null;
+		const superseded = view.state === 'aborted' && (isUndone || view.reason?.startsWith('superseded'));
 		if (superseded && known.accepted && !known.ended && !this.evidence.everHalted(known))
 			this.evidence.fail('conflict', `${rollout} was superseded while it was running`);
 		if (superseded) this.#halfWay(known, view.reason ?? '');
 		judgeEndHook(this.evidence, known.spec, view);
 		const again = known.ended;
+		if (!again) judgeUndoneEnded(this.evidence, view);
 		known.ended = true;
 		if (again) return;
 		if (view.state !== 'completed') {
@@ -311,6 +338,7 @@ export class Oracle implements Watcher {
 	}
 
 	delivered(node: SimNode, from: string, message: PeerMessage): void {
+		if (message.kind === 'checked') noteFault(this.evidence, from, message.rollout, message.result.fault);
 		if (message.kind !== 'report' && message.kind !== 'promise') return;
 		const seen = this.evidence.witnessed.get(node.name);
 		if (!seen || compareEpochs(seen.epoch, message.epoch) !== 0) return;
@@ -345,6 +373,7 @@ export class Oracle implements Watcher {
 
 	stepped(node: SimNode, event: CoreEvent): void {
 		noteMajority(this.evidence, node);
+		if (event.kind === 'checked') noteFault(this.evidence, node.name, event.rollout, event.result.fault);
 		if (event.kind !== 'message') return;
 		const { message, from } = event;
 		if (message.kind === 'greeting' && message.catchUp) this.evidence.unmet.get(node.name)?.delete(from);

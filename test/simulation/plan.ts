@@ -5,13 +5,14 @@ import { Random } from '../support/random.js';
 import { type Hooks, withHooks } from './hooks.js';
 import { lookingFirst } from './looking-first.js';
 import { leaverAway, scenariosOf } from './scenarios.js';
+import { undoing } from './undoing.js';
 
 export type Ask = {
 	type: 'restart' | 'restart_service';
 	service: 'http_workers' | 'clustering' | 'clustering_config' | null;
 	replicated: boolean;
 	maxUnavailable: number;
-	onFailure: 'halt' | 'continue';
+	onFailure: 'halt' | 'continue' | 'revert';
 	holdAfter?: number;
 	nodes?: string[];
 	zone?: string;
@@ -35,6 +36,12 @@ export type Action = { at: number } & (
 	| { kind: 'availability'; node: string; ms: number }
 	| { kind: 'fate'; node: string; fates: StepFate[]; stepMs: number }
 	| { kind: 'clock-jump'; node: string; ms: number }
+	/** The file of this node, or of every one, names another release. */
+	| { kind: 'deploy'; node?: string; revision: string }
+	/** The files of a release go away, unless it is in use. */
+	| { kind: 'discard'; node: string; revision: string }
+	/** Of the newest rollout of workers that the node knows. */
+	| { kind: 'undo'; node: string }
 	| { kind: 'file'; fault: boolean; members: string[] }
 );
 
@@ -115,6 +122,7 @@ export function planOf(seed: number): Plan {
 	plan.actions.push(...lookingFirst(plan, calm));
 	if (!calm) plan.actions.push(...leaverAway(plan));
 	plan.actions.push(...withHooks(plan, calm));
+	plan.actions.push(...undoing(plan, calm));
 	plan.actions.sort((a, b) => a.at - b.at);
 	return plan;
 }

@@ -15,8 +15,10 @@ export function runBlock(job: Job): Done {
 
 function doneOf(outcome: Outcome): Done {
 	const { events, grants, takeovers, completed, halted, aborted, answered, refused } = outcome;
+	const { hookDays, undoDays, revertDays } = outcome;
+	const days = { hookDays, undoDays, revertDays };
 	const violations = outcome.violation ? [outcome] : [];
-	return { violations, seeds: 1, events, grants, takeovers, completed, halted, aborted, answered, refused };
+	return { violations, seeds: 1, events, grants, takeovers, completed, halted, aborted, answered, refused, ...days };
 }
 
 parentPort?.on('message', (job: Job) => parentPort?.postMessage(runBlock(job)));

@@ -20,6 +20,9 @@ export interface Done {
 	aborted: number;
 	answered: number;
 	refused: number;
+	hookDays: number;
+	undoDays: number;
+	revertDays: number;
 }
 
 export const nothingDone: Done = {
@@ -33,6 +36,9 @@ export const nothingDone: Done = {
 	aborted: 0,
 	answered: 0,
 	refused: 0,
+	hookDays: 0,
+	undoDays: 0,
+	revertDays: 0,
 };
 
 export function add(a: Done, b: Done): Done {
@@ -47,6 +53,9 @@ export function add(a: Done, b: Done): Done {
 		aborted: a.aborted + b.aborted,
 		answered: a.answered + b.answered,
 		refused: a.refused + b.refused,
+		hookDays: a.hookDays + b.hookDays,
+		undoDays: a.undoDays + b.undoDays,
+		revertDays: a.revertDays + b.revertDays,
 	};
 }
 

@@ -52,6 +52,7 @@ function unsettledOn(node: SimNode, ended: ReadonlySet<string>): string | null {
 	if (core.start) return `${node.name} still owes an answer to a request`;
 	for (const open of core.durable.open) {
 		const view = getRollout(core, open.spec.id, { now: node.now(), wall: 0 });
+		if (view?.reverted_by != null) return `${open.spec.id} is to be undone on ${node.name}, and is not`;
 		if (open.flags.paused && open.flags.halted === null && !open.flags.aborting) continue;
 		if (view?.state === 'halted' && view.reason && !open.flags.aborting) continue;
 		if (!isShared(open.spec) && view?.state === 'planned' && core.durable.open.some(isPausedReplicated)) continue;

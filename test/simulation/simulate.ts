@@ -141,11 +141,13 @@ async function simulate(pool: Pool, from: number, seeds: number, run: typeof run
 
 function summary(done: Done, seconds: number): string {
 	const { seeds, violations, events, grants, takeovers, completed, halted, aborted, answered, refused } = done;
+	const { hookDays, undoDays, revertDays } = done;
 	const rate = (seeds / seconds).toFixed(0);
 	return [
 		`${seeds} seeds in ${seconds.toFixed(1)} s (${rate} a second), ${violations.length} failing`,
 		`${events} events and effects, ${grants} steps granted, ${takeovers} takeovers tried`,
 		`rollouts: ${completed} completed, ${halted} halted, ${aborted} aborted; operators: ${answered} answered, ${refused} refused`,
+		`days with hooks: ${hookDays}; with an undo that an operator asked for: ${undoDays}; with one that a failure brought: ${revertDays}`,
 	].join('\n');
 }
 

@@ -59,7 +59,7 @@ function cutFor(stage: Stage, ways: readonly [string, string][], ms: number): vo
 export function strike(
 	stage: Stage,
 	node: SimNode,
-	action: Exclude<Action, { kind: 'ask' | 'cut' | 'isolate' | 'deafen' | 'reset' | 'file' }>,
+	action: Exclude<Action, { kind: 'ask' | 'cut' | 'isolate' | 'deafen' | 'reset' | 'file' | 'deploy' | 'undo' }>,
 ): void {
 	switch (action.kind) {
 		case 'kill':
@@ -78,12 +78,14 @@ export function strike(
 		case 'lose-state':
 			node.kill();
 			node.disk.lose();
+			node.executor.kept.lose();
 			stage.oracle.forget(node, true);
 			stage.oracle.mustMeet(node.name, otherMembers(node));
 			stage.time.after(500, () => node.start());
 			return;
 		case 'back-up':
 			node.disk.backUp();
+			node.executor.kept.backUp();
 			return;
 		case 'put-back':
 			putBack(stage, node);
@@ -108,6 +110,9 @@ export function strike(
 			node.executor.fates = [...action.fates];
 			node.executor.stepMs = action.stepMs;
 			return;
+		case 'discard':
+			if (!node.executor.kept.isInUse(action.revision)) node.executor.kept.gone.add(action.revision);
+			return;
 		case 'clock-jump':
 			node.wallOffset += action.ms;
 			return;
@@ -128,6 +133,7 @@ function putBack(stage: Stage, node: SimNode): void {
 	const wasOut = stage.oracle.evidence.out.has(node.name);
 	node.kill();
 	if (node.disk.putBack()) {
+		node.executor.kept.restore();
 		stage.oracle.forget(node, false);
 		// Any other looks like a start, and an operator answers for it.
 		if (!isNoticed(stage, node)) stage.oracle.putBack(node.name);

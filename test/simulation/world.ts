@@ -12,6 +12,7 @@ import { MajorityWatch } from './majority-watch.js';
 import type { Action, Plan } from './plan.js';
 import { unsettled } from './settled.js';
 import { otherMembers, strike, strikeLinks } from './strike.js';
+import { newestUndone } from './undoing.js';
 
 export interface Outcome {
 	seed: number;
@@ -26,6 +27,10 @@ export interface Outcome {
 	aborted: number;
 	answered: number;
 	refused: number;
+	/** 1 if a hook ran, if an undo that an operator asked for began, if one did that the fleet opened. */
+	hookDays: number;
+	undoDays: number;
+	revertDays: number;
 }
 
 export interface WorldOptions {
@@ -54,6 +59,7 @@ class World {
 	#events = 0;
 	#tokens = 0;
 	#mending = false;
+	#deployed = 'v1';
 	#nextWatch = 0;
 	readonly #calm: boolean;
 	readonly watch: MajorityWatch;
@@ -112,6 +118,8 @@ class World {
 		node.peerHello = (peer) => this.nodes.get(peer)?.hello() ?? null;
 		if (plan.hooks) node.executor.hooks = { ...plan.hooks, fates: [...plan.hooks.fates] };
 		node.executor.onTruth = (truth) => this.oracle.truth(node, truth);
+		node.executor.onStarted = (revision) => this.oracle.started(node, revision);
+		node.executor.kept.deployed = this.#deployed;
 		node.executor.onExit = () => {
 			node.kill();
 			this.time.after(200 + this.random.next() * 800, () => this.#restarted(node));
@@ -206,6 +214,12 @@ class World {
 			case 'ask':
 				this.#ask(action);
 				return;
+			case 'deploy':
+				this.#deploy(action);
+				return;
+			case 'undo':
+				this.#undo(action.node);
+				return;
 			case 'pause-rollout':
 			case 'abort-rollout':
 			case 'end-here':
@@ -232,13 +246,30 @@ class World {
 	#ask({ node: name, ask }: Extract<Action, { kind: 'ask' }>): void {
 		const node = this.nodes.get(name);
 		if (!node?.core || node.paused) return;
-		const request: CoreRequest = { ...ask, app: null, user: 'admin' };
+		const id = this.#request(node, { ...ask, app: null, user: 'admin' });
+		this.oracle.evidence.asked.set(id, ask);
+	}
+
+	#request(node: SimNode, request: CoreRequest): string {
 		this.#tokens += 1;
 		const token = `ask-${this.#tokens}`;
 		this.#expect(token, node, answerMs + 3000);
 		const id = `r${this.#tokens}`;
-		this.oracle.evidence.asked.set(id, ask);
 		node.tell({ kind: 'request', token, id, revertAs: `${id}-undo`, request });
+		return id;
+	}
+
+	#deploy({ node, revision }: Extract<Action, { kind: 'deploy' }>): void {
+		if (node === undefined) this.#deployed = revision;
+		for (const one of this.nodes.values())
+			if (node === undefined || node === one.name) one.executor.kept.deploy(revision);
+	}
+
+	#undo(name: string): void {
+		const node = this.nodes.get(name);
+		if (!node?.core || node.paused) return;
+		const request = newestUndone(node, node.core);
+		if (request) this.#request(node, request);
 	}
 
 	#word(
@@ -296,7 +327,9 @@ class World {
 			else if (states.includes('aborted')) aborted += 1;
 			else if (states.includes('halted')) halted += 1;
 		}
-		const answers = [...this.oracle.evidence.answers.values()];
+		const { answers: all, rollouts } = this.oracle.evidence;
+		const answers = [...all.values()];
+		const undos = [...rollouts.values()].filter(({ spec, begun }) => begun && spec.reverts !== undefined);
 		return {
 			seed: this.plan.seed,
 			violation: violation && { invariant: violation.invariant, message: violation.message, at: this.time.now },
@@ -309,6 +342,9 @@ class World {
 			aborted,
 			answered: answers.filter((one) => one.ok).length,
 			refused: answers.filter((one) => !one.ok).length,
+			hookDays: Number(this.oracle.evidence.hooks.size > 0),
+			undoDays: Number(undos.some(({ spec }) => spec.from !== 'revert')),
+			revertDays: Number(undos.some(({ spec }) => spec.from === 'revert')),
 		};
 	}
 }

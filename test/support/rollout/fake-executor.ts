@@ -2,6 +2,7 @@
 import type { StepRequest } from '../../../src/fleet/ports.js';
 import type { HookResult, RolloutSpec, Snapshot, StepResult } from '../../../src/rollout/types.js';
 import type { ProvenWorker, Release, Releases } from '../../../src/workers/types.js';
+import { FakeReleases } from './fake-releases.js';
 import type { SimNode } from './sim-node.js';
 
 type Running = StepRequest & { onEnd(result: StepResult): void };
@@ -29,10 +30,23 @@ interface SimWorker extends ProvenWorker {
 
 export const releaseOf = (revision: string): Release => ({ path: `/srv/${revision}/server.js`, revision });
 
+interface Ending {
+	/** Really, whatever the step says. */
+	back: boolean;
+	reason: string | null;
+	fate?: StepFate;
+	begun?: boolean;
+}
+
 /** What really became of a step, for whoever judges. */
 export interface Truth {
 	rollout: string;
 	attempt: number;
+	spec: RolloutSpec;
+	/** What the step said. */
+	outcome: StepResult['outcome'];
+	/** It had begun to replace workers. */
+	begun: boolean;
 	/** Really back by all that the service asks for. */
 	back: boolean;
 	/** All workers healthy, new or old, and none of the losing set left. */
@@ -45,14 +59,9 @@ export class FakeExecutor {
 	/** What happens to the next steps here; the last one stays. */
 	fates: StepFate[] = ['good'];
 	stepMs = 400;
-	/** The revision that the node's file names now; no rollout has to have asked for it. */
-	deployed = 'v1';
-	/** The revision that an undo put back, as the state folder has it. */
-	pinned: string | null = null;
-	/** Revisions whose files are gone. */
-	readonly gone = new Set<string>();
-	/** Told when a step's outcome is kept: what runs from then on. */
-	onKept: (spec: RolloutSpec) => void = () => {};
+	readonly kept = new FakeReleases();
+	/** Called with the revision that new workers were started from. */
+	onStarted: (revision: string) => void = () => {};
 	hooks: { fates: HookFate[]; ms: number } = { fates: ['good'], ms: 20 };
 	/** Called with the truth at the end of every step. */
 	onTruth: (truth: Truth) => void = () => {};
@@ -63,7 +72,8 @@ export class FakeExecutor {
 	#run = 0;
 
 	constructor(private readonly node: SimNode) {
-		this.workers = this.#fresh(this.wanted, this.deployed);
+		this.workers = this.#fresh(this.wanted);
+		this.#prove();
 	}
 
 	/** What runs; of two that run side by side the newer one. */
@@ -76,18 +86,27 @@ export class FakeExecutor {
 		return Math.min(this.wanted, this.workers.filter((worker) => worker.healthy && worker.joined).length);
 	}
 
-	/** What a start brings up that no rollout asked for. */
-	#atRest(): string {
-		return this.pinned ?? this.deployed;
+	/** Where the whole set serves and is of one release, the node can go back to it. */
+	#prove(): void {
+		const whole = this.#wholeRelease();
+		if (whole !== null) this.kept.prove(whole);
 	}
 
-	/** What the workers of a step are started from. */
-	#releaseFor({ spec }: StepRequest): string {
-		if (spec.service !== 'http_workers') return this.#atRest();
-		return spec.putBack?.[this.node.name]?.['web']?.revision ?? this.deployed;
+	/** The release that all wanted workers serve; null: too few do, or they are of several. */
+	#wholeRelease(): string | null {
+		const { workers } = this;
+		const revision = workers[0]?.release ?? null;
+		const isOne = workers.every(({ release }) => release === revision);
+		return isOne && this.healthy() === this.wanted && workers.length === this.wanted ? revision : null;
 	}
 
-	#fresh(count: number, release: string): SimWorker[] {
+	/** The release that a step puts this node back on; null: none. */
+	#backTo({ putBack }: RolloutSpec): string | null {
+		return putBack?.[this.node.name]?.['web']?.revision ?? null;
+	}
+
+	#fresh(count: number): SimWorker[] {
+		const release = this.kept.next;
 		return Array.from({ length: count }, () => {
 			this.#ids += 1;
 			// The kernel gives process ids again; only the start time tells them apart.
@@ -103,6 +122,10 @@ export class FakeExecutor {
 		this.node.readinessChanged();
 	}
 
+	daemonStarted(): void {
+		this.#prove();
+	}
+
 	/** What runs in the middle of a step is left as it is: old workers, new ones, or both. */
 	daemonDied(): void {
 		this.#run += 1;
@@ -111,7 +134,9 @@ export class FakeExecutor {
 	/** The host went down with everything on it; what the next start brings up is new. */
 	hostDied(): void {
 		this.#run += 1;
-		this.workers = this.#fresh(this.wanted, this.#atRest());
+		this.workers = this.#fresh(this.wanted);
+		this.#prove();
+		this.onStarted(this.kept.next);
 	}
 
 	/** `onEnd` is told what came of it, once or never. */
@@ -122,7 +147,12 @@ export class FakeExecutor {
 		const fate = this.fates.length > 1 ? (this.fates.shift() ?? 'good') : (this.fates[0] ?? 'good');
 		const { spec } = request;
 		const ms = this.stepMs * (0.5 + this.node.random.next()) * (fate === 'slow' ? 30 : 1);
-		if (fate === 'hangs' && request.refused === undefined) return;
+		const refused = request.refused ?? this.#whyNotBegun(request);
+		if (refused === null && spec.service === 'http_workers') {
+			this.#prove();
+			this.kept.begin(this.#backTo(spec));
+		}
+		if (fate === 'hangs' && refused === null) return;
 		const then = (delay: number, what: () => void): void =>
 			this.node.later(delay, () => {
 				if (run === this.#run) what();
@@ -131,8 +161,8 @@ export class FakeExecutor {
 			this.#renewLinks(request, ms, then);
 			return;
 		}
-		if (request.refused !== undefined) {
-			then(1, () => this.#end(request, 'refused', false, request.refused ?? null));
+		if (refused !== null) {
+			then(1, () => this.#end(request, 'refused', { back: false, reason: refused, begun: false }));
 			return;
 		}
 		const other = this.#otherCourse(request, fate);
@@ -143,6 +173,12 @@ export class FakeExecutor {
 		onProgress('new workers start');
 		then(ms / 2, () => this.#startNew(request));
 		then(ms, () => this.#finish(request, fate));
+	}
+
+	/** A release may have gone since the files were looked at; a step that goes forward has started it already. */
+	#whyNotBegun({ spec, recovered }: StepRequest): string | null {
+		const revision = this.#backTo(spec);
+		return recovered || revision === null ? null : this.kept.whyNot(revision);
 	}
 
 	/** Its end is told to the process that began it, if that still lives. */
@@ -162,11 +198,11 @@ export class FakeExecutor {
 		if (spec.service === 'clustering_config') {
 			return () => {
 				if (fate === 'refused') {
-					this.#end(request, 'refused', false, 'nothing was changed: its address is taken');
+					this.#end(request, 'refused', { back: false, reason: 'nothing was changed: its address is taken' });
 					return;
 				}
 				this.node.applyFile();
-				this.#end(request, 'back', true, null);
+				this.#end(request, 'back', { back: true, reason: null });
 			};
 		}
 		if (spec.type === 'restart' && !recovered) {
@@ -180,14 +216,14 @@ export class FakeExecutor {
 			return () => {
 				const old = this.workers.filter((worker) => isAmong(before, worker));
 				this.workers = old.length > 0 ? old : this.workers.slice(0, this.wanted);
-				this.#end(request, 'refused', false, 'the new release answers 500');
+				this.#end(request, 'refused', { back: false, reason: 'the new release answers 500' });
 			};
 		}
 		if (fate !== 'failed') return null;
 		return () => {
 			this.workers = this.workers.slice(0, this.wanted - 1);
 			this.node.readinessChanged();
-			this.#end(request, 'failed', false, 'a worker was lost');
+			this.#end(request, 'failed', { back: false, reason: 'a worker was lost' });
 		};
 	}
 
@@ -195,10 +231,9 @@ export class FakeExecutor {
 	#startNew(request: Running): void {
 		const { before } = request;
 		const surplus = this.workers.filter((worker) => !isAmong(before, worker));
-		this.workers = [
-			...this.workers,
-			...this.#fresh(Math.max(0, this.wanted - surplus.length), this.#releaseFor(request)),
-		];
+		const missing = Math.max(0, this.wanted - surplus.length);
+		this.workers = [...this.workers, ...this.#fresh(missing)];
+		if (missing > 0) this.onStarted(this.kept.next);
 	}
 
 	#finish(request: Running, fate: StepFate): void {
@@ -224,16 +259,10 @@ export class FakeExecutor {
 		const truly = this.workers.length === this.wanted && this.healthy() === this.wanted;
 		const disjoint = !this.workers.some((worker) => isAmong(before, worker));
 		const boot = this.node.snapshot().boot > before.boot || request.spec.type !== 'restart';
-		this.#end(request, 'back', truly && disjoint && boot, null, fate);
+		this.#end(request, 'back', { back: truly && disjoint && boot, reason: null, fate });
 	}
 
-	#end(
-		request: Running,
-		outcome: StepResult['outcome'],
-		back: boolean,
-		reason: string | null,
-		fate: StepFate = 'good',
-	): void {
+	#end(request: Running, outcome: StepResult['outcome'], { back, reason, fate = 'good', begun = true }: Ending): void {
 		const { before, spec, attempt } = request;
 		const { boot, links, configHash } = this.node.snapshot();
 		const workers = this.workers.map(({ id, pid, started, healthy, joined }) => ({
@@ -247,8 +276,8 @@ export class FakeExecutor {
 		// What is refused leaves the set before as it was, which may hold more than are wanted.
 		const isAsMany = outcome === 'refused' || this.workers.length === this.wanted;
 		const whole = this.healthy() === this.wanted && isAsMany;
-		this.onTruth({ rollout: spec.id, attempt, back, whole });
-		if (back && spec.service === 'http_workers') this.#keep(spec);
+		if (begun && spec.service !== 'clustering' && spec.service !== 'clustering_config') this.#keep(outcome, back);
+		this.onTruth({ rollout: spec.id, attempt, spec, outcome, begun, back, whole });
 		const result: StepResult = {
 			outcome,
 			before,
@@ -261,10 +290,12 @@ export class FakeExecutor {
 		request.onEnd(result);
 	}
 
-	/** Synced before the result is told. */
-	#keep(spec: RolloutSpec): void {
-		this.pinned = spec.putBack?.[this.node.name]?.['web']?.revision ?? null;
-		this.onKept(spec);
+	/** Synced before the result is told. What was refused does not come with the next start of the host, either. */
+	#keep(outcome: StepResult['outcome'], back: boolean): void {
+		const whole = this.#wholeRelease();
+		if (back) this.#prove();
+		if (back) this.kept.settle();
+		else this.kept.withdraw(outcome === 'refused' && whole !== this.kept.deployed ? whole : null);
 	}
 
 	#renewLinks(request: Running, ms: number, then: (delay: number, what: () => void) => void): void {
@@ -277,8 +308,8 @@ export class FakeExecutor {
 			});
 		const look = (left: number): void =>
 			then(ms / 2, () => {
-				if (isNew()) this.#end(request, 'back', true, null);
-				else if (left === 0) this.#end(request, 'failed', false, 'a link is not up again');
+				if (isNew()) this.#end(request, 'back', { back: true, reason: null });
+				else if (left === 0) this.#end(request, 'failed', { back: false, reason: 'a link is not up again' });
 				else look(left - 1);
 			});
 		look(8);

@@ -126,6 +126,7 @@ export class SimNode {
 		this.alive = true;
 		this.paused = false;
 		this.#hasBooted = false;
+		this.executor.daemonStarted();
 		this.#shell = this.#newShell();
 		// What it rejects with is told by `failed`, too, and at once.
 		this.#shell.start(this.disk.read(), false).catch(() => undefined);
@@ -300,12 +301,15 @@ export class SimNode {
 	}
 
 	#whyNotPutBack(putBack: Releases | undefined): string | null {
-		const gone = Object.entries(putBack ?? {}).find(([, { revision }]) => this.executor.gone.has(revision ?? ''));
-		return gone ? `the release of ${gone[0]} is gone: ${gone[1].path}` : null;
+		for (const [app, { path, revision }] of Object.entries(putBack ?? {})) {
+			const fault = this.executor.kept.whyNot(revision ?? '');
+			if (fault !== null) return `app ${app} cannot start from ${path}: ${fault}`;
+		}
+		return null;
 	}
 
 	#releasesFor(putBack: Releases | undefined): NodeReleases {
-		const { deployed } = this.executor;
+		const { deployed } = this.executor.kept;
 		return { before: this.executor.releases(), after: putBack ?? { web: releaseOf(deployed) } };
 	}
 

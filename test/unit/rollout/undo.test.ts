@@ -10,14 +10,15 @@ const fresh = (names = three): SimFleet => new SimFleet(names).settled();
 
 /** The files name this revision from now on, as after a deployment. */
 function deploy(fleet: SimFleet, revision: string): SimFleet {
-	for (const { executor } of fleet.nodes.values()) executor.deployed = revision;
+	for (const { executor } of fleet.nodes.values()) executor.kept.deployed = revision;
 	return fleet;
 }
 const runs = (fleet: SimFleet): Record<string, string | null | undefined> =>
 	Object.fromEntries(
 		[...fleet.nodes.values()].map(({ name, executor }) => [name, executor.releases()['web']?.revision]),
 	);
-const pins = (fleet: SimFleet): (string | null)[] => [...fleet.nodes.values()].map(({ executor }) => executor.pinned);
+const pins = (fleet: SimFleet): (string | null)[] =>
+	[...fleet.nodes.values()].map(({ executor }) => executor.kept.pinned);
 const statesOf = ({ nodes }: RolloutView): string[] =>
 	nodes.map(({ node, state, reason }) => `${node} ${state}${reason === null ? '' : `: ${reason}`}`).sort();
 const begunIn = (fleet: SimFleet, id: string): string[] =>
@@ -151,19 +152,19 @@ test('an undo that fails halts, and is not undone', () => {
 test('where the old release is gone nothing is put back, and the halt says both', () => {
 	const fleet = deploy(fresh(), 'v2');
 	fleet.node('gamma').executor.fates = ['refused', 'good'];
-	fleet.node('beta').executor.gone.add('v1');
+	fleet.node('beta').executor.kept.gone.add('v1');
 	const id = fleet.ask('alpha', revert).view?.id ?? '';
 	const given = () => fleet.view('gamma', id);
 	fleet.until('both reasons', () => given()?.reason?.includes('put back') === true);
 	assert.equal(
 		given()?.reason,
-		'gamma refused: the new release answers 500; on_failure is revert, but it could not be put back: beta: the release of web is gone: /srv/v1/server.js. resume_rollout tries alpha, gamma again, abort_rollout ends the rollout',
+		'gamma refused: the new release answers 500; on_failure is revert, but it could not be put back: beta: app web cannot start from /srv/v1/server.js: it is gone. resume_rollout tries alpha, gamma again, abort_rollout ends the rollout',
 	);
 	assert.deepEqual([given()?.state, given()?.reverted_by], ['halted', null]);
 	fleet.run(10_000);
 	assert.deepEqual(runs(fleet), { alpha: 'v1', beta: 'v2', gamma: 'v1' });
 	// An operator who has brought it back tries again.
-	fleet.node('beta').executor.gone.clear();
+	fleet.node('beta').executor.kept.gone.clear();
 	fleet.node('gamma').executor.fates = ['refused', 'good'];
 	fleet.say('beta', { kind: 'resume', rollout: id, skip: [], user: 'admin' });
 	fleet.untilState('gamma', `${id}-undo`, 'completed');
@@ -215,10 +216,13 @@ test('what cannot be undone is refused before anything starts, and says why', ()
 		'invalid',
 		`Rollout ${links.id} was one of clustering, which changes no release; only rollouts of http_workers can be undone`,
 	]);
-	fleet.node('gamma').executor.gone.add('v1');
-	assert.deepEqual(refusalOf(rolled.id), ['unavailable', 'gamma: the release of web is gone: /srv/v1/server.js']);
+	fleet.node('gamma').executor.kept.gone.add('v1');
+	assert.deepEqual(refusalOf(rolled.id), [
+		'unavailable',
+		'gamma: app web cannot start from /srv/v1/server.js: it is gone',
+	]);
 	assert.deepEqual(runs(fleet), { alpha: 'v2', beta: 'v2', gamma: 'v2' });
-	fleet.node('gamma').executor.gone.clear();
+	fleet.node('gamma').executor.kept.gone.clear();
 	const open = deploy(fleet, 'v3').ask('alpha').view?.id ?? '';
 	assert.deepEqual(
 		[undo(fleet, open, 'beta').refusal?.code, undo(fleet, rolled.id).refusal?.code],
@@ -226,7 +230,7 @@ test('what cannot be undone is refused before anything starts, and says why', ()
 	);
 	fleet.untilState('alpha', open, 'completed');
 	// What runs already is passed over; of three nodes one has come back by itself.
-	fleet.node('beta').executor.deployed = 'v2';
+	fleet.node('beta').executor.kept.deployed = 'v2';
 	const alone = fleet.ask('beta', { replicated: false }).view?.id ?? '';
 	fleet.untilState('beta', alone, 'completed');
 	const done = fleet.untilState('alpha', undo(fleet, open).view?.id ?? '', 'completed');
