@@ -1,8 +1,10 @@
 /** Judges that a rollout is ended on one node alone only when a majority is gone for good. */
 import type { SimNode } from '../support/rollout/sim-node.js';
 import type { Evidence } from './evidence.js';
+import { isPassedOver } from './judge-grants.js';
 import { tooFew } from './majority.js';
 import { isShared } from '../../src/coordination/port.js';
+import type { RolloutSpec } from '../../src/rollout/types.js';
 
 /** Leases without a majority; a little less, since the links are looked at from outside. */
 const leasesMin = 5;
@@ -29,3 +31,11 @@ export function judgeEndedHere(evidence: Evidence, node: SimNode, rollout: strin
 	if (alone < leasesMin * evidence.leaseMs - toleranceMs)
 		evidence.fail('gone-for-good', `${name} ends ${rollout} for itself after ${alone} ms without a majority`);
 }
+
+/** How it went on a leaver that was away from the start, or that this coordinator has never heard. */
+export const isUntold = (
+	{ witnessed }: Evidence,
+	{ name: leader }: SimNode,
+	spec: RolloutSpec,
+	name: string,
+): boolean => isPassedOver(spec, name) || (name !== leader && witnessed.get(leader)?.reports.has(name) !== true);

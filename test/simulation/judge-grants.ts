@@ -78,6 +78,10 @@ function checkBackReady(
 	}
 }
 
+/** A leaver that was away when the change began, so its file was not looked at: nothing depends on how it goes there. */
+export const isPassedOver = (spec: RolloutSpec, name: string): boolean =>
+	isLeaving({ spec }, name) && spec.configHashes?.[name] === undefined;
+
 /** I7 */
 function checkFailures(
 	evidence: Evidence,
@@ -88,7 +92,7 @@ function checkFailures(
 ): void {
 	if (known.spec.onFailure === 'continue') return;
 	for (const { name } of known.spec.members) {
-		if (skipped.includes(name)) continue;
+		if (skipped.includes(name) || isPassedOver(known.spec, name)) continue;
 		const records = name === node.name ? node.disk.durable.records : seen.reports.get(name)?.report.records;
 		const record = records?.find((one) => one.rollout === known.spec.id);
 		if (record && (record.state === 'failed' || record.state === 'refused') && record.attempt >= attempt)

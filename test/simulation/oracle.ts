@@ -14,7 +14,7 @@ import { judgeGrant, judgeStepBegun } from './judge-grants.js';
 import { judgeAnswer, judgeLease, judgeReport } from './judge-leases.js';
 import { judgeBackAfterHook, judgeEndHook, judgeHook, judgeReplaced } from './judge-hooks.js';
 import { judgeHoldOver } from './judge-looking.js';
-import { judgeEndedHere, noteMajority } from './judge-endings.js';
+import { isUntold, judgeEndedHere, noteMajority } from './judge-endings.js';
 import {
 	judgeReleaseEnded,
 	judgeReleaseStep,
@@ -269,10 +269,10 @@ export class Oracle implements Watcher {
 			if (view.state === 'aborted' && !view.reason) this.evidence.fail('I11', `${rollout} aborted without a reason`);
 			return;
 		}
-		this.#completed(known, rollout);
+		this.#completed(node, known, rollout);
 	}
 
-	#completed(known: Known, rollout: string): void {
+	#completed(node: SimNode, known: Known, rollout: string): void {
 		for (const { name } of known.spec.members) {
 			const record = this.evidence.nodes.get(name)?.disk.durable.records.find((one) => one.rollout === rollout);
 			if (known.skipped.has(name) || this.evidence.forgetful.has(name)) continue;
@@ -280,6 +280,7 @@ export class Oracle implements Watcher {
 			// A node that leaves and is not heard any more is not waited for, whatever it has forgotten or not ended.
 			const leaves = known.spec.membersNext?.every((member) => member.name !== name);
 			if (leaves && (record?.state === 'lost' || record?.state === 'restarting')) continue;
+			if (leaves && isUntold(this.evidence, node, known.spec, name)) continue;
 			// Whoever ended it had seen that the node was back, and not yet that it has lost its state since.
 			if (record?.state === 'lost' && this.evidence.backBefore.has(`${name} ${rollout}`)) continue;
 			if (record && record.state !== 'back')
