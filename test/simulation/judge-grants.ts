@@ -91,8 +91,8 @@ function checkFailures(
 	{ skipped, attempt }: RolloutFlags,
 ): void {
 	if (known.spec.onFailure === 'continue') return;
-	for (const { name } of known.spec.members) {
-		if (skipped.includes(name) || isPassedOver(known.spec, name)) continue;
+	const waitedFor = known.spec.members.filter(({ name }) => !skipped.includes(name) && !isPassedOver(known.spec, name));
+	for (const { name } of waitedFor) {
 		const records = name === node.name ? node.disk.durable.records : seen.reports.get(name)?.report.records;
 		const record = records?.find((one) => one.rollout === known.spec.id);
 		if (record && (record.state === 'failed' || record.state === 'refused') && record.attempt >= attempt)
