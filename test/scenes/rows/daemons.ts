@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { waitFor } from '../../support/fleet/nodes.js';
+import { freePorts } from '../../support/system/ports.js';
 import { hosts, type Host, leaseMs } from '../fleet.js';
 import type { Scene, Stage } from '../scene.js';
+import { allPresented } from '../presented.js';
 
 export const roll = 'rollcall rollout start';
 /** Longer than a takeover takes. */
@@ -128,6 +130,59 @@ export const daemons: readonly Scene[] = [
 			assert.ok(second && others.length === 0, both.map(({ text }) => text).join('\n'));
 			operator.sees(second);
 			await operator.follows(second, { until: () => fleet.hasCompleted('delta') });
+		},
+	},
+	{
+		name: 'reload amid a roll',
+		did: 'a new certificate and systemctl reload on gamma while beta is replaced',
+		ends: 'done',
+		rolls: 1,
+		play: async (stage) => {
+			const { fleet, operator } = stage;
+			const gamma = hosts.indexOf('gamma');
+			const serial = async () => (await allPresented(fleet))[gamma]?.serial;
+			const before = await serial();
+			await operator.issues('gamma');
+			await amidRoll(stage, 'alpha', async () => {
+				await operator.done(`ssh ${fleet.nameOf('gamma')} systemctl reload rollcall`);
+				operator.sees(await operator.looks('gamma', /A reload .* waits for the end of another rollout/));
+				assert.equal(await serial(), before);
+			});
+			await waitFor('the reload', async () => (await serial()) !== before);
+			await operator.looks('gamma', /^(?![\s\S]*A reload)/);
+		},
+	},
+	{
+		name: 'an app on some nodes',
+		did: 'gamma and delta get an app api beside web, it is rolled alone, then taken out again',
+		ends: 'done',
+		rolls: 2,
+		play: async ({ fleet, operator }) => {
+			const having: readonly Host[] = ['gamma', 'delta'];
+			const names = having.map((host) => fleet.nameOf(host));
+			for (const host of having) {
+				const [port = 0] = await freePorts(1);
+				const web = fleet.webOf(host);
+				const api = { ...web, name: 'api', instances: 1, env: { PORT: String(port), HOST: fleet.node(host).host } };
+				fleet.write(host, { top: { http_workers: [web, api] } });
+			}
+			try {
+				const whole = await operator.types('alpha', roll);
+				assert.equal(whole.code, 0, whole.text);
+				const planned = operator.sees(await operator.types('alpha', 'rollcall rollout plan api'));
+				assert.match(planned.text, /passed over, without the app: alpha, beta, epsilon/);
+				assert.match(planned.text, /the apps are not the same on all nodes/);
+				const rolled = await operator.types('alpha', 'rollcall rollout start api');
+				assert.equal(rolled.code, 0, rolled.text);
+				for (const name of names) assert.match(rolled.text, new RegExp(`^${name} +back`, 'm'));
+				const nowhere = await operator.types('alpha', 'rollcall rollout plan nowhere');
+				const refused = await operator.types('alpha', 'rollcall rollout start nowhere');
+				assert.deepEqual([nowhere.code, refused.code], [1, 1], refused.text);
+			} finally {
+				for (const host of having) fleet.write(host);
+			}
+			const after = await operator.types('alpha', roll);
+			assert.equal(after.code, 0, after.text);
 		},
 	},
 ];

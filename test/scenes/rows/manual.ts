@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { waitFor } from '../../support/fleet/nodes.js';
 import { commandBlocks, sectionOf } from '../../support/pages/home-shell.js';
 import { freePorts } from '../../support/system/ports.js';
@@ -59,6 +61,56 @@ async function leftOut(stage: Stage): Promise<void> {
 	fleet.writeAll(without(stage, leaver), stayers);
 	fleet.members = without(stage, leaver);
 }
+
+let listener: ChildProcess | null = null;
+/** The last part of the address that the next halted change gives to gamma. */
+let newAddress = 150;
+
+/** A change that halts in gamma's step: its new address has the same port, which another program holds. */
+async function halted(stage: Stage): Promise<string> {
+	const { fleet, operator } = stage;
+	const at = fleet.addressOf('gamma');
+	newAddress += 1;
+	const address = at.host.replace(/\d+$/, String(newAddress));
+	const [enter = '', ...into] = fleet.networks.launcher('gamma');
+	execFileSync(enter, [...into, 'ip', 'addr', 'add', `${address}/24`, 'dev', 'eth0']);
+	const server = `require('node:net').createServer().listen(${at.port}, '${address}', () => console.log('listening'))`;
+	listener = spawn(enter, [...into, process.execPath, '-e', server], { stdio: ['ignore', 'pipe', 'inherit'] });
+	await once(listener.stdout as NonNullable<typeof listener.stdout>, 'data');
+	fleet.move('gamma', { address });
+	fleet.writeAll(fleet.members);
+	const said = await operator.shell(`ssh alpha ${stepThree[0]}`);
+	assert.equal(said.code, 6, said.text);
+	operator.sees(said);
+	await operator.done('ssh alpha rollcall rollout status');
+	return at.host;
+}
+
+async function releasePort(): Promise<void> {
+	if (!listener || listener.exitCode !== null || listener.signalCode !== null) return;
+	const ended = once(listener, 'exit');
+	listener.kill();
+	await ended;
+}
+
+const wayOut = (name: string, phrases: (stage: Stage, before: string) => Phrases): Scene =>
+	follows(`a change that halted, ${name}`, 'the way out on the page on members, word by word', {}, async (stage) => {
+		const section = sectionOf(membersPage, 'A change that halted');
+		const bullets = section
+			.split(/\n(?=- )/)
+			.slice(1)
+			.map((text) => (text.split('\n\n')[0] ?? '').replace(/^- (Or )?/, '').replace(/\s+/g, ' '));
+		const before = await halted(stage);
+		const book = phrases(stage, before);
+		const [first = ''] = Object.keys(book);
+		const bullet = bullets.find((text) => text.startsWith(first));
+		assert.ok(bullet, `the page says "${first}"`);
+		try {
+			await follow(bullet, book);
+		} finally {
+			await releasePort();
+		}
+	});
 
 export const manual: readonly Scene[] = [
 	follows('renew', 'the section Renew of the page on certificates, line by line', {}, async (stage) => {
@@ -193,5 +245,48 @@ export const manual: readonly Scene[] = [
 				await stepThreeOn(stage);
 			},
 		};
+	}),
+	wayOut('corrected and resumed', ({ operator }) => ({
+		'Correct what it names': releasePort,
+		'`rollcall rollout resume`': async () => {
+			await operator.done('ssh alpha rollcall rollout resume');
+			await operator.done('ssh alpha rollcall rollout follow');
+		},
+	})),
+	wayOut('sent again with other files', (stage, before) => ({
+		'write other files': () => {
+			stage.fleet.move('gamma', { address: before });
+			stage.fleet.writeAll(stage.fleet.members);
+		},
+		'send the change again (step 3)': () => stepThreeOn(stage),
+		'from a node that is a member before and after it': () => undefined,
+		'A node that died meanwhile is taken out so': () => undefined,
+	})),
+	follows('a node restarted too early', 'the last words of the page on members', {}, async (stage) => {
+		const { fleet, operator } = stage;
+		const section = sectionOf(membersPage, 'A change that halted');
+		await follow(section.slice(section.lastIndexOf('\n\n')), {
+			'A node whose file was changed and which was restarted before the change has other members than the rest, too':
+				async () => {
+					fleet.write('gamma', {}, without(stage, leaver));
+					await fleet.node('gamma').kill('SIGTERM');
+					await fleet.startDaemon('gamma');
+				},
+			'`rollcall rollout start` says so': async () => {
+				let said = operator.sees(await operator.shell('ssh alpha rollcall rollout start'));
+				await waitFor('the refusal that names gamma', async () => {
+					if (/gamma has other members/.test(said.text)) return true;
+					said = await operator.shell('ssh alpha rollcall rollout start');
+					return false;
+				});
+				assert.notEqual(said.code, 0);
+			},
+			'With the same file on every node': () => fleet.writeAll(fleet.members),
+			'`rollcall restart_service service=clustering_config` on each': async () => {
+				for (const host of hosts)
+					await operator.done(`ssh ${fleet.nameOf(host)} rollcall restart_service service=clustering_config`);
+			},
+			'brings them together': () => fleet.settled(),
+		});
 	}),
 ];

@@ -48,7 +48,7 @@ export class HomeShell {
 	run(line: string): Promise<Ran> {
 		return new Promise((resolve) => {
 			const env = { PATH: `${this.#programs}:${process.env['PATH'] ?? ''}` };
-			execFile('bash', ['-c', `set -o pipefail; ${line}`], { cwd: this.home, env }, (error, stdout, stderr) =>
+			execFile('bash', ['--norc', '-c', `set -o pipefail; ${line}`], { cwd: this.home, env }, (error, stdout, stderr) =>
 				resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
 			);
 		});

@@ -143,6 +143,9 @@ test('before_node that fails refuses the turn and leaves the workers alone; resu
 	assert.deepEqual(fleet.node('beta').snapshot().workers, before);
 	assert.deepEqual(course, ['beta before_node running', 'beta is left alone']);
 	assert.ok(fleet.say('gamma', resume(id)).ok);
+	const again = () => ofNode(fleet.view('alpha', id) as RolloutView, 'beta');
+	fleet.until('the new attempt', () => again()?.state === 'restarting');
+	assert.equal(again()?.ended_at, null, 'when the attempt before ended is not when this one did');
 	fleet.untilState('gamma', id, 'completed');
 	assert.equal(course.filter((line) => line === 'beta before_node running').length, 2);
 });
