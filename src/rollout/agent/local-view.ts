@@ -4,7 +4,7 @@ import { afterOf, processesOf, emptyView, hooksOf, releasesOf, revertedBy } from
 import { judge } from '../targets/proof.js';
 import type { OpenRollout } from '../messages.js';
 import type { CoreState } from '../state.js';
-import { costOf, haltText, timeOfDay } from '../views/text.js';
+import { haltText, remarkOn, timeOfDay } from '../views/text.js';
 import { recordOf, type Turn } from '../outbox.js';
 import type { NodeState, RolloutState, RolloutView } from '../types.js';
 
@@ -36,7 +36,7 @@ export function localViewOf(turn: Turn, open: OpenRollout): RolloutView {
 				started_at: record?.startedAt ?? null,
 				back_at: record?.state === 'back' ? record.endedAt : null,
 				ended_at: record?.endedAt ?? null,
-				reason: verdict?.reason ?? costOf(record),
+				reason: verdict?.reason ?? remarkOn(record),
 				...(record?.hooks ? { hooks: record.hooks } : {}),
 			},
 		],

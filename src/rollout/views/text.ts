@@ -32,9 +32,11 @@ export function mayStillRestart(nodes: readonly string[], what: 'workers' | 'lin
 	return `${nodes.join(', ')} may still be restarting${rest}`;
 }
 
-/** What a step that went well cost clients; null when it cost nothing. */
-export function costOf(record: NodeRecord | null | undefined): string | null {
-	const count = record?.state === 'back' ? (record.result?.cutOff ?? 0) : 0;
-	if (count === 0) return null;
-	return `${count} ${count === 1 ? 'request or connection was' : 'requests or connections were'} ended by drain.timeout`;
+/** What a step that went well cost clients, and what it was not judged by; null when there is nothing to say. */
+export function remarkOn(record: NodeRecord | null | undefined): string | null {
+	if (record?.state !== 'back') return null;
+	const { cutOff = 0, reason = null } = record.result ?? {};
+	const were = cutOff === 1 ? 'request or connection was' : 'requests or connections were';
+	const cost = cutOff === 0 ? null : `${cutOff} ${were} ended by drain.timeout`;
+	return [cost, reason].filter((text) => text !== null).join('; ') || null;
 }

@@ -28,7 +28,7 @@ import { localViewOf } from '../agent/local-view.js';
 import { endOf, type Turn } from '../outbox.js';
 import { stepEnd } from '../times.js';
 import type { NodeRecord, RolloutId, RolloutView } from '../types.js';
-import { costOf, frozen, timeOfDay } from './text.js';
+import { frozen, remarkOn, timeOfDay } from './text.js';
 import { isShared, openOf } from '../../coordination/port.js';
 
 /** The rollout's view; undefined if this node does not know it. */
@@ -123,7 +123,7 @@ function viewNode(drive: Drive, open: OpenRollout, target: TargetStatus, seen: V
 		back_at: target.state === 'back' ? (times?.back ?? null) : null,
 		// Until the new attempt has a record of its own, the record is that of the attempt before.
 		ended_at: record && target.state !== 'restarting' ? stepEnd(times?.started ?? null, record) : null,
-		reason: target.overdue ? 'not back within the deadline' : (target.reason ?? costOf(record)),
+		reason: target.overdue ? 'not back within the deadline' : (target.reason ?? remarkOn(record)),
 		...hooksShown(record, seen),
 	};
 }

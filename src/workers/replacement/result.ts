@@ -39,17 +39,24 @@ export function resultOf(
 		oldGone: judged === 'refused' ? !workers.some((one) => one.isAlive && one.state !== 'serving') : oldGone,
 		cutOff: outcome?.cutOff ?? 0,
 		required: [{ app: app.name, ports: [...required] }],
-		reason: judged === 'back' ? null : `${app.name}: ${outcome?.reason ?? lacking}`,
+		reason: judged === 'back' ? remarkOn(app, outcome) : `${app.name}: ${outcome?.reason ?? lacking}`,
 	};
 }
+
+const remarkOn = ({ name }: WorkerApp, outcome: ReplacementOutcome | null): string | null =>
+	outcome?.remark ? `${name}: ${outcome.remark}` : null;
 
 /** The node's result out of its apps': as bad as the worst of them. */
 export function combine(results: readonly ReplacementResult[]): ReplacementResult {
 	const has = (outcome: ReplacementResult['outcome']) => results.some((one) => one.outcome === outcome);
-	const reasons = results.flatMap((one) => (one.reason === null ? [] : [one.reason]));
+	const outcome = has('failed') ? 'failed' : has('refused') ? 'refused' : 'back';
+	// What is remarked of an app that is back explains nothing of the others.
+	const reasons = results.flatMap((one) =>
+		one.reason === null || (one.outcome === 'back' && outcome !== 'back') ? [] : [one.reason],
+	);
 	const before = results.flatMap((one) => one.before);
 	return {
-		outcome: has('failed') ? 'failed' : has('refused') ? 'refused' : 'back',
+		outcome,
 		before,
 		after: results.flatMap((one) => one.after),
 		wanted: results.reduce((sum, one) => sum + one.wanted, 0),

@@ -28,6 +28,8 @@ export interface ReplacementOutcome {
 	outcome: 'back' | 'refused' | 'failed';
 	reason: string | null;
 	cutOff: number;
+	/** What the new workers were not judged by, though they are back. */
+	remark?: string | null;
 	/** The worker host died before the new ones had taken the place of the old: a next host can do better. */
 	hostLost?: boolean;
 }
@@ -291,7 +293,8 @@ export class ReplacementRunner {
 		}
 		const why = reason === null ? null : await this.explain(reason, culprit).catch(() => reason);
 		const { hostLost } = this;
-		this.settle({ outcome, reason: why, cutOff: this.state.cutOff, hostLost: hostLost && outcome !== 'back' });
+		const remark = this.comparison?.isJudged === false ? this.state.compared : null;
+		this.settle({ outcome, reason: why, remark, cutOff: this.state.cutOff, hostLost: hostLost && outcome !== 'back' });
 	}
 
 	private async explain(reason: string, culprit: string | null): Promise<string> {

@@ -39,6 +39,8 @@ interface Row {
 	/** The old workers were started without the rule. */
 	isLate?: boolean;
 	outcome: ReplacementResult['outcome'];
+	/** It is back without having been judged. */
+	isUnjudged?: boolean;
 	/** Of one that passes, the last that is said while both serve; of one that is refused, why. */
 	says: RegExp;
 }
@@ -80,6 +82,7 @@ const rows: Row[] = [
 		rule: { ...rule, windowMs: 2_500 },
 		rate: 0,
 		outcome: 'back',
+		isUnjudged: true,
 		says: /the new release answered 5xx to 0 of 0 requests, the old one to 0 of 0; fewer than 20 are not judged$/,
 	},
 	{
@@ -90,6 +93,7 @@ const rows: Row[] = [
 		rate: 20,
 		isLate: true,
 		outcome: 'back',
+		isUnjudged: true,
 		says: /answers are not compared, since the old workers were started before traffic.window was set/,
 	},
 ];
@@ -172,6 +176,8 @@ for (const row of rows) {
 		assert.equal(result.outcome, row.outcome, result.reason ?? '');
 		const lastSaid = said.filter((text) => text.includes('side by side')).at(-1);
 		assert.match((row.outcome === 'back' ? lastSaid : result.reason) ?? '', row.says);
+		if (row.isUnjudged) assert.match(result.reason ?? '', row.says, 'the result says that nothing was judged');
+		else if (row.outcome === 'back') assert.equal(result.reason, null);
 		// What the app itself failed is no loss of the replacement.
 		assert.deepEqual(
 			load.failures.filter((text) => !text.endsWith('status 500')),

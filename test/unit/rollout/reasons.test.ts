@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { notRevertedReason, revertedReason } from '../../../src/rollout/controller/reasons.js';
 import type { RolloutFlags } from '../../../src/rollout/messages.js';
 import { firstFlags } from '../../../src/rollout/records.js';
-import { haltText } from '../../../src/rollout/views/text.js';
-import type { RolloutSpec } from '../../../src/rollout/types.js';
+import { haltText, remarkOn } from '../../../src/rollout/views/text.js';
+import type { NodeRecord, RolloutSpec } from '../../../src/rollout/types.js';
 
 const advice = 'resume_rollout tries beta again, with skip it stays as it is, abort_rollout ends the rollout';
 /** The app's own last words may read like an advice. */
@@ -44,3 +44,16 @@ for (const { what, flags, shown, reason } of rows) {
 		});
 	});
 }
+
+test('a step that went well says what it cost, and what it was not judged by', () => {
+	const rows: [state: NodeRecord['state'], cutOff: number, reason: string | null, said: string | null][] = [
+		['back', 0, null, null],
+		['back', 1, null, '1 request or connection was ended by drain.timeout'],
+		['back', 0, 'web: not compared', 'web: not compared'],
+		['back', 2, 'web: not compared', '2 requests or connections were ended by drain.timeout; web: not compared'],
+		['refused', 2, 'web: it answers 500', null],
+	];
+	for (const [state, cutOff, reason, said] of rows)
+		assert.equal(remarkOn({ state, result: { cutOff, reason } } as NodeRecord), said);
+	assert.equal(remarkOn(null), null);
+});

@@ -49,6 +49,12 @@ export class TrafficComparison {
 		return [...this.counted].some((key) => key.startsWith('old '));
 	}
 
+	/** Enough was seen of both to refuse a release for it. */
+	get isJudged(): boolean {
+		const { old, new: fresh } = this.evidence;
+		return this.isPossible && old.requests > 0 && fresh.requests >= this.rule.requests;
+	}
+
 	take(sources: readonly TrafficSource[]): void {
 		const reports = sources.flatMap(({ key, side, traffic }) =>
 			traffic ? [{ key: `${side} ${key}`, side, traffic }] : [],
