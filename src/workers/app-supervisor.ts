@@ -208,9 +208,12 @@ export class AppSupervisor extends EventEmitter<AppSupervisorEvents> implements 
 		const { app, onProgress } = wish;
 		const { clock } = this.pool.parts;
 		const until = clock.now() + wish.deadlineMs;
+		// One that died before the first worker was asked of it was lost to this step, too.
+		const isLost = (one: JudgedOutcome | null): boolean =>
+			one?.hostLost === true || (this.away && one?.outcome === 'refused');
 		let outcome = await this.replaceSet(wish);
-		for (let losses = 1; outcome?.hostLost === true && losses <= hostLossesMax && !this.stopped; losses += 1) {
-			onProgress(`${app.name}: ${outcome.reason ?? 'the worker host ended'}; waiting for the next one`);
+		for (let losses = 1; isLost(outcome) && losses <= hostLossesMax && !this.stopped; losses += 1) {
+			onProgress(`${app.name}: ${outcome?.reason ?? 'the worker host ended'}; waiting for the next one`);
 			const patience = Math.min(until, clock.now() + hostPatienceMs);
 			await this.pool.until(() => !this.away || this.stopped, patience - clock.now());
 			if (this.away) break;

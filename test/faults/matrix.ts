@@ -1,8 +1,8 @@
 /**
- * Every fault in every phase of a rollout, on real daemons in networks of their own.
- *   npm run faults                  the whole matrix
- *   npm run faults -- --undo        that of a bad release which the fleet puts back
- *   npm run faults -- --one-each    one fault a phase
+ * Every fault in every phase of a rollout, and of a bad release that the fleet puts back, on real daemons in networks of their own.
+ *   npm run faults                  both matrices
+ *   npm run faults -- --undo        that of the bad release alone
+ *   npm run faults -- --one-each    one fault in each phase of a rollout
  *   npm run faults -- --phase proving --fault SIGKILL     those whose names hold these words
  */
 import { readFlags, run, WrongFlag } from '../support/flags.js';
@@ -28,40 +28,42 @@ const oneEach: Record<string, string> = {
 	'between nodes': 'disk of the target',
 	"coordinator's own step": 'clocks jump',
 	ending: "SIGKILL of the coordinator's daemon",
-	'undo opened': "SIGKILL of the coordinator's daemon",
-	'first step back': "SIGKILL of the target's daemon",
 };
 
 interface Cell {
+	table: Table;
 	phase: Phase;
 	fault: Fault;
 }
 
-function chosen(): { table: Table; cells: Cell[] } {
+function chosen(): Cell[] {
 	const values = readFlags({
-		undo: { type: 'boolean' },
 		'one-each': { type: 'boolean' },
 		phase: { type: 'string' },
 		fault: { type: 'string' },
+		undo: { type: 'boolean' },
 	});
-	const table = values.undo ? undo : roll;
-	const { phases } = table;
-	mustName('phase', values.phase, phases);
+	const cells = (values.undo ? [undo] : [roll, undo]).flatMap((table) =>
+		table.phases.flatMap((phase) => faults.map((fault) => ({ table, phase, fault }))),
+	);
+	mustName(
+		'phase',
+		values.phase,
+		cells.map(({ phase }) => phase),
+	);
 	mustName('fault', values.fault, faults);
 	const isChosen = ({ phase, fault }: Cell): boolean => {
 		if (values['one-each'] && !fault.name.includes(oneEach[phase.name] ?? 'none')) return false;
 		return phase.name.includes(values.phase ?? '') && fault.name.includes(values.fault ?? '');
 	};
-	const all = phases.flatMap((phase) => faults.map((fault) => ({ phase, fault }))).filter(isChosen);
+	const all = cells.filter(isChosen);
 	if (all.length === 0) throw new WrongFlag('--phase and --fault leave no scenario of those with --one-each');
-	// Those that need other clocks come last: they need a fleet that was started with such.
-	const cells = [...all.filter(({ fault }) => !fault.needsClocks), ...all.filter(({ fault }) => fault.needsClocks)];
-	return { table, cells };
+	return all;
 }
 
 function mustName(flag: string, words: string | undefined, all: readonly { name: string }[]): void {
 	if (words === undefined || all.some(({ name }) => name.includes(words))) return;
-	throw new WrongFlag(`no ${flag} holds '${words}'; they are ${all.map(({ name }) => name).join(', ')}`);
+	throw new WrongFlag(`no ${flag} holds '${words}'; they are ${[...new Set(all.map(({ name }) => name))].join(', ')}`);
 }
 
 const write = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -72,15 +74,35 @@ const row = ({ phase, fault, broken, text, durationMs }: Outcome): string => {
 };
 
 async function main(): Promise<number> {
-	const { table, cells } = chosen();
+	const cells = chosen();
 	if (process.getuid?.() !== 0) {
 		process.stderr.write(
 			'faults: needs root, for networks, disks and signals of its own; run it as root. Nothing was run.\n',
 		);
 		return 1;
 	}
-	write(`${cells.length} scenarios; ${settings(table)}`);
-	return playEach(cells, {
+	const played: number[] = [];
+	let interrupted = false;
+	for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+		process.once(signal, () => {
+			interrupted = true;
+		});
+	for (const table of new Set(cells.map((cell) => cell.table))) {
+		if (interrupted) break;
+		const own = cells.filter((cell) => cell.table === table);
+		write(`${own.length} scenarios; ${settings(table)}`);
+		played.push(await playTable(table, own));
+	}
+	return Math.max(...played);
+}
+
+function playTable(table: Table, cells: readonly Cell[]): Promise<number> {
+	// Those that need other clocks come last: they need a fleet that was started with such.
+	const inOrder = [
+		...cells.filter(({ fault }) => !fault.needsClocks),
+		...cells.filter(({ fault }) => fault.needsClocks),
+	];
+	return playEach(inOrder, {
 		start: (needsClocks) => FaultFleet.start(table.names, needsClocks),
 		needsClocks: ({ fault }) => fault.needsClocks === true,
 		canTurnClocks: FaultFleet.canTurnClocks,

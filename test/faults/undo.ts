@@ -38,7 +38,7 @@ const phases: readonly Phase[] = [
 	{ name: 'first is back', step: 'beta', reached: says(coordinator, 'node_state', isBack) },
 	{ name: 'last step back', step: 'delta', reached: stepBack },
 	{ name: 'last is back', step: 'delta', reached: says(coordinator, 'node_state', isBack) },
-	{ name: 'ending', step: 'delta', reached: says(coordinator, 'rollout_ended', ofUndo) },
+	{ name: 'undo ending', step: 'delta', reached: says(coordinator, 'rollout_ended', ofUndo) },
 ];
 
 /** A bad release on five nodes under `on_failure: revert`: in the end every node runs the old one. */

@@ -9,6 +9,8 @@ import { assertStartable } from './put-back.js';
 
 /** A host that does not answer so long is left out: a plan waits for it. */
 const answerMs = 1_000;
+/** A start waits longer: a host that is only busy answers, and one that is gone says so at once. */
+const startAnswerMs = 10_000;
 
 /** What new workers of these apps would be started from now, as their hosts see it; without a host's word the revision is unknown. */
 export async function nextReleases(
@@ -30,7 +32,7 @@ export async function nextReleases(
 /** Throws `unavailable` where a worker of the app cannot be started by its host. */
 export async function assertHostCanStart(host: HostLink, app: WorkerApp, clock: Clock): Promise<void> {
 	try {
-		await assertStartable([app], (apps) => askHost(host, apps, clock));
+		await assertStartable([app], (apps) => askHost(host, apps, clock, startAnswerMs));
 	} catch (error) {
 		if (!app.pinned) throw error;
 		const help = `restart_service service=http_workers app=${app.name} starts what http_workers says instead`;
@@ -44,6 +46,7 @@ export async function askHost(
 	host: HostLink | undefined,
 	apps: readonly WorkerApp[],
 	clock: Clock,
+	withinMs = answerMs,
 ): Promise<SeenRelease[] | null> {
 	if (!host?.isUp) return null;
 	const scripts = apps.map((app) => app.pinned?.path ?? app.script);
@@ -52,10 +55,10 @@ export async function askHost(
 		.releases(
 			scripts,
 			apps.map((app) => app.pinned?.cwd ?? app.cwd),
-			answerMs,
+			withinMs,
 		)
 		.catch(() => null);
-	return Promise.race([answer, clock.sleep(answerMs).then(() => null)]);
+	return Promise.race([answer, clock.sleep(withinMs).then(() => null)]);
 }
 
 const plain = ({ path, revision }: Release): Release => ({ path, revision });

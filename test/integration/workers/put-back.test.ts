@@ -132,7 +132,7 @@ test('a program that is not Node, replaced in place, is put back and stays there
 	}
 });
 
-test('a supervisor that dies while it puts an app back, or ends that, goes forward to the same release', async () => {
+test('a supervisor or a host that dies while an app is put back, or that ends, goes forward to the same release', async () => {
 	const node = await nodeWith(nodeApp, 'one', 'two');
 	try {
 		deploy(node, 'bad', nodeApp.broken);
@@ -149,6 +149,11 @@ test('a supervisor that dies while it puts an app back, or ends that, goes forwa
 		await node.losePower();
 		assert.equal((await node.step('to-three', 'configured', pinned)).outcome, 'back');
 		await runs(node, 'three', null, 'the next step went forward');
+
+		kill(node.hostPid, 'SIGKILL');
+		const again = await node.step('undo', back(node, 'one'));
+		assert.equal(again.outcome, 'back', again.reason ?? '');
+		await runs(node, 'one', undone, 'though the host died as the step began');
 	} finally {
 		await node.end();
 	}
