@@ -17,7 +17,7 @@ import {
 import type { ProcessIdentity } from '../../system/proc/process.js';
 import { answersPace, eventsPace, guardReading, type Pace } from './guarded-reader.js';
 import { isOrphan, type Orphan, type OrphanSignal, type SocketQuestion } from './orphans.js';
-import { type Callback, loadClient, type RawBusMessage, type RawClient, type RawSocket } from './raw.js';
+import { type Callback, openClient, type RawBusMessage, type RawClient, type RawSocket } from './raw.js';
 import { type CommandAnswer, type CommandQuestion, readCommandAnswer } from './health-command.js';
 import { revisionText } from '../host/revision-text.js';
 import { isWorkerId } from '../pool/worker-id.js';
@@ -63,25 +63,18 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	/** Connects to a running host; throws when none answers, or the socket is not the home owner's; never starts one. */
 	static async connect(home: string): Promise<Pm2Client> {
 		const place = untrustedPlace(home);
-		const raw = loadClient(home);
+		const raw = openClient();
 		try {
-			await connectSocket(place, 'rpc.sock', (path, callback) => {
-				raw.rpc_socket_file = path;
-				raw.launchRPC(callback);
-				prepareSocket(raw.client_sock, answersPace);
-				raw.client_sock.once('ignored error', callback);
-				raw.client_sock.once('error', callback);
-			});
-			raw.client_sock.on('error', () => undefined);
+			await connectSocket(place, 'rpc.sock', raw.calls, answersPace);
 			const version = await withTimeout(connectTimeoutMs, 'getVersion', (callback) =>
-				raw.client?.call('getVersion', {}, callback),
+				raw.call('getVersion', {}, callback),
 			);
 			const client = new Pm2Client(raw, String(version));
 			await client.subscribe(place);
 			return client;
 		} catch (error) {
-			endSocket(raw.client_sock);
-			endSocket(raw.sub_sock);
+			endSocket(raw.calls);
+			endSocket(raw.events);
 			throw error;
 		}
 	}
@@ -164,21 +157,14 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 		// Calls that wait in the queue are refused in their turn; taken out of it they would never be answered.
 		this.closed = true;
 		for (const refuse of this.pending) refuse(new RollcallError('unavailable', 'The worker host is not connected.'));
-		endSocket(this.raw.client_sock);
-		endSocket(this.raw.sub_sock);
+		endSocket(this.raw.calls);
+		endSocket(this.raw.events);
 	}
 
 	private async subscribe(place: UntrustedPlace): Promise<void> {
-		const bus = await connectSocket<EventEmitter>(place, 'pub.sock', (path, callback) => {
-			this.raw.pub_socket_file = path;
-			this.raw.launchBus((error, emitter) => callback(error, emitter));
-			prepareSocket(this.raw.sub_sock, eventsPace);
-			this.raw.sub_sock.once('ignored error', callback);
-			this.raw.sub_sock.once('error', callback);
-		});
-		bus.on('process:event', (message: RawBusMessage) => this.heard(message));
-		for (const socket of [this.raw.client_sock, this.raw.sub_sock]) {
-			socket.on('error', () => undefined);
+		await connectSocket(place, 'pub.sock', this.raw.events, eventsPace);
+		this.raw.onEvent('process:event', (message) => this.heard(message));
+		for (const socket of [this.raw.calls, this.raw.events]) {
 			socket.once('close', () => this.lose());
 		}
 	}
@@ -235,15 +221,14 @@ export class Pm2Client extends EventEmitter<Pm2Events> {
 	}
 
 	private callNow(method: string, argument: unknown, timeoutMs: number): Promise<unknown> {
-		const client = this.raw.client;
-		if (this.closed || !client) {
+		if (this.closed) {
 			return Promise.reject(new RollcallError('unavailable', 'The worker host is not connected.'));
 		}
 		let refuse: (error: Error) => void = () => undefined;
 		const answer = withTimeout(timeoutMs, method, (callback) => {
 			refuse = callback;
 			this.pending.add(refuse);
-			client.call(method, argument, callback);
+			this.raw.call(method, argument, callback);
 		});
 		return answer.finally(() => this.pending.delete(refuse));
 	}
@@ -263,16 +248,16 @@ function rowsOf(answer: unknown): Pm2Process[] {
 }
 
 /** Connects to a socket of the home's owner. PM2 gets a path under which no other user can put a file. */
-async function connectSocket<T = unknown>(
-	place: UntrustedPlace,
-	name: string,
-	run: (path: string, callback: Callback) => void,
-): Promise<T> {
+async function connectSocket(place: UntrustedPlace, name: string, socket: RawSocket, pace: Pace): Promise<void> {
 	const descriptor = openUntrustedSocket(join(place.root, name), place);
 	try {
-		return await withTimeout<T>(connectTimeoutMs, `a connection to ${name}`, (callback) =>
-			run(pathOfDescriptor(descriptor), callback),
-		);
+		await withTimeout(connectTimeoutMs, `a connection to ${name}`, (callback) => {
+			socket.once('connect', () => callback(null));
+			socket.once('ignored error', callback);
+			socket.on('error', callback);
+			prepareSocket(socket, pace);
+			socket.connect(pathOfDescriptor(descriptor));
+		});
 	} finally {
 		closeSync(descriptor);
 	}

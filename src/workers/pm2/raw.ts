@@ -2,13 +2,11 @@
  * The one place that imports PM2. The parts that are used are declared here by hand, narrowly, and stays among this file,
  * `pm2-client` and `pm2-host`, which correct what PM2 gets wrong for a caller.
  *
- * PM2 keeps one home for each process by way of its environment; the client below it takes the paths as a value, so one
+ * PM2 keeps one home for each process by way of its environment; the client here takes the paths as a value, so one
  * client for each home can live in one process.
  */
 import type { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { RollcallError } from '../../errors.js';
 import type { MessageSocket } from './guarded-reader.js';
 import type { RawProcess } from './process.js';
 
@@ -19,19 +17,17 @@ export type Callback = (error: Error | null, answer?: unknown) => void;
 export interface RawSocket extends EventEmitter, MessageSocket {
 	retry: number;
 	set(name: string, value: unknown): void;
+	connect(path: string): unknown;
 	close(): void;
 }
 
+/** Both connections of a client to one host, not connected yet. */
 export interface RawClient {
-	client: { call(method: string, argument: unknown, callback: Callback): void } | null;
-	client_sock: RawSocket;
-	sub_sock: RawSocket;
-	/** Where the next launch connects to. */
-	rpc_socket_file: string;
-	pub_socket_file: string;
-	launchDaemon: unknown;
-	launchRPC(callback: Callback): void;
-	launchBus(callback: (error: Error | null, bus: EventEmitter) => void): void;
+	calls: RawSocket;
+	call(method: string, argument: unknown, callback: Callback): void;
+	events: RawSocket;
+	/** What the host publishes. */
+	onEvent(name: string, listener: (message: RawBusMessage) => void): void;
 }
 
 export type RawFork = (description: Record<string, unknown>, callback: Callback) => void;
@@ -70,33 +66,22 @@ export function pm2Version(): string {
 	return (require('pm2/package.json') as { version: string }).version;
 }
 
-/** A client of the host of this home, not connected yet; it never starts one. */
-export function loadClient(home: string): RawClient {
-	// PM2's modules look at these while they load. They are put back, since the environment belongs to the whole process.
-	const before = { PM2_HOME: process.env['PM2_HOME'], PM2_PROGRAMMATIC: process.env['PM2_PROGRAMMATIC'] };
-	process.env['PM2_HOME'] = home;
-	process.env['PM2_PROGRAMMATIC'] = 'true';
-	try {
-		const Client = require('pm2/lib/Client.js') as (new (options: {
-			conf: object;
-		}) => RawClient) & { prototype: { initFileStructure: () => void } };
-		// The host makes its folders itself; here they may be another user's.
-		Client.prototype.initFileStructure = () => undefined;
-		const constants = require('pm2/constants.js') as object;
-		const paths = require('pm2/paths.js') as (home: string) => object;
-		const sockets = { DAEMON_RPC_PORT: join(home, 'rpc.sock'), DAEMON_PUB_PORT: join(home, 'pub.sock') };
-		const client = new Client({ conf: { ...constants, ...paths(home), ...sockets } });
-		client.launchDaemon = (...args: unknown[]) => {
-			const callback = args.at(-1) as Callback;
-			callback(new RollcallError('unavailable', 'There is no worker host, and this client may not start one.'));
-		};
-		return client;
-	} finally {
-		for (const [name, value] of Object.entries(before)) {
-			if (value === undefined) delete process.env[name];
-			else process.env[name] = value;
-		}
-	}
+/** Speaks PM2's protocol without PM2's own client, which loads several times as much, and looks at the environment. */
+export function openClient(): RawClient {
+	const axon = require('pm2/modules/pm2-axon') as {
+		socket(type: 'req'): RawSocket;
+		socket(type: 'sub-emitter'): Pick<EventEmitter, 'on'> & { sock: RawSocket };
+	};
+	const rpc = require('pm2/modules/pm2-axon-rpc') as { Client: new (socket: RawSocket) => Pick<RawClient, 'call'> };
+	const calls = axon.socket('req');
+	const caller = new rpc.Client(calls);
+	const emitter = axon.socket('sub-emitter');
+	return {
+		calls,
+		call: (method, argument, callback) => caller.call(method, argument, callback),
+		events: emitter.sock,
+		onEvent: (name, listener) => void emitter.on(name, listener),
+	};
 }
 
 /** PM2's daemon for this very process, not started yet, and its table of processes. The environment must be in place. */
