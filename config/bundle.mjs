@@ -3,11 +3,12 @@
  * hundreds of small modules takes most of a start, and of the memory of a process at rest. The modules stay beside them, for
  * the tests and for files that are loaded by path (the host's preload, threads). The worker's preload becomes one file in its own
  * place, since workers are recognised by its path. A plain `tsc` writes main.js and the preload anew, so they never load a
- * bundle that is older than they are.
+ * bundle that is older than they are. Programs that run for long have a code cache besides (src/system/program).
  */
+import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const source = fileURLToPath(new URL('../dist/src/', import.meta.url));
@@ -15,14 +16,13 @@ const bundle = join(source, 'bundle');
 const main = join(source, 'main.js');
 const preload = join(source, 'workers/preload/worker.cjs');
 
-/**
- * What main.js imports, by what is laid out together, in one folder. A long-lived program is one file: split, it takes half
- * as much memory again, but for what a worker host seldom loads. Commands share their parts, so that each loads what it uses.
- */
-const layouts = [
-	{ folder: 'cli', entries: ['output/main-help.js', 'run.js'], splitting: true },
-	{ folder: 'daemon', entries: ['daemon.js'], splitting: false },
-	{ folder: 'workers/host', entries: ['host.js'], splitting: true },
+/** Commands share their parts, so that each loads what it uses. */
+const commands = { folder: join(bundle, 'cli'), entries: ['cli/output/main-help.js', 'cli/run.js'] };
+
+/** A long-lived program is one file, command line and all: split, it takes half as much memory again, and has no code cache. */
+const programs = [
+	{ name: 'daemon', module: 'daemon/daemon.js', runs: 'runDaemon' },
+	{ name: 'worker-host', module: 'workers/host/host.js', runs: 'runWorkerHost' },
 ];
 
 /** Modules keep their places: files beside a module are found from `folder`, where it is bundled. */
@@ -57,6 +57,17 @@ function outside(folder) {
 		},
 	};
 }
+
+/** Not bundled with a long-lived program: the commands that its command line would load late, were another one typed. */
+const withoutCommands = {
+	name: 'without-commands',
+	setup({ onResolve }) {
+		onResolve({ filter: /^\./ }, ({ path, kind, importer, resolveDir }) => {
+			if (kind !== 'dynamic-import' || !importer.startsWith(join(source, 'cli'))) return undefined;
+			return { path: `./${relative(bundle, join(resolveDir, path))}`, external: true };
+		});
+	},
+};
 
 /** zod's messages in some fifty languages: a third of all the code, and none of them is used. */
 const withoutLanguages = {
@@ -94,20 +105,35 @@ const common = {
 	sourcesContent: false,
 	logLevel: 'warning',
 };
-for (const { folder, entries, splitting } of layouts) {
+await build({
+	...common,
+	entryPoints: commands.entries.map((entry) => join(source, entry)),
+	outdir: commands.folder,
+	entryNames: '[name]',
+	chunkNames: '[name]-[hash]',
+	splitting: true,
+	format: 'esm',
+	// Packages of CommonJS ask for Node's own modules.
+	banner: { js: "import { createRequire as createNodeRequire } from 'node:module'; const require = createNodeRequire(import.meta.url);" },
+	external: ['pm2', 'koffi'],
+	plugins: [places(commands.folder), outside(commands.folder), withoutLanguages],
+});
+const moduleUrl = "const moduleUrl = require('node:url').pathToFileURL(__filename).href;";
+for (const { name, module, runs } of programs) {
+	const contents = `export { run } from './cli/run.js'; export { ${runs} } from './${module}';`;
+	const outfile = join(bundle, `${name}.cjs`);
 	await build({
 		...common,
-		entryPoints: entries.map((entry) => join(source, folder, entry)),
-		outdir: join(bundle, folder),
-		entryNames: '[name]',
-		chunkNames: '[name]-[hash]',
-		splitting,
-		format: 'esm',
-		// Packages of CommonJS ask for Node's own modules.
-		banner: { js: "import { createRequire as createNodeRequire } from 'node:module'; const require = createNodeRequire(import.meta.url);" },
+		stdin: { contents, resolveDir: source, sourcefile: `${name}.js` },
+		outfile,
+		format: 'cjs',
+		define: { 'import.meta.url': 'moduleUrl' },
+		banner: { js: moduleUrl },
 		external: ['pm2', 'koffi'],
-		plugins: [places(join(bundle, folder)), outside(join(bundle, folder)), withoutLanguages],
+		plugins: [withoutCommands, places(bundle), outside(bundle), withoutLanguages],
 	});
+	// Code that comes out of a code cache may not import by itself.
+	writeFileSync(outfile, readFileSync(outfile, 'utf8').replace(/\bimport\("/g, 'import$("'));
 }
 await build({
 	...common,
@@ -117,14 +143,26 @@ await build({
 	format: 'cjs',
 	define: { 'import.meta.url': 'moduleUrl' },
 	// The directive must come first.
-	banner: { js: "'use strict'; const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+	banner: { js: `'use strict'; ${moduleUrl}` },
 	plugins: [places(dirname(preload))],
 });
 
-let text = readFileSync(main, 'utf8').replaceAll("import('./bundle/", "import('./");
-for (const [folder, name] of layouts.flatMap(({ folder, entries }) => entries.map((name) => [folder, name]))) {
-	const parts = text.split(`import('./${folder}/${name}')`);
-	if (parts.length !== 2) throw new Error(`main.js imports ${folder}/${name} ${parts.length - 1} times, expected once`);
-	text = parts.join(`import('./bundle/${folder}/${basename(name)}')`);
+/** What main.js says, and what it says where there are bundles. */
+const imports = [
+	["await import('./cli/output/main-help.js')", "await import('./bundle/cli/main-help.js')"],
+	[
+		"const { run } = await import('./cli/run.js');",
+		"const program = (await import('./system/program/load-program.js')).loadProgram(words);\nconst { run } = program ?? (await import('./bundle/cli/run.js'));",
+	],
+	...programs.map(({ module }) => [`(await import('./${module}'))`, `(program ?? (await import('./${module}')))`]),
+];
+let text = readFileSync(main, 'utf8');
+for (const [modules, bundled] of imports) {
+	// A second run finds what the first one wrote.
+	if (text.includes(bundled)) continue;
+	const parts = text.split(modules);
+	if (parts.length !== 2) throw new Error(`main.js says ${modules} ${parts.length - 1} times, expected once`);
+	text = parts.join(bundled);
 }
 writeFileSync(main, text);
+execFileSync(process.execPath, [join(source, 'system/program/write-code-cache.js')], { stdio: 'inherit' });

@@ -13,7 +13,10 @@ import {
 } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { exists, link, type Step } from './steps.js';
+import { hasCodeCaches, isCodeCache } from '../../system/program/load-program.js';
+import { command, exists, link, type Step } from './steps.js';
+
+export { isCodeCache };
 
 /** What goes onto a host and into packages as it is in the repository. */
 export const documentParts = ['systemd', 'config', 'src/manual', 'README.md', 'SECURITY.md', 'CHANGELOG.md', 'LICENSE'];
@@ -34,7 +37,7 @@ export const programFolder = fileURLToPath(new URL('../../../../', import.meta.u
  * started from an earlier one goes on loading its own files, whatever the link says.
  */
 export function programSteps(place: string, releases: string): Step[] {
-	if (exists(place) && realpathSync(place) === realpathSync(programFolder)) return [];
+	if (exists(place) && realpathSync(place) === realpathSync(programFolder)) return [codeCaches(realpathSync(place))];
 	const release = join(releases, `${programVersion()}-${digestOf(programFolder)}`);
 	const pointed = link(place, release);
 	return [
@@ -43,6 +46,7 @@ export function programSteps(place: string, releases: string): Step[] {
 			isDone: () => exists(release),
 			act: () => copyProgram(release),
 		},
+		codeCaches(release),
 		{ ...pointed, act: () => pointAt(release, pointed) },
 		{
 			text: `remove all but the last ${releasesKept} releases below ${releases}`,
@@ -52,6 +56,12 @@ export function programSteps(place: string, releases: string): Step[] {
 			},
 		},
 	];
+}
+
+/** For the Node that runs this: after another one was installed, the same command makes them anew. */
+function codeCaches(release: string): Step {
+	const writer = join(release, 'dist/src/system/program/write-code-cache.js');
+	return command([process.execPath, writer], () => exists(writer) && hasCodeCaches(join(release, 'dist/src/bundle')));
 }
 
 /** Its date says from then on when it was last put in place: a release that one goes back to is not the oldest. */
@@ -122,13 +132,14 @@ export function programVersion(): string {
 	return (JSON.parse(readFileSync(join(programFolder, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
-/** Two builds of one version are two releases, and so is one build with other libraries. */
+/** Two builds of one version are two releases, and so is one build with other libraries; not what a Node compiled of it. */
 function digestOf(program: string): string {
 	const hash = createHash('sha256');
 	for (const part of parts) {
 		const root = join(program, part);
 		if (!existsSync(root)) continue;
-		for (const path of filesOf(root)) hash.update(relative(program, path)).update(readFileSync(path));
+		for (const path of filesOf(root).filter((one) => !isCodeCache(one)))
+			hash.update(relative(program, path)).update(readFileSync(path));
 	}
 	return hash.digest('hex').slice(0, 12);
 }
