@@ -398,8 +398,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 		patches: [
 			{
 				file: 'rollout/targets/order',
-				from: 'if (out.size <= maxUnavailable) return { ok: true };',
-				to: 'return { ok: true };',
+				from: 'return maybeOut.size + (maybeOut.has(target) ? 0 : 1) <= maxUnavailable;',
+				to: 'return true;',
 			},
 		],
 	},

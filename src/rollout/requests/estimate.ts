@@ -126,7 +126,7 @@ function whyRefused(
 	// It takes no node out.
 	if (request.service === 'clustering_config') return nothing;
 	const maybeOut = new Set(down.filter((name) => !unhealthy.has(name)));
-	const may = order.some((name) => heard.has(name) && mayBegin(name, { heard, used, maybeOut }, budget).ok);
+	const may = order.some((name) => heard.has(name) && mayBegin(name, { heard, used, maybeOut }, budget));
 	if (may || order.length === 0) return nothing;
 	return as('unavailable', `${down.join(', ')} down; ${noRoom(down.length, budget)}`);
 }

@@ -206,7 +206,7 @@ function firstStepInTheWay(turn: Turn, drive: Drive, start: PendingStart): strin
 		unhealthyIn(budget),
 		state.settings.self,
 	);
-	if (order.some((name) => mayBegin(name, budget, spec.maxUnavailable).ok)) return null;
+	if (order.some((name) => mayBegin(name, budget, spec.maxUnavailable))) return null;
 	const used = [...budget.used].map(([name, why]) => `${name} ${why}`).join(', ');
 	if (order.length === 0) return `${used}; no other node is selected`;
 	return `${used}; ${noRoom(budget.used.size, spec.maxUnavailable)}`;

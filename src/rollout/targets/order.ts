@@ -21,20 +21,10 @@ function byZoneAndName(a: Member, b: Member): number {
 }
 
 /**
- * Whether a step on the target may begin now; otherwise who is in the way.
- * A target that is already counted (its workers are unhealthy) makes nothing worse and is exempt,
- * as long as no more than the budget are out.
+ * Whether a step on the target may begin now. A target that is already counted (its workers are unhealthy) makes nothing
+ * worse and is exempt, as long as no more than the budget are out.
  */
-export function mayBegin(
-	target: NodeName,
-	budget: Budget,
-	maxUnavailable: number,
-): { ok: true } | { ok: false; inTheWay: NodeName[] } {
-	if (budget.used.has(target)) {
-		const out = new Set(budget.maybeOut).add(target);
-		if (out.size <= maxUnavailable) return { ok: true };
-		return { ok: false, inTheWay: [...budget.maybeOut].filter((name) => name !== target) };
-	}
-	if (budget.used.size + 1 <= maxUnavailable) return { ok: true };
-	return { ok: false, inTheWay: [...budget.used.keys()] };
+export function mayBegin(target: NodeName, { used, maybeOut }: Budget, maxUnavailable: number): boolean {
+	if (!used.has(target)) return used.size + 1 <= maxUnavailable;
+	return maybeOut.size + (maybeOut.has(target) ? 0 : 1) <= maxUnavailable;
 }
