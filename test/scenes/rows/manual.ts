@@ -262,6 +262,29 @@ export const manual: readonly Scene[] = [
 		'from a node that is a member before and after it': () => undefined,
 		'A node that died meanwhile is taken out so': () => undefined,
 	})),
+	wayOut('aborted', (stage, before) => {
+		const { fleet, operator } = stage;
+		let reason = '';
+		return {
+			'`rollcall rollout abort`': async () => {
+				await operator.done('ssh alpha rollcall rollout abort');
+			},
+			'It ends half-way': async () => {
+				reason = (await operator.done('ssh alpha rollcall rollout status')).text;
+			},
+			'its reason names the nodes that have the new members or addresses and those that have the old ones': () =>
+				assert.match(reason, / applied the new file, .* did not/),
+			'which do not roll together': () => undefined,
+			'To bring them together run `rollcall restart_service service=clustering_config` on the nodes that it names':
+				async () => {
+					fleet.move('gamma', { address: before });
+					fleet.writeAll(fleet.members);
+					const [, named = ''] = /to go back, restore the old file on (.*) and run it there/.exec(reason) ?? [];
+					for (const name of named.split(', '))
+						await operator.done(`ssh ${name} rollcall restart_service service=clustering_config`);
+				},
+		};
+	}),
 	follows('a node restarted too early', 'the last words of the page on members', {}, async (stage) => {
 		const { fleet, operator } = stage;
 		const section = sectionOf(membersPage, 'A change that halted');
