@@ -34,7 +34,7 @@ test('what nodes say and store is the same when nothing of it is shared in memor
 });
 
 test('every invariant holds on every event, and every rollout ends or halts', () => {
-	let [grants, takeovers, completed, halted] = [0, 0, 0, 0];
+	let [grants, takeovers, completed, halted, undone] = [0, 0, 0, 0, 0];
 	for (let seed = 1; seed <= seeds; seed += 1) {
 		const outcome = runPlan(planOf(seed));
 		assert.equal(outcome.violation, null, `seed ${seed}: ${outcome.violation?.message}`);
@@ -42,9 +42,11 @@ test('every invariant holds on every event, and every rollout ends or halts', ()
 		takeovers += outcome.takeovers;
 		completed += outcome.completed;
 		halted += outcome.halted;
+		undone += outcome.undoDays + outcome.revertDays;
 	}
 	// A simulation in which nothing happens would hold, too.
 	assert.ok(grants > seeds && takeovers > seeds / 5 && completed > seeds / 2 && halted > seeds / 20);
+	assert.ok(undone > seeds / 50, `${undone} undos`);
 });
 
 test('what was once wrong stays right', () => {
