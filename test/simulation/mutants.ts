@@ -681,17 +681,6 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 			},
 		],
 	},
-	'revert-once': {
-		rule: 'a later coordinator opens the undo that an earlier one opened',
-		serves: ['undo'],
-		patches: [
-			{
-				file: 'rollout/controller/revert',
-				from: '{ token: null, id, revertAs: null, ...undo, maxUnavailable }',
-				to: "{ token: null, id: id + '-' + drive.epoch.counter, revertAs: null, ...undo, maxUnavailable }",
-			},
-		],
-	},
 	'revert-due': {
 		rule: 'a rollout that is to be undone is undone',
 		serves: ['I11'],
@@ -711,17 +700,6 @@ export const mutants: Readonly<Record<string, Mutant>> = {
 				file: 'rollout/agent/execution',
 				from: "turn.effects.push({ kind: 'run_step', spec, attempt, before, ...how });",
 				to: "turn.effects.push({ kind: 'run_step', spec: { ...spec, putBack: undefined }, attempt, before, ...how });",
-			},
-		],
-	},
-	'first-releases': {
-		rule: 'a second attempt keeps what ran before the first',
-		serves: ['I12'],
-		patches: [
-			{
-				file: 'rollout/agent/execution',
-				from: 'return releases ? { ...snapshot, releases } : snapshot;',
-				to: 'return snapshot;',
 			},
 		],
 	},
