@@ -47,7 +47,9 @@ export const members: readonly Scene[] = [
 			// Its words: take it out of the others, send it; restart it with its new name and certificate; add it, send it.
 			assert.match(
 				text,
-				new RegExp(`take ${old} out of cluster\\.peers .*restart this one with its new name.*then add`),
+				new RegExp(
+					`take ${old} out of cluster\\.peers .*replicated=true; give ${old} the new name .*restart its daemon; add`,
+				),
 			);
 			for (const host of hosts) if (host !== 'gamma') fleet.write(host, {}, others);
 			await fleet.node('gamma').kill();
