@@ -16,14 +16,14 @@ const bundle = join(source, 'bundle');
 const main = join(source, 'main.js');
 const preload = join(source, 'workers/preload/worker.cjs');
 
-/** Commands share their parts, so that each loads what it uses. */
-const commands = { folder: join(bundle, 'cli'), entries: ['cli/output/main-help.js', 'cli/run.js'] };
-
-/** A long-lived program is one file, command line and all: split, it takes half as much memory again, and has no code cache. */
-const programs = [
-	{ name: 'daemon', module: 'daemon/daemon.js', runs: 'runDaemon' },
-	{ name: 'worker-host', module: 'workers/host/host.js', runs: 'runWorkerHost' },
+/** Commands share their parts, so that each loads what it uses; a worker host seldom needs a good part of its own. */
+const layouts = [
+	{ folder: join(bundle, 'cli'), entries: ['cli/output/main-help.js', 'cli/run.js'] },
+	{ folder: join(bundle, 'workers/host'), entries: ['workers/host/host.js'] },
 ];
+
+/** The daemon uses all it has, so it is one file, command line and all: split, it takes half as much memory again, and has no code cache. */
+const programs = [{ name: 'daemon', module: 'daemon/daemon.js', runs: 'runDaemon' }];
 
 /** Modules keep their places: files beside a module are found from `folder`, where it is bundled. */
 function places(folder) {
@@ -105,19 +105,21 @@ const common = {
 	sourcesContent: false,
 	logLevel: 'warning',
 };
-await build({
-	...common,
-	entryPoints: commands.entries.map((entry) => join(source, entry)),
-	outdir: commands.folder,
-	entryNames: '[name]',
-	chunkNames: '[name]-[hash]',
-	splitting: true,
-	format: 'esm',
-	// Packages of CommonJS ask for Node's own modules.
-	banner: { js: "import { createRequire as createNodeRequire } from 'node:module'; const require = createNodeRequire(import.meta.url);" },
-	external: ['pm2', 'koffi'],
-	plugins: [places(commands.folder), outside(commands.folder), withoutLanguages],
-});
+for (const { folder, entries } of layouts) {
+	await build({
+		...common,
+		entryPoints: entries.map((entry) => join(source, entry)),
+		outdir: folder,
+		entryNames: '[name]',
+		chunkNames: '[name]-[hash]',
+		splitting: true,
+		format: 'esm',
+		// Packages of CommonJS ask for Node's own modules.
+		banner: { js: "import { createRequire as createNodeRequire } from 'node:module'; const require = createNodeRequire(import.meta.url);" },
+		external: ['pm2', 'koffi'],
+		plugins: [places(folder), outside(folder), withoutLanguages],
+	});
+}
 const moduleUrl = "const moduleUrl = require('node:url').pathToFileURL(__filename).href;";
 for (const { name, module, runs } of programs) {
 	const contents = `export { run } from './cli/run.js'; export { ${runs} } from './${module}';`;
@@ -154,6 +156,7 @@ const imports = [
 		"const { run } = await import('./cli/run.js');",
 		"const program = (await import('./system/program/load-program.js')).loadProgram(words);\nconst { run } = program ?? (await import('./bundle/cli/run.js'));",
 	],
+	["(await import('./workers/host/host.js'))", "(await import('./bundle/workers/host/host.js'))"],
 	...programs.map(({ module }) => [`(await import('./${module}'))`, `(program ?? (await import('./${module}')))`]),
 ];
 let text = readFileSync(main, 'utf8');

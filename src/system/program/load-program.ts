@@ -10,8 +10,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 import * as errors from '../../errors.js';
 
-/** The commands that run for long; each has a file of its own. */
-export const programNames = ['daemon', 'worker-host'] as const;
+/** The commands that have a file of their own. */
+export const programNames = ['daemon'] as const;
 export type ProgramName = (typeof programNames)[number];
 
 export interface LoadedProgram {

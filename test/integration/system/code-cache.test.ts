@@ -42,7 +42,7 @@ function taken(): Record<string, boolean> {
 	return JSON.parse(execFileSync(process.execPath, words, { encoding: 'utf8' })) as Record<string, boolean>;
 }
 
-/** What both programs answer to a configuration that is not there: that they run, and what their errors are. */
+/** What each program answers to a configuration that is not there: that they run, and what their errors are. */
 function answers(): void {
 	for (const name of programNames) {
 		const words = [join(source, 'main.js'), name, '--config', join(folder, 'none.yaml')];
@@ -63,7 +63,7 @@ test('a build has a cache for each program that V8 takes, which all may read, an
 	// By another Node than the one that built.
 	write();
 	assert.ok(hasCodeCaches(bundle));
-	assert.deepEqual(taken(), { daemon: true, 'worker-host': true });
+	assert.deepEqual(taken(), { daemon: true });
 	answers();
 	const before = programNames.map((name) => statSync(cacheOf(name)));
 	for (const { mode } of before) assert.equal(mode & 0o777, 0o644);
@@ -93,7 +93,7 @@ test('without a cache that fits, the programs run as with one', () => {
 		write();
 		assert.ok(hasCodeCaches(bundle), what);
 	}
-	assert.deepEqual(taken(), { daemon: true, 'worker-host': true });
+	assert.deepEqual(taken(), { daemon: true });
 });
 
 test('a cache is not taken for other code of the same length', () => {
@@ -104,7 +104,7 @@ test('a cache is not taken for other code of the same length', () => {
 	assert.equal(other.length, code.length);
 	writeFileSync(file, other, 'latin1');
 	assert.ok(!hasCodeCaches(bundle));
-	assert.deepEqual(taken(), { daemon: false, 'worker-host': true });
+	assert.deepEqual(taken(), { daemon: false });
 	writeFileSync(file, code, 'latin1');
 });
 
