@@ -236,7 +236,7 @@ describe('members come, leave, move and are replaced, and what halts names its w
 		configureAll(renamed);
 		assert.match(
 			(await change(alpha)).reason ?? '',
-			/gamma: .*expected gamma, as this node runs, got omega.*take gamma out of cluster\.peers of all others.*restart this one with its new name.*then add that name everywhere/,
+			/gamma: .*expected gamma, as this node runs, got omega.*take gamma out of cluster\.peers of all others.*give gamma the new name and a certificate.*add the new name to cluster\.peers of all/,
 		);
 		const others = ['alpha', 'beta', 'delta'];
 		for (const node of [alpha, beta, delta]) configure(node, others);
