@@ -4,6 +4,7 @@ import type { CoreState, PendingStart } from '../state.js';
 import { rolloutHooksOf } from '../controller/hooks.js';
 import { holdAfterOf, onFailureOf, selectionFault, selectionInTheWay, unselectedBy } from './selection.js';
 import { passedOver } from './undo.js';
+import { revertedBy } from '../views/view-parts.js';
 import { wayOut } from '../views/way-out.js';
 import { inTheWayHere, isAtRestHere, type Turn } from '../outbox.js';
 import { appsOf, namesOf, type Scope, scopeOf } from '../targets/scope.js';
@@ -20,8 +21,10 @@ export function requestText(request: Pick<CoreRequest, 'type' | 'service' | 'rev
 export function conflictWith(open: OpenRollout, turn: Pick<Turn, 'state' | 'now'>): Refusal {
 	const { state } = turn;
 	const { spec, flags } = open;
-	const how =
-		flags.halted !== null
+	const undo = revertedBy(open);
+	const how = undo
+		? `halted, and rollout ${undo} is about to put its nodes back; wait for that one, or abort_rollout it`
+		: flags.halted !== null
 			? 'halted half-way; correct what halted it, then resume_rollout it or send restart_service service=clustering_config replicated=true again, before anything else'
 			: flags.paused
 				? 'is paused; resume_rollout or abort_rollout it'

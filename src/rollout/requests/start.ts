@@ -109,8 +109,13 @@ export function startHeld(turn: Turn, drive: Drive): void {
 	start.checks = {};
 }
 
-/** What runs, or is paused; and a change of members that halted half-way, to all but another one. */
+/**
+ * What runs, or is paused; what halted and is about to be put back, to all but its undo; and a change of members that halted
+ * half-way, to all but another one.
+ */
 function isInTheWay(active: OpenRollout, start: PendingStart): boolean {
+	const undo = revertedBy(active);
+	if (undo !== null && start.id !== undo && start.request.reverts !== active.spec.id) return true;
 	const halfWay = active.spec.service === 'clustering_config' && start.request.service !== 'clustering_config';
 	return active.flags.halted === null || halfWay;
 }

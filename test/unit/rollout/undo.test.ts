@@ -131,6 +131,19 @@ test('whenever the coordinator dies between the failure and the first step of th
 	assert.ok(cases > 20, `${cases} moments`);
 });
 
+test('nobody else starts a rollout between the failure and the undo', () => {
+	for (const asked of three) {
+		const fleet = deploy(fresh(), 'v2');
+		fleet.node('gamma').executor.fates = ['refused', 'good'];
+		const id = fleet.ask('alpha', revert).view?.id ?? '';
+		fleet.until('it is halted', () => fleet.view(asked, id)?.state === 'halted');
+		const { refusal } = fleet.ask(asked);
+		assert.equal(refusal?.code, 'conflict', asked);
+		fleet.untilState('beta', `${id}-undo`, 'completed');
+		assert.deepEqual(runs(fleet), { alpha: 'v1', beta: 'v1', gamma: 'v1' }, asked);
+	}
+});
+
 test('an undo that fails halts, and is not undone', () => {
 	const fleet = deploy(fresh(), 'v2');
 	fleet.node('gamma').executor.fates = ['refused', 'good'];
