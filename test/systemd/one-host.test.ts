@@ -407,16 +407,53 @@ test('no secret stands in the journal, in an argument, in an environment, or in 
 	t.diagnostic(`${canaries.length} secrets looked for in the whole journal, /proc and the files of Rollcall`);
 });
 
-test('after a power cut and a boot it serves again without anybody doing anything', async (t) => {
+test('an app that was put back stays there over a crash, new daemons and hosts, a reboot and a power cut, until its next rollout', async (t) => {
+	const deploys = (revision: string) =>
+		host.shell(`cp -r /srv/releases/v0 /srv/releases/${revision}; echo ${revision} > /srv/releases/${revision}/REVISION
+			ln -sfn releases/${revision} /srv/web`);
+	const rolls = (...words: string[]) => host.run('rollcall', 'rollout', ...words, '--timeout', '2m');
+	const runs = async (revision: string, when: string): Promise<void> => {
+		await servingOn(host, 2);
+		const rows = (await workersOf(host)).filter(({ app }) => app === 'web');
+		assert.deepEqual([...new Set(rows.map(({ release }) => release))], [`/srv/releases/${revision}/server.js`], when);
+	};
+	await host.shell('mkdir /srv/releases; mv /srv/web /srv/releases/v0; ln -s releases/v0 /srv/web');
+	for (const revision of ['v1', 'v2']) {
+		await deploys(revision);
+		await rolls('start', 'web');
+	}
+	await rolls('undo');
+	await runs('v1', 'after the undo');
+
+	const until = async (what: string, act: () => Promise<unknown>): Promise<void> => {
+		const pids = await servingOn(host, 2);
+		await act();
+		const isNew = (now: number[]): boolean => now.some((pid) => !pids.includes(pid));
+		await host.until(`new workers after ${what}`, () => servingOn(host, 2), isNew);
+		await runs('v1', `after ${what}`);
+	};
+	await until('a crash', async () => host.run('kill', '-KILL', String((await servingOn(host, 2))[0])));
+	await host.run('systemctl', 'restart', daemon);
+	await until('a new daemon, and a new worker host', () =>
+		host.run('systemctl', 'kill', '--kill-who=main', '--signal=KILL', workerHost),
+	);
+	await host.shutDown();
+	host = await hosts.up('alpha', 1);
+	await runs('v1', 'after a reboot');
 	await host.run('sync');
 	await host.cutPower();
 	const began = performance.now();
 	host = await hosts.up('alpha', 1);
 	await servingOn(host, 2);
 	t.diagnostic(`served ${Math.round(performance.now() - began)} ms after the power was back`);
+	await runs('v1', 'after a power cut');
+	assert.match(await host.run('rollcall', 'status'), /web stays on this release until its next rollout/);
 	const load = loadOn();
 	await load.answered(50);
 	assert.equal((await load.stop()).lost, 0);
+
+	await rolls('start', 'web');
+	await runs('v2', 'after the next rollout');
 });
 
 test('uninstall takes everything away but what the operator owns, and with --purge that too', async () => {

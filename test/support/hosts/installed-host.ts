@@ -18,6 +18,7 @@ export interface Worker {
 	pid: number | null;
 	state: string;
 	healthy: boolean;
+	release: string | null;
 }
 
 /** What the tests read of a rollout. */
