@@ -141,10 +141,21 @@ export function firstExpiry(pem: string): number | null {
 
 const pemBlock = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
 
+const pemBegin = /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/g;
+
 /** Every certificate in a PEM text. Throws what node:crypto says about one that is broken. */
 export function readCertificates(pem: string): X509Certificate[] {
 	return (pem.match(pemBlock) ?? []).map((block) => new X509Certificate(block));
 }
+
+/**
+ * The certificates of a PEM text as node:tls reads them all: it takes none, without a word, from a text where one follows
+ * another on the same line, is indented, or has an empty line in it.
+ */
+export const plainPem = (pem: string): string =>
+	readCertificates(pem)
+		.map((one) => one.toString())
+		.join('');
 
 /** ms since 1970. */
 export function validityOf(certificate: X509Certificate): { from: number; to: number } {
@@ -160,6 +171,10 @@ function certificatesOf(key: string, pem: string): X509Certificate[] {
 		found = readCertificates(pem);
 	} catch (cause) {
 		throw refuse(key, 'certificates in PEM', `one that cannot be read (${messageOf(cause)})`, cause);
+	}
+	const begun = pem.match(pemBegin)?.length ?? 0;
+	if (found.length < begun) {
+		throw refuse(key, 'certificates in PEM', `a text of which ${begun - found.length} of ${begun} cannot be read`);
 	}
 	if (found.length === 0) throw refuse(key, 'a certificate in PEM', 'none');
 	return found;

@@ -2,6 +2,7 @@ import {
 	assertBelongTogether,
 	assertInDate,
 	authoritiesIn,
+	plainPem,
 	signersOf,
 	type TlsMaterial,
 } from '../../config/checks/certificates.js';
@@ -131,10 +132,13 @@ function readMaterial(self: NodeName, tls: NonNullable<ClusterConfig['tls']>): T
 	try {
 		assertBelongTogether(self, material);
 	} catch (cause) {
-		const remedy = `put a certificate of this node and its key into ${tls.cert} and ${tls.key}: ${issueCommand(self)}`;
+		const remedy = messageOf(cause).startsWith('cluster.tls.ca:')
+			? `put the fleet's authorities into ${tls.ca}: ca.pem of fleet-ca, at home, where that folder is`
+			: `put a certificate of this node and its key into ${tls.cert} and ${tls.key}: ${issueCommand(self)}`;
 		throw new RollcallError('configuration', `${messageOf(cause)}; ${remedy}`, {}, { cause });
 	}
-	return material;
+	// What was checked is what the links use.
+	return { ...material, ca: plainPem(material.ca), cert: plainPem(material.cert) };
 }
 
 function named<T>(key: string, read: () => T): T {

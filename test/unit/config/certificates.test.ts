@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -9,9 +9,11 @@ import {
 	certificateNotes,
 	firstExpiry,
 	nameInCertificate,
+	plainPem,
 	type TlsMaterial,
 } from '../../../src/config/checks/certificates.js';
 import { RollcallError } from '../../../src/errors.js';
+import { type FleetConfig, readMembership } from '../../../src/fleet/links/membership.js';
 import { TestAuthority } from '../../support/fleet/authority.js';
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -48,6 +50,7 @@ describe('the material of a node', () => {
 			[{ cert: withForgedSignature(alpha.cert) }, /one of another authority/],
 			[{ cert: 'nothing' }, /^cluster\.tls\.cert: expected a certificate in PEM, got none$/],
 			[{ ca: '' }, /^cluster\.tls\.ca: expected a certificate in PEM, got none$/],
+			[{ ca: alpha.ca.replace('MII', '@@@') + alpha.ca }, /^cluster\.tls\.ca: .* of which 1 of 2 cannot be read$/],
 			[{ cert: alpha.cert.replace('MII', 'MIA') }, /^cluster\.tls\.cert: .* cannot be read/],
 			[{ key: alpha.key.replace(/[a-z]/g, 'A') }, /^cluster\.tls\.key: expected a private key in PEM/],
 		];
@@ -61,6 +64,18 @@ describe('the material of a node', () => {
 					return !error.message.includes(alpha.key.split('\n')[1] ?? '');
 				},
 			);
+		}
+	});
+
+	it('gives the links all that was checked, as no text of authorities is read by node:tls where one of them is askew', async () => {
+		const other = (await foreign.issue('x')).material.ca;
+		const apart = plainPem(other) + plainPem(alpha.ca);
+		const askew = [other.trimEnd() + alpha.ca, other.replace('\nMII', '\n\nMII') + alpha.ca];
+		for (const [index, ca] of askew.entries()) {
+			const tls = filesOf(join(folder, `askew-${index}`), { ...alpha, ca });
+			const listen = { host: '127.0.0.1', port: 9933 };
+			const config = { node: { name: 'alpha' }, cluster: { listen, tls, peers: [] } } as unknown as FleetConfig;
+			assert.equal(readMembership(config).cluster?.tls?.ca, apart);
 		}
 	});
 
@@ -124,4 +139,13 @@ function withForgedSignature(pem: string): string {
 	const der = Buffer.from(pem.replace(/-----[A-Z ]+-----/g, ''), 'base64');
 	der.writeUInt8(der.readUInt8(der.length - 1) ^ 1, der.length - 1);
 	return `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`;
+}
+
+function filesOf(folder: string, { ca, cert, key }: TlsMaterial): Record<keyof TlsMaterial, string> {
+	mkdirSync(folder, { mode: 0o700 });
+	const files = { ca: join(folder, 'ca.pem'), cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
+	writeFileSync(files.ca, ca);
+	writeFileSync(files.cert, cert);
+	writeFileSync(files.key, key, { mode: 0o600 });
+	return files;
 }
