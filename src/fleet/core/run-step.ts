@@ -174,14 +174,22 @@ function waitForLinks(ports: StepPorts, limitMs: number, condition: () => boolea
 	});
 }
 
-async function applyConfig(ports: StepPorts, { before }: StepRequest): Promise<StepResult> {
+async function applyConfig(ports: StepPorts, { spec, before }: StepRequest): Promise<StepResult> {
 	try {
-		await ports.apply(readMembership(await ports.readConfig()));
+		const next = readMembership(await ports.readConfig());
+		const wanted = spec.configHashes?.[next.self];
+		// What came since was held against no other node's file.
+		if (wanted !== undefined && wanted !== (next.configHash ?? noConfigHash))
+			throw new RollcallError('unavailable', replacedSince);
+		await ports.apply(next);
 		return unchangedWorkers(ports, before, 'back', null);
 	} catch (error) {
 		return unchangedWorkers(ports, before, 'refused', clipped(`nothing was changed: ${messageOf(error)}`));
 	}
 }
+
+const replacedSince =
+	'the cluster section, or a file that it names, is another one than was checked when this began; a new request checks it';
 
 /** Evidence of a step that leaves the workers alone. */
 function unchangedWorkers(

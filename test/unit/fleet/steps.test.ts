@@ -42,3 +42,24 @@ test('links renewed by a daemon that was started in the middle: its workers are 
 		met.map(({ pid }) => pid),
 	);
 });
+
+test('a cluster section that was replaced since it was checked is not applied', async () => {
+	const local = new FakeNode('beta');
+	const applied: unknown[] = [];
+	const before: Snapshot = { boot: 1, workers: local.workers, links: [], configHash: null };
+	const ports = {
+		readConfig: async () => ({ node: { name: 'beta' } }),
+		snapshot: () => before,
+		apply: async (next: unknown) => applied.push(next),
+	} as unknown as StepPorts;
+	const run = async (checked: string): Promise<string> => {
+		const configHashes = { beta: checked.repeat(64) };
+		const spec = { type: 'restart_service', service: 'clustering_config', configHashes } as unknown as RolloutSpec;
+		const request = { kind: 'run_step', spec, attempt: 1, before, recovered: false } as const;
+		return (await runStep(ports, request, () => undefined)).outcome;
+	};
+	assert.equal(await run('f'), 'refused');
+	assert.equal(applied.length, 0);
+	assert.equal(await run('0'), 'back');
+	assert.equal(applied.length, 1);
+});
