@@ -15,6 +15,7 @@ import { nextStep } from './execution.js';
 import { judge } from '../targets/proof.js';
 import type { CheckResult, RolloutEvent, ForwardedWord, OpenRollout, Refusal } from '../messages.js';
 import { appNowhere, conflictWith, requestText, specOf } from '../requests/request.js';
+import { whyNotAlone } from '../requests/member-change.js';
 import { selectionFault } from '../requests/selection.js';
 import { isUndo, passedOver, putBackFor, revertRequest, nothingLeft, undoNow } from '../requests/undo.js';
 import { notRevertedReason, revertedReason } from '../controller/reasons.js';
@@ -81,7 +82,7 @@ export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResu
 	const { id, request, undo } = pending;
 	const { self } = state.settings;
 	const isConfig = request.service === 'clustering_config';
-	const fault = result.fault ?? appNowhere(request, [result]);
+	const fault = result.fault ?? appNowhere(request, [result]) ?? (isConfig ? whyNotAlone(turn, result) : null);
 	const checks = { [self]: result };
 	const isSame = passedOver(undo, checks).includes(self);
 	const refusal: Refusal | null =
@@ -101,7 +102,7 @@ export function onLocalChecked(turn: Turn, rollout: RolloutId, result: CheckResu
 	beginTime(turn, id, spec.createdAt);
 	store(turn, { kind: 'open', spec, flags: firstFlags(null) });
 	const open = openOf(state, id);
-	if (open && result.fault !== null) end(turn, open, 'aborted', `${self}: ${result.fault}`);
+	if (open && fault !== null) end(turn, open, 'aborted', `${self}: ${fault}`);
 	for (const one of halted) endSuperseded(turn, one, spec);
 	const { token } = pending;
 	if (token !== null) turn.effects.push({ kind: 'answer', token, view: viewOf(state, id, turn) ?? null });

@@ -74,6 +74,19 @@ function movedTogether(checks: readonly (readonly [NodeName, CheckResult | null 
 	return `${moving.join(', ')} change cluster.listen at once, so they would lose each other; change one node's address at a time: its cluster.listen, and its url in cluster.peers of every node; nothing was applied`;
 }
 
+/**
+ * Why a file with other members is not applied by this node alone; null: it may be. While a majority is linked a change goes over
+ * the fleet: applied here alone it would leave peers that still count this node. Where the members differ already it may be the way out.
+ */
+export function whyNotAlone({ state }: Turn, { memberHash, members }: CheckResult): string | null {
+	if (memberHash === null || memberHash === state.memberHash) return null;
+	const { self } = state.settings;
+	const linked = state.coordination.peers();
+	if (linked.length === 0 || !state.coordination.isMajority([self, ...linked])) return null;
+	if (linked.some((node) => state.coordination.hasOtherMembers(node))) return null;
+	return `the file of ${self} names other members than the fleet has${differenceOf(members ?? [], state.members)}; ${linked.join(', ')} would still count ${self}, so a change of members goes over the fleet: restart_service service=clustering_config replicated=true; nothing was applied`;
+}
+
 function differenceOf(there: readonly Member[], here: readonly Member[]): string {
 	const without = (some: readonly Member[], others: readonly Member[]): string =>
 		some.flatMap(({ name }) => (others.some((one) => one.name === name) ? [] : [name])).join(', ');

@@ -150,6 +150,22 @@ test('a change of members that is aborted half-way names the command that brings
 	assert.equal(fleet.ask('gamma').ok, true);
 });
 
+test('no node changes the members alone while the others, who would still count it, are linked', () => {
+	const fleet = filed(three, ['alpha']);
+	const alone = () => {
+		const { view } = fleet.ask('alpha', { service: 'clustering_config', replicated: false });
+		return fleet.view('alpha', view?.id ?? '');
+	};
+	const refused = alone();
+	assert.equal(refused?.state, 'aborted');
+	assert.match(
+		refused?.reason ?? '',
+		/the file of alpha names other members than the fleet has: it lacks beta, gamma; beta, gamma would still count alpha, .*replicated=true; nothing was applied$/,
+	);
+	for (const name of ['beta', 'gamma']) fleet.killed(name);
+	assert.notEqual(alone()?.state, 'aborted', 'who is alone may part from those that are gone');
+});
+
 test('a node that died before the change that takes it out is not asked and not waited for', () => {
 	const fleet = filed(four, three);
 	fleet.killed('delta');
