@@ -1,6 +1,6 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import { documentParts, isCodeCache } from '../cli/install/release.js';
+import { documentParts, isOfProgram } from '../cli/install/release.js';
 import type { Bundled, Inventory, Sbom } from './inventory.js';
 
 /** What both packages carry: the program as `rollcall install` puts it into a release folder. */
@@ -34,8 +34,7 @@ function copyCompiled(compiled: string, source: string, to: string): void {
 	const isOwn = (path: string): boolean => {
 		const inside = relative(compiled, path);
 		if (inside === 'package') return false;
-		// For the Node that built it alone; an installation makes its own.
-		if (isCodeCache(inside)) return false;
+		if (!isOfProgram(inside)) return false;
 		// Each build makes the bundle anew; it has no sources of its own.
 		if (inside === 'bundle' || inside.startsWith('bundle/')) return true;
 		return statSync(path).isDirectory()

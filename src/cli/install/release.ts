@@ -16,8 +16,6 @@ import { fileURLToPath } from 'node:url';
 import { hasCodeCaches, isCodeCache } from '../../system/program/load-program.js';
 import { command, exists, link, type Step } from './steps.js';
 
-export { isCodeCache };
-
 /** What goes onto a host and into packages as it is in the repository. */
 export const documentParts = ['systemd', 'config', 'src/manual', 'README.md', 'SECURITY.md', 'CHANGELOG.md', 'LICENSE'];
 /** What of the program's folder goes onto a host, beside the libraries. */
@@ -132,13 +130,16 @@ export function programVersion(): string {
 	return (JSON.parse(readFileSync(join(programFolder, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
-/** Two builds of one version are two releases, and so is one build with other libraries; not what a Node compiled of it. */
+/** Whether a file is a part of the program: a code cache is what one Node has compiled of it. */
+export const isOfProgram = (path: string): boolean => !isCodeCache(path);
+
+/** Two builds of one version are two releases, and so is one build with other libraries. */
 function digestOf(program: string): string {
 	const hash = createHash('sha256');
 	for (const part of parts) {
 		const root = join(program, part);
 		if (!existsSync(root)) continue;
-		for (const path of filesOf(root).filter((one) => !isCodeCache(one)))
+		for (const path of filesOf(root).filter(isOfProgram))
 			hash.update(relative(program, path)).update(readFileSync(path));
 	}
 	return hash.digest('hex').slice(0, 12);

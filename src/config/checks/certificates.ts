@@ -202,6 +202,17 @@ export function isSignedBy(chain: readonly X509Certificate[], authorities: reado
 	return false;
 }
 
-function refuse(key: string, expected: string, got: string, cause?: unknown): RollcallError {
-	return new RollcallError('configuration', `cluster.${key}: expected ${expected}, got ${got}`, {}, { cause });
+/** Key material that cannot serve; `key` is the one in the section `cluster` that is at fault. */
+export class MaterialRefused extends RollcallError {
+	constructor(
+		readonly key: string,
+		message: string,
+		cause: unknown,
+	) {
+		super('configuration', message, {}, { cause });
+	}
+}
+
+function refuse(key: string, expected: string, got: string, cause?: unknown): MaterialRefused {
+	return new MaterialRefused(key, `cluster.${key}: expected ${expected}, got ${got}`, cause);
 }

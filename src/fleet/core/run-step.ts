@@ -178,7 +178,7 @@ async function applyConfig(ports: StepPorts, { spec, before }: StepRequest): Pro
 	try {
 		const next = readMembership(await ports.readConfig());
 		const wanted = spec.configHashes?.[next.self];
-		// What came since was held against no other node's file.
+		// A file that was replaced since was not compared with those of the other nodes.
 		if (wanted !== undefined && wanted !== (next.configHash ?? noConfigHash))
 			throw new RollcallError('unavailable', replacedSince);
 		await ports.apply(next);

@@ -2,6 +2,7 @@ import {
 	assertBelongTogether,
 	assertInDate,
 	authoritiesIn,
+	MaterialRefused,
 	plainPem,
 	signersOf,
 	type TlsMaterial,
@@ -132,9 +133,10 @@ function readMaterial(self: NodeName, tls: NonNullable<ClusterConfig['tls']>): T
 	try {
 		assertBelongTogether(self, material);
 	} catch (cause) {
-		const remedy = messageOf(cause).startsWith('cluster.tls.ca:')
-			? `put the fleet's authorities into ${tls.ca}: ca.pem of fleet-ca, at home, where that folder is`
-			: `put a certificate of this node and its key into ${tls.cert} and ${tls.key}: ${issueCommand(self)}`;
+		const remedy =
+			cause instanceof MaterialRefused && cause.key === 'tls.ca'
+				? `put the fleet's authorities into ${tls.ca}: ca.pem of fleet-ca, at home, where that folder is`
+				: `put a certificate of this node and its key into ${tls.cert} and ${tls.key}: ${issueCommand(self)}`;
 		throw new RollcallError('configuration', `${messageOf(cause)}; ${remedy}`, {}, { cause });
 	}
 	// What was checked is what the links use.

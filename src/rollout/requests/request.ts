@@ -19,22 +19,24 @@ export function requestText(request: Pick<CoreRequest, 'type' | 'service' | 'rev
 }
 
 export function conflictWith(open: OpenRollout, turn: Pick<Turn, 'state' | 'now'>): Refusal {
-	const { state } = turn;
 	const { spec, flags } = open;
-	const undo = revertedBy(open);
-	const how = undo
-		? `halted, and rollout ${undo} is about to put its nodes back; wait for that one, or abort_rollout it`
-		: flags.halted !== null
-			? 'halted half-way; correct what halted it, then resume_rollout it or send restart_service service=clustering_config replicated=true again, before anything else'
-			: flags.paused
-				? 'is paused; resume_rollout or abort_rollout it'
-				: 'is running; wait for it, or abort_rollout it';
-	const by = flags.version.epoch?.node ?? state.settings.self;
+	const by = flags.version.epoch?.node ?? turn.state.settings.self;
 	return {
 		code: 'conflict',
-		message: `Rollout ${spec.id} (${requestText(spec)}, coordinated by ${by}) ${how}${wayOut(turn, spec.id)}`,
+		message: `Rollout ${spec.id} (${requestText(spec)}, coordinated by ${by}) ${inTheWayText(open)}${wayOut(turn, spec.id)}`,
 		extra: { job_id: spec.id, ...(flags.halted === null ? {} : { state: 'halted' }) },
 	};
+}
+
+/** How it stands, and what may be done about it. */
+function inTheWayText(open: OpenRollout): string {
+	const undo = revertedBy(open);
+	if (undo !== null)
+		return `halted, and rollout ${undo} is about to put its nodes back; wait for that one, or abort_rollout it`;
+	if (open.flags.halted !== null)
+		return 'halted half-way; correct what halted it, then resume_rollout it or send restart_service service=clustering_config replicated=true again, before anything else';
+	if (open.flags.paused) return 'is paused; resume_rollout or abort_rollout it';
+	return 'is running; wait for it, or abort_rollout it';
 }
 
 /** Why a replicated request is refused before anybody is asked. */

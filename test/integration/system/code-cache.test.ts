@@ -79,7 +79,7 @@ test('without a cache that fits, the programs run as with one', () => {
 	const damages: Record<string, (content: Buffer) => Buffer | null> = {
 		'there is none': () => null,
 		'it is cut off': (content) => content.subarray(0, content.length - 1),
-		// V8 by itself reads on at some of these, and crashes.
+		// V8 does not check its cache for such damage, and can crash.
 		'a byte near its beginning is another': (content) => flipped(content, 1_032),
 	};
 	for (const [what, damage] of Object.entries(damages)) {

@@ -27,7 +27,7 @@ const full = (host: Host, who: string): Scene => ({
 	},
 });
 
-/** A roll that is in beta's step while `harm` is done to the disks, until the operator has seen why and `mend` has ended it. */
+/** Damages the disks while a roll replaces workers on beta; the operator reads the cause, and `mend` repairs them. */
 async function amidRoll(
 	{ fleet, operator }: Stage,
 	{ harm, sees, at, mend }: { harm: () => void; sees: RegExp; at: Host; mend: () => Promise<void> },

@@ -131,7 +131,7 @@ test('whenever the coordinator dies between the failure and the first step of th
 	assert.ok(cases > 20, `${cases} moments`);
 });
 
-test('nobody else starts a rollout between the failure and the undo', () => {
+test('a start that comes between the failure and the undo is refused', () => {
 	for (const asked of three) {
 		const fleet = deploy(fresh(), 'v2');
 		fleet.node('gamma').executor.fates = ['refused', 'good'];
